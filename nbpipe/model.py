@@ -14,14 +14,14 @@ from typing import Any, Literal
 import msgspec
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all that travels: frozen, keyword-only, defaults left out of the JSON."""
 
 
 # ---------------------------------------------------------------------------------------------- notebook
 
 
-class Cell(Value):
+class Cell(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One notebook cell as read from disk."""
 
     number: int
@@ -32,7 +32,7 @@ class Cell(Value):
     metadata: dict[str, Any] = {}
 
 
-class Notebook(Value):
+class Notebook(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A notebook as read from disk; `sha256` is of the very bytes, `raw` holds them (never serialised)."""
 
     path: str
@@ -43,7 +43,7 @@ class Notebook(Value):
     raw: bytes = b""
 
 
-class Code(Value):
+class Code(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The Python part of a code cell: what is left once the nbpipe magic line is taken off."""
 
     cell: int
@@ -54,7 +54,7 @@ class Code(Value):
     may_raise: bool = False
 
 
-class Options(Value):
+class Options(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Options of one stage or check, validated. Sizes are bytes, times are seconds."""
 
     after: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Options(Value):
     env: dict[str, str] = {}
 
 
-class StageCells(Value):
+class StageCells(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A stage as the notebook writes it: its cells in notebook order."""
 
     name: str
@@ -90,7 +90,7 @@ class StageCells(Value):
     options: Options = Options()
 
 
-class Outline(Value):
+class Outline(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A notebook's cells sorted by their role. Nothing has been analysed yet."""
 
     notebook: Notebook
@@ -108,7 +108,7 @@ class Outline(Value):
 # ---------------------------------------------------------------------------------------------- pipeline
 
 
-class Param(Value):
+class Param(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A name assigned in the params cell."""
 
     name: str
@@ -122,7 +122,7 @@ class Param(Value):
     line: int = 0
 
 
-class Snippet(Value):
+class Snippet(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A definition that any stage can create again from source: import, function, class, constant, parameter."""
 
     #: Unique in the pipeline and stable while the notebook is: `NAME@CELL.STATEMENT`.
@@ -142,7 +142,7 @@ class Snippet(Value):
     modules: tuple[str, ...] = ()
 
 
-class StageFlow(Value):
+class StageFlow(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the dataflow analysis knows of one stage. Names are variables; all tuples are sorted unless said otherwise."""
 
     #: Values it needs on entry: name -> stage that gives it.
@@ -173,7 +173,7 @@ class StageFlow(Value):
     dynamic: bool = False
 
 
-class Stage(Value):
+class Stage(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One node of the pipeline."""
 
     name: str
@@ -185,7 +185,7 @@ class Stage(Value):
     after: tuple[str, ...] = ()
 
 
-class Edge(Value):
+class Edge(Value, frozen=True, kw_only=True, omit_defaults=True):
     """`target` needs `names` from `source`. `kind` says which machinery found it."""
 
     source: str
@@ -194,7 +194,7 @@ class Edge(Value):
     kind: Literal["data", "after", "file", "ambient", "observed"] = "data"
 
 
-class Pipeline(Value):
+class Pipeline(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The extracted graph with everything needed to run it. `version` is the hash of its canonical bytes."""
 
     schema: int = 1
@@ -222,7 +222,7 @@ class Pipeline(Value):
 # ---------------------------------------------------------------------------------------------- artifacts
 
 
-class Artifact(Value):
+class Artifact(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A value in the store. `digest` is of the value, `objects` are hashes of the bytes that hold it."""
 
     digest: str
@@ -241,7 +241,7 @@ class Artifact(Value):
     summary: dict[str, Any] = {}
 
 
-class FileState(Value):
+class FileState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A file that a stage read or wrote. `digest` is "" when it did not exist (or was deleted)."""
 
     path: str
@@ -251,7 +251,7 @@ class FileState(Value):
     object: str = ""
 
 
-class AmbientState(Value):
+class AmbientState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One piece of ambient state around a stage."""
 
     name: str
@@ -267,7 +267,7 @@ class AmbientState(Value):
 # ---------------------------------------------------------------------------------------------- jobs
 
 
-class JobSpec(Value):
+class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a job needs; written as `job.json` into the job's folder. Values are data, never code."""
 
     schema: int = 1
@@ -311,7 +311,7 @@ class JobSpec(Value):
     output_limit: int = 1_000_000
 
 
-class Failure(Value):
+class Failure(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Why a stage did not succeed. `traceback` is the user's own, already redacted."""
 
     code: str
@@ -326,7 +326,7 @@ class Failure(Value):
 Status = Literal["succeeded", "failed", "rejected", "timeout", "lost", "cancelled"]
 
 
-class Outcome(Value):
+class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What came of a job; written as `verdict.json`, after everything it speaks of is durable."""
 
     schema: int = 1
@@ -358,7 +358,7 @@ class Outcome(Value):
 # ---------------------------------------------------------------------------------------------- plan and run
 
 
-class Trace(Value):
+class Trace(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A committed result: the manifest. A hit needs an equal key and every constraint to hold now."""
 
     schema: int = 1
@@ -371,7 +371,7 @@ class Trace(Value):
     created: float = 0.0
 
 
-class Decision(Value):
+class Decision(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the plan says of one stage."""
 
     stage: str
@@ -387,7 +387,7 @@ class Decision(Value):
     tentative: bool = False
 
 
-class Plan(Value):
+class Plan(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Per stage HIT or RUN, and why, in notebook order."""
 
     pipeline: str
@@ -396,7 +396,7 @@ class Plan(Value):
     warnings: tuple[str, ...] = ()
 
 
-class Event(Value):
+class Event(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One line of a run's journal. `seq` counts from 1 without gaps; `time` is seconds since the epoch."""
 
     seq: int
