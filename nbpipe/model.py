@@ -343,6 +343,10 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     files_read: tuple[FileState, ...] = ()
     files_written: tuple[FileState, ...] = ()
     metrics: dict[str, float] = {}
+    #: Object with the executed cells: JSON, a list of {"cell": number, "outputs": [...], "execution_count": n}, nbformat 4 outputs.
+    executed: str = ""
+    #: Files and figures that user code logged with mlflow: artifact path -> object.
+    logged: dict[str, str] = {}
     #: Local modules loaded while it ran: name -> (path, sha256).
     modules: dict[str, tuple[str, str]] = {}
     distributions: dict[str, str] = {}
