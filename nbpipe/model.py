@@ -117,6 +117,8 @@ class Param(Value, frozen=True, kw_only=True, omit_defaults=True):
     default: Any = None
     choices: tuple[Any, ...] | None = None
     optional: bool = False
+    #: Declared without a value (`path: str`): a run must give one.
+    required: bool = False
     help: str = ""
     cell: int = 0
     line: int = 0
