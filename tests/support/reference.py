@@ -1,4 +1,4 @@
-"""What a fresh kernel gives when it runs the pipeline's cells from top to bottom: the other side of every comparison."""
+"""What a fresh kernel gives when it runs the pipeline's cells from top to bottom."""
 
 from __future__ import annotations
 

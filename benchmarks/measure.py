@@ -1,0 +1,59 @@
+"""Time and peak memory of whole commands."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Figure:
+    """What was measured, in seconds; `extra` is shown as it is."""
+
+    what: str
+    seconds: list[float] = field(default_factory=list)
+    extra: str = ""
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def fastest(self) -> float:
+        """Seconds."""
+        return min(self.seconds)
+
+    @property
+    def slowest(self) -> float:
+        """Seconds."""
+        return max(self.seconds)
+
+
+def command(argv: Sequence[str], cwd: Path) -> float:
+    """Seconds that a command takes from start to exit. Raises CalledProcessError if it fails, with its output."""
+    start = time.perf_counter()
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
+    return seconds
+
+
+def repeat(what: str, times: int, prepare: Callable[[], object], measure: Callable[[], float]) -> Figure:
+    """`prepare` is not timed; `measure` returns seconds."""
+    figure = Figure(what)
+    for _ in range(times):
+        prepare()
+        figure.seconds.append(measure())
+    return figure
+
+
+def peak_of_children() -> float:
+    """GiB: the largest resident size that any finished child process of this one has had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20

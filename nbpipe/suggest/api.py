@@ -1,0 +1,112 @@
+"""`suggest_notebook`: read, cut, tag, and make sure that the result extracts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import PipelineError, UsageError
+from nbpipe.model import Notebook
+from nbpipe.notebook.reader import parse_notebook, read_notebook
+from nbpipe.suggest.look import look_at
+from nbpipe.suggest.naming import unique
+from nbpipe.suggest.segments import Segment, segment
+
+
+class SuggestedStage(msgspec.Struct, frozen=True, kw_only=True):
+    """One proposed stage and the numbers of its cells."""
+
+    name: str
+    cells: tuple[int, ...]
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A tagged copy and what was tagged; `left_out` are code cells that stay exploration."""
+
+    notebook: bytes
+    stages: tuple[SuggestedStage, ...]
+    left_out: tuple[int, ...] = ()
+
+
+def suggest_notebook(path: Path, *, explore: bool = False) -> Suggestion:
+    """Propose stages for the notebook at `path`.
+
+    By default every code cell that does something ends in a stage; with `explore`, cells that only show something stay
+    out. Raises NotebookError when it cannot be read, UsageError when it has stages already, PipelineError when it holds
+    no code.
+    """
+    from nbpipe.notebook.stages import outline
+    from nbpipe.pipeline.extract import extract_outline
+
+    notebook = read_notebook(path)
+    _refuse_tagged(notebook)
+    segments = segment([cell for cell in notebook.cells if "parameters" not in cell.tags])
+    if not segments:
+        raise PipelineError(
+            "the notebook has no code cell that does something", name=str(path), fix="Write a cell first."
+        )
+    while True:
+        suggestion = _tag(notebook, segments, explore=explore)
+        try:
+            extract_outline(outline(parse_notebook(suggestion.notebook, notebook.path)), Path(notebook.path).parent)
+        except PipelineError as error:
+            if len(segments) == 1:
+                raise
+            segments = _join(segments, error)
+        else:
+            return suggestion
+
+
+def _refuse_tagged(notebook: Notebook) -> None:
+    for cell in notebook.cells:
+        tagged = any(tag.startswith(("stage:", "check:")) for tag in cell.tags)
+        if cell.kind == "code" and (tagged or cell.source.lstrip().startswith(("%%stage", "%%check"))):
+            raise UsageError("the notebook has stages already", cell=cell.number, fix="Run it: nbpipe run NOTEBOOK")
+
+
+def _join(segments: list[Segment], error: PipelineError) -> list[Segment]:
+    """Fewer segments: the one the error is about joins the one above it; without a place, all become one."""
+    at = next((i for i, part in enumerate(segments) if error.cell is not None and error.cell in part.cells), None)
+    if at is None:
+        return [Segment(cells=tuple(n for part in segments for n in part.cells), title=segments[0].title)]
+    low = max(at - 1, 0)
+    joined = Segment(cells=segments[low].cells + segments[low + 1].cells, title=segments[low].title)
+    return [*segments[:low], joined, *segments[low + 2 :]]
+
+
+def _tag(notebook: Notebook, segments: list[Segment], *, explore: bool) -> Suggestion:
+    names = unique(part.title for part in segments)
+    stage_of = {number: name for part, name in zip(segments, names, strict=True) for number in part.cells}
+    document = _document(notebook)
+    left_out = []
+    for cell, raw in zip(notebook.cells, document["cells"], strict=True):
+        name = stage_of.get(cell.number)
+        if name is None:
+            continue
+        if explore and look_at(cell.source).only_shows:
+            left_out.append(cell.number)
+            continue
+        metadata = raw.setdefault("metadata", {})
+        metadata["tags"] = [*metadata.get("tags", []), f"stage:{name}"]
+    document.setdefault("metadata", {}).setdefault("nbpipe", {})["mergeable"] = True
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    stages = tuple(SuggestedStage(name=n, cells=p.cells) for n, p in zip(names, segments, strict=True))
+    return Suggestion(notebook=f"{text}\n".encode(), stages=stages, left_out=tuple(left_out))
+
+
+def _document(notebook: Notebook) -> dict[str, Any]:
+    """The notebook's own JSON, so that everything but the tags stays as it is; other formats go through nbformat."""
+    if notebook.format == "ipynb":
+        document: dict[str, Any] = json.loads(notebook.raw)
+        if document.get("nbformat") == 4:  # noqa: PLR2004  the only major version with a flat list of cells
+            return document
+    import jupytext
+    import nbformat
+
+    text = notebook.raw.decode()
+    book = nbformat.reads(text, 4) if notebook.format == "ipynb" else jupytext.reads(text, fmt=notebook.format)
+    upgraded: dict[str, Any] = json.loads(nbformat.writes(book, 4))
+    return upgraded
