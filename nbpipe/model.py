@@ -212,8 +212,12 @@ class Pipeline(Value, frozen=True, kw_only=True, omit_defaults=True):
     snippets: tuple[Snippet, ...] = ()
     #: Local modules reached: module name -> (path relative to the notebook's folder, sha256 of its source).
     modules: dict[str, tuple[str, str]] = {}
+    #: Local module -> modules it imports: full names of local ones, top-level names of the others.
+    module_imports: dict[str, tuple[str, ...]] = {}
     #: Distributions imported -> version.
     distributions: dict[str, str] = {}
+    #: Top-level module -> distributions that provide it.
+    provided_by: dict[str, tuple[str, ...]] = {}
     python: str = ""
     kernel: str = "python3"
     language: str = "python"
