@@ -1,0 +1,92 @@
+"""The promise: a run gives what one fresh kernel gives, cold, from the cache and in parallel; or it says why not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from corpus import Case, cases
+from reference import Reference, normal, run_all
+
+from nbpipe.run.api import RunResult, run_notebook
+
+CASES = cases()
+
+
+def _outputs(result: RunResult) -> dict[int, list[dict[str, Any]]]:
+    book = nbformat.read(result.notebook, 4)
+    return {number: normal(cell.outputs) for number, cell in enumerate(book.cells, start=1) if cell.cell_type == "code"}
+
+
+def _digests(project: Path) -> dict[str, dict[str, str]]:
+    """Stage -> name -> digest, as the last attempt of each stage stored them."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(project.glob(".nbpipe/runs/*/jobs/*/verdict.json"), key=lambda p: p.stat().st_mtime_ns):
+        verdict = json.loads(path.read_text())
+        if verdict["status"] == "succeeded":
+            found[verdict["stage"]] = {
+                name: "absent" if artifact["format"] == "absent" else artifact["digest"]
+                for name, artifact in verdict.get("outputs", {}).items()
+                if artifact["format"] != "defstate"
+            }
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NBPIPE_TRACKING", "off")
+    return tmp_path
+
+
+def _refused(case: Case, result: RunResult) -> bool:
+    """It did not succeed, and the error is one that the case allows."""
+    if result.failure is None:
+        return False
+    allowed = case.expect.removeprefix("error ") if case.expect.startswith("error ") else "*"
+    return allowed in {"*", result.failure.code}
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(CASES) >= 60
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_run_gives_what_a_fresh_kernel_gives(
+    case: Case, project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    notebook = case.write(project)
+    cold = run_notebook(notebook, jobs=2)
+    if case.expect.startswith("error "):
+        assert _refused(case, cold), (cold.status, cold.failure)
+        return
+    if cold.status != "succeeded":
+        assert case.expect == "equal-or-error", (cold.status, cold.failure)
+        assert cold.failure is not None
+        assert cold.failure.message
+        return
+
+    stored = _digests(project)
+    elsewhere = tmp_path_factory.mktemp("reference")
+    case.write(elsewhere)
+    reference = run_all(case.notebook(), elsewhere, {stage: sorted(names) for stage, names in stored.items()})
+    assert not reference.error
+    _compare(case, cold, stored, reference)
+
+    again = run_notebook(notebook, jobs=2)
+    assert again.status in {"succeeded", "up-to-date"}
+    if case.expect != "equal-ignoring-output":
+        assert _outputs(again) == _outputs(cold)
+
+
+def _compare(case: Case, result: RunResult, stored: dict[str, dict[str, str]], reference: Reference) -> None:
+    if case.expect != "equal-ignoring-output":
+        outputs = _outputs(result)
+        for number, expected in reference.outputs.items():
+            if number > 0 and not case.cells[number - 1].startswith("%%params"):
+                assert outputs[number] == expected, f"cell {number}"
+    for stage, names in stored.items():
+        assert names == reference.digests.get(stage, {}), stage
