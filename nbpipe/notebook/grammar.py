@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nbpipe.errors import GrammarError
 from nbpipe.model import Cell, Code, Options, Value
 from nbpipe.notebook.line import MAGICS, MagicLine, Role, magic_word, parse_line
@@ -34,7 +36,7 @@ class CellRole(Value, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     options: Options = Options()
     #: Option values that were written, by field of `options`.
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = msgspec.field(default_factory=dict)
     code: Code
     #: The magic line as written; "" where tags say it, or nothing does.
     magic: str = ""

@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import Any, Literal
 
+import msgspec
+
 from nbpipe.errors import GrammarError
 from nbpipe.model import Options, Value
 from nbpipe.notebook.options import OPTIONS, Given, add_option, build
@@ -33,7 +35,7 @@ class MagicLine(Value, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     options: Options = Options()
     #: Option values that were written, by field of `options`.
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def magic_word(line: str) -> str | None:

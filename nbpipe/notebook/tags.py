@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from nbpipe.errors import GrammarError
 from nbpipe.model import Value
 from nbpipe.notebook.kale import read_kale
@@ -30,7 +32,7 @@ class Tagged(Value, frozen=True, kw_only=True):
     #: None where they say nothing.
     role: Role | None = None
     name: str = ""
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = msgspec.field(default_factory=dict)
     source: Literal["tags", "metadata"] = "tags"
     warnings: tuple[str, ...] = ()
 
