@@ -101,7 +101,7 @@ def build(given: Given) -> Options:
     return Options(**given)
 
 
-def check_supported(options: Options, stage: str, cell: int) -> None:
+def check_supported(options: Options, stage: str, cell: int | None) -> None:
     """Raise `UnsupportedError` for an option that needs a remote target, which this version does not have."""
     asked: Sequence[tuple[str, object]] = (
         ("on", None if options.on == "local" else options.on),

@@ -1,0 +1,115 @@
+"""One kernel with nbpipe loaded: its input transformer, the thresholds after a check, the profiles it has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbpipe.errors import CheckRejected, NbpipeError, UsageError
+from nbpipe.live.transform import read_cell, transform
+from nbpipe.model import Code, Notebook, Outline
+from nbpipe.notebook.quantities import did_you_mean
+from nbpipe.notebook.thresholds import holds, threshold_names
+from nbpipe.pipeline.params import extract_params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Session:
+    """Hooks nbpipe into one IPython shell, and out again. It never runs user code itself."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        #: Bodies of the params cell and the profile cells that were run in this kernel.
+        self.params: Code | None = None
+        self.profiles: dict[str, Code] = {}
+        self.transformer: Callable[[list[str]], list[str]] = self._transformer()
+
+    def hook(self) -> None:
+        """Start reading cells."""
+        self.shell.input_transformers_cleanup.insert(0, self.transformer)
+        self.shell.events.register("post_run_cell", self.after_cell)
+
+    def unhook(self) -> None:
+        """Leave the shell as it was."""
+        self.shell.input_transformers_cleanup.remove(self.transformer)
+        self.shell.events.unregister("post_run_cell", self.after_cell)
+
+    def after_cell(self, result: Any) -> None:
+        """Remember params and profiles; compare the thresholds of a check with the variables the cell left."""
+        source = result.info.raw_cell if result.info is not None else None
+        if not source or "%%" not in source or not result.success:
+            return
+        found = read_cell(source)
+        if found is None:
+            return
+        said, index, body = found
+        if said.role == "params":
+            self.params = Code(cell=0, body=body, line=index + 2)
+        elif said.role == "profile":
+            self.profiles[said.name] = Code(cell=0, body=body, line=index + 2)
+        for threshold in said.options.thresholds:
+            error = self._rejection(said.name, threshold)
+            if error is not None:
+                result.error_in_exec = show_short(error)
+                self.shell.showtraceback((type(error), error, None))
+                return
+
+    def apply_profile(self, name: str) -> dict[str, Any]:
+        """Assign the profile's values in the user's namespace and return them. Raises `UsageError` for one not seen."""
+        if name not in self.profiles or self.params is None:
+            fix = did_you_mean(name, self.profiles) or "Run its %%params cells first."
+            raise UsageError(f"no profile {name!r} has been run in this kernel", name=name, fix=fix)
+        outline = Outline(
+            notebook=Notebook(path="", sha256="", cells=()),
+            params=(self.params,),
+            profiles={name: self.profiles[name]},
+        )
+        values = extract_params(outline)[1][name]
+        self.shell.push(values)
+        return values
+
+    def _rejection(self, name: str, threshold: str) -> NbpipeError | None:
+        """Why the check says no, or None. Thresholds on a champion or on logged metrics are for runs."""
+        own, champion = threshold_names(threshold)
+        values = self.shell.user_ns
+        if champion or not all(key in values for key in own):
+            missing = [f"champion.{key}" for key in champion] + [key for key in own if key not in values]
+            print(f"nbpipe: '{threshold}' is left to runs: {', '.join(missing)} not known here")  # noqa: T201 - shown in the cell
+            return None
+        try:
+            met = holds(threshold, values, {})
+        except Exception as error:  # noqa: BLE001 - comparing the user's objects runs their code
+            return CheckRejected(f"'{threshold}' cannot be computed: {error}", stage=name)
+        if met:
+            return None
+        said = ", ".join(f"{key} = {values[key]!r:.80}" for key in own)
+        return CheckRejected(f"'{threshold}' does not hold: {said}", stage=name)
+
+    def _transformer(self) -> Callable[[list[str]], list[str]]:
+        def nbpipe_cell(lines: list[str]) -> list[str]:
+            if not any("%%" in line for line in lines):
+                return lines
+            source = "".join(lines)
+            try:
+                return list(_lines(transform(source, self.shell.user_ns)))
+            except NbpipeError as error:
+                raise show_short(error) from None
+
+        # IPython's completeness check calls transformers without this mark, and survives no error but SyntaxError.
+        nbpipe_cell.has_side_effects = True  # type: ignore[attr-defined]
+        return nbpipe_cell
+
+
+def show_short(error: NbpipeError) -> NbpipeError:
+    """The error, made to show its message alone: a traceback through nbpipe tells a user nothing."""
+    error._render_traceback_ = lambda: [f"nbpipe: {error}"]  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's own hook
+    return error
+
+
+def _lines(source: str) -> Iterator[str]:
+    """The lines with their ends, cut at newlines only, as IPython's transformers pass them."""
+    *whole, rest = source.split("\n")
+    yield from (line + "\n" for line in whole)
+    if rest:
+        yield rest

@@ -1,0 +1,80 @@
+"""A cell as the kernel shall run it: the magic line becomes a comment, so that everything else stays as in a plain cell.
+
+Line numbers, displayed outputs, other magics, top-level await and tracebacks are IPython's own. Pure: text in, text out.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from nbpipe.errors import GrammarError
+from nbpipe.notebook.grammar import check_supported, find_magic, parse_line
+from nbpipe.notebook.line import magic_word
+from nbpipe.pipeline.params import TYPING_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from nbpipe.notebook.grammar import MagicLine
+
+
+def read_cell(source: str) -> tuple[MagicLine, int, str] | None:
+    """What the magic line of a cell says, its index, and the body; None for any other cell.
+
+    Raises `GrammarError`, or `UnsupportedError` for what this version cannot honour, with the line.
+    """
+    found = find_magic(source)
+    if found is None:
+        return None
+    magic, index, body = found
+    try:
+        said = parse_line(magic)
+    except GrammarError as error:
+        error.line = index + 1
+        raise
+    check_supported(said.options, said.name, None)
+    return said, index, body
+
+
+def transform(source: str, bound: Container[str]) -> str:
+    """The cell's code as IPython shall see it. `bound`: names that the user's namespace has. Raises as `read_cell`."""
+    found = read_cell(source)
+    if found is None:
+        return source
+    said, index, body = found
+    if said.role == "profile":
+        hint = f"nbpipe: profile {said.name!r} is for runs; %nbpipe profile {said.name} applies it here"
+        return "#\n" * index + f"print({hint!r})\n"
+    if magic_word(body.lstrip()):
+        return body
+    head = f"# %%{said.role} {said.name}".rstrip()
+    if said.role == "params" and (names := _typing_names(body, bound)):
+        head = f"from typing import {', '.join(names)}  {head}"
+    return "#\n" * index + f"{_indent(body)}{head}\n{body}"
+
+
+def _indent(body: str) -> str:
+    """The indentation of the body's first line: IPython takes off what the first line of a cell has."""
+    first = next((line for line in body.split("\n") if line.strip()), "")
+    return first[: len(first) - len(first.lstrip())]
+
+
+def _typing_names(body: str, bound: Container[str]) -> list[str]:
+    """Names of `typing` that the annotations use and nothing has bound."""
+    try:
+        nodes = list(ast.walk(ast.parse(body)))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return []
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {
+        (a.asname or a.name) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for a in node.names
+    }
+    used = {
+        name.id
+        for node in nodes
+        if isinstance(node, ast.AnnAssign)
+        for name in ast.walk(node.annotation)
+        if isinstance(name, ast.Name)
+    }
+    return [name for name in TYPING_NAMES if name in used and name not in own and name not in bound]
