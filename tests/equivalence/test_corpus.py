@@ -9,9 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 from corpus import Case, cases
-from reference import Reference, normal, run_all
-
 from nbpipe.run.api import RunResult, run_notebook
+from reference import Reference, normal, run_all
 
 CASES = cases()
 
