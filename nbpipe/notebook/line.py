@@ -1,6 +1,6 @@
-"""A magic line: its words, and what they say. A line is data: it is split and checked, never evaluated.
+r"""A magic line: its words, and what they say. A line is data: it is split and checked, never evaluated.
 
-Words are separated by blanks. Single quotes keep everything. In double quotes a backslash escapes `"` and `\\`, outside
+Words are separated by blanks. Single quotes keep everything. In double quotes a backslash escapes `"` and `\`, outside
 quotes also `'` and a blank; anywhere else it is itself. A word that starts with an unquoted `#` begins a comment.
 `docs/formats/grammar.json` holds the examples that every implementation must satisfy.
 """
@@ -8,7 +8,6 @@ quotes also `'` and a blank; anywhere else it is itself. A word that starts with
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -61,11 +60,10 @@ def parse_options(text: str, kind: str) -> Given:
     return given
 
 
-@lru_cache(maxsize=1024)
 def _parse(line: str) -> MagicLine:
     magic = magic_word(line)
     if magic not in MAGICS:
-        word = line.split()[0] if line.split() else ""
+        word = next(iter(line.split(maxsplit=1)), "")
         raise GrammarError(
             f"{shown(word)} is not one of nbpipe's cell magics",
             name=word,
