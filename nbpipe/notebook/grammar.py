@@ -132,8 +132,10 @@ def _misplaced(lines: list[str], first: int, index: int, *, second: bool) -> Gra
 
 def _inside_string(above: list[str]) -> bool:
     """Whether the line that follows these begins inside a triple-quoted string."""
+    # Shell and magic lines are not Python: their quotes mean nothing here.
+    python = "".join("\n" if line.lstrip().startswith(("!", "%")) else line + "\n" for line in above)
     try:
-        for _ in tokenize.generate_tokens(io.StringIO("\n".join(above) + "\n").readline):
+        for _ in tokenize.generate_tokens(io.StringIO(python).readline):
             pass
     except tokenize.TokenError as error:
         return "multi-line string" in str(error) or "triple-quoted" in str(error)

@@ -131,7 +131,7 @@ def _value(option: Option, text: str) -> Any:
         parts = [part.strip() for part in text.split(",")]
         if not all(parts):
             raise ValueError(f"{q.shown(text)} has an empty item")
-        return tuple(option.read(part) for part in parts)
+        return tuple(dict.fromkeys(option.read(part) for part in parts))
     return option.read(text)
 
 

@@ -183,4 +183,8 @@ def test_a_magic_called_as_a_function_runs_its_body_and_raises_its_error(shell: 
 
 
 def test_completeness_checks_survive_a_wrong_line(shell: Any) -> None:
-    assert shell.input_transformer_manager.check_complete("%%stage a --nope\nx = 1")[0] in ("complete", "incomplete", "invalid")
+    assert shell.input_transformer_manager.check_complete("%%stage a --nope\nx = 1")[0] in (
+        "complete",
+        "incomplete",
+        "invalid",
+    )
