@@ -1,0 +1,125 @@
+"""Local modules: found and parsed, never executed; and which of them a stage reaches."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbpipe.dataflow.transform import normalized
+from nbpipe.model import Pipeline, Snippet, Stage
+
+Found = tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]
+
+
+def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()) -> Found:
+    """Local modules that the code reaches, transitively: name -> (path relative to `folder`, sha256), and their imports.
+
+    Looked for in `folder` first, then in `roots`. A file that is not Python is listed by its bytes, without imports.
+    """
+    places = [folder, *(root for root in roots if root != folder)]
+    modules: dict[str, tuple[str, str]] = {}
+    imports: dict[str, tuple[str, ...]] = {}
+    todo = [name for body in bodies for name in imported_names(body)]
+    while todo:
+        name = todo.pop()
+        path = _locate(name, places)
+        if name in modules or path is None:
+            continue
+        data = path.read_bytes()
+        modules[name] = (Path(os.path.relpath(path, folder)).as_posix(), hashlib.sha256(data).hexdigest())
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        names = _module_imports(data, package)
+        imports[name] = tuple(sorted({full for full in names if _locate(full, places)} | {_top(full) for full in names}))
+        todo += names
+    return dict(sorted(modules.items())), dict(sorted(imports.items()))
+
+
+@functools.lru_cache(maxsize=4096)
+def imported_names(body: str) -> tuple[str, ...]:
+    """Modules that a cell's code names in imports, parents first; `from a import b` names `a.b` too."""
+    try:
+        tree = ast.parse(normalized(body))
+    except (SyntaxError, ValueError):
+        return ()
+    return tuple(sorted(_names(tree, "")))
+
+
+def reach(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()) -> tuple[str, ...]:
+    """Local modules the stage may run code of, sorted."""
+    return tuple(sorted(_closure(pipeline, stage, snippets) & pipeline.modules.keys()))
+
+
+def distributions_reached(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()) -> tuple[str, ...]:
+    """Distributions that the stage imports, itself or through local modules, sorted."""
+    tops = {_top(name) for name in _closure(pipeline, stage, snippets)}
+    found = {dist for top in tops for dist in pipeline.provided_by.get(top, ())}
+    return tuple(sorted(found & pipeline.distributions.keys()))
+
+
+def _closure(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet]) -> set[str]:
+    used = set(stage.flow.definitions)
+    sources = [code.body for code in (*pipeline.setup, *stage.cells)]
+    sources += [item.source for item in pipeline.snippets if item.id in used]
+    sources += [item.source for item in snippets]
+    todo = [name for source in sources for name in imported_names(source)]
+    todo += stage.flow.modules
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += pipeline.module_imports.get(name, ())
+    return seen
+
+
+def _module_imports(data: bytes, package: str) -> set[str]:
+    try:
+        return _names(ast.parse(data), package)
+    except (SyntaxError, ValueError):
+        return set()
+
+
+def _names(tree: ast.AST, package: str) -> set[str]:
+    """Full names of what is imported anywhere in the code, conditional and deferred imports included."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found |= _with_parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            if base:
+                found |= _with_parents(base)
+                found |= {f"{base}.{alias.name}" for alias in node.names if alias.name != "*"}
+    return found
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    kept = parts[: len(parts) - node.level + 1]
+    return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+def _with_parents(name: str) -> set[str]:
+    parts = name.split(".")
+    return {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+
+
+def _locate(name: str, places: list[Path]) -> Path | None:
+    parts = name.split(".")
+    for place in places:
+        base = place.joinpath(*parts)
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                return path
+    return None
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]

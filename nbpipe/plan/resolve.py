@@ -1,0 +1,226 @@
+"""What a stage should see, given what the stages above it gave: its inputs, definitions, state, and key. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from nbpipe.model import Artifact, FileState, Outcome, Pipeline, Snippet, Stage, Trace
+from nbpipe.notebook.thresholds import threshold_names
+from nbpipe.pipeline.params import effective_params
+from nbpipe.plan.key import derived_seed, make_key
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a job of the stage is built from, and the key under which its result is looked up."""
+
+    stage: str
+    key: str
+    parts: dict[str, str]
+    inputs: dict[str, Artifact] = {}
+    #: Latest state above, per ambient name; a name not here is at its default.
+    ambient: dict[str, Artifact] = {}
+    #: In notebook order: parameters, definitions, and what the inputs turned out to hold.
+    snippets: tuple[Snippet, ...] = ()
+    params: dict[str, Any] = {}
+    seed: int = 0
+    #: Files that stages above wrote, the latest per path.
+    files: dict[str, FileState] = {}
+    #: Names it reads that no committed outcome holds.
+    missing: tuple[str, ...] = ()
+    #: What later stages may read of it: a trace that lacks one of these is of no use.
+    outputs: tuple[str, ...] = ()
+    #: Current local modules, name -> sha256.
+    modules: dict[str, str] = {}
+    #: Metrics of the stages above, the latest per name.
+    metrics: dict[str, float] = {}
+
+
+def providers(pipeline: Pipeline, stage: Stage, committed: Mapping[str, Outcome]) -> set[str]:
+    """Stages that must be settled before this one can be: of its inputs, of its order, and of every edge found so far."""
+    above = _above(pipeline, stage.name)
+    names = {item.name for item in above}
+    found = {edge.source for edge in pipeline.edges if edge.target == stage.name} | set(stage.after)
+    found |= set(stage.options.after)
+    for name in stage.flow.inputs:
+        giver = _provider(above, committed, name)
+        if giver is not None:
+            found.add(giver)
+    own = _threshold_metrics(stage)
+    found |= {item.name for item in above if own & set(item.options.metrics)}
+    return found & names
+
+
+def wanted(
+    pipeline: Pipeline,
+    stage_name: str,
+    committed: Mapping[str, Outcome],
+    params: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    champion: Mapping[str, float] | None = None,
+) -> Wanted | None:
+    """What the stage should run with; None while one of its providers has no committed outcome.
+
+    `params` are the overridden values (or all effective ones), `seed` is the run's.
+    """
+    stage = next(item for item in pipeline.stages if item.name == stage_name)
+    if any(name not in committed for name in providers(pipeline, stage, committed)):
+        return None
+    above = _above(pipeline, stage_name)
+    needs = _Needs(pipeline, stage, above, committed)
+    if not needs.close():
+        return None
+    done = [committed[item.name] for item in above if item.name in committed]
+    ambient = {state.name: state.artifact for out in done for state in out.ambient if state.artifact is not None}
+    metrics = {name: value for out in done for name, value in out.metrics.items()}
+    effective = effective_params(pipeline.params, params)
+    reached = {name: effective[name] for name in sorted(needs.params) if name in effective}
+    snippets = tuple(item for item in pipeline.snippets if item.id in needs.snippets)
+    own = derived_seed(seed, stage_name)
+    compared = {name: metrics[name] for name in sorted(_threshold_metrics(stage)) if name in metrics}
+    compared |= {f"champion.{name}": (champion or {})[name] for name in _champion(stage) if name in (champion or {})}
+    key, parts = make_key(
+        pipeline, stage, snippets=snippets, params=reached, inputs=needs.inputs, seed=own, metrics=compared
+    )
+    return Wanted(
+        stage=stage_name,
+        key=key,
+        parts=parts,
+        inputs=needs.inputs,
+        ambient=ambient,
+        snippets=snippets,
+        params=reached,
+        seed=own,
+        files={state.path: state for out in done for state in out.files_written},
+        missing=tuple(sorted(needs.missing)),
+        outputs=stage.flow.outputs,
+        modules={name: sha256 for name, (_, sha256) in pipeline.modules.items()},
+        metrics=metrics,
+    )
+
+
+def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> str | None:
+    """None when the trace is what the stage would give now; else the reason why that is not sure.
+
+    `file_digest(path)` is the digest of a file as it stands, "" when there is none.
+    """
+    outcome = trace.outcome
+    if trace.key != wanted.key or outcome.status != "succeeded":
+        return "not a result of this key"
+    if outcome.uncacheable:
+        return outcome.uncacheable[0]
+    for name in wanted.outputs:
+        if name not in outcome.outputs and name not in outcome.observed:
+            return f"`{name}` was not kept"
+    for state in outcome.ambient:
+        now = wanted.ambient.get(state.name)
+        if state.read and state.before != (now.digest if now is not None else ""):
+            return f"{state.name.removeprefix('@')} state changed"
+    for file in outcome.files_read:
+        written = wanted.files.get(file.path)
+        if file.digest != (written.digest if written is not None else file_digest(file.path)):
+            return f"{file.path} changed"
+    for name, (path, sha256) in outcome.modules.items():
+        if wanted.modules.get(name) != sha256:
+            return f"{path} changed" if name in wanted.modules else f"{path} was imported, and is not in the pipeline"
+    return None
+
+
+class _Needs:
+    """Follows what a stage needs to its end: inputs, the definitions they hold, the values those use, and so on."""
+
+    def __init__(
+        self, pipeline: Pipeline, stage: Stage, above: tuple[Stage, ...], committed: Mapping[str, Outcome]
+    ) -> None:
+        self.inputs: dict[str, Artifact] = {}
+        self.snippets: set[str] = set(stage.flow.definitions)
+        self.params: set[str] = set(stage.flow.params)
+        self.missing: set[str] = set()
+        self._by_id = {item.id: item for item in pipeline.snippets}
+        self._param_ids = {name: item.id for item in pipeline.snippets if item.kind == "param" for name in item.names}
+        self._scope = stage.flow.scope
+        self._start = tuple(stage.flow.inputs)
+        self._above = above
+        self._committed = committed
+        self._complete = True
+
+    def close(self) -> bool:
+        """Whether every giver has committed; afterwards the attributes are complete."""
+        for name in self._start:
+            self._value(name)
+        for ident in sorted(self.snippets):
+            for name in self._by_id[ident].names if ident in self._by_id else ():
+                self._state(name)
+        for name in sorted(self.params):
+            self._param(name)
+        return self._complete
+
+    def _value(self, name: str) -> None:
+        if name in self.inputs or name in self.missing:
+            return
+        giver = _provider(self._above, self._committed, name)
+        if giver is not None and giver not in self._committed:
+            self._complete = False
+            return
+        artifact = _given(self._committed[giver], name) if giver is not None else None
+        if artifact is None:
+            self.missing.add(name)
+            return
+        self.inputs[name] = artifact
+        for need in artifact.needs:
+            self._name(need)
+
+    def _name(self, name: str) -> None:
+        kind, _, target = self._scope.get(name, "").partition(":")
+        if kind == "stage":
+            self._value(name)
+        elif kind == "param":
+            self._param(name)
+        elif kind == "snippet" and target not in self.snippets:
+            self.snippets.add(target)
+            snippet = self._by_id[target]
+            for item in snippet.names:
+                self._state(item)
+            for need in (*snippet.needs, *snippet.uses):
+                self._name(need)
+
+    def _param(self, name: str) -> None:
+        self.params.add(name)
+        ident = self._param_ids.get(name)
+        if ident is not None and ident not in self.snippets:
+            self.snippets.add(ident)
+            for need in self._by_id[ident].needs:
+                self._name(need)
+
+    def _state(self, name: str) -> None:
+        """A definition whose state some stage above was seen to change arrives as a value of its own name."""
+        if any(name in self._committed[item.name].observed for item in self._above if item.name in self._committed):
+            self._value(name)
+
+
+def _above(pipeline: Pipeline, name: str) -> tuple[Stage, ...]:
+    index = next(n for n, item in enumerate(pipeline.stages) if item.name == name)
+    return pipeline.stages[:index]
+
+
+def _provider(above: tuple[Stage, ...], committed: Mapping[str, Outcome], name: str) -> str | None:
+    for item in reversed(above):
+        outcome = committed.get(item.name)
+        if name in item.flow.outputs or (outcome is not None and name in outcome.observed):
+            return item.name
+    return None
+
+
+def _given(outcome: Outcome, name: str) -> Artifact | None:
+    return outcome.outputs.get(name) or outcome.observed.get(name)
+
+
+def _threshold_metrics(stage: Stage) -> set[str]:
+    return {name for text in stage.options.thresholds for name in threshold_names(text)[0]}
+
+
+def _champion(stage: Stage) -> list[str]:
+    return sorted({name for text in stage.options.thresholds for name in threshold_names(text)[1]})
