@@ -58,7 +58,7 @@ def _line_magic(session: Session) -> Callable[[str], None]:
 
 
 def _cell_magic(shell: Any, name: str) -> Callable[[str, str], None]:
-    """For `%%stage?`, completion, and whoever calls the magic as a function: cells themselves go through the transformer."""
+    """For `%%stage?`, completion, and calls of the magic as a function: cells go through the transformer."""
 
     def magic(line: str, cell: str) -> None:
         shell.run_cell(f"%%{name} {line}\n{cell}").raise_error()

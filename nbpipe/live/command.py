@@ -1,4 +1,4 @@
-"""`%nbpipe VERB ...`: the command line, run in a process of its own on the notebook at hand, its output streamed here."""
+"""`%nbpipe VERB ...`: the command line, in a process of its own, on the notebook at hand, its output streamed here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def with_notebook(words: list[str], notebook: str | None) -> list[str]:
 
 
 def run_command(words: list[str], *, module: str = "nbpipe.cli.main") -> None:
-    """Run the command line and print what it prints as it comes. Raises `NbpipeError` where it fails; Ctrl-C stops it."""
+    """Run the command line and print its output as it comes. Raises `NbpipeError` where it fails; Ctrl-C stops it."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *(words or ["--help"])],
         stdin=subprocess.DEVNULL,

@@ -103,7 +103,7 @@ class Session:
 
 def show_short(error: NbpipeError) -> NbpipeError:
     """The error, made to show its message alone: a traceback through nbpipe tells a user nothing."""
-    error._render_traceback_ = lambda: [f"nbpipe: {error}"]  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's own hook
+    error._render_traceback_ = lambda: [f"nbpipe: {error}"]  # type: ignore[attr-defined]
     return error
 
 

@@ -1,6 +1,7 @@
-"""A cell as the kernel shall run it: the magic line becomes a comment, so that everything else stays as in a plain cell.
+"""A cell as the kernel shall run it: the magic line becomes a comment, everything else stays as in a plain cell.
 
-Line numbers, displayed outputs, other magics, top-level await and tracebacks are IPython's own. Pure: text in, text out.
+Line numbers, displayed outputs, other magics, top-level await and tracebacks are IPython's own.
+Pure: text in, text out.
 """
 
 from __future__ import annotations

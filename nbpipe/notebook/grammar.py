@@ -44,7 +44,9 @@ class CellRole(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def parse_cell(cell: Cell, *, kale: bool = False) -> CellRole:
-    """What a code cell is, from its magic line, its tags, or `metadata.nbpipe`. Raises `GrammarError` with cell and line.
+    """What a code cell is, from its magic line, its tags, or `metadata.nbpipe`.
+
+    Raises `GrammarError` with cell and line.
 
     `kale`: the notebook uses Kale's tags, so that an untagged cell continues the step above it.
     """

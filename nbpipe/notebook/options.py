@@ -22,7 +22,7 @@ class Option:
     field: str
     #: Reads one value; raises `ValueError` with the reason.
     read: Callable[[str], Any]
-    #: "one" value; "list" with commas, repeatable; "each" repeatable without commas; "pairs" likewise; "flag" without value.
+    #: "one" value; "list" with commas, repeatable; "each" and "pairs" repeatable without commas; "flag" has no value.
     shape: Literal["one", "list", "each", "pairs", "flag"] = "one"
     #: For a flag: what it sets.
     sets: Any = None

@@ -1,4 +1,4 @@
-"""Words of a magic line as values: sizes, durations, counts, names. Every reader raises `ValueError` with the reason."""
+"""Words of a magic line as values: sizes, durations, counts, names. Readers raise `ValueError` with the reason."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,249}")
 _POWERS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _LONGEST = 365 * 86400.0
 _LARGEST = 1 << 60
+#: Characters of a number, size or duration; and of a word that an error prints.
+_LONGEST_WORD = 24
+_SHOWN = 80
 
 
 def read_stage_name(text: str) -> str:
@@ -44,7 +47,7 @@ def read_identifier(text: str) -> str:
 
 def read_amount(text: str) -> float:
     """A number of devices, 0 or more, fractions allowed."""
-    if not _NUMBER.fullmatch(text) or len(text) > 12:
+    if not _NUMBER.fullmatch(text) or len(text) > _LONGEST_WORD:
         raise ValueError(f"{shown(text)} is not a number of 0 or more")
     return float(text)
 
@@ -73,9 +76,9 @@ def read_positive_count(text: str) -> int:
 
 
 def read_size(text: str) -> int:
-    """Bytes. K, M, G and T are powers of 1024, as Slurm and Docker have it; `4G`, `4Gi`, `4GB` and `4GiB` are the same."""
+    """Bytes. K, M, G and T are powers of 1024, as Slurm and Docker have it; `4G`, `4Gi`, `4GB`, `4GiB` are the same."""
     match = _SIZE.fullmatch(text)
-    if not match or len(text) > 20:
+    if not match or len(text) > _LONGEST_WORD:
         raise ValueError(f"{shown(text)} is not a size: write a number and a unit, such as 512M or 4G")
     size = int(float(match[1]) * (1 << _POWERS[match[2].upper()]))
     if not 0 < size <= _LARGEST:
@@ -85,11 +88,11 @@ def read_size(text: str) -> int:
 
 def read_duration(text: str) -> float:
     """Seconds, from `90`, `90s`, `10m`, `2h`, `1d` or `1h30m`."""
-    if len(text) <= 20 and _NUMBER.fullmatch(text):
+    if len(text) <= _LONGEST_WORD and _NUMBER.fullmatch(text):
         seconds = float(text)
     else:
         match = _DURATION.fullmatch(text)
-        parts = match.groups() if match and len(text) <= 40 else ()
+        parts = match.groups() if match and len(text) <= _LONGEST_WORD else ()
         given = [part for part in parts if part is not None]
         if not given or not all(_NUMBER.fullmatch(part) for part in given):
             raise ValueError(f"{shown(text)} is not a duration: write 30s, 10m, 2h, 1d or 1h30m")
@@ -134,7 +137,7 @@ def read_env(text: str) -> tuple[str, str]:
 
 def shown(text: str) -> str:
     """The text as an error may print it: quoted, escaped and cut."""
-    return ascii(text if len(text) <= 80 else text[:77] + "...")
+    return ascii(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -61,10 +61,8 @@ def read_notebook(path: str | Path) -> Notebook:
 def parse_notebook(data: bytes, path: str) -> Notebook:
     """The notebook in `data`; the suffix of `path` says the format. Raises `NotebookError`."""
     suffix = Path(path).suffix
-    if suffix in TEXT_SUFFIXES:
-        file = _from_text(_text(data, path), suffix, path)
-    else:
-        file = _from_json(data, path)
+    is_text = suffix in TEXT_SUFFIXES
+    file = _from_text(_text(data, path), suffix, path) if is_text else _from_json(data, path)
     cells = tuple(_cell(number, cell, path) for number, cell in enumerate(file.cells or (), 1))
     _check_language(file.metadata, path)
     return Notebook(
@@ -72,7 +70,7 @@ def parse_notebook(data: bytes, path: str) -> Notebook:
         sha256=hashlib.sha256(data).hexdigest(),
         cells=cells,
         metadata=file.metadata,
-        format=suffix.lstrip(".") if suffix in TEXT_SUFFIXES else "ipynb",
+        format=suffix.lstrip(".") if is_text else "ipynb",
         raw=data,
     )
 

@@ -51,7 +51,8 @@ def outline(notebook: Notebook) -> Outline:
         raise PipelineError(
             f"{notebook.path} has no stages",
             name=notebook.path,
-            fix=f"Write %%stage NAME as the first line of a cell, or let `nbpipe suggest {notebook.path}` propose stages.",
+            fix="Write %%stage NAME as the first line of a cell, "
+            f"or let `nbpipe suggest {notebook.path}` propose stages.",
         )
     stages = tuple(
         StageCells(name=name, kind=stage.kind, cells=tuple(stage.cells), options=build(stage.given))

@@ -1,4 +1,4 @@
-"""Cell tags and `metadata.nbpipe`: the same meaning as the magic lines, for people who keep magics out of their cells."""
+"""Cell tags and `metadata.nbpipe`: what the magic lines mean, for people who keep magics out of their cells."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _metadata(cell: Cell) -> Tagged:
         if key in _NAMED and isinstance(value, str):
             said.append((_NAMED[key], check_name(value)))
         elif key in ("params", "setup", "skip") and value is True:
-            said.append((key, ""))  # type: ignore[arg-type]  # all three are roles
+            said.append((key, ""))
         elif key != "options":
             raise GrammarError(f"metadata.nbpipe: {shown(str(key))} is not understood", name=str(key))
     if len(said) != 1:

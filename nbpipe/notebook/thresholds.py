@@ -1,4 +1,4 @@
-"""Thresholds of checks, such as `acc >= champion.acc - 0.01`: arithmetic over names, parsed and computed without `eval`.
+"""Thresholds of checks, such as `acc >= champion.acc - 0.01`, parsed and computed without `eval`.
 
 A threshold is made of names, `champion.NAME`, numbers, `+ - * /`, comparisons, `and`, `or`, `not`, and calls of `abs`,
 `min` and `max`. What it gives is true or false.
@@ -60,11 +60,10 @@ def _parse(text: str) -> ast.expr:
         tree = ast.parse(text.strip(), mode="eval").body
         _allow(tree)
     except (SyntaxError, MemoryError, RecursionError):
-        raise ValueError(f"{ascii(text)} is not an expression such as 'acc >= 0.9'") from None
-    if not isinstance(tree, (ast.Compare, ast.BoolOp)) and not (
-        isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)
-    ):
-        raise ValueError(f"{ascii(text)} compares nothing; write something like 'acc >= 0.9'")
+        raise ValueError(f"{text!a} is not an expression such as 'acc >= 0.9'") from None
+    compares = isinstance(tree, (ast.Compare, ast.BoolOp))
+    if not compares and not (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)):
+        raise ValueError(f"{text!a} compares nothing; write something like 'acc >= 0.9'")
     return tree
 
 
@@ -98,7 +97,7 @@ def _allow(node: ast.expr) -> None:
             )
 
 
-def _compute(node: ast.expr, values: Mapping[str, Any], champion: Mapping[str, Any]) -> Any:
+def _compute(node: ast.expr, values: Mapping[str, Any], champion: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one per node
     match node:
         case ast.Constant(value=value):
             return value

@@ -144,7 +144,7 @@ def _profile(profile: str, code: Code, known: Mapping[str, Param]) -> dict[str, 
             )
         try:
             if value is _COMPUTED:
-                raise ValueError("a profile gives literal values only")
+                raise ValueError("a profile gives literal values only")  # noqa: TRY301 - joins the errors of check_value
             values[name] = check_value(known[name], value)
         except ValueError as error:
             raise GrammarError(
@@ -192,20 +192,19 @@ def _assignments(code: Code, *, only: str = "") -> Iterator[tuple[str, ast.expr 
 
 
 def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, Any]]:
-    match target, value:
-        case ast.Name(id=name), _:
-            yield name, _literal(value)
-        case ((ast.Tuple(elts=names) | ast.List(elts=names)), (ast.Tuple(elts=parts) | ast.List(elts=parts))) if len(
-            names
-        ) == len(parts) and not any(isinstance(item, ast.Starred) for item in (*names, *parts)):
-            for name, part in zip(names, parts, strict=True):
-                yield from _unpacked(name, part)
-        case ((ast.Tuple(elts=names) | ast.List(elts=names)), _):
-            for name in names:
-                if isinstance(name, ast.Name):
-                    yield name.id, _COMPUTED
-        case _:
-            return
+    if isinstance(target, ast.Name):
+        yield target.id, _literal(value)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) else []
+        starred = any(isinstance(item, ast.Starred) for item in (*target.elts, *parts))
+        if len(parts) == len(target.elts) and not starred:
+            for inner, part in zip(target.elts, parts, strict=True):
+                yield from _unpacked(inner, part)
+        else:
+            names = (
+                node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            )
+            yield from ((name, _COMPUTED) for name in names)
 
 
 def _literal(node: ast.expr) -> Any:

@@ -1,4 +1,4 @@
-"""Types of parameters: from annotations and literals, and whether a value fits. Failures are `ValueError` with the reason."""
+"""Types of parameters, from annotations and literals, and whether a value fits. Failures are `ValueError`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 _LARGEST = 1_000_000
+_LONGEST_INT = 40
 _INTEGER = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*")
 _ROUND = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -161,7 +162,7 @@ def coerce_text(param: Any, text: str) -> Any:
 
 
 def _integer(word: str) -> int:
-    if _INTEGER.fullmatch(word) and len(word) <= 40:
+    if _INTEGER.fullmatch(word) and len(word) <= _LONGEST_INT:
         return int(word)
     if _ROUND.fullmatch(word) and math.isfinite(float(word)) and float(word).is_integer():
         return int(float(word))

@@ -18,7 +18,14 @@ from nbpipe.notebook.stages import outline
 
 
 def notebook(**changes: Any) -> dict[str, Any]:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": "%%stage a\nx = 1", "outputs": [], "execution_count": None}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": "%%stage a\nx = 1",
+        "outputs": [],
+        "execution_count": None,
+    }
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell], **changes}
 
 
@@ -98,7 +105,9 @@ def test_an_older_notebook_is_upgraded() -> None:
         "nbformat": 3,
         "nbformat_minor": 0,
         "metadata": {"name": ""},
-        "worksheets": [{"cells": [{"cell_type": "code", "input": ["%%stage a\n", "x = 1"], "language": "python", "outputs": []}]}],
+        "worksheets": [
+            {"cells": [{"cell_type": "code", "input": ["%%stage a\n", "x = 1"], "language": "python", "outputs": []}]}
+        ],
     }
     assert parse_notebook(dumped(old), "old.ipynb").cells[0].source == "%%stage a\nx = 1"
 
@@ -168,13 +177,15 @@ def test_text_notebooks_are_read_with_their_stages(suffix: str) -> None:
     assert read.format == suffix.removeprefix(".")
 
 
-@pytest.mark.parametrize("data", [b"", b"---\njupyter: [\n---\n", b"\xff\xfe", b"# %% \xe9", b"---\njupyter:\n  kernelspec: 3\n---\nx"])
+@pytest.mark.parametrize(
+    "data", [b"", b"---\njupyter: [\n---\n", b"\xff\xfe", b"# %% \xe9", b"---\njupyter:\n  kernelspec: 3\n---\nx"]
+)
 def test_a_broken_text_notebook_is_a_notebook_error_or_read(data: bytes) -> None:
     for suffix in (".md", ".py"):
         try:
             parse_notebook(data, f"a{suffix}")
         except NotebookError as error:
-            assert f"a{suffix}" in error.message
+            assert f"a{suffix}" in error.message  # noqa: PT017 - raising is allowed, not demanded
 
 
 _JSON = st.recursive(
@@ -205,7 +216,10 @@ def test_any_change_of_bytes_gives_a_notebook_or_a_named_error(changes: list[tup
     survives(data)
 
 
-@given(_JSON, st.lists(st.sampled_from(["stage:a", "check:a", "after:a", "gpus:x", "step:b", "prev:b", "skip", "setup", "x"])))
+@given(
+    _JSON,
+    st.lists(st.sampled_from(["stage:a", "check:a", "after:a", "gpus:x", "step:b", "prev:b", "skip", "setup", "x"])),
+)
 def test_any_metadata_and_tags_give_an_outline_or_a_named_error(meta: Any, tags: list[str]) -> None:
     survives(with_cell(metadata={"nbpipe": meta, "tags": tags}))
 
@@ -214,4 +228,4 @@ def survives(data: bytes) -> None:
     try:
         outline(parse_notebook(data, "a.ipynb"))
     except NbpipeError as error:
-        assert error.exit_code == 3
+        assert error.exit_code == 3  # noqa: PT017 - raising is allowed, not demanded

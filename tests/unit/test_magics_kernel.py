@@ -65,4 +65,3 @@ def test_a_threshold_that_does_not_hold_stops_run_all(tmp_path: Path) -> None:
     assert cells[0].outputs[0].data["text/plain"] == "0.5"
     assert cells[0].outputs[-1].ename == "CheckRejected"
     assert cells[1].outputs == []
-

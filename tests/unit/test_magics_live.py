@@ -66,7 +66,7 @@ def test_a_traceback_shows_the_users_line_counted_from_the_top_of_the_cell(shell
     assert isinstance(result.error_in_exec, ZeroDivisionError)
     assert result.error_in_exec.__traceback__ is not None
     frames = []
-    traceback = result.error_in_exec.__traceback__
+    traceback: Any = result.error_in_exec.__traceback__
     while traceback is not None:
         frames.append(traceback.tb_lineno)
         traceback = traceback.tb_next

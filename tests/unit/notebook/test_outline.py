@@ -28,9 +28,17 @@ def outlined(*cells: Cell | str, **metadata: Any) -> Outline:
 
 def test_cells_are_sorted_by_role_in_notebook_order() -> None:
     out = outlined(
-        "%load_ext nbpipe", "%%params\nlr = 1", "%%params smoke\nlr = 2", "%%setup\nimport os", "df.head()",
-        "%%stage a\nx = 1", "%%check c\nassert x", cell("text", kind="markdown"), "%%stage a\ny = 2", "%nbpipe run",
-    )  # fmt: skip
+        "%load_ext nbpipe",
+        "%%params\nlr = 1",
+        "%%params smoke\nlr = 2",
+        "%%setup\nimport os",
+        "df.head()",
+        "%%stage a\nx = 1",
+        "%%check c\nassert x",
+        cell("text", kind="markdown"),
+        "%%stage a\ny = 2",
+        "%nbpipe run",
+    )
     assert [c.cell for c in out.params] == [2]
     assert out.profiles["smoke"].body == "lr = 2"
     assert [c.cell for c in out.setup] == [4]
@@ -167,8 +175,20 @@ def test_metadata_counts_where_neither_line_nor_tag_says_anything() -> None:
     assert "the line counts" in over.warnings[0]
 
 
-@pytest.mark.parametrize("meta", [3, "stage", {"stage": 1}, {"stage": "A"}, {"stage": "a", "check": "b"}, {"x": 1}, {"stage": "a", "options": 1},
-                                  {"stage": "a", "options": "--nope"}, {"setup": True, "options": "--gpus 1"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "meta",
+    [
+        3,
+        "stage",
+        {"stage": 1},
+        {"stage": "A"},
+        {"stage": "a", "check": "b"},
+        {"x": 1},
+        {"stage": "a", "options": 1},
+        {"stage": "a", "options": "--nope"},
+        {"setup": True, "options": "--gpus 1"},
+    ],
+)
 def test_wrong_metadata_is_a_grammar_error(meta: Any) -> None:
     with pytest.raises(GrammarError):
         parse_cell(cell("x", nbpipe=meta))
@@ -198,7 +218,7 @@ def test_a_profile_is_written_once() -> None:
 
 
 def test_a_notebook_without_stages_says_what_to_do() -> None:
-    with pytest.raises(PipelineError, match="nbpipe suggest a.ipynb"):
+    with pytest.raises(PipelineError, match=r"nbpipe suggest a\.ipynb"):
         outlined("x = 1")
     with pytest.raises(PipelineError):
         outlined()
@@ -227,10 +247,17 @@ def test_options_for_remote_targets_are_refused_by_name() -> None:
 
 def test_kale_tags_are_read_as_they_stand() -> None:
     out = outlined(
-        cell("import os", "imports"), cell("import re"), cell("def f(): pass", "functions"), cell("lr = 1", "pipeline-parameters"),
-        cell("x = 1", "step:load"), cell("x += 1"), cell("x.plot()", "skip"), cell("x += 2"),
-        cell("y = x", "block:train", "prev:load", "limit:nvidia.com/gpu:1"), cell("print(y)\ny", "pipeline-metrics"),
-    )  # fmt: skip
+        cell("import os", "imports"),
+        cell("import re"),
+        cell("def f(): pass", "functions"),
+        cell("lr = 1", "pipeline-parameters"),
+        cell("x = 1", "step:load"),
+        cell("x += 1"),
+        cell("x.plot()", "skip"),
+        cell("x += 2"),
+        cell("y = x", "block:train", "prev:load", "limit:nvidia.com/gpu:1"),
+        cell("print(y)\ny", "pipeline-metrics"),
+    )
     assert [c.cell for c in out.setup] == [1, 2, 3]
     assert [c.cell for c in out.params] == [4]
     assert [(s.name, [c.cell for c in s.cells]) for s in out.stages] == [
