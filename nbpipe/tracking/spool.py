@@ -1,0 +1,116 @@
+"""A stage's own MLflow run, on the disk of its job: what cells log lands here whether or not a server is up.
+
+The folder is laid out as MLflow's file store, written without importing MLflow. Delivery copies it later.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+_RUN = "0123456789abcdef" * 2
+_EXPERIMENT = "1"
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One logged value of a metric; `time` is milliseconds since the epoch."""
+
+    time: int
+    value: float
+    step: int = 0
+
+
+class Spooled(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cells of one stage logged, in all runs they opened. Artifact paths map to files in the spool."""
+
+    #: The last value of each metric.
+    metrics: dict[str, float] = {}
+    curves: dict[str, tuple[Point, ...]] = {}
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    files: dict[str, Path] = {}
+
+
+def stage_environment(job_dir: Path) -> dict[str, str]:
+    """Prepare the spool in `job_dir` and return the kernel's variables (`JobSpec.tracking`) that point MLflow at it."""
+    root = (job_dir / "mlflow").resolve()
+    run = root / _EXPERIMENT / _RUN
+    for name in ("metrics", "params", "tags", "artifacts"):
+        (run / name).mkdir(parents=True, exist_ok=True)
+    now = int(time.time() * 1000)
+    _write(
+        root / _EXPERIMENT / "meta.yaml",
+        {
+            "artifact_location": (root / _EXPERIMENT).as_uri(),
+            "creation_time": now,
+            "experiment_id": _EXPERIMENT,
+            "last_update_time": now,
+            "lifecycle_stage": "active",
+            "name": "stage",
+        },
+    )
+    _write(
+        run / "meta.yaml",
+        {
+            "artifact_uri": (run / "artifacts").as_uri(),
+            "end_time": None,
+            "entry_point_name": "",
+            "experiment_id": _EXPERIMENT,
+            "lifecycle_stage": "active",
+            "run_id": _RUN,
+            "run_name": "stage",
+            "run_uuid": _RUN,
+            "source_name": "",
+            "source_type": 4,
+            "source_version": "",
+            "start_time": now,
+            "status": 1,
+            "tags": [],
+            "user_id": "nbpipe",
+        },
+    )
+    return {
+        "MLFLOW_TRACKING_URI": root.as_uri(),
+        "MLFLOW_RUN_ID": _RUN,
+        "MLFLOW_EXPERIMENT_ID": _EXPERIMENT,
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+    }
+
+
+def read_spool(job_dir: Path) -> Spooled:
+    """Return all that was logged; empty when nothing was. The stage's own run wins over runs the cells opened."""
+    root = job_dir / "mlflow"
+    runs = sorted(meta.parent for meta in root.glob("*/*/meta.yaml") if (meta.parent / "artifacts").is_dir())
+    runs.sort(key=lambda run: run.name == _RUN)
+    curves: dict[str, tuple[Point, ...]] = {}
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    files: dict[str, Path] = {}
+    for run in runs:
+        curves |= {name: _points(path) for name, path in _tree(run / "metrics").items()}
+        params |= {name: path.read_text() for name, path in _tree(run / "params").items()}
+        own = {name: path.read_text() for name, path in _tree(run / "tags").items()}
+        tags |= {name: text for name, text in own.items() if not name.startswith("mlflow.")}
+        files |= _tree(run / "artifacts")
+    last = {name: points[-1].value for name, points in curves.items() if points}
+    return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files)
+
+
+def _tree(folder: Path) -> dict[str, Path]:
+    """Regular files below `folder` by relative path; links are left out, they may lead anywhere."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _points(path: Path) -> tuple[Point, ...]:
+    # A kernel killed while it logs leaves half a last line: only lines with an end count.
+    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    rows = [line.split() for line in whole]
+    return tuple(Point(int(row[0]), float(row[1]), int(row[2]) if len(row) > 2 else 0) for row in rows)  # noqa: PLR2004
+
+
+def _write(path: Path, fields: dict[str, object]) -> None:
+    # JSON is YAML: no library is needed and no value can break out of its field.
+    path.write_bytes(msgspec.json.encode(fields))

@@ -1,0 +1,48 @@
+"""What cells log with MLflow lands in the job's folder, in a real process, with no line of ours in the code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nbpipe.tracking.outbox import enqueue, pending
+from nbpipe.tracking.spool import read_spool, stage_environment
+
+CODE = """
+import mlflow
+mlflow.log_metric("acc", 0.5, step=0)
+mlflow.log_metric("acc", 0.6, step=1)
+mlflow.log_param("a", 1)
+mlflow.log_text("hi", "notes/f.txt")
+mlflow.end_run()
+mlflow.set_experiment("mine")
+with mlflow.start_run():
+    mlflow.log_metric("other", 2)
+"""
+
+
+def test_what_cells_log_is_read_back_whatever_run_they_opened(tmp_path: Path) -> None:
+    env = os.environ | stage_environment(tmp_path)
+    subprocess.run([sys.executable, "-c", CODE], check=True, env=env, capture_output=True, cwd=tmp_path)
+    found = read_spool(tmp_path)
+    assert found.metrics == {"acc": 0.6, "other": 2.0}
+    assert [point.step for point in found.curves["acc"]] == [0, 1]
+    assert found.params == {"a": "1"}
+    assert found.files["notes/f.txt"].read_text() == "hi"
+
+
+def test_a_half_written_last_line_is_not_a_value(tmp_path: Path) -> None:
+    stage_environment(tmp_path)
+    (path,) = (tmp_path / "mlflow").glob("*/*/metrics")
+    (path / "loss").write_text("1 0.5 0\n2 0.")
+    assert read_spool(tmp_path).metrics == {"loss": 0.5}
+
+
+def test_a_run_is_pending_once_however_often_it_is_enqueued(tmp_path: Path) -> None:
+    run = tmp_path / ".nbpipe" / "runs" / "r1"
+    run.mkdir(parents=True)
+    enqueue(run)
+    enqueue(run)
+    assert pending(tmp_path) == [run]
