@@ -33,7 +33,9 @@ def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()
         modules[name] = (Path(os.path.relpath(path, folder)).as_posix(), hashlib.sha256(data).hexdigest())
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         names = _module_imports(data, package)
-        imports[name] = tuple(sorted({full for full in names if _locate(full, places)} | {_top(full) for full in names}))
+        imports[name] = tuple(
+            sorted({full for full in names if _locate(full, places)} | {_top(full) for full in names})
+        )
         todo += names
     return dict(sorted(modules.items())), dict(sorted(imports.items()))
 

@@ -1,0 +1,104 @@
+"""From a notebook to its pipeline. Nothing of the notebook is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.dataflow.graph import analyze
+from nbpipe.model import Outline, Pipeline, StageCells
+from nbpipe.notebook.options import check_supported
+from nbpipe.notebook.reader import read_notebook
+from nbpipe.notebook.stages import outline
+from nbpipe.pipeline.code import code_hash
+from nbpipe.pipeline.codec import stamped
+from nbpipe.pipeline.environment import provided, python_minor
+from nbpipe.pipeline.modules import find_modules, imported_names
+from nbpipe.pipeline.params import extract_params
+
+Observed = Callable[[str], dict[str, Any]]
+_MARKS = ("nbpipe.toml", "pyproject.toml", ".git")
+
+
+def extract(path: Path, *, observed: Observed | None = None, merges: Sequence[tuple[str, ...]] = ()) -> Pipeline:
+    """The pipeline of the notebook at `path`. Raises `NotebookError` or a `PipelineError`.
+
+    `observed(code_hash)` gives what a stage of that code was seen to do. `merges` are groups of stages to treat as one.
+    """
+    return extract_outline(outline(read_notebook(path)), Path(path).parent, observed=observed, merges=merges)
+
+
+def extract_outline(
+    found: Outline,
+    folder: Path,
+    *,
+    observed: Observed | None = None,
+    merges: Sequence[tuple[str, ...]] = (),
+) -> Pipeline:
+    """The same for an outline; `folder` is the notebook's, where its local modules lie."""
+    found = merge_stages(found, merges)
+    for stage in found.stages:
+        check_supported(stage.options, stage.name, stage.cells[0].cell)
+    pipeline = _pipeline(found, folder, None)
+    if observed is None:
+        return pipeline
+    facts = {stage.name: seen for stage in pipeline.stages if (seen := observed(code_hash(pipeline, stage)))}
+    return _pipeline(found, folder, facts) if facts else pipeline
+
+
+def merge_stages(found: Outline, merges: Sequence[tuple[str, ...]]) -> Outline:
+    """Each group, and every stage between its first and last, as one stage under the first one's name."""
+    stages = list(found.stages)
+    for group in merges:
+        at = [n for n, stage in enumerate(stages) if stage.name in group]
+        if len(at) > 1:
+            part = stages[at[0] : at[-1] + 1]
+            cells = tuple(sorted((code for stage in part for code in stage.cells), key=lambda code: code.cell))
+            merged = StageCells(name=part[0].name, kind=part[0].kind, cells=cells, options=part[0].options)
+            stages[at[0] : at[-1] + 1] = [merged]
+    return msgspec.structs.replace(found, stages=tuple(stages))
+
+
+def _pipeline(found: Outline, folder: Path, facts: dict[str, dict[str, Any]] | None) -> Pipeline:
+    params, profiles = extract_params(found)
+    flow = analyze(found, params, observed=facts)
+    bodies = [code.body for code in found.setup]
+    bodies += [code.body for stage in flow.stages for code in stage.cells]
+    used = {ident for stage in flow.stages for ident in stage.flow.definitions}
+    bodies += [item.source for item in flow.snippets if item.id in used]
+    project = _project(folder.resolve())
+    modules, imports = find_modules(bodies, folder.resolve(), (project, project / "src"))
+    names = {name for body in bodies for name in imported_names(body)}
+    names |= {name for several in imports.values() for name in several}
+    distributions, provided_by = provided({name.partition(".")[0] for name in names} - modules.keys())
+    kernel = found.notebook.metadata.get("kernelspec")
+    name = kernel.get("name") if isinstance(kernel, dict) else None
+    return stamped(
+        Pipeline(
+            name=Path(found.notebook.path).stem,
+            stages=tuple(flow.stages),
+            edges=tuple(flow.edges),
+            params=params,
+            profiles=profiles,
+            setup=found.setup,
+            snippets=tuple(flow.snippets),
+            modules=modules,
+            module_imports=imports,
+            distributions=distributions,
+            provided_by=provided_by,
+            python=python_minor(),
+            kernel=name if isinstance(name, str) and name else "python3",
+            warnings=(*found.warnings, *flow.warnings),
+            mergeable=found.mergeable,
+        )
+    )
+
+
+def _project(folder: Path) -> Path:
+    for place in (folder, *folder.parents):
+        if any((place / mark).exists() for mark in _MARKS):
+            return place
+    return folder
