@@ -16,7 +16,7 @@ _SHORT = 16
 
 @functools.lru_cache(maxsize=4096)
 def fingerprint(body: str) -> str:
-    """`HASH:a,b,c`: the hash of the normalised code, then a short one per top-level statement (to say which changed)."""
+    """`HASH:a,b,c`: the hash of the normalised code, then a short one per top-level statement, to say which changed."""
     text = normalized(body)
     try:
         statements = [ast.unparse(node) for node in ast.parse(text).body]

@@ -16,9 +16,9 @@ Found = tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]
 
 
 def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()) -> Found:
-    """Local modules that the code reaches, transitively: name -> (path relative to `folder`, sha256), and their imports.
+    """Local modules that the code reaches, transitively: name -> (path from `folder`, sha256), and their imports.
 
-    Looked for in `folder` first, then in `roots`. A file that is not Python is listed by its bytes, without imports.
+    Looked for in `folder` first, then in `roots`. A file that does not parse is listed, without imports.
     """
     places = [folder, *(root for root in roots if root != folder)]
     modules: dict[str, tuple[str, str]] = {}

@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def providers(pipeline: Pipeline, stage: Stage, committed: Mapping[str, Outcome]) -> set[str]:
-    """Stages that must be settled before this one can be: of its inputs, of its order, and of every edge found so far."""
+    """Stages that must be settled before this one can be: givers of its inputs, its order, every edge found so far."""
     above = _above(pipeline, stage.name)
     names = {item.name for item in above}
     found = {edge.source for edge in pipeline.edges if edge.target == stage.name} | set(stage.after)
