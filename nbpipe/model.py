@@ -299,6 +299,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     outputs: tuple[str, ...] = ()
     #: exec, globals() and the like are used: store every name bound at the end.
     dynamic: bool = False
+    #: --reads, --writes or --cache says which files its programs touch: starting one does not make the result uncacheable.
+    declared: bool = False
     #: Seed for random state that nothing above has set.
     seed: int = 0
     metrics: tuple[str, ...] = ()
