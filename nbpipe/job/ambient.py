@@ -1,0 +1,273 @@
+"""Ambient state: what cells change without naming a variable. One open table of names, getters and setters.
+
+An entry is looked at only when the module that owns it is loaded. Getters give plain data (what the store keeps
+safely); setters take the same data back.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_NOISE = frozenset(
+    {"JPY_PARENT_PID", "JPY_SESSION_NAME", "KERNEL_LAUNCH_TIMEOUT", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "PAGER",
+     "GIT_PAGER", "TERM", "PYDEVD_USE_FRAME_EVAL", "PWD", "OLDPWD", "MPLBACKEND", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ambient:
+    """One piece of ambient state."""
+
+    #: As the plan and people see it: `@random`.
+    name: str
+    #: It exists once this module is loaded.
+    owner: str
+    get: Callable[[], Any]
+    set: Callable[[Any], None]
+    #: Random state counts as read only if something was drawn before it was seeded.
+    random: bool = False
+
+
+def _random_get() -> Any:
+    import random
+
+    version, words, gauss = random.getstate()
+    return [version, list(words), gauss]
+
+
+def _random_set(data: Any) -> None:
+    import random
+
+    version, words, gauss = data
+    random.setstate((version, tuple(words), gauss))
+
+
+def _numpy_random_get() -> Any:
+    import numpy as np
+
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
+    return [kind, [int(key) for key in keys], int(position), int(has_gauss), float(cached)]
+
+
+def _numpy_random_set(data: Any) -> None:
+    import numpy as np
+
+    kind, keys, position, has_gauss, cached = data
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
+
+
+def _torch_random_get() -> Any:
+    import torch
+
+    state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
+    if torch.cuda.is_initialized():
+        for number, item in enumerate(torch.cuda.get_rng_state_all()):
+            state[f"cuda:{number}"] = item.numpy().tobytes().hex()
+    return state
+
+
+def _torch_random_set(data: Any) -> None:
+    import torch
+
+    states = {name: torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8) for name, text in data.items()}
+    torch.set_rng_state(states.pop("cpu"))
+    if states and torch.cuda.is_available():
+        for name, state in states.items():
+            torch.cuda.set_rng_state(state, name)
+
+
+def _environ_get() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _NOISE}
+
+
+def _environ_set(data: Any) -> None:
+    """Apply what a stage changed: `data` holds "set" and "unset"."""
+    os.environ.update(data["set"])
+    for name in data["unset"]:
+        os.environ.pop(name, None)
+
+
+def _path_get() -> list[str]:
+    return [str(part) for part in sys.path]
+
+
+def _path_set(data: Any) -> None:
+    sys.path[:] = data
+
+
+def _pandas_get() -> dict[str, Any]:
+    import pandas as pd
+
+    found = {}
+    registered = sys.modules["pandas._config.config"]._registered_options  # noqa: SLF001
+    for name in registered:
+        if name.split(".")[0] in {"display", "mode", "compute", "plotting", "styler", "future"}:
+            value = pd.get_option(name)
+            if value is None or isinstance(value, (bool, int, float, str)):
+                found[name] = value
+    return found
+
+
+def _pandas_set(data: Any) -> None:
+    import pandas as pd
+
+    now = _pandas_get()
+    for name, value in data.items():
+        if now.get(name, value) != value:
+            pd.set_option(name, value)
+
+
+def _numpy_get() -> dict[str, Any]:
+    import numpy as np
+
+    options = {name: value for name, value in np.get_printoptions().items() if name not in {"formatter", "override_repr"}}
+    return {"print": options, "err": dict(np.geterr())}
+
+
+def _numpy_set(data: Any) -> None:
+    import numpy as np
+
+    np.set_printoptions(**data["print"])
+    np.seterr(**data["err"])
+
+
+def _rc_get() -> dict[str, Any]:
+    import matplotlib as mpl
+
+    return {
+        name: str(value) if name == "axes.prop_cycle" else value
+        for name, value in dict.items(mpl.rcParams)
+        if name not in {"backend", "backend_fallback", "figure.hooks", "path.effects"}
+    } | {"axes.prop_cycle": [dict(item) for item in mpl.rcParams["axes.prop_cycle"]]}
+
+
+def _rc_set(data: Any) -> None:
+    import matplotlib as mpl
+    from cycler import cycler
+
+    cycle = data["axes.prop_cycle"]
+    keys = sorted({key for item in cycle for key in item})
+    mpl.rcParams.update({name: value for name, value in data.items() if name != "axes.prop_cycle"})
+    mpl.rcParams["axes.prop_cycle"] = cycler(**{key: [item[key] for item in cycle] for key in keys})
+
+
+def _warnings_get() -> list[list[Any]]:
+    import warnings
+
+    return [
+        [action, _pattern(message), f"{kind.__module__}:{kind.__qualname__}", _pattern(module), line]
+        for action, message, kind, module, line in warnings.filters
+    ]
+
+
+def _pattern(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else [value.pattern, value.flags]
+
+
+def _warnings_set(data: Any) -> None:
+    import importlib
+    import re
+    import warnings
+
+    def pattern(value: Any) -> Any:
+        return re.compile(value[0], value[1]) if isinstance(value, list) else value
+
+    filters = []
+    for action, message, kind, module, line in data:
+        owner, _, name = kind.partition(":")
+        filters.append((action, pattern(message), getattr(importlib.import_module(owner), name), pattern(module), line))
+    warnings.filters[:] = filters  # type: ignore[index]
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _logging_get() -> dict[str, Any]:
+    import logging
+
+    levels = {
+        name: logger.level
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    return {"root": logging.root.level, "disabled": logging.root.manager.disable, "levels": levels}
+
+
+def _logging_set(data: Any) -> None:
+    import logging
+
+    logging.root.setLevel(data["root"])
+    logging.disable(data["disabled"])
+    for name, level in data["levels"].items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _locale_get() -> str:
+    import locale
+
+    return locale.setlocale(locale.LC_ALL)
+
+
+def _locale_set(data: Any) -> None:
+    import locale
+
+    locale.setlocale(locale.LC_ALL, data)
+
+
+def _decimal_get() -> dict[str, Any]:
+    import decimal
+
+    now = decimal.getcontext()
+    traps = sorted(signal.__name__ for signal, on in now.traps.items() if on)
+    return {"prec": now.prec, "rounding": now.rounding, "Emin": now.Emin, "Emax": now.Emax,
+            "capitals": now.capitals, "clamp": now.clamp, "traps": traps}  # fmt: skip
+
+
+def _decimal_set(data: Any) -> None:
+    import decimal
+
+    traps = [getattr(decimal, name) for name in data["traps"]]
+    decimal.setcontext(decimal.Context(**{**data, "traps": traps}))
+
+
+def _torch_get() -> dict[str, Any]:
+    import torch
+
+    return {
+        "dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "device": str(torch.get_default_device()),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
+        "grad": torch.is_grad_enabled(),
+    }
+
+
+def _torch_set(data: Any) -> None:
+    import torch
+
+    torch.set_default_dtype(getattr(torch, data["dtype"]))
+    torch.set_default_device(data["device"])
+    torch.use_deterministic_algorithms(data["deterministic"])
+    torch.set_num_threads(data["threads"])
+    torch.set_grad_enabled(data["grad"])
+
+
+TABLE: tuple[Ambient, ...] = (
+    Ambient("@cwd", "os", os.getcwd, os.chdir),
+    Ambient("@environ", "os", _environ_get, _environ_set),
+    Ambient("@sys.path", "sys", _path_get, _path_set),
+    Ambient("@random", "random", _random_get, _random_set, random=True),
+    Ambient("@numpy.random", "numpy.random", _numpy_random_get, _numpy_random_set, random=True),
+    Ambient("@torch.random", "torch", _torch_random_get, _torch_random_set, random=True),
+    Ambient("@pandas.options", "pandas", _pandas_get, _pandas_set),
+    Ambient("@numpy.options", "numpy", _numpy_get, _numpy_set),
+    Ambient("@matplotlib.rcParams", "matplotlib", _rc_get, _rc_set),
+    Ambient("@warnings", "warnings", _warnings_get, _warnings_set),
+    Ambient("@logging", "logging", _logging_get, _logging_set),
+    Ambient("@locale", "locale", _locale_get, _locale_set),
+    Ambient("@decimal", "decimal", _decimal_get, _decimal_set),
+    Ambient("@torch.defaults", "torch", _torch_get, _torch_set),
+)
+BY_NAME = {entry.name: entry for entry in TABLE}

@@ -1,0 +1,142 @@
+"""Snippets: definitions created again from source, and the state that code hangs on them afterwards."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nbpipe.model import Snippet
+
+
+class Definitions:
+    """Executes snippets in the user's namespace, in order, each as soon as what it needs is there.
+
+    Responsibilities: parameter values replace what the params cell assigns (in the syntax tree, never as text);
+    annotations of parameters are not evaluated; sources stay visible to `inspect` and to tracebacks.
+    Must not: bind any name that the snippets do not bind themselves.
+    """
+
+    def __init__(self, shell: Any, snippets: Sequence[Snippet], params: Mapping[str, Any]) -> None:
+        self._shell = shell
+        self._pending = list(snippets)
+        self._params = params
+        self._done: list[Snippet] = []
+
+    def run_ready(self, *, before_cell: int | None = None) -> None:
+        """Execute what has all it needs; `before_cell` leaves out definitions that stand further down."""
+        left = []
+        for snippet in self._pending:
+            early = before_cell is None or snippet.kind == "param" or snippet.cell < before_cell
+            if early and all(self._bound(name) for name in snippet.needs):
+                self._run(snippet)
+            else:
+                left.append(snippet)
+        self._pending = left
+
+    def run_rest(self) -> None:
+        """Execute everything that is left; a missing name raises `NameError` as it would in the notebook."""
+        for snippet in self._pending:
+            self._run(snippet)
+        self._pending = []
+
+    def skip(self, cells: frozenset[int]) -> None:
+        """Forget definitions that stand in these cells and are bound: the cells themselves were run."""
+        names = self._shell.user_ns
+        self._pending = [s for s in self._pending if not (s.cell in cells and all(name in names for name in s.names))]
+
+    def names(self) -> frozenset[str]:
+        """Names bound by functions and classes that were created."""
+        return frozenset(
+            name for s in self._done if s.kind in {"function", "class", "compound"} for name in s.names if name != "*"
+        )
+
+    def _bound(self, name: str) -> bool:
+        return name in self._shell.user_ns or hasattr(builtins, name)
+
+    def _run(self, snippet: Snippet) -> None:
+        source = "\n" * (snippet.line - 1) + snippet.source
+        if snippet.kind == "param":
+            self._run_parameter(snippet, source)
+        elif snippet.kind == "magic":
+            self._shell.run_line_magic(*_magic(snippet.source))
+        else:
+            self._execute(ast.parse(source), source)
+        self._done.append(snippet)
+
+    def _run_parameter(self, snippet: Snippet, source: str) -> None:
+        tree = ast.parse(source)
+        kept: list[ast.stmt] = []
+        for node in tree.body:
+            name = _assigned(node)
+            if name is not None and name in self._params:
+                self._shell.user_ns[name] = self._params[name]
+            elif isinstance(node, ast.AnnAssign):
+                if node.value is not None:
+                    kept.append(ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node))
+            else:
+                kept.append(node)
+        self._execute(ast.Module(body=kept, type_ignores=[]), source)
+
+    def _execute(self, tree: ast.Module, source: str) -> None:
+        ast.fix_missing_locations(tree)
+        name = self._shell.compile.cache(source, -1, raw_code=source)
+        flags = self._shell.compile.flags
+        exec(compile(tree, name, "exec", flags=flags, dont_inherit=True), self._shell.user_ns)  # noqa: S102
+
+
+def _assigned(node: ast.stmt) -> str | None:
+    """The one plain name that a statement assigns."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return node.target.id
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id
+    return None
+
+
+def _magic(line: str) -> tuple[str, str]:
+    name, _, rest = line.strip().lstrip("%").partition(" ")
+    return name, rest.strip()
+
+
+def state(value: Any) -> dict[str, Any] | None:
+    """Data that hangs on a function (attributes, defaults) or a class (its attributes); None for anything else."""
+    if isinstance(value, types.FunctionType):
+        kept: dict[str, Any] = {"__dict__": dict(value.__dict__)}
+        kept["__dict__"].pop("__wrapped__", None)
+        kept["__defaults__"] = value.__defaults__
+        kept["__kwdefaults__"] = value.__kwdefaults__
+        return kept
+    if isinstance(value, type):
+        return {name: item for name, item in vars(value).items() if _is_data(name, item)}
+    return None
+
+
+def behaviour(value: Any) -> dict[str, int]:
+    """Identity of the functions of a class: a changed one was patched in, which no store can carry."""
+    if not isinstance(value, type):
+        return {}
+    kinds = (types.FunctionType, staticmethod, classmethod, property)
+    return {name: id(item) for name, item in vars(value).items() if isinstance(item, kinds)}
+
+
+def apply_state(value: Any, kept: Mapping[str, Any]) -> None:
+    """Give a definition that was created again the state it had."""
+    if isinstance(value, types.FunctionType):
+        value.__dict__.update(kept["__dict__"])
+        value.__defaults__ = kept["__defaults__"]
+        value.__kwdefaults__ = kept["__kwdefaults__"]
+        return
+    for name in [name for name, item in vars(value).items() if _is_data(name, item) and name not in kept]:
+        delattr(value, name)
+    for name, item in kept.items():
+        setattr(value, name, item)
+
+
+def _is_data(name: str, item: Any) -> bool:
+    if name.startswith("__") or name in {"_abc_impl", "_abc_registry", "_abc_cache"}:
+        return False
+    descriptor = hasattr(type(item), "__get__") or isinstance(item, (type, types.ModuleType))
+    return not descriptor

@@ -1,0 +1,311 @@
+"""nbpipe as a papermill engine: it owns the kernel and the loop over the cells."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nbpipe.errors import UsageError
+from nbpipe.job.folder import KERNEL_PID
+from nbpipe.job.kernel import effective
+from nbpipe.job.launch import KernelProcess
+from nbpipe.job.outputs import CellOutputs, Log
+from nbpipe.job.redact import Redactor
+from nbpipe.model import Code, JobSpec
+
+End = Literal["finished", "error", "died", "timeout", "interrupted"]
+
+
+class Interruption(Exception):  # noqa: N818
+    """A signal asked the runner to stop."""
+
+
+@dataclass
+class Execution:
+    """What happened while the cells ran. The engine fills it in; the verdict is made from it."""
+
+    end: End = "died"
+    cell: int | None = None
+    error: dict[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+    #: The kernel had been told to run the user's first cell.
+    user_code: bool = False
+    executed: list[dict[str, Any]] = field(default_factory=list)
+    kernel_seconds: float = 0.0
+
+
+class Connection:
+    """A kernel process and its sockets, over ipc where there is such a thing."""
+
+    def __init__(self, process: KernelProcess, file: Path, scratch: Path) -> None:
+        self.process = process
+        self._file = file
+        self._scratch = scratch
+        self.client: Any = None
+
+    def open(self) -> None:
+        """Connect; messages sent before the kernel listens wait in the sockets."""
+        from jupyter_client.blocking.client import BlockingKernelClient
+
+        self.client = BlockingKernelClient()
+        self.client.load_connection_file(str(self._file))
+        self.client.start_channels(shell=True, iopub=True, stdin=True, hb=False, control=True)
+
+    def close(self, *, patience: float) -> None:
+        """Ask the kernel to end, kill its group, take its sockets away."""
+        if self.client is not None:
+            if patience and self.process.poll() is None:
+                self.client.shutdown()
+            self.process.end(patience=patience)
+            self.client.stop_channels()
+            self.client.context.destroy(linger=0)
+        else:
+            self.process.end(patience=0)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def connection_file() -> tuple[Path, Path]:
+    """A connection file and the private folder that holds it and its sockets (paths short enough for them)."""
+    from jupyter_client.connect import write_connection_file
+
+    scratch = Path(tempfile.mkdtemp(prefix="nbpipe-"))
+    path = scratch / "kernel.json"
+    kind = "ipc" if os.name == "posix" else "tcp"
+    where = str(scratch / "s") if kind == "ipc" else "127.0.0.1"
+    write_connection_file(str(path), transport=kind, ip=where)
+    return path, scratch
+
+
+class Cells:
+    """The loop over the cells of one job.
+
+    Responsibilities: send, collect outputs, see the kernel die, keep the deadline. Must not: decide the verdict.
+    """
+
+    def __init__(self, connection: Connection, folder: Path, spec: JobSpec, log: Log, redactor: Redactor) -> None:
+        self._kernel = connection
+        self._folder = folder
+        self._spec = spec
+        self._log = log
+        self._redactor = redactor
+        self._deadline = time.monotonic() + spec.timeout if spec.timeout else None
+        self._displays: dict[str, list[dict[str, Any]]] = {}
+        self.result = Execution()
+
+    def run(self) -> None:
+        """Everything from the first hidden step to the last."""
+        try:
+            self._run()
+        except Interruption:
+            self.result.end = "interrupted"
+        if self.result.end == "error":
+            with contextlib.suppress(Interruption):
+                self._hidden("explain")
+
+    def _run(self) -> None:
+        started = time.monotonic()
+        if not self._ready():
+            return
+        self.result.kernel_seconds = time.monotonic() - started
+        if not self._step("begin"):
+            return
+        if not all(self._cell(code) for code in self._spec.setup):
+            return
+        if not self._step("prepare"):
+            return
+        if not all(self._cell(code) for code in self._spec.cells):
+            return
+        self.result.cell = None
+        if self._step("finish"):
+            self.result.end = "finished"
+
+    def _ready(self) -> bool:
+        """Wait until the subscription to the kernel's outputs carries messages; a slow joiner would miss them."""
+        client = self._kernel.client
+        deadline = time.monotonic() + 60
+        request = client.kernel_info()
+        seen_reply = seen_status = False
+        while time.monotonic() < deadline:
+            self._poll(0.05)
+            while client.shell_channel.socket.poll(0):
+                _, message = client.session.recv(client.shell_channel.socket, 0)
+                seen_reply = seen_reply or message["parent_header"].get("msg_id") == request
+            while client.iopub_channel.socket.poll(0):
+                client.session.recv(client.iopub_channel.socket, 0)
+                seen_status = True
+            if seen_reply and seen_status:
+                return True
+            if seen_reply:
+                request, seen_reply = client.kernel_info(), False
+            if self._kernel.process.poll() is not None:
+                break
+        self._died()
+        return False
+
+    def _step(self, name: str) -> bool:
+        reply = self._hidden(name)
+        if reply is None:
+            return False
+        if reply.get("status") != "ok":
+            self._failed(reply)
+            return False
+        return True
+
+    def _hidden(self, name: str) -> dict[str, Any] | None:
+        code = f"__import__('nbpipe.job.kernel', fromlist=['step']).step({str(self._folder)!r}, {name!r}, {self.result.cell!r})"
+        request = self._kernel.client.execute(code, silent=True, store_history=False, allow_stdin=False)
+        return self._wait(request, CellOutputs(self._spec.output_limit), None)
+
+    def _cell(self, code: Code) -> bool:
+        self.result.cell, self.result.user_code = code.cell, True
+        outputs = CellOutputs(self._spec.output_limit)
+        self._log.write("cell-start", code.cell)
+        request = self._kernel.client.execute(effective(code.body, code.line), allow_stdin=True, stop_on_error=False)
+        try:
+            reply = self._wait(request, outputs, code.cell)
+        finally:
+            kept = self._redactor.data(outputs.done())
+            self.result.executed.append({"cell": code.cell, "outputs": kept, "execution_count": len(self.result.executed) + 1})
+            self._log.write("cell-end", code.cell)
+        if reply is None:
+            return False
+        self.result.executed[-1]["execution_count"] = reply.get("execution_count")
+        if reply.get("status") != "ok" and not code.may_raise:
+            self._failed(reply)
+            return False
+        return True
+
+    def _failed(self, reply: dict[str, Any]) -> None:
+        self.result.end = "error"
+        self.result.error = {key: reply.get(key, "") for key in ("ename", "evalue", "traceback")}
+
+    def _died(self) -> None:
+        self.result.end = "died"
+        self.result.exit_code = self._kernel.process.poll()
+
+    def _poll(self, seconds: float) -> None:
+        import zmq
+
+        client = self._kernel.client
+        poller = zmq.Poller()
+        for channel in (client.iopub_channel, client.shell_channel, client.stdin_channel):
+            poller.register(channel.socket, zmq.POLLIN)
+        poller.poll(int(seconds * 1000))
+
+    def _wait(self, request: str, outputs: CellOutputs, cell: int | None) -> dict[str, Any] | None:
+        """The reply once the kernel is idle again; None when it died or the time is over (said in `result`)."""
+        client = self._kernel.client
+        reply: dict[str, Any] | None = None
+        idle = False
+        answered = 0.0
+        while not (reply and idle):
+            self._poll(0.1)
+            self._log.tick()
+            busy = False
+            for _ in range(2000):
+                if not client.iopub_channel.socket.poll(0):
+                    break
+                busy = True
+                _, message = client.session.recv(client.iopub_channel.socket, 0)
+                if message["parent_header"].get("msg_id") == request:
+                    kind, content = message["header"]["msg_type"], message["content"]
+                    if kind == "status":
+                        idle = idle or content["execution_state"] == "idle"
+                    elif cell is not None:
+                        self._output(kind, content, outputs, cell)
+            while client.shell_channel.socket.poll(0):
+                _, message = client.session.recv(client.shell_channel.socket, 0)
+                if message["parent_header"].get("msg_id") == request:
+                    reply, answered = message["content"], time.monotonic()
+            self._refuse_input()
+            if self._deadline and time.monotonic() > self._deadline:
+                self.result.end = "timeout"
+                return None
+            if not busy and not (reply and idle):
+                if self._kernel.process.poll() is not None:
+                    self._died()
+                    return None
+                # A flood can make the socket drop messages, the "idle" among them.
+                if reply and time.monotonic() - answered > 2:  # noqa: PLR2004
+                    break
+        return reply
+
+    def _refuse_input(self) -> None:
+        client = self._kernel.client
+        while client.stdin_channel.socket.poll(0):
+            client.session.recv(client.stdin_channel.socket, 0)
+            self._log.write("note", self.result.cell, text="the cell asks for input: there is nobody to answer in a run")
+            # An interrupt ends the wait; the cell then fails where it asked.
+            self._kernel.process.signal_group(signal.SIGINT)
+
+    def _output(self, kind: str, content: dict[str, Any], outputs: CellOutputs, cell: int) -> None:
+        if kind == "stream":
+            self._log.stream(cell, content["name"], content["text"])
+            outputs.stream(content["name"], content["text"])
+        elif kind in {"display_data", "execute_result"}:
+            output = {"output_type": kind, "data": content["data"], "metadata": content["metadata"]}
+            if kind == "execute_result":
+                output["execution_count"] = content["execution_count"]
+            self._log.write(kind, cell, data=content["data"], metadata=content["metadata"])
+            kept = outputs.add(output)
+            name = content.get("transient", {}).get("display_id")
+            if name and kept is not None:
+                self._displays.setdefault(name, []).append(kept)
+        elif kind == "update_display_data":
+            self._log.write("update", cell, data=content["data"], metadata=content["metadata"])
+            for shown in self._displays.get(content.get("transient", {}).get("display_id"), []):
+                shown.update(data=content["data"], metadata=content["metadata"])
+        elif kind == "clear_output":
+            self._log.write("clear", cell, wait=content["wait"])
+            outputs.clear(wait=content["wait"])
+        elif kind == "error":
+            self._log.write("error", cell, **{key: content[key] for key in ("ename", "evalue", "traceback")})
+            outputs.add({"output_type": "error", **{key: content[key] for key in ("ename", "evalue", "traceback")}})
+
+
+class NbpipeEngine:
+    """`papermill.execute_notebook(..., engine_name="nbpipe", nbpipe_cells=Cells(...))`.
+
+    It has what papermill asks of an engine, and does not derive from its base class: that one saves the whole notebook
+    around every cell, and importing it here would be circular, as papermill loads its engines when it is imported.
+    """
+
+    @classmethod
+    def execute_notebook(cls, nb: Any, kernel_name: str, *, nbpipe_cells: Cells | None = None, **_: Any) -> Any:
+        """Run the job's cells; the notebook comes back with their outputs."""
+        if nbpipe_cells is None:
+            raise UsageError("the nbpipe engine runs jobs: use `python -m nbpipe.job JOB_DIR`, or another engine")
+        nbpipe_cells.run()
+        fill(nb, nbpipe_cells.result.executed)
+        return nb
+
+    @classmethod
+    def nb_kernel_name(cls, nb: Any, name: str | None = None) -> str:
+        """Name of the kernel."""
+        return str(name or nb.metadata.kernelspec.name)
+
+    @classmethod
+    def nb_language(cls, nb: Any, language: str | None = None) -> str:
+        """Language of the kernel."""
+        return str(language or nb.metadata.kernelspec.get("language", "python"))
+
+
+def fill(notebook: Any, executed: list[dict[str, Any]]) -> None:
+    """Put outputs and execution counts into the cells that were run."""
+    import nbformat
+
+    for cell, done in zip(notebook.cells, executed, strict=False):
+        cell.execution_count = done["execution_count"]
+        cell.outputs = [nbformat.from_dict(output) for output in done["outputs"]]
+
+
+def remember_kernel(folder: Path, process: KernelProcess) -> None:
+    """Who to kill, should the runner be killed."""
+    (folder / KERNEL_PID).write_text(str(process.pid))

@@ -1,0 +1,295 @@
+"""Files that a stage reads and writes: an audit hook sees them, copies made at the first write undo them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import blake3
+
+from nbpipe.job.folder import UNDO
+from nbpipe.model import FileState
+
+_HIDDEN = frozenset({".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
+_CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def digest_file(path: Path) -> str:
+    """blake3 of the bytes, in hex; "" when there is no such file."""
+    try:
+        return blake3.blake3(max_threads=1).update_mmap(path).hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return ""
+
+
+def scan(project: Path) -> dict[str, tuple[int, int, int]]:
+    """Size, mtime in ns and inode of every file of the project."""
+    found = {}
+    for folder, folders, names in os.walk(project):
+        folders[:] = [name for name in folders if name not in _HIDDEN and not _environment(Path(folder) / name)]
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            try:
+                stat = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            found[path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    return found
+
+
+def _environment(folder: Path) -> bool:
+    return (folder / "pyvenv.cfg").exists() or folder.name in {"node_modules", "site-packages"}
+
+
+class Files:
+    """Watches the files of one job from inside its kernel.
+
+    Responsibilities: first reads with their digests, first writes with their pre-images, what native code wrote.
+    Must not: fail or slow the user's code; a file that cannot be copied makes the result uncacheable instead.
+    """
+
+    def __init__(self, project: Path, job: Path) -> None:
+        self._project = project.resolve()
+        self._undo = job / UNDO
+        self._undo.mkdir(exist_ok=True)
+        here = [job, Path(sys.prefix), Path(sys.base_prefix), Path.home() / ".cache", Path.home() / ".config",
+                Path.home() / ".ipython", Path.home() / ".jupyter", Path.home() / ".local", Path.home() / ".matplotlib",
+                Path(sysconfig.get_paths()["stdlib"])]  # fmt: skip
+        self._outside = tuple(str(path.resolve()) + os.sep for path in here)
+        self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
+        self._reads: dict[str, str] = {}
+        self._writes: dict[str, bool] = {}
+        self._before: dict[str, tuple[int, int, int]] = {}
+        self._busy = False
+        self.on = False
+        self.uncacheable: list[str] = []
+        self.declared = False
+
+    def start(self) -> None:
+        """Look at the project, then watch."""
+        self._before = scan(self._project)
+        (self._undo / "scan.json").write_text(json.dumps(self._before))
+        sys.addaudithook(self._hook)
+        self.on = True
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on or self._busy:
+            return
+        if event in _HANDLERS:
+            self._busy = True
+            try:
+                _HANDLERS[event](self, args)
+            except (OSError, ValueError, TypeError) as error:
+                self._note(f"a file could not be watched: {error}")
+            finally:
+                self._busy = False
+
+    def _note(self, reason: str) -> None:
+        if reason not in self.uncacheable:
+            self.uncacheable.append(reason)
+
+    def _watched(self, given: Any) -> str | None:
+        """The absolute path when the file is one that counts."""
+        if isinstance(given, bytes):
+            given = os.fsdecode(given)
+        if not isinstance(given, (str, os.PathLike)):
+            return None
+        path = os.path.realpath(given)
+        inside = path.startswith(str(self._project) + os.sep)
+        if path.startswith(self._outside) or path.endswith(".pyc"):
+            return None
+        if inside:
+            relative = path[len(str(self._project)) + 1 :].split(os.sep)
+            return None if _HIDDEN & set(relative) or "site-packages" in relative else path
+        if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE):
+            return None
+        return path
+
+    def _open(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(args[0])
+        if path is None:
+            return
+        mode, flags = args[1], args[2] if isinstance(args[2], int) else 0
+        writing = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & _WRITING)
+        replaces = "w" in mode or "x" in mode if isinstance(mode, str) else bool(flags & os.O_TRUNC)
+        if not writing or not replaces:
+            self.read(path)
+        if writing:
+            self.written(path)
+
+    def read(self, path: str) -> None:
+        """Note the first read, unless the stage wrote the file itself; a missing file is a fact too."""
+        if path in self._reads or path in self._writes or Path(path).is_dir() or _imported(path):
+            return
+        self._reads[path] = digest_file(Path(path))
+
+    def written(self, path: str) -> None:
+        """Before the first write: keep what is there, so that it can be put back."""
+        if path in self._writes:
+            return
+        target = Path(path)
+        existed = target.is_file()
+        name = blake3.blake3(path.encode()).hexdigest()[:32]
+        if existed:
+            shutil.copy2(target, self._undo / name)
+        with (self._undo / "index.jsonl").open("a") as index:
+            index.write(json.dumps({"path": path, "copy": name if existed else ""}) + "\n")
+        self._writes[path] = existed
+
+    def _remove(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(args[0])
+        if path is not None:
+            self.written(path)
+
+    def _rename(self, args: tuple[Any, ...]) -> None:
+        source, target = self._watched(args[0]), self._watched(args[1])
+        if source is not None:
+            if Path(source).is_dir():
+                self._note(f"the folder {Path(source).name} was renamed")
+            else:
+                self.read(source)
+                self.written(source)
+        if target is not None:
+            self.written(target)
+
+    def _truncate(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(args[0])
+        if path is not None:
+            self.read(path)
+            self.written(path)
+
+    def _database(self, args: tuple[Any, ...]) -> None:
+        if isinstance(args[0], (str, bytes)) and args[0] not in {":memory:", "", b":memory:"}:
+            path = self._watched(os.fspath(args[0]))
+            if path is not None:
+                self.read(path)
+                self.written(path)
+
+    def _list(self, args: tuple[Any, ...]) -> None:
+        """A listing is a read of the names: they are kept under the folder's path with a slash at the end."""
+        frame = sys._getframe(2)  # noqa: SLF001
+        if not _from_user(frame, str(self._project)):
+            return
+        given = args[0] if args[0] is not None else "."
+        if isinstance(given, int):
+            return
+        folder = os.path.realpath(given)
+        inside = folder == str(self._project) or self._watched(folder) is not None
+        if not inside or not Path(folder).is_dir() or folder + os.sep in self._reads:
+            return
+        self._reads[folder + os.sep] = digest_listing(Path(folder), ignore=self._writes)
+
+    def _process(self, args: tuple[Any, ...]) -> None:
+        if not self.declared and _from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
+            command = args[0] if isinstance(args[0], str) else " ".join(map(str, args[1] if len(args) > 1 else args))
+            self._note(f"it starts a program whose files are not known: {command[:80]}")
+
+    def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
+        """Files read and files written; the bytes of the latter are in the store."""
+        self.on = False
+        for path, stamp in scan(self._project).items():
+            if self._before.get(path) != stamp and path not in self._writes:
+                self._writes[path] = path in self._before
+                if path in self._before:
+                    self._note(f"{Path(path).name} was changed by native code or another program")
+                else:
+                    with (self._undo / "index.jsonl").open("a") as index:
+                        index.write(json.dumps({"path": path, "copy": ""}) + "\n")
+        read = [FileState(path=self._relative(path), digest=digest, size=_size(path)) for path, digest in self._reads.items()]
+        written = []
+        for path, existed in self._writes.items():
+            target = Path(path)
+            digest = digest_file(target)
+            if digest:
+                kept = store.objects.put_file(target)
+                written.append(FileState(path=self._relative(path), digest=digest, size=_size(path), object=kept))
+            elif existed:
+                written.append(FileState(path=self._relative(path), digest=""))
+        return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
+
+    def _relative(self, path: str) -> str:
+        root = str(self._project)
+        if path.rstrip(os.sep) == root:
+            return "./"
+        return path[len(root) + 1 :] if path.startswith(root + os.sep) else path
+
+
+_HANDLERS = {
+    "open": Files._open,  # noqa: SLF001
+    "os.remove": Files._remove,  # noqa: SLF001
+    "os.rename": Files._rename,  # noqa: SLF001
+    "os.truncate": Files._truncate,  # noqa: SLF001
+    "sqlite3.connect": Files._database,  # noqa: SLF001
+    "os.listdir": Files._list,  # noqa: SLF001
+    "os.scandir": Files._list,  # noqa: SLF001
+    "subprocess.Popen": Files._process,  # noqa: SLF001
+    "os.system": Files._process,  # noqa: SLF001
+    "os.posix_spawn": Files._process,  # noqa: SLF001
+}
+
+
+def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
+    """Digest of the names in a folder, without hidden machinery and the paths in `ignore`; "" when there is none."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.name not in _HIDDEN and entry.path not in ignore)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return blake3.blake3("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _imported(path: str) -> bool:
+    """Whether Python itself reads the file to import it: local modules are reported as modules."""
+    if not path.endswith(".py"):
+        return False
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "updatecache":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def _from_user(frame: Any, project: str) -> bool:
+    """Whether a cell or a local module asked for it, directly or through a library, rather than an import."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib"):
+            return False
+        if "ipykernel_" in name and name.endswith(".py") and f"{os.sep}ipykernel_" in name:
+            return True
+        if name.startswith(project + os.sep) and "site-packages" not in name:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def undo(job: Path) -> None:
+    """Put back every file that the job in this folder wrote, and take away those that it made. Safe to repeat."""
+    index = job / UNDO / "index.jsonl"
+    if not index.exists():
+        return
+    for line in index.read_text().splitlines():
+        entry = json.loads(line)
+        path = Path(entry["path"])
+        if entry["copy"]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.undo")
+            shutil.copy2(job / UNDO / entry["copy"], temporary)
+            temporary.replace(path)
+        else:
+            path.unlink(missing_ok=True)

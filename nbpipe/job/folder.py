@@ -1,0 +1,63 @@
+"""Files of a job's folder, written so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from nbpipe.model import JobSpec, Outcome
+
+SPEC = "job.json"
+LOG = "log.jsonl"
+NOTEBOOK = "executed.ipynb"
+SENTINEL = "outcome.json"
+VERDICT = "verdict.json"
+FAILURE = "failure.json"
+KERNEL_PID = "kernel.pid"
+UNDO = "undo"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write beside, fsync, rename, fsync the folder: after a crash there is the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_spec(folder: Path) -> JobSpec:
+    """The job's specification. Raises `msgspec.DecodeError` or `OSError`."""
+    return msgspec.json.decode((folder / SPEC).read_bytes(), type=JobSpec)
+
+
+def write_spec(folder: Path, spec: JobSpec) -> None:
+    """Make the folder a job."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / SPEC, msgspec.json.encode(spec))
+
+
+def read_verdict(folder: Path, token: str) -> Outcome | None:
+    """The verdict of the attempt that holds `token`; None when there is none yet."""
+    return _read_outcome(folder / VERDICT, token)
+
+
+def read_sentinel(folder: Path, token: str) -> Outcome | None:
+    """What the kernel of the attempt that holds `token` wrote when it had done everything."""
+    return _read_outcome(folder / SENTINEL, token)
+
+
+def _read_outcome(path: Path, token: str) -> Outcome | None:
+    try:
+        outcome = msgspec.json.decode(path.read_bytes(), type=Outcome)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return outcome if outcome.token == token else None

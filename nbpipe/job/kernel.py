@@ -1,0 +1,189 @@
+"""What runs inside the kernel around the user's cells: `begin`, `prepare`, `finish`, `explain`.
+
+The engine calls these as hidden, silent steps. Nothing of it is visible in the user's namespace.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import Unserializable
+from nbpipe.job.definitions import Definitions
+from nbpipe.job.files import Files
+from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
+from nbpipe.job.observe import Observer
+from nbpipe.job.seeds import Seeds
+from nbpipe.model import Artifact, Failure, JobSpec, Outcome
+
+_SESSIONS: dict[str, Session] = {}
+
+
+class Session:
+    """One job inside its kernel, from the first hidden step to the sentinel."""
+
+    def __init__(self, folder: Path, shell: Any) -> None:
+        from nbpipe.store import open_store
+
+        self.folder = folder
+        self.shell = shell
+        self.spec: JobSpec = read_spec(folder)
+        self.store = open_store(self.spec.store)
+        self.observer = Observer(self.spec, self.store, shell)
+        self.definitions = Definitions(shell, self.spec.snippets, self.spec.params)
+        self.files = Files(Path(self.spec.project), folder)
+        self.files.declared = self.spec.declared
+        self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
+        self.seconds: dict[str, float] = {}
+
+    def begin(self) -> None:
+        """Restore ambient state, make the parameters and what setup needs, and start to watch."""
+        started = time.monotonic()
+        for code in (*self.spec.setup, *self.spec.cells):
+            # Line numbers of the cell as it will be sent; `explain` finds the cell by this name.
+            self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
+        self.observer.restore_ambient()
+        self.seeds.settle()
+        self.shell.events.register("pre_run_cell", self._before_cell)
+        _after_imports(self._before_cell)
+        self.files.start()
+        setup = min((code.cell for code in self.spec.setup), default=None)
+        self.definitions.run_ready(before_cell=setup if setup is not None else 0)
+        self.seeds.settle()
+        self.seconds["load"] = time.monotonic() - started
+
+    def _before_cell(self, *_: Any) -> None:
+        self.seeds.settle()
+
+    def prepare(self) -> None:
+        """Make the definitions, load the inputs and take their digests."""
+        started = time.monotonic()
+        self.definitions.skip(frozenset(code.cell for code in self.spec.setup))
+        self.definitions.run_ready()
+        self.observer.load_inputs()
+        self.definitions.run_rest()
+        self.observer.baseline(self.definitions.names())
+        self.observer.apply_states()
+        self.seeds.settle()
+        self.seconds["load"] += time.monotonic() - started
+        self.seconds["started"] = time.monotonic()
+
+    def finish(self) -> None:
+        """Observe, store, and write the sentinel. Thresholds that do not hold are a failure of status rejected."""
+        ended = time.monotonic()
+        self.seconds["cells"] = ended - self.seconds.pop("started")
+        files_read, files_written = self.files.finish(self.store)
+        metrics = self.observer.metrics()
+        rejected = self.observer.rejected(metrics)
+        outputs, observed = self.observer.values()
+        ambient = self.observer.ambient(self.seeds)
+        self.seconds["store"] = time.monotonic() - ended
+        outcome = Outcome(
+            stage=self.spec.stage,
+            attempt=self.spec.attempt,
+            token=self.spec.token,
+            status="rejected" if rejected else "succeeded",
+            failure=rejected,
+            outputs=outputs,
+            observed=observed,
+            ambient=ambient,
+            files_read=files_read,
+            files_written=files_written,
+            metrics=metrics,
+            modules=self.observer.modules(),
+            distributions={},
+            uncacheable=tuple(self.files.uncacheable),
+            warnings=tuple(self.observer.warnings),
+            seconds=self.seconds,
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        )
+        write_durably(self.folder / SENTINEL, msgspec.json.encode(outcome))
+
+    def explain(self, cell: int | None, error: BaseException | None) -> None:
+        """Write the place and the cause of the last error for the runner."""
+        error = error or getattr(sys, "last_value", None)
+        if error is None:
+            return
+        names = {
+            self.shell.compile.get_code_name(text, text, 0): (code, shift)
+            for code in (*self.spec.setup, *self.spec.cells)
+            for text, shift in [(effective(code.body, code.line), code.line - 1 if code.body.startswith("%%") else 0)]
+        }
+        line = None
+        if isinstance(error, SyntaxError) and error.lineno and error.filename in names:
+            line = error.lineno + names[error.filename][1]
+        trace = error.__traceback__
+        while trace is not None:
+            found = names.get(trace.tb_frame.f_code.co_filename)
+            if found is not None and (cell is None or found[0].cell == cell):
+                cell, line = found[0].cell, trace.tb_lineno + found[1]
+            trace = trace.tb_next
+        code = "unserializable" if isinstance(error, Unserializable) else "user-code"
+        check = self.spec.kind == "check" and isinstance(error, AssertionError)
+        failure = Failure(
+            code="rejected" if check else code,
+            message=error.message if isinstance(error, Unserializable) else f"{type(error).__name__}: {error}",
+            cell=cell,
+            line=line,
+            name=getattr(error, "name", None) if isinstance(error, Unserializable) else None,
+            fix=(error.fix or "") if isinstance(error, Unserializable) else "",
+        )
+        write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
+
+
+def effective(body: str, line: int) -> str:
+    """The text that is sent to the kernel: comments in place of the magic lines, so that line numbers are the cell's.
+
+    A cell magic must stand first; such a body is sent as it is.
+    """
+    return body if body.startswith("%%") else "#\n" * (line - 1) + body
+
+
+def step(folder: str, name: str, cell: int | None = None) -> None:
+    """Run the hidden step `name` of the job in `folder`; an error is explained on disk, then raised."""
+    from IPython import get_ipython
+
+    if name == "begin":
+        _SESSIONS[folder] = Session(Path(folder), get_ipython())
+    session = _SESSIONS[folder]
+    if name == "explain":
+        session.explain(cell, None)
+        return
+    try:
+        getattr(session, name)()
+    except BaseException as error:
+        session.explain(cell, error)
+        raise
+
+
+def _after_imports(settle: Any) -> None:
+    """Call `settle` as soon as a library with random state has been imported."""
+    import importlib.abc
+    import importlib.machinery
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+            if name not in {"random", "numpy.random", "torch"}:
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                load = spec.loader.exec_module
+
+                def exec_module(module: Any) -> None:
+                    load(module)
+                    settle()
+
+                spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+            return spec
+
+    sys.meta_path.insert(0, Finder())
+
+
+def absent() -> Artifact:
+    """The artifact of a name that is not bound."""
+    return Artifact(digest="absent", format="absent")

@@ -1,0 +1,144 @@
+"""Starts the kernel of a job: forked from this process where its libraries are loaded already, else as a new process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def can_fork() -> bool:
+    """Fork is used on Linux, unless `NBPIPE_FORK=0`, and never once threads run here."""
+    import threading
+
+    return sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0" and threading.active_count() == 1
+
+
+def die_with_parent(number: int) -> None:
+    """Ask Linux to send this process a signal when its parent dies; elsewhere the pipes do it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+
+
+class KernelProcess:
+    """One kernel in a process group of its own. `poll` gives its exit code, negative for a signal."""
+
+    def __init__(self, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+        self.pid = pid
+        self._child = child
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Exit code, or None while it lives."""
+        if self._code is None:
+            if self._child is not None:
+                self._code = self._child.poll()
+            else:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+    def signal_group(self, number: int) -> None:
+        """Signal the kernel and everything it started."""
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def end(self, *, patience: float) -> None:
+        """Wait `patience` seconds for it to end by itself, then kill its whole group."""
+        deadline = time.monotonic() + patience
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.003)
+        self.signal_group(signal.SIGKILL)
+        while self.poll() is None:
+            time.sleep(0.003)
+
+
+def start_kernel(connection_file: Path, *, kernel: str, cwd: Path, env: dict[str, str], log: Path) -> KernelProcess:
+    """Start the kernel `kernel` on the sockets that `connection_file` names.
+
+    Raises `jupyter_client.kernelspec.NoSuchKernel`.
+    """
+    if kernel in {"", "python3", "python"}:
+        if can_fork():
+            return KernelProcess(_fork(connection_file, cwd, env, log))
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file)]
+    else:
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        spec = KernelSpecManager().get_kernel_spec(kernel)
+        command = [part.format(connection_file=connection_file) for part in spec.argv]
+        env = {**env, **spec.env}
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
+        )
+    return KernelProcess(child.pid, child)
+
+
+def _die_with_runner() -> None:
+    die_with_parent(signal.SIGKILL)
+
+
+def _fork(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> int:
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        _become_kernel(connection_file, cwd, env, log)
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> None:
+    """Turn this forked process into what `python -m ipykernel_launcher` is."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.closerange(3, 64)
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.argv = ["ipykernel_launcher", "-f", str(connection_file)]
+    import site
+
+    sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp.instance()
+    app.initialize(["-f", str(connection_file)])
+    app.start()
+    # What `exit` would do: user code may have registered handlers (loggers that still hold data).
+    import atexit
+
+    atexit._run_exitfuncs()

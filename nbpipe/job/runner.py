@@ -1,0 +1,125 @@
+"""Runs one job from beginning to end: job.json in, verdict.json out, whatever happens between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import NbpipeError
+from nbpipe.job import folder as files
+from nbpipe.job.launch import start_kernel
+from nbpipe.model import Failure, JobSpec, Outcome
+
+
+def run_job(folder: Path) -> int:
+    """Run the job in `folder`; returns the exit code, after the verdict is durable.
+
+    A job that has a verdict for its token already is not run again.
+    """
+    folder = folder.resolve()
+    try:
+        spec = files.read_spec(folder)
+    except (OSError, msgspec.DecodeError) as error:
+        os.write(2, f"{folder / files.SPEC} cannot be read: {error}\n".encode())
+        return 2
+    from nbpipe.job.verdict import exit_code, failed
+
+    done = files.read_verdict(folder, spec.token)
+    if done is not None:
+        return exit_code(done)
+    try:
+        outcome = _run(folder, spec)
+    except NbpipeError as error:
+        outcome = failed(spec, "failed", Failure(code=error.code, message=error.message, fix=error.fix or ""))
+    except OSError as error:
+        outcome = failed(spec, "failed", Failure(code="store", message=f"the job's folder or store failed: {error}"))
+    files.write_durably(folder / files.VERDICT, msgspec.json.encode(outcome))
+    return exit_code(outcome)
+
+
+def _run(folder: Path, spec: JobSpec) -> Outcome:
+    from nbpipe.job import engine
+    from nbpipe.job.outputs import Log
+    from nbpipe.job.redact import Redactor
+    from nbpipe.job.verdict import judge
+    from nbpipe.store import open_store
+
+    started = time.monotonic()
+    env = {**spec.env, **spec.tracking}
+    redactor = Redactor.of(spec.secrets, {**os.environ, **env})
+    path, scratch = engine.connection_file()
+    process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=folder / "kernel.log")
+    engine.remember_kernel(folder, process)
+    connection = engine.Connection(process, path, scratch)
+    log = Log(folder / files.LOG, redactor)
+    cells = engine.Cells(connection, folder, spec, log, redactor)
+    before = _listen()
+    try:
+        connection.open()
+        _papermill(spec, cells)
+    except engine.Interruption:
+        cells.result.end = "interrupted"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        connection.close(patience=5.0 if cells.result.end in {"finished", "error"} else 0)
+        log.close()
+    store = open_store(spec.store)
+    outcome = judge(folder, spec, cells.result, store, redactor)
+    executed = store.objects.put_bytes(json.dumps(cells.result.executed, ensure_ascii=True).encode())
+    _write_notebook(folder, spec, cells.result.executed)
+    seconds = {**outcome.seconds, "kernel": cells.result.kernel_seconds, "total": time.monotonic() - started}
+    return msgspec.structs.replace(outcome, executed=executed, seconds=seconds)
+
+
+def _papermill(spec: JobSpec, cells: Any) -> None:
+    """Hand the stage notebook to papermill. What it says of success is not listened to: the engine knows more."""
+    import papermill
+    from papermill.engines import papermill_engines
+    from papermill.exceptions import PapermillExecutionError
+
+    from nbpipe.job.engine import NbpipeEngine
+
+    papermill_engines.register("nbpipe", NbpipeEngine)
+    try:
+        papermill.execute_notebook(
+            _notebook(spec), None, engine_name="nbpipe", kernel_name=spec.kernel, progress_bar=False, nbpipe_cells=cells
+        )
+    except PapermillExecutionError:
+        return
+
+
+def _notebook(spec: JobSpec) -> Any:
+    import nbformat
+
+    cells = [
+        nbformat.v4.new_code_cell(code.body, id=f"cell-{index}", metadata={"nbpipe": {"cell": code.cell}})
+        for index, code in enumerate((*spec.setup, *spec.cells))
+    ]
+    kernelspec = {"name": spec.kernel, "display_name": spec.kernel, "language": "python"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernelspec})
+
+
+def _write_notebook(folder: Path, spec: JobSpec, executed: list[dict[str, Any]]) -> None:
+    """The stage notebook with its outputs, written once."""
+    from nbpipe.job.engine import fill
+
+    notebook = _notebook(spec)
+    fill(notebook, executed)
+    files.write_durably(folder / files.NOTEBOOK, json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def _listen() -> dict[int, Any]:
+    """Turn SIGINT and SIGTERM into `Interruption`; returns the handlers there were."""
+    from nbpipe.job.engine import Interruption
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interruption(signal.Signals(number).name)
+
+    return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,0 +1,81 @@
+"""Random state: seeded from the job's seed where nothing above seeded, and watched for the first seeding."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nbpipe.job.ambient import BY_NAME
+
+#: State -> (module, functions that replace the whole state).
+_SEEDERS = {
+    "@random": ("random", ("seed", "setstate")),
+    "@numpy.random": ("numpy.random", ("seed", "set_state")),
+    "@torch.random": ("torch", ("manual_seed", "seed", "set_rng_state")),
+}
+
+
+class Seeds:
+    """Knows of each random state where it started, whether code seeded it, and whether anything was drawn before.
+
+    Libraries that are not loaded yet are seeded when they are (`settle`, called after each import of one).
+    """
+
+    def __init__(self, seed: int, restored: Iterable[str]) -> None:
+        self._seed = seed
+        #: States that come from a stage above: somebody seeded there.
+        self.restored = frozenset(restored)
+        self.start: dict[str, Any] = {}
+        self.seeded: set[str] = set()
+        self.drawn_first: set[str] = set()
+
+    def settle(self) -> None:
+        """Seed and watch every library that was loaded since the last call."""
+        for name, (owner, functions) in _SEEDERS.items():
+            module = sys.modules.get(owner)
+            if name in self.start or module is None or not hasattr(module, functions[0]):
+                continue
+            if name not in self.restored:
+                _plain_seed(name, self._seed)
+            self.start[name] = BY_NAME[name].get()
+            for function in functions:
+                if hasattr(module, function):
+                    setattr(module, function, self._watched(name, getattr(module, function)))
+
+    def _watched(self, name: str, seed: Callable[..., Any]) -> Callable[..., Any]:
+        import functools
+
+        @functools.wraps(seed)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name not in self.seeded and BY_NAME[name].get() != self.start.get(name):
+                self.drawn_first.add(name)
+            self.seeded.add(name)
+            return seed(*args, **kwargs)
+
+        return call
+
+    def read(self, name: str, now: Any) -> bool:
+        """Whether the stage's result can depend on the state it started with."""
+        if name in self.seeded:
+            return name in self.drawn_first
+        return bool(now != self.start.get(name))
+
+    def matters(self, name: str) -> bool:
+        """Random state that nothing seeded, above or here, is exempt from the promise and is not carried."""
+        return name in self.restored or name in self.seeded
+
+
+def _plain_seed(name: str, seed: int) -> None:
+    if name == "@random":
+        import random
+
+        random.seed(seed)
+    elif name == "@numpy.random":
+        import numpy as np
+
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+    else:
+        import torch
+
+        torch.manual_seed(seed)
