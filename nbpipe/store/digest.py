@@ -1,0 +1,415 @@
+"""Digest of a value: of what it is and of what type, never of accidents.
+
+Counts: types, values, order in lists and dicts, NaN, the sign of zero, array layout (C or Fortran) and write flag,
+whether two places hold the *same* mutable object. Does not count: the pickle memo, set order, the hash seed, interned
+strings, where code stands, pandas' block layout. Equal in any process with the same Python version.
+
+A value is taken apart into tagged, length-prefixed tokens, depth first. Libraries add handlers by the qualified names
+of their types (`formats/`), so that none is imported before a value of it exists.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import pathlib
+import re
+import struct
+import sys
+import types
+import uuid
+import weakref
+from copyreg import dispatch_table
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Handler = Callable[["Digester", Any], None]
+
+
+class Undigestable(TypeError):  # noqa: N818 - what it says of the value
+    """The value has no digest (generator, lock, open file …): treat it as changed, and as one that cannot be stored."""
+
+
+def digest(value: object) -> str:
+    """Hex digest of the value and its type. Raises Undigestable."""
+    return digest_and_sharing(value)[0]
+
+
+def digest_and_sharing(value: object) -> tuple[str, str]:
+    """Digest of the value, and digest of where in it one mutable object stands in several places."""
+    digester = Digester()
+    try:
+        digester.add(value)
+    except Undigestable:
+        raise
+    except RecursionError as error:
+        raise Undigestable("nested too deeply") from error
+    except Exception as error:
+        raise Undigestable(f"{type(value).__name__}: {error}") from error
+    return digester.hexdigest(), blake3(repr(digester.references).encode()).hexdigest()
+
+
+def npy_digest(file_hash: str, *, writeable: bool) -> str:
+    """Digest of the array that a `.npy` file with this hash holds: hashing the file digests the array as well."""
+    digester = Digester()
+    digester.token(b"npy", b"w" if writeable else b"r", file_hash.encode())
+    return digester.hexdigest()
+
+
+class Digester:
+    """Feeds tokens to one hash. Handlers call `token` and `add`; it remembers which mutable objects it has met."""
+
+    def __init__(self) -> None:
+        self._hash = blake3(max_threads=blake3.AUTO)
+        self._seen: dict[int, int] = {}
+        #: What `_seen` speaks of must stay alive, or its id may be given to another object.
+        self._alive: list[object] = []
+        #: Pairs (place of the second mention, place of the first).
+        self.references: list[tuple[int, int]] = []
+        self._place = 0
+        self._memory: list[tuple[int, int, int]] = []
+
+    def hexdigest(self) -> str:
+        """Digest of everything so far."""
+        return self._hash.hexdigest()
+
+    def token(self, tag: bytes, *parts: Any) -> None:
+        """One tagged token; `parts` are bytes-like."""
+        self._hash.update(b"%b:%d;" % (tag, len(parts)))
+        for part in parts:
+            view = memoryview(part)
+            self._hash.update(b"%d;" % view.nbytes)
+            if view.nbytes:
+                self._hash.update(view.cast("B") if view.c_contiguous else view.tobytes())
+
+    def text(self, tag: bytes, *parts: str) -> None:
+        """One tagged token of text."""
+        self.token(tag, *(part.encode("utf-8", "surrogatepass") for part in parts))
+
+    def met(self, value: object) -> bool:
+        """Note a mutable object; True if it was met before: then only where is digested."""
+        self._place += 1
+        first = self._seen.get(id(value))
+        if first is not None:
+            self.references.append((self._place, first))
+            self.token(b"same", str(first).encode())
+            return True
+        self._seen[id(value)] = self._place
+        self._alive.append(value)
+        return False
+
+    def memory(self, low: int, high: int) -> None:
+        """Note the memory that an array lies in: where it overlaps that of an array met before is digested."""
+        for index, (other_low, other_high, place) in enumerate(self._memory):
+            if low < other_high and other_low < high:
+                self.references.append((self._place, place))
+                self.token(b"overlaps", b"%d %d %d" % (index, low - other_low, high - other_high))
+        self._memory.append((low, high, self._place))
+
+    def child(self, value: object) -> bytes:
+        """Digest of a part on its own, for parts whose order does not count."""
+        other = Digester()
+        other._seen = dict.fromkeys(self._seen, 0)  # noqa: SLF001 - the same class: a cycle back to here ends there
+        other.add(value)
+        return other._hash.digest()  # noqa: SLF001
+
+    def add(self, value: Any) -> None:
+        """Digest `value` as the next part."""
+        kind = type(value)
+        handler = _EXACT.get(kind)
+        if handler is None:
+            handler = _handler(kind)
+        handler(self, value)
+
+
+# ------------------------------------------------------------------------------------------------ plain values
+
+
+def _float(digester: Digester, value: float) -> None:
+    # Every NaN of Python is one: no arithmetic tells them apart.
+    digester.token(b"float", struct.pack("<d", value) if value == value else b"nan")  # noqa: PLR0124
+
+
+def _complex(digester: Digester, value: complex) -> None:
+    digester.token(b"complex")
+    _float(digester, value.real)
+    _float(digester, value.imag)
+
+
+def _int(digester: Digester, value: int) -> None:
+    digester.token(b"int", b"%x" % value)
+
+
+def _sequence(digester: Digester, tag: bytes, items: Any) -> None:
+    digester.token(tag, b"%d" % len(items))
+    kinds = set(map(type, items))
+    packed = _pack(kinds, items) if len(items) > 4 and len(kinds) == 1 else None  # noqa: PLR2004
+    if packed is not None:
+        digester.token(*packed)
+        return
+    for item in items:
+        digester.add(item)
+
+
+def _pack(kinds: set[type], items: Iterable[Any]) -> tuple[bytes, ...] | None:
+    """Many plain values of one type as one token, at the speed of C; None if they are of another type."""
+    (kind,) = kinds
+    if kind is str:
+        encoded = [item.encode("utf-8", "surrogatepass") for item in items]
+        return b"strs", struct.pack(f"<{len(encoded)}q", *map(len, encoded)), b"".join(encoded)
+    if kind is float:
+        values = list(items)
+        if all(map(float.__eq__, values, values)):
+            return b"floats", struct.pack(f"<{len(values)}d", *values)
+        return b"floats*", "\n".join(map(float.hex, values)).encode()
+    if kind is int:
+        return b"ints", ",".join(map(hex, items)).encode()
+    if kind is bool:
+        return b"bools", bytes(items)
+    return None
+
+
+def _list(digester: Digester, value: list[Any]) -> None:
+    if not digester.met(value):
+        _sequence(digester, b"list", value)
+
+
+def _tuple(digester: Digester, value: tuple[Any, ...]) -> None:
+    _sequence(digester, b"tuple", value)
+
+
+def _dict(digester: Digester, value: dict[Any, Any]) -> None:
+    if not digester.met(value):
+        _sequence(digester, b"dict", tuple(value))
+        _sequence(digester, b"values", tuple(value.values()))
+
+
+def _set(digester: Digester, value: set[Any] | frozenset[Any]) -> None:
+    if isinstance(value, frozenset) or not digester.met(value):
+        digester.token(b"set", type(value).__name__.encode(), *sorted(map(digester.child, value)))
+
+
+def _set_like(digester: Digester, value: Any) -> None:
+    if not digester.met(value):
+        digester.add(type(value))
+        digester.token(b"set*", *sorted(map(digester.child, value)))
+        digester.add(getattr(value, "__dict__", {}))
+
+
+def _bytearray(digester: Digester, value: bytearray) -> None:
+    if not digester.met(value):
+        digester.token(b"bytearray", value)
+
+
+def _range(digester: Digester, value: range) -> None:
+    digester.text(b"range", repr((value.start, value.stop, value.step)))
+
+
+def _slice(digester: Digester, value: slice) -> None:
+    _sequence(digester, b"slice", (value.start, value.stop, value.step))
+
+
+def _cell(digester: Digester, value: types.CellType) -> None:
+    if not digester.met(value):
+        try:
+            contents = value.cell_contents
+        except ValueError:
+            digester.token(b"empty cell")
+        else:
+            digester.token(b"cell")
+            digester.add(contents)
+
+
+def _method(digester: Digester, value: types.MethodType) -> None:
+    digester.token(b"method")
+    digester.add(value.__func__)
+    digester.add(value.__self__)
+
+
+def _builtin(digester: Digester, value: types.BuiltinFunctionType) -> None:
+    digester.text(b"builtin", value.__module__ or "", value.__qualname__)
+    if value.__self__ is not None and not isinstance(value.__self__, types.ModuleType):
+        digester.add(value.__self__)
+
+
+def _refuse(_digester: Digester, value: object) -> None:
+    raise Undigestable(f"a {type(value).__qualname__} has no value that can be stored")
+
+
+# ------------------------------------------------------------------------------------------------------- code
+
+
+def found_by_name(value: Any) -> bool:
+    """Whether importing its module and walking its qualified name gives this very object."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or "<locals>" in name:
+        return False
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def _function(digester: Digester, value: types.FunctionType) -> None:
+    if value.__module__ != "__main__" and found_by_name(value):
+        digester.text(b"function", value.__module__, value.__qualname__)
+        return
+    if digester.met(value):
+        return
+    digester.text(b"code of", value.__name__, value.__qualname__)
+    _code(digester, value.__code__)
+    digester.add(value.__defaults__)
+    digester.add(value.__kwdefaults__)
+    digester.add(value.__dict__)
+    digester.add(value.__closure__ or ())
+
+
+def _code(digester: Digester, code: types.CodeType) -> None:
+    """All of a code object that its behaviour depends on: not the file and the lines it came from."""
+    digester.token(b"code", code.co_code, getattr(code, "co_exceptiontable", b""))
+    digester.add((code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags))
+    digester.add((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
+    digester.token(b"consts", b"%d" % len(code.co_consts))
+    for constant in code.co_consts:
+        digester.add(constant)
+
+
+def _class(digester: Digester, value: type) -> None:
+    digester.text(b"class", value.__module__, value.__qualname__)
+    if "<locals>" in value.__qualname__ and value.__module__ == "__main__":
+        _class_body(digester, value)
+
+
+_CLASS_MACHINERY = {"__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "_abc_impl", "__firstlineno__"}
+
+
+def _class_body(digester: Digester, value: type) -> None:
+    if digester.met(value):
+        return
+    digester.add(value.__bases__)
+    for name, item in vars(value).items():
+        if name in _CLASS_MACHINERY or isinstance(item, (types.GetSetDescriptorType, types.MemberDescriptorType)):
+            continue
+        digester.text(b"attribute", name)
+        digester.add(item)
+
+
+def _wrapper(digester: Digester, value: Any) -> None:
+    digester.text(b"wrapper", type(value).__name__)
+    digester.add(value.__func__)
+
+
+def _property(digester: Digester, value: property) -> None:
+    _sequence(digester, b"property", (value.fget, value.fset, value.fdel))
+
+
+# ------------------------------------------------------------------------------------------------ everything else
+
+
+def _enum(digester: Digester, value: enum.Enum) -> None:
+    digester.add(type(value))
+    digester.text(b"member", value.name or str(value.value))
+
+
+def _by_reduction(digester: Digester, value: Any) -> None:
+    """Any other object, as pickle would take it apart."""
+    if not isinstance(value, _IMMUTABLE) and digester.met(value):
+        return
+    reducer = dispatch_table.get(type(value))
+    reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    digester._alive.append(reduced)  # noqa: SLF001 - a function of this class in all but place
+    if isinstance(reduced, str):
+        digester.text(b"global", str(getattr(value, "__module__", "")), reduced)
+        return
+    function, arguments, *rest = reduced
+    state, items, pairs = (*rest, None, None, None)[:3]
+    digester.token(b"object")
+    digester.add(function)
+    digester.add(tuple(arguments))
+    digester.add(state)
+    for tag, part in ((b"items", items), (b"pairs", pairs)):
+        if part is not None:
+            content = list(part)
+            digester._alive.append(content)  # noqa: SLF001
+            _sequence(digester, tag, content if tag == b"items" else tuple(chain.from_iterable(content)))
+
+
+#: Objects of these cannot change, so it does not matter whether two places hold the same one.
+_IMMUTABLE = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    datetime.tzinfo,
+    decimal.Decimal,
+    enum.Enum,
+    fractions.Fraction,
+    int,
+    float,
+    str,
+    bytes,
+    tuple,
+    complex,
+    pathlib.PurePath,
+    re.Pattern,
+    uuid.UUID,
+)
+
+_EXACT: dict[type, Handler] = {
+    type(None): lambda digester, _: digester.token(b"None"),
+    type(...): lambda digester, _: digester.token(b"Ellipsis"),
+    type(NotImplemented): lambda digester, _: digester.token(b"NotImplemented"),
+    bool: lambda digester, value: digester.token(b"bool", b"1" if value else b"0"),
+    int: _int,
+    float: _float,
+    complex: _complex,
+    str: lambda digester, value: digester.text(b"str", value),
+    bytes: lambda digester, value: digester.token(b"bytes", value),
+    bytearray: _bytearray,
+    list: _list,
+    tuple: _tuple,
+    dict: _dict,
+    set: _set,
+    frozenset: _set,
+    range: _range,
+    slice: _slice,
+    types.CellType: _cell,
+    types.FunctionType: _function,
+    types.MethodType: _method,
+    types.BuiltinFunctionType: _builtin,
+    types.CodeType: _code,
+    types.ModuleType: lambda digester, value: digester.text(b"module", value.__name__),
+    staticmethod: _wrapper,
+    classmethod: _wrapper,
+    property: _property,
+    memoryview: _refuse,
+    weakref.ref: _refuse,
+    types.GeneratorType: _refuse,
+    types.CoroutineType: _refuse,
+    types.AsyncGeneratorType: _refuse,
+}
+
+
+@lru_cache(maxsize=4096)
+def _handler(kind: type) -> Handler:
+    from nbpipe.store.formats import digest_handler
+
+    found = digest_handler(kind)
+    if found is not None:
+        return cast("Handler", found)
+    if issubclass(kind, type):
+        return _class
+    if issubclass(kind, enum.Enum):
+        return _enum
+    if issubclass(kind, types.ModuleType):
+        return _EXACT[types.ModuleType]
+    if issubclass(kind, (set, frozenset)):
+        return _set_like
+    return _by_reduction

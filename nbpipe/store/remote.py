@@ -1,0 +1,233 @@
+"""A store at any fsspec URL. Objects are copied once into a local cache, where they are verified and mapped.
+
+Object storage has no rename and no fsync: an upload that has returned is durable and whole, or it is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from nbpipe.errors import CorruptObject, NbpipeError, StoreError
+from nbpipe.store.base import check_hash, hash_bytes, hash_file
+from nbpipe.store.local import LocalObjects, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem and the path in it; StoreError if the protocol is unknown or its library is missing."""
+    import fsspec
+
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise StoreError(f"{url} is not a place for a store: {error}", name=url) from error
+    return fs, str(root).rstrip("/")
+
+
+class RemoteObjects:
+    """Objects in `root/ab/abcd…` of an fsspec filesystem."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self._fs = fs
+        self._root = root
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nbpipe" / "objects"
+        self._cache = LocalObjects(base / hash_bytes(f"{fs.protocol} {root}".encode())[:16])
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store `data`; return its hash."""
+        return self._upload(self._cache.put_bytes(data))
+
+    def put_file(self, path: str | Path) -> str:
+        """Store a copy of the file; return its hash."""
+        return self._upload(self._cache.put_file(path))
+
+    def put_stream(self, write: Callable[[BinaryIO], None]) -> tuple[str, int]:
+        """Call `write` with a file to fill; return hash and size."""
+        digest, size = self._cache.put_stream(write)
+        return self._upload(digest), size
+
+    def get_bytes(self, digest: str) -> bytes:
+        """The bytes, verified."""
+        return self.local_path(digest).read_bytes()
+
+    def open(self, digest: str) -> BinaryIO:
+        """A file open for reading, verified."""
+        return self.local_path(digest).open("rb")
+
+    def local_path(self, digest: str) -> Path:
+        """The cached copy, downloaded if there is none or if it does not match its hash."""
+        if self._cache.has(digest):
+            try:
+                return self._cache.local_path(digest)
+            except CorruptObject:
+                self._cache.delete(digest)
+        with tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
+            path = self._download(digest, Path(folder) / digest)
+            if self._cache.put_file(path) != digest:
+                raise self._corrupt(digest)
+        return self._cache.local_path(digest)
+
+    def has(self, digest: str) -> bool:
+        """Whether something is stored there."""
+        return bool(self._call(lambda: self._fs.isfile(self._path(digest))))
+
+    def size(self, digest: str) -> int:
+        """Bytes stored."""
+        return int(self._info(digest)["size"])
+
+    def modified(self, digest: str) -> float:
+        """When it was last put; 0 where the filesystem does not say."""
+        self._info(digest)
+        return modified(self._fs, self._path(digest)) or 0.0
+
+    def verify(self, digest: str) -> None:
+        """Download it and hash it, whatever the cache holds."""
+        with tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
+            path = self._download(digest, Path(folder) / digest)
+            actual = hash_file(path) if path.stat().st_size else hash_bytes(b"")
+        if actual != digest:
+            raise self._corrupt(digest)
+
+    def delete(self, digest: str) -> None:
+        """Remove it there and here."""
+        self._cache.delete(digest)
+        if self.has(digest):
+            self._call(lambda: self._fs.rm_file(self._path(digest)))
+
+    def list(self) -> Iterator[str]:
+        """Every hash something is stored under."""
+        self._fs.invalidate_cache()
+        for path in sorted(self._call(lambda: self._fs.find(self._root))):
+            name = path.rsplit("/", 1)[-1]
+            if len(name) == 64:  # noqa: PLR2004 - hex digits of a hash
+                yield name
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/{check_hash(digest)[:2]}/{digest}"
+
+    def _upload(self, digest: str) -> str:
+        path, target = self._cache.local_path(digest), self._path(digest)
+
+        def upload() -> None:
+            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(path), target)
+
+        self._call(upload)
+        return digest
+
+    def _download(self, digest: str, path: Path) -> Path:
+        self._info(digest)
+        self._call(lambda: self._fs.get_file(self._path(digest), str(path)))
+        return path
+
+    def _info(self, digest: str) -> dict[str, Any]:
+        try:
+            self._fs.invalidate_cache()
+            return cast("dict[str, Any]", self._fs.info(self._path(digest)))
+        except FileNotFoundError as error:
+            raise missing(digest, self._root) from error
+
+    def _call(self, action: Callable[[], Any]) -> Any:
+        return call(self._root, action)
+
+    def _corrupt(self, digest: str) -> CorruptObject:
+        return CorruptObject(
+            f"object {digest[:12]}… in {self._root} does not match its hash",
+            name=digest,
+            fix="Run `nbpipe fsck --repair`; what needs it is computed again.",
+        )
+
+
+class RemoteDocuments:
+    """Documents below `root`."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self._fs = fs
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes, or None."""
+        try:
+            return cast("bytes", self._fs.cat_file(self._path(name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace it."""
+        self._put(name, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write it only if there is none: by the backend's put-if-absent, or by looking first where it has none."""
+        self._fs.invalidate_cache()
+        try:
+            self._put(name, data, mode="create")
+        except FileExistsError:
+            return False
+        except (NotImplementedError, TypeError, ValueError):
+            if self.read(name) is not None:
+                return False
+            self._put(name, data)
+        return True
+
+    def delete(self, name: str) -> None:
+        """Remove it."""
+        if self.read(name) is not None:
+            call(self._root, lambda: self._fs.rm_file(self._path(name)))
+
+    def names(self, folder: str) -> list[str]:
+        """Full names of all documents below `folder`, sorted."""
+        self._fs.invalidate_cache()
+        found = call(self._root, lambda: self._fs.find(f"{self._root}/{folder}"))
+        return sorted(path[len(self._root) :].lstrip("/") for path in map(str, found))
+
+    def modified(self, name: str) -> float | None:
+        """When it was last written."""
+        return modified(self._fs, self._path(name))
+
+    def _put(self, name: str, data: bytes, **options: Any) -> None:
+        path = self._path(name)
+
+        def put() -> None:
+            self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.pipe_file(path, data, **options)
+
+        try:
+            put()
+        except (FileExistsError, NotImplementedError, TypeError, ValueError):
+            raise
+        except OSError as error:
+            raise unreachable(self._root, error) from error
+
+    def _path(self, name: str) -> str:
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+            raise StoreError(f"{name!r} is not the name of a document", name=name)
+        return f"{self._root}/{name}"
+
+
+def modified(fs: Any, path: str) -> float | None:
+    """When the file was last written; None where there is none or the filesystem does not say."""
+    try:
+        fs.invalidate_cache()
+        return float(fs.modified(path).timestamp())
+    except (FileNotFoundError, NotImplementedError):
+        return None
+
+
+def call(root: str, action: Callable[[], Any]) -> Any:
+    """`action()`, its system errors as StoreError."""
+    try:
+        return action()
+    except NbpipeError:
+        raise
+    except OSError as error:
+        raise unreachable(root, error) from error
+
+
+def unreachable(root: str, error: Exception) -> StoreError:
+    """The error for a place that does not answer as it should."""
+    return StoreError(f"the store at {root} cannot be reached: {error}", name=root, fix="Check address and credentials.")

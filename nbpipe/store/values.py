@@ -1,0 +1,183 @@
+"""Values to artifacts and back, equal in value and type, or an error that names what cannot be stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from nbpipe.errors import NbpipeError, StoreError, Unserializable
+from nbpipe.model import Artifact
+from nbpipe.store import pickles
+from nbpipe.store.digest import Undigestable, digest, digest_and_sharing
+from nbpipe.store.formats import choose, formats
+from nbpipe.store.reduction import Reducer
+from nbpipe.store.sharing import groups
+from nbpipe.store.summary import summarize, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbpipe.store import Store
+
+PICKLE = "pickle"
+STATE = "defstate"
+ABSENT = "absent"
+
+
+def save_values(store: Store, values: Mapping[str, object], *, stage: str) -> dict[str, Artifact]:
+    """Store values by name; those that share mutable memory as one object each.
+
+    Raises Unserializable for the first one that would not come back equal in value and type, StoreError if the store
+    cannot be written. The digest of an artifact in a group covers the sharing too, so it differs from `digest(value)`.
+    """
+    together = groups(values)
+    grouped = {name for group in together for name in group}
+    saved = {name: _save_one(store, name, value, stage) for name, value in values.items() if name not in grouped}
+    for group in together:
+        saved.update(_save_group(store, {name: values[name] for name in group}, stage))
+    return {name: saved[name] for name in values}
+
+
+def save_state(store: Store, name: str, state: dict[str, Any], *, stage: str) -> Artifact:
+    """Store the attributes of a notebook class or function; loading gives the dict back."""
+    found = _pickle(store, state, {name: state}, stage)
+    return Artifact(digest=_digest(name, state, stage), format=STATE, type=type_name(state), **found)
+
+
+def load_values(store: Store, artifacts: Mapping[str, Artifact], namespace: dict[str, Any]) -> dict[str, Any]:
+    """The values by name, in an order in which what they need comes first; absent ones are left out.
+
+    Definitions of the notebook are looked up in `namespace`, then among the values loaded so far. Everything is
+    verified before it is interpreted: CorruptObject, SecurityError. Members of a group share memory again.
+    """
+    scope = _Scope(namespace)
+    loaded: dict[str, Any] = {}
+    by_object: dict[tuple[str, ...], Any] = {}
+    for name in _in_order(artifacts):
+        artifact = artifacts[name]
+        if artifact.format == ABSENT:
+            continue
+        if artifact.format in (PICKLE, STATE):
+            if artifact.objects not in by_object or not artifact.group:
+                by_object[artifact.objects] = _unpickle(store, name, artifact, scope.namespace)
+            found = by_object[artifact.objects]
+            if artifact.group and name not in found:
+                raise StoreError(f"'{name}' is not among the values stored together with it", name=name)
+            loaded[name] = found[name] if artifact.group else found
+        elif artifact.format in formats():
+            loaded[name] = formats()[artifact.format].load(artifact, store.objects)
+        else:
+            raise StoreError(f"'{name}' is stored as {artifact.format!r}, which is not installed", name=name)
+        if artifact.format != STATE:
+            scope.add(name, loaded[name])
+    return {name: loaded[name] for name in artifacts if name in loaded}
+
+
+def absent() -> Artifact:
+    """Stands for a name that is not bound."""
+    return Artifact(digest=blake3(b"absent").hexdigest(), format=ABSENT)
+
+
+class _Scope:
+    """The loader's namespace. Functions keep a reference to it as their globals, so values are not copied into another."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+
+    def add(self, name: str, value: Any) -> None:
+        self.namespace[name] = value
+
+
+def _save_one(store: Store, name: str, value: object, stage: str) -> Artifact:
+    chosen = choose(value)
+    kind, summary = type_name(value), summarize(value)
+    if chosen is None:
+        token = _digest(name, value, stage)
+        found = _pickle(store, value, {name: value}, stage)
+        return Artifact(digest=token, format=PICKLE, type=kind, summary=summary, **found)
+    objects, token_or_none = chosen.save(value, store.objects)
+    token = token_or_none or _digest(name, value, stage)
+    size = sum(map(store.objects.size, objects))
+    return Artifact(digest=token, format=chosen.name, type=kind, objects=objects, size=size, summary=summary)
+
+
+def _save_group(store: Store, values: dict[str, Any], stage: str) -> dict[str, Artifact]:
+    tokens = {name: _digest(name, value, stage) for name, value in values.items()}
+    structure = digest_and_sharing(values)[1]
+    found = _pickle(store, values, values, stage)
+    return {
+        name: Artifact(
+            digest=blake3(f"shared {tokens[name]} {structure}".encode()).hexdigest(),
+            format=PICKLE,
+            type=type_name(value),
+            group=tuple(values),
+            summary=summarize(value),
+            **found,
+        )
+        for name, value in values.items()
+    }
+
+
+def _pickle(store: Store, value: Any, named: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    by_value = frozenset(map(id, named.values()))
+    reducer = Reducer(value, by_value=by_value)
+    try:
+        objects, size = pickles.save(value, store.objects, store.signer, reducer)
+        back = pickles.comes_back(value, store.signer, Reducer(value, by_value=by_value))
+        if back is not None and digest(back) != digest(value):
+            raise TypeError("it comes back different")
+    except NbpipeError:
+        raise
+    except Exception as error:
+        name, reason = _culprit(named, error)
+        raise Unserializable(name, type_name(named[name]), stage, reason=reason) from error
+    return {"objects": objects, "size": size, "needs": tuple(sorted(reducer.needs))}
+
+
+def _culprit(named: Mapping[str, Any], error: Exception) -> tuple[str, str]:
+    """The first name that fails by itself, and why; the group's own error if each is fine alone."""
+    from nbpipe.store.pickles import failure
+
+    for name, value in named.items():
+        alone = failure(value)
+        if alone is not None:
+            return name, str(alone)
+    return next(iter(named)), str(error)
+
+
+def _digest(name: str, value: object, stage: str) -> str:
+    try:
+        return digest(value)
+    except Undigestable as error:
+        raise Unserializable(name, type_name(value), stage, reason=str(error)) from error
+
+
+def _unpickle(store: Store, name: str, artifact: Artifact, namespace: dict[str, Any]) -> Any:
+    try:
+        return pickles.load(artifact.objects[0], store.objects, store.signer, namespace)
+    except NbpipeError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"'{name}' ({artifact.type}) cannot be loaded: {type(error).__name__}: {error}",
+            name=name,
+            fix="The environment or a definition differs from the one that stored it; run the stage that makes it again.",
+        ) from error
+
+
+def _in_order(artifacts: Mapping[str, Artifact]) -> list[str]:
+    """Names so that each comes after those it needs, where that is possible."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str, path: frozenset[str]) -> None:
+        if name in ordered or name in path:
+            return
+        for need in artifacts[name].needs:
+            if need in artifacts:
+                visit(need, path | {name})
+        ordered[name] = None
+
+    for name in artifacts:
+        visit(name, frozenset())
+    return list(ordered)
