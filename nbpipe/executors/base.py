@@ -1,0 +1,45 @@
+"""What every executor can do: start a job, say how it is, stop it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from nbpipe.model import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """`exited` says only that the process ended: what came of it stands in the verdict. `lost`: nobody knows."""
+
+    state: Literal["running", "exited", "lost"]
+    returncode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What can run at once."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+class Executor(Protocol):
+    """Starts jobs. It never reads what a job wrote, and never decides whether one succeeded."""
+
+    @property
+    def capacity(self) -> Capacity:
+        """What can run at once."""
+
+    def submit(self, job_dir: Path, spec: JobSpec) -> str:
+        """Start the job in `job_dir`; returns its handle. Submitting the same token again gives the same handle."""
+
+    def poll(self, handle: str) -> JobState:
+        """How it is, without waiting."""
+
+    def cancel(self, handle: str, *, force: bool = False) -> None:
+        """Stop it and all it started, within two seconds; `force` kills at once. Nothing happens if it has ended."""
+
+    def close(self) -> None:
+        """Stop everything that still runs and let go of all resources. Safe to repeat."""

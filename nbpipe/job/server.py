@@ -1,0 +1,165 @@
+"""The fork server: one process that has imported everything, and forks a runner for each job.
+
+It listens on one socket, inherited from the orchestrator, one JSON object a line: `{"job": DIR}` starts a job,
+`{"started": DIR, "pid": N}` and `{"ended": DIR, "code": N}` come back. It is single-threaded and imports without using,
+so that fork is safe. When the orchestrator is gone the socket ends: it then kills every job and ends too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from nbpipe.job.folder import KERNEL_PID
+from nbpipe.job.launch import die_with_parent
+
+_PRELOADED = (
+    "papermill",
+    "nbformat",
+    "jupyter_client.blocking.client",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.datapub",
+    "matplotlib_inline",
+    "nbpipe.job.kernel",
+    "nbpipe.job.runner",
+    "nbpipe.job.engine",
+    "nbpipe.job.verdict",
+    "nbpipe.store.local",
+    "nbpipe.store.values",
+)
+
+
+class Server:
+    """Forks runners and reports their ends. Must not start a thread, a ZeroMQ context or an event loop."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._jobs: dict[int, str] = {}
+        self._partial = b""
+
+    def serve(self) -> None:
+        """Until the orchestrator closes the socket."""
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._channel, read], [], [], 1.0)
+            if read in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(read, 4096)
+            self._reap()
+            if self._channel in ready:
+                data = self._channel.recv(65536)
+                if not data:
+                    break
+                self._partial += data
+                *lines, self._partial = self._partial.split(b"\n")
+                for line in lines:
+                    self._start(json.loads(line)["job"], (read, write))
+        self._kill_all()
+
+    def _start(self, job: str, pipes: tuple[int, int]) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._jobs[pid] = job
+            self._say({"started": job, "pid": pid})
+            return
+        code = 4
+        try:
+            os.setsid()
+            die_with_parent(signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(code)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in pipes:
+                os.close(descriptor)
+            self._channel.close()
+            code = _run(Path(job))
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._jobs:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            job = self._jobs.pop(pid, None)
+            if job is not None:
+                kill_kernel(Path(job))
+                with contextlib.suppress(OSError):
+                    self._say({"ended": job, "code": os.waitstatus_to_exitcode(status)})
+
+    def _say(self, message: dict[str, object]) -> None:
+        self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _kill_all(self) -> None:
+        for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+            for pid in list(self._jobs):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, number)
+            deadline = time.monotonic() + patience
+            while self._jobs and time.monotonic() < deadline:
+                self._reap()
+                time.sleep(0.02)
+
+
+def _run(job: Path) -> int:
+    """Run the job with its standard streams in its own folder."""
+    from nbpipe.job.runner import run_job
+
+    out = os.open(job / "runner.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(out)
+    try:
+        return run_job(job)
+    except BaseException:
+        import traceback
+
+        os.write(2, traceback.format_exc().encode())
+        raise
+
+
+def kill_kernel(job: Path) -> None:
+    """Kill the process group of a kernel whose runner has ended: normally nothing is left of it."""
+    try:
+        pid = int((job / KERNEL_PID).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    (job / KERNEL_PID).unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is the only argument."""
+    import importlib
+
+    die_with_parent(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(channel.fileno(), False)
+    for name in _PRELOADED:
+        # A library too old or too new to have a module must not stop jobs: they import what they need.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    import gc
+
+    gc.freeze()
+    Server(channel).serve()
+
+
+if __name__ == "__main__":
+    main()
