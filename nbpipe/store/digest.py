@@ -10,7 +10,7 @@ of their types (`formats/`), so that none is imported before a value of it exist
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     Handler = Callable[["Digester", Any], None]
 
@@ -60,7 +60,7 @@ def digest_and_sharing(value: object) -> tuple[str, str]:
 def npy_digest(file_hash: str, *, writeable: bool) -> str:
     """Digest of the array that a `.npy` file with this hash holds: hashing the file digests the array as well."""
     digester = Digester()
-    digester.token(b"npy", b"w" if writeable else b"r", file_hash.encode())
+    digester.text(b"npy", file_hash, "w" if writeable else "r")
     return digester.hexdigest()
 
 
@@ -117,16 +117,16 @@ class Digester:
     def child(self, value: object) -> bytes:
         """Digest of a part on its own, for parts whose order does not count."""
         other = Digester()
-        other._seen = dict.fromkeys(self._seen, 0)  # noqa: SLF001 - the same class: a cycle back to here ends there
+        other._seen = dict.fromkeys(self._seen, 0)
         other.add(value)
-        return other._hash.digest()  # noqa: SLF001
+        return other._hash.digest()
 
     def add(self, value: Any) -> None:
         """Digest `value` as the next part."""
         kind = type(value)
         handler = _EXACT.get(kind)
         if handler is None:
-            handler = _handler(kind)
+            handler = _handler(cast("Hashable", kind))
         handler(self, value)
 
 
@@ -344,10 +344,10 @@ def _by_reduction(digester: Digester, value: Any) -> None:
 
 #: Objects of these cannot change, so it does not matter whether two places hold the same one.
 _IMMUTABLE = (
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
-    datetime.tzinfo,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    dt.tzinfo,
     decimal.Decimal,
     enum.Enum,
     fractions.Fraction,
@@ -398,7 +398,7 @@ _EXACT: dict[type, Handler] = {
 
 
 @lru_cache(maxsize=4096)
-def _handler(kind: type) -> Handler:
+def _handler(kind: Any) -> Handler:
     from nbpipe.store.formats import digest_handler
 
     found = digest_handler(kind)

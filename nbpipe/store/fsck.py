@@ -40,7 +40,7 @@ class Report:
 def fsck(store: Store, *, repair: bool = False) -> Report:
     """Check everything; with `repair`, move corrupt objects to `quarantine/` and remove abandoned files.
 
-    Stamps are not believed. Traces whose objects are gone stay: they are misses, and become hits when the objects return.
+    Stamps are not believed. Traces whose objects are gone stay, as misses.
     """
     report = Report()
     sound: set[str] = set()

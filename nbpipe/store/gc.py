@@ -39,8 +39,9 @@ def gc(
 ) -> Collected:
     """Remove objects that no trace needs and that were not put within `grace` seconds.
 
-    `keep` holds hashes of objects, and ids of runs whose traces stay. With `older_than` (seconds), traces created before
-    that go first, unless their run or one of their objects is kept. An untrusted trace protects nothing and stays.
+    `keep` holds hashes of objects, and ids of runs whose traces stay. With `older_than` (seconds), traces created
+    before that go first, unless their run or one of their objects is kept. Untrusted traces stay
+    and protect nothing.
     """
     now = time.time()
     kept = set(keep)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -21,7 +23,7 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, float]] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
 
     def put_bytes(self, data: bytes) -> str:
         """Store `data`; return its hash."""
@@ -53,8 +55,9 @@ class MemoryObjects:
         """A temporary file with the bytes."""
         data = self.get_bytes(digest)
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="nbpipe-")
-        path = Path(self._folder.name) / digest
+            self._folder = Path(tempfile.mkdtemp(prefix="nbpipe-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / digest
         if not path.exists():
             path.write_bytes(data)
         return path

@@ -32,7 +32,7 @@ _TAIL = 8 + 64 + len(MAGIC)
 
 
 def save(value: object, objects: ObjectStore, signer: Signer, reducer: Reducer) -> tuple[tuple[str, ...], int]:
-    """Store `value`; return the hashes of its objects, the pickle first, and their size. Raises what pickling raises."""
+    """Store `value`; return its objects, the pickle first, and their size. Raises what pickling raises."""
     stream = io.BytesIO()
     buffers: list[PickleBuffer] = []
 
@@ -88,8 +88,8 @@ def load(main: str, objects: ObjectStore, signer: Signer, namespace: dict[str, A
 def bindings(namespace: dict[str, Any]) -> dict[tuple[str, str], Any]:
     """What the names in a pickle mean for a loader with this namespace."""
 
-    def function(module: str, *parts: Any) -> Any:
-        return new_function(module, *parts, scope=namespace if module == "__main__" else None)
+    def function(module: str, code: bytes, name: str, qualname: str, cells: tuple[Any, ...]) -> Any:
+        return new_function(module, code, name, qualname, cells, namespace if module == "__main__" else None)
 
     home = definition.__module__
     return {(home, "definition"): lambda name: resolve(name, namespace), (home, "new_function"): function}
@@ -99,7 +99,7 @@ def comes_back(value: object, signer: Signer, reducer: Reducer) -> object:
     """The value pickled and loaded again in memory; None if it is too large for that to be cheap."""
     stream = io.BytesIO()
     buffers: list[PickleBuffer] = []
-    dump(value, stream, reducer, lambda buffer: buffers.append(buffer))
+    dump(value, stream, reducer, buffers.append)
     if stream.tell() > CHECKED or sum(buffer.raw().nbytes for buffer in buffers) > CHECKED_BUFFERS:
         return None
     content = stream.getvalue()

@@ -111,8 +111,10 @@ class Reducer:
             arguments = (tensor.detach().cpu(), str(tensor.device), tensor.requires_grad, parameter)
             return _device_tensor, arguments, extra, None, None, _fill_tensor
         extent = tensor_extent(tensor)
-        base, block = (extent[0], None) if extent[0] == extent[1] else self._block(
-            self._regions.get(id(tensor)) or [(*extent, id(tensor))]
+        base, block = (
+            (extent[0], None)
+            if extent[0] == extent[1]
+            else self._block(self._regions.get(id(tensor)) or [(*extent, id(tensor))])
         )
         layout = (extent[0] - base, tuple(tensor.shape), tensor.stride())
         return (
@@ -138,7 +140,8 @@ def memory_block(low: int, high: int) -> Any:
 
     import numpy as np
 
-    return np.frombuffer((ctypes.c_uint8 * (high - low)).from_address(low), dtype=np.uint8)
+    memory: Any = (ctypes.c_uint8 * (high - low)).from_address(low)
+    return np.frombuffer(memory, dtype=np.uint8)
 
 
 def tensor_extent(tensor: Any) -> tuple[int, int]:
@@ -182,7 +185,12 @@ def resolve(name: str, namespace: dict[str, Any]) -> Any:
 
 
 def new_function(
-    module: str, code: bytes, name: str, qualname: str, cells: tuple[types.CellType, ...], scope: dict[str, Any] | None = None
+    module: str,
+    code: bytes,
+    name: str,
+    qualname: str,
+    cells: tuple[types.CellType, ...],
+    scope: dict[str, Any] | None = None,
 ) -> types.FunctionType:
     """A function whose cells are still empty; the loader passes its namespace as `scope` for notebook functions."""
     scope = vars(import_module(module)) if scope is None else scope
@@ -237,7 +245,7 @@ def _named_tuple(name: str, fields: tuple[str, ...], defaults: tuple[Any, ...], 
     return made
 
 
-def array_view(block: Any, dtype: Any, shape: Any, offset: int, strides: Any, writeable: bool) -> Any:  # noqa: FBT001, PLR0913
+def array_view(block: Any, dtype: Any, shape: Any, offset: int, strides: Any, writeable: bool) -> Any:  # noqa: FBT001
     """An array in the memory of `block`."""
     import numpy as np
 
@@ -246,7 +254,7 @@ def array_view(block: Any, dtype: Any, shape: Any, offset: int, strides: Any, wr
     return array
 
 
-def tensor_view(  # noqa: PLR0913
+def tensor_view(
     block: Any,
     dtype: Any,
     offset: int,

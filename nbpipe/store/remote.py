@@ -230,4 +230,6 @@ def call(root: str, action: Callable[[], Any]) -> Any:
 
 def unreachable(root: str, error: Exception) -> StoreError:
     """The error for a place that does not answer as it should."""
-    return StoreError(f"the store at {root} cannot be reached: {error}", name=root, fix="Check address and credentials.")
+    return StoreError(
+        f"the store at {root} cannot be reached: {error}", name=root, fix="Check address and credentials."
+    )

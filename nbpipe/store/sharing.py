@@ -100,7 +100,7 @@ def reach(value: object) -> Reach:
     return found
 
 
-def _parts(item: Any, kind: type, found: Reach) -> Iterable[object]:
+def _parts(item: Any, kind: type, found: Reach) -> Iterable[object]:  # noqa: PLR0911 - one case a line
     if kind is tuple or kind is frozenset:
         return _contents(item)
     if isinstance(item, types.FunctionType):
@@ -114,7 +114,7 @@ def _parts(item: Any, kind: type, found: Reach) -> Iterable[object]:
         found.objects.add(id(item))
         _array(item, found)
         extra = [vars(item)] if hasattr(item, "__dict__") else []
-        return [*extra, *(_contents(item.ravel().tolist()) if item.dtype.hasobject and item.dtype == object else ())]
+        return [*extra, *(_contents(item.ravel().tolist()) if item.dtype.hasobject and item.dtype == "object" else ())]
     if numpy is not None and isinstance(item, (numpy.dtype, numpy.generic)):
         return ()
     if package == "pandas":
@@ -157,11 +157,11 @@ def _pandas(item: Any, found: Reach) -> Iterable[object]:
     pandas = sys.modules["pandas"]
     if isinstance(item, pandas.DataFrame):
         found.objects.add(id(item))
-        columns = (item.iloc[:, place] for place, dtype in enumerate(item.dtypes) if dtype == object)
+        columns = (item.iloc[:, place] for place, dtype in enumerate(item.dtypes) if dtype == "object")
         return [item.attrs, *chain_contents(column.to_numpy().tolist() for column in columns)]
     if isinstance(item, pandas.Series):
         found.objects.add(id(item))
-        return [item.attrs, *(_contents(item.to_numpy().tolist()) if item.dtype == object else ())]
+        return [item.attrs, *(_contents(item.to_numpy().tolist()) if item.dtype == "object" else ())]
     if isinstance(item, pandas.Index):
         return ()
     found.objects.add(id(item))

@@ -30,6 +30,8 @@ def summarize(value: Any) -> dict[str, Any]:
         if type(value).__name__ == "DataFrame":
             columns, dtypes = list(value.columns)[:_MANY], list(value.dtypes)[:_MANY]
             found["columns"] = [[str(name), str(dtype)] for name, dtype in zip(columns, dtypes, strict=True)]
+    elif type(value) is int and value.bit_length() > _MANY * 3:
+        found["bits"] = value.bit_length()
     elif type(value) in (bool, int, float, str, type(None)):
         text = repr(value)
         found["value"] = text if len(text) <= _MANY else f"{text[:_MANY]}…"

@@ -126,7 +126,7 @@ def dump(
     _Pickler(file, reduction, buffers).dump(value)
 
 
-def load_signed(  # noqa: PLR0913
+def load_signed(
     file: BinaryIO,
     *,
     signer: Signer,
@@ -136,7 +136,7 @@ def load_signed(  # noqa: PLR0913
     buffers: Iterable[Any] = (),
     bound: dict[tuple[str, str], Any] | None = None,
 ) -> Any:
-    """Unpickle `file`, whose bytes are among `signed`, after the signature was checked; SecurityError if it is not ours.
+    """Unpickle `file`, whose bytes are among `signed`, once the signature was checked; SecurityError otherwise.
 
     `bound` replaces what global names in the pickle resolve to.
     """
@@ -145,4 +145,4 @@ def load_signed(  # noqa: PLR0913
             "a stored pickle was not signed with this user's or team's key, so it is not loaded",
             fix="Run the stage that made it again, or set NBPIPE_STORE_KEY to the team's key.",
         )
-    return _Unpickler(file, buffers, bound or {}).load()  # noqa: S301
+    return _Unpickler(file, buffers, bound or {}).load()

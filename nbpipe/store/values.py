@@ -80,7 +80,7 @@ def absent() -> Artifact:
 
 
 class _Scope:
-    """The loader's namespace. Functions keep a reference to it as their globals, so values are not copied into another."""
+    """The loader's namespace: the globals of stored functions, so values are bound in it as they are loaded."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
@@ -125,13 +125,15 @@ def _pickle(store: Store, value: Any, named: Mapping[str, Any], stage: str) -> d
     try:
         objects, size = pickles.save(value, store.objects, store.signer, reducer)
         back = pickles.comes_back(value, store.signer, Reducer(value, by_value=by_value))
-        if back is not None and digest(back) != digest(value):
-            raise TypeError("it comes back different")
+        same = back is None or digest(back) == digest(value)
     except NbpipeError:
         raise
     except Exception as error:
         name, reason = _culprit(named, error)
         raise Unserializable(name, type_name(named[name]), stage, reason=reason) from error
+    if not same:
+        name = next(iter(named))
+        raise Unserializable(name, type_name(named[name]), stage, reason="it comes back different")
     return {"objects": objects, "size": size, "needs": tuple(sorted(reducer.needs))}
 
 
@@ -162,7 +164,7 @@ def _unpickle(store: Store, name: str, artifact: Artifact, namespace: dict[str, 
         raise StoreError(
             f"'{name}' ({artifact.type}) cannot be loaded: {type(error).__name__}: {error}",
             name=name,
-            fix="The environment or a definition differs from the one that stored it; run the stage that makes it again.",
+            fix="The environment or a definition differs from when it was stored; run the stage that makes it again.",
         ) from error
 
 

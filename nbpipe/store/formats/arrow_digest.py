@@ -24,7 +24,14 @@ def _piece(digester: Digester, piece: Any, pa: Any) -> None:
 
     if piece.null_count and (pa.types.is_primitive(piece.type) and not pa.types.is_boolean(piece.type)):
         digester.token(b"valid", _buffer(pc.is_valid(piece), pa))
-        piece = pc.fill_null(piece, pa.scalar(0, pa.int64()).cast(piece.type, safe=False) if _numeric(piece, pa) else piece.drop_null()[0] if piece.null_count < len(piece) else pa.scalar(None, piece.type))
+        piece = pc.fill_null(
+            piece,
+            pa.scalar(0, pa.int64()).cast(piece.type, safe=False)
+            if _numeric(piece, pa)
+            else piece.drop_null()[0]
+            if piece.null_count < len(piece)
+            else pa.scalar(None, piece.type),
+        )
     digester.token(b"ipc", _buffer(piece, pa))
 
 

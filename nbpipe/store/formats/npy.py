@@ -49,7 +49,9 @@ class Npy:
         shape, fortran, dtype = header
         if 0 in shape or dtype.itemsize == 0:
             return np.empty(shape, dtype=dtype, order="F" if fortran else "C")
-        mapped = np.memmap(path, dtype=dtype, mode="c", offset=offset, shape=shape or (1,), order="F" if fortran else "C")
+        mapped = np.memmap(
+            path, dtype=dtype, mode="c", offset=offset, shape=shape or (1,), order="F" if fortran else "C"
+        )
         return np.asarray(mapped).view(np.ndarray).reshape(shape, order="A")
 
 
@@ -83,12 +85,19 @@ def _write(array: np.ndarray[Any, Any], file: BinaryIO) -> None:
         return
     if array.flags.c_contiguous or array.flags.f_contiguous:
         flat = array if array.flags.c_contiguous else array.T
-        file.write(cast("bytes", memoryview(flat.reshape(-1).view(np.uint8) if flat.size else b"")))
+        file.write(_raw(flat))
         return
     rows = max(1, _ROWS // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         part = np.ascontiguousarray(array[start : start + rows])
-        file.write(cast("bytes", memoryview(part.reshape(-1).view(np.uint8))))
+        file.write(_raw(part))
+
+
+def _raw(array: Any) -> bytes:
+    """The bytes of a C-contiguous array, not copied; fit for `write` and for a hash."""
+    import numpy as np
+
+    return cast("bytes", memoryview(array.reshape(-1).view(np.uint8)))
 
 
 def _describable(dtype: np.dtype[Any]) -> bool:
@@ -155,7 +164,7 @@ def digest_array(digester: Digester, array: Any) -> None:
         else:
             digester.token(b"raw", np.ascontiguousarray(array).tobytes())
         return
-    digester.text(b"npy", npy_digest(bytes_digest(array), writeable=bool(array.flags.writeable)))
+    digester.text(b"npy", bytes_digest(array), "w" if array.flags.writeable else "r")
 
 
 def digest_scalar(digester: Digester, value: Any) -> None:
