@@ -19,7 +19,7 @@ class Scripted:
 
     outcome: Outcome | Callable[[JobSpec], Outcome] | None = None
     polls: int = 0
-    state: JobState = JobState("exited", 0)
+    state: JobState = field(default_factory=lambda: JobState("exited", 0))
 
 
 @dataclass
@@ -39,7 +39,7 @@ class FaultyExecutor:
     """
 
     script: Mapping[str, Sequence[Scripted]] = field(default_factory=dict)
-    size: Capacity = Capacity(cpus=4)
+    size: Capacity = field(default_factory=lambda: Capacity(cpus=4))
     submitted: list[JobSpec] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     _jobs: dict[str, _Job] = field(default_factory=dict)

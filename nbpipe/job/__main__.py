@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m nbpipe.job JOB_DIR\n")
         return 2
-    return run_job(Path(arguments[0]))
+    parent = os.environ.pop("NBPIPE_PARENT", "")
+    return run_job(Path(arguments[0]), parent=int(parent) if parent else None)
 
 
 if __name__ == "__main__":

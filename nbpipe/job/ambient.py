@@ -12,10 +12,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+#: What a kernel's own machinery sets.
 _NOISE = frozenset(
-    {"JPY_PARENT_PID", "JPY_SESSION_NAME", "KERNEL_LAUNCH_TIMEOUT", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "PAGER",
-     "GIT_PAGER", "TERM", "PYDEVD_USE_FRAME_EVAL", "PWD", "OLDPWD", "MPLBACKEND", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
-)  # fmt: skip
+    {
+        "JPY_PARENT_PID",
+        "JPY_SESSION_NAME",
+        "KERNEL_LAUNCH_TIMEOUT",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "FORCE_COLOR",
+        "PAGER",
+        "GIT_PAGER",
+        "TERM",
+        "PYDEVD_USE_FRAME_EVAL",
+        "PWD",
+        "OLDPWD",
+        "MPLBACKEND",
+        "KMP_DUPLICATE_LIB_OK",
+        "KMP_INIT_AT_FORK",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,8 @@ class Ambient:
     set: Callable[[Any], None]
     #: Random state counts as read only if something was drawn before it was seeded.
     random: bool = False
+    #: What is stored of the state `now` of a process that started with `first`; `set` takes it.
+    pack: Callable[[Any, Any], Any] = lambda _first, now: now
 
 
 def _random_get() -> Any:
@@ -47,9 +65,8 @@ def _random_set(data: Any) -> None:
 
 
 def _numpy_random_get() -> Any:
-    import numpy as np
-
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
+    # Not through `numpy`: this may be called while numpy itself is being imported.
+    kind, keys, position, has_gauss, cached = sys.modules["numpy.random"].get_state(legacy=True)
     return [kind, [int(key) for key in keys], int(position), int(has_gauss), float(cached)]
 
 
@@ -82,6 +99,12 @@ def _torch_random_set(data: Any) -> None:
 
 def _environ_get() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _NOISE}
+
+
+def _environ_pack(first: dict[str, str], now: dict[str, str]) -> dict[str, Any]:
+    """Only what code changed: the environment that a process is born with is not the pipeline's."""
+    changed = {name: value for name, value in now.items() if first.get(name) != value}
+    return {"set": changed, "unset": sorted(set(first) - set(now))}
 
 
 def _environ_set(data: Any) -> None:
@@ -124,7 +147,9 @@ def _pandas_set(data: Any) -> None:
 def _numpy_get() -> dict[str, Any]:
     import numpy as np
 
-    options = {name: value for name, value in np.get_printoptions().items() if name not in {"formatter", "override_repr"}}
+    options = {
+        name: value for name, value in np.get_printoptions().items() if name not in {"formatter", "override_repr"}
+    }
     return {"print": options, "err": dict(np.geterr())}
 
 
@@ -159,9 +184,13 @@ def _warnings_get() -> list[list[Any]]:
     import warnings
 
     return [
-        [action, _pattern(message), f"{kind.__module__}:{kind.__qualname__}", _pattern(module), line]
+        [action, _pattern(message), _class_name(kind), _pattern(module), line]
         for action, message, kind, module, line in warnings.filters
     ]
+
+
+def _class_name(kind: Any) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _pattern(value: Any) -> Any:
@@ -256,7 +285,7 @@ def _torch_set(data: Any) -> None:
 
 TABLE: tuple[Ambient, ...] = (
     Ambient("@cwd", "os", os.getcwd, os.chdir),
-    Ambient("@environ", "os", _environ_get, _environ_set),
+    Ambient("@environ", "os", _environ_get, _environ_set, pack=_environ_pack),
     Ambient("@sys.path", "sys", _path_get, _path_set),
     Ambient("@random", "random", _random_get, _random_set, random=True),
     Ambient("@numpy.random", "numpy.random", _numpy_random_get, _numpy_random_set, random=True),

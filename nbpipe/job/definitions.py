@@ -59,14 +59,14 @@ class Definitions:
     def _run(self, snippet: Snippet) -> None:
         source = "\n" * (snippet.line - 1) + snippet.source
         if snippet.kind == "param":
-            self._run_parameter(snippet, source)
+            self._run_parameter(source)
         elif snippet.kind == "magic":
             self._shell.run_line_magic(*_magic(snippet.source))
         else:
             self._execute(ast.parse(source), source)
         self._done.append(snippet)
 
-    def _run_parameter(self, snippet: Snippet, source: str) -> None:
+    def _run_parameter(self, source: str) -> None:
         tree = ast.parse(source)
         kept: list[ast.stmt] = []
         for node in tree.body:

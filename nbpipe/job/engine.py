@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -56,7 +55,9 @@ class Connection:
 
         self.client = BlockingKernelClient()
         self.client.load_connection_file(str(self._file))
-        self.client.start_channels(shell=True, iopub=True, stdin=True, hb=False, control=True)
+        self.client.start_channels(  # noqa: S604 - the shell is a channel here
+            shell=True, iopub=True, stdin=False, hb=False, control=True
+        )
 
     def close(self, *, patience: float) -> None:
         """Ask the kernel to end, kill its group, take its sockets away."""
@@ -89,12 +90,22 @@ class Cells:
     Responsibilities: send, collect outputs, see the kernel die, keep the deadline. Must not: decide the verdict.
     """
 
-    def __init__(self, connection: Connection, folder: Path, spec: JobSpec, log: Log, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        folder: Path,
+        spec: JobSpec,
+        log: Log,
+        redactor: Redactor,
+        *,
+        parent: int | None = None,
+    ) -> None:
         self._kernel = connection
         self._folder = folder
         self._spec = spec
         self._log = log
         self._redactor = redactor
+        self._parent = parent
         self._deadline = time.monotonic() + spec.timeout if spec.timeout else None
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self.result = Execution()
@@ -159,7 +170,8 @@ class Cells:
         return True
 
     def _hidden(self, name: str) -> dict[str, Any] | None:
-        code = f"__import__('nbpipe.job.kernel', fromlist=['step']).step({str(self._folder)!r}, {name!r}, {self.result.cell!r})"
+        arguments = f"{str(self._folder)!r}, {name!r}, {self.result.cell!r}"
+        code = f"__import__('nbpipe.job.kernel', fromlist=['step']).step({arguments})"
         request = self._kernel.client.execute(code, silent=True, store_history=False, allow_stdin=False)
         return self._wait(request, CellOutputs(self._spec.output_limit), None)
 
@@ -167,12 +179,14 @@ class Cells:
         self.result.cell, self.result.user_code = code.cell, True
         outputs = CellOutputs(self._spec.output_limit)
         self._log.write("cell-start", code.cell)
-        request = self._kernel.client.execute(effective(code.body, code.line), allow_stdin=True, stop_on_error=False)
+        request = self._kernel.client.execute(effective(code.body, code.line), allow_stdin=False, stop_on_error=False)
         try:
             reply = self._wait(request, outputs, code.cell)
         finally:
             kept = self._redactor.data(outputs.done())
-            self.result.executed.append({"cell": code.cell, "outputs": kept, "execution_count": len(self.result.executed) + 1})
+            self.result.executed.append(
+                {"cell": code.cell, "outputs": kept, "execution_count": len(self.result.executed) + 1}
+            )
             self._log.write("cell-end", code.cell)
         if reply is None:
             return False
@@ -195,7 +209,7 @@ class Cells:
 
         client = self._kernel.client
         poller = zmq.Poller()
-        for channel in (client.iopub_channel, client.shell_channel, client.stdin_channel):
+        for channel in (client.iopub_channel, client.shell_channel):
             poller.register(channel.socket, zmq.POLLIN)
         poller.poll(int(seconds * 1000))
 
@@ -208,6 +222,8 @@ class Cells:
         while not (reply and idle):
             self._poll(0.1)
             self._log.tick()
+            if self._parent is not None and os.getppid() != self._parent:
+                raise Interruption("who started this job is gone")
             busy = False
             for _ in range(2000):
                 if not client.iopub_channel.socket.poll(0):
@@ -224,7 +240,6 @@ class Cells:
                 _, message = client.session.recv(client.shell_channel.socket, 0)
                 if message["parent_header"].get("msg_id") == request:
                     reply, answered = message["content"], time.monotonic()
-            self._refuse_input()
             if self._deadline and time.monotonic() > self._deadline:
                 self.result.end = "timeout"
                 return None
@@ -236,14 +251,6 @@ class Cells:
                 if reply and time.monotonic() - answered > 2:  # noqa: PLR2004
                     break
         return reply
-
-    def _refuse_input(self) -> None:
-        client = self._kernel.client
-        while client.stdin_channel.socket.poll(0):
-            client.session.recv(client.stdin_channel.socket, 0)
-            self._log.write("note", self.result.cell, text="the cell asks for input: there is nobody to answer in a run")
-            # An interrupt ends the wait; the cell then fails where it asked.
-            self._kernel.process.signal_group(signal.SIGINT)
 
     def _output(self, kind: str, content: dict[str, Any], outputs: CellOutputs, cell: int) -> None:
         if kind == "stream":
@@ -278,7 +285,7 @@ class NbpipeEngine:
     """
 
     @classmethod
-    def execute_notebook(cls, nb: Any, kernel_name: str, *, nbpipe_cells: Cells | None = None, **_: Any) -> Any:
+    def execute_notebook(cls, nb: Any, _kernel_name: str = "", *, nbpipe_cells: Cells | None = None, **_: Any) -> Any:
         """Run the job's cells; the notebook comes back with their outputs."""
         if nbpipe_cells is None:
             raise UsageError("the nbpipe engine runs jobs: use `python -m nbpipe.job JOB_DIR`, or another engine")

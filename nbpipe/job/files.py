@@ -16,7 +16,9 @@ import blake3
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState
 
-_HIDDEN = frozenset({".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_HIDDEN = frozenset(
+    {".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -107,7 +109,7 @@ class Files:
         if path.startswith(self._outside) or path.endswith(".pyc"):
             return None
         if inside:
-            relative = path[len(str(self._project)) + 1 :].split(os.sep)
+            relative = Path(path).relative_to(self._project).parts
             return None if _HIDDEN & set(relative) or "site-packages" in relative else path
         if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE):
             return None
@@ -203,7 +205,10 @@ class Files:
                 else:
                     with (self._undo / "index.jsonl").open("a") as index:
                         index.write(json.dumps({"path": path, "copy": ""}) + "\n")
-        read = [FileState(path=self._relative(path), digest=digest, size=_size(path)) for path, digest in self._reads.items()]
+        read = [
+            FileState(path=self._relative(path), digest=digest, size=_size(path))
+            for path, digest in self._reads.items()
+        ]
         written = []
         for path, existed in self._writes.items():
             target = Path(path)
@@ -239,7 +244,9 @@ _HANDLERS = {
 def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
     """Digest of the names in a folder, without hidden machinery and the paths in `ignore`; "" when there is none."""
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.name not in _HIDDEN and entry.path not in ignore)
+        names = sorted(
+            entry.name for entry in os.scandir(folder) if entry.name not in _HIDDEN and entry.path not in ignore
+        )
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return blake3.blake3("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
@@ -256,11 +263,11 @@ def _imported(path: str) -> bool:
     """Whether Python itself reads the file to import it: local modules are reported as modules."""
     if not path.endswith(".py"):
         return False
-    frame = sys._getframe(1)  # noqa: SLF001
-    while frame is not None:
+    frame: Any = sys._getframe(1)  # noqa: SLF001
+    while frame:
         if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "updatecache":
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 

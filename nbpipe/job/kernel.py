@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import Unserializable
+from nbpipe.job.ambient import TABLE
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
+from nbpipe.job.imports import ImportWatch
 from nbpipe.job.observe import Observer
 from nbpipe.job.seeds import Seeds
-from nbpipe.model import Artifact, Failure, JobSpec, Outcome
+from nbpipe.model import Failure, JobSpec, Outcome
 
 _SESSIONS: dict[str, Session] = {}
 
@@ -49,16 +51,19 @@ class Session:
             self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
         self.observer.restore_ambient()
         self.seeds.settle()
-        self.shell.events.register("pre_run_cell", self._before_cell)
-        _after_imports(self._before_cell)
+        owners = {entry.owner for entry in TABLE}
+        project = str(Path(self.spec.project).resolve())
+        ImportWatch(owners, project, self._loaded, self.observer.around_import).install()
         self.files.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
         self.seeds.settle()
         self.seconds["load"] = time.monotonic() - started
 
-    def _before_cell(self, *_: Any) -> None:
-        self.seeds.settle()
+    def _loaded(self, name: str) -> None:
+        """A library or a local module has just been imported: seed it, and give it the state that it had above."""
+        self.seeds.settle(name)
+        self.observer.loaded(name)
 
     def prepare(self) -> None:
         """Make the definitions, load the inputs and take their digests."""
@@ -120,6 +125,10 @@ class Session:
         trace = error.__traceback__
         while trace is not None:
             found = names.get(trace.tb_frame.f_code.co_filename)
+            timed = trace.tb_frame.f_code.co_filename.startswith("<timed")
+            if timed and cell is not None and line is not None:
+                # `%%time` compiles what stands below it under a name of its own.
+                line += trace.tb_lineno
             if found is not None and (cell is None or found[0].cell == cell):
                 cell, line = found[0].cell, trace.tb_lineno + found[1]
             trace = trace.tb_next
@@ -127,13 +136,24 @@ class Session:
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
             code="rejected" if check else code,
-            message=error.message if isinstance(error, Unserializable) else f"{type(error).__name__}: {error}",
+            message=_said(error),
             cell=cell,
             line=line,
             name=getattr(error, "name", None) if isinstance(error, Unserializable) else None,
             fix=(error.fix or "") if isinstance(error, Unserializable) else "",
         )
         write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, Unserializable):
+        return error.message
+    if isinstance(error, SystemExit):
+        return (
+            f"the cell ended the program: sys.exit({error.code!r}) or exit() stops a run before its stage is finished"
+        )
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}"
 
 
 def effective(body: str, line: int) -> str:
@@ -159,31 +179,3 @@ def step(folder: str, name: str, cell: int | None = None) -> None:
     except BaseException as error:
         session.explain(cell, error)
         raise
-
-
-def _after_imports(settle: Any) -> None:
-    """Call `settle` as soon as a library with random state has been imported."""
-    import importlib.abc
-    import importlib.machinery
-
-    class Finder(importlib.abc.MetaPathFinder):
-        def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-            if name not in {"random", "numpy.random", "torch"}:
-                return None
-            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-            if spec is not None and spec.loader is not None:
-                load = spec.loader.exec_module
-
-                def exec_module(module: Any) -> None:
-                    load(module)
-                    settle()
-
-                spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-            return spec
-
-    sys.meta_path.insert(0, Finder())
-
-
-def absent() -> Artifact:
-    """The artifact of a name that is not bound."""
-    return Artifact(digest="absent", format="absent")

@@ -1,4 +1,4 @@
-"""Starts the kernel of a job: forked from this process where its libraries are loaded already, else as a new process."""
+"""Starts the kernel of a job: forked from this process where its libraries are loaded, else as a new process."""
 
 from __future__ import annotations
 
@@ -141,4 +141,4 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     import atexit
 
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # noqa: SLF001

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import blake3
-import msgspec
 
 from nbpipe.job import ambient as table
 from nbpipe.job.definitions import apply_state, behaviour, state
@@ -16,7 +15,9 @@ from nbpipe.job.seeds import Seeds
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
 
 _DEFSTATE = "defstate"
+_ABSENT = "absent"
 _MODULE = "@module:"
+_MOVED_BY_IMPORTS = ("@environ", "@sys.path", "@warnings", "@logging")
 
 
 class Observer:
@@ -27,97 +28,141 @@ class Observer:
         self._store = store
         self._names: dict[str, Any] = shell.user_ns
         self._hidden = shell.user_ns_hidden
+        #: Definitions by name: the very object that was created, the digest of its state, its methods.
+        self._created: dict[str, Any] = {}
         self._states: dict[str, str] = {}
         self._behaviours: dict[str, dict[str, int]] = {}
+        self._digests: dict[str, str] = {}
+        #: Local module -> digest of its globals when it was imported, or when the cells began.
+        self._modules_before: dict[str, str] = {}
+        #: Ambient state when this process began, and when the user's code began.
+        self._first: dict[str, Any] = {}
         self._ambient: dict[str, Any] = {}
+        self._waiting: dict[str, Artifact] = {}
+        self._before_import: dict[str, Any] = {}
         self.warnings: list[str] = []
 
     def restore_ambient(self) -> None:
-        """Give back what earlier stages left; state of a library imports that library."""
-        import importlib
-
+        """Give back what earlier stages left; state of what is not imported yet waits until it is."""
+        self._first = {entry.name: entry.get() for entry in table.TABLE if entry.owner in sys.modules}
         for name, artifact in self._spec.ambient.items():
-            value = self._load(name, artifact)
-            if name.startswith(_MODULE):
-                module = importlib.import_module(name.removeprefix(_MODULE))
-                vars(module).update(value)
-            elif name in table.BY_NAME:
-                importlib.import_module(table.BY_NAME[name].owner)
-                table.BY_NAME[name].set(value)
-        self._note_ambient()
+            self._waiting[name] = artifact
+        for module in {_owner(name) for name in self._waiting} & set(sys.modules):
+            self._restore(module)
+        self._note_start()
 
-    def _note_ambient(self) -> None:
+    def loaded(self, module: str) -> None:
+        """`module` has just been imported."""
+        if module not in {entry.owner for entry in table.TABLE}:
+            self._modules_before.setdefault(module, _digest(_globals(sys.modules[module])))
+        for entry in table.TABLE:
+            if entry.owner == module:
+                self._first.setdefault(entry.name, entry.get())
+        self._restore(module)
+        self._note_start()
+
+    def _restore(self, module: str) -> None:
+        for name in [name for name in self._waiting if _owner(name) == module]:
+            value = self._load(name, self._waiting.pop(name), {})
+            if name.startswith(_MODULE):
+                vars(sys.modules[module]).update(value)
+                self._modules_before[module] = _digest(_globals(sys.modules[module]))
+            else:
+                table.BY_NAME[name].set(value)
+
+    def _note_start(self) -> None:
         for entry in table.TABLE:
             if entry.name not in self._ambient and entry.owner in sys.modules:
                 self._ambient[entry.name] = entry.get()
+
+    def around_import(self, done: bool) -> None:  # noqa: FBT001
+        """What the import of a library changes (warning filters, loggers) is not the user's doing: it moves the start."""
+        if not done:
+            self._before_import = {name: table.BY_NAME[name].get() for name in _MOVED_BY_IMPORTS}
+            return
+        for name, before in self._before_import.items():
+            if self._ambient.get(name) == before:
+                self._ambient[name] = table.BY_NAME[name].get()
 
     def load_inputs(self) -> None:
         """Bind the inputs; one stored as absent stays unbound."""
         from nbpipe.store.values import load_values
 
-        wanted = {n: a for n, a in self._spec.inputs.items() if a.format not in {"absent", _DEFSTATE}}
+        wanted = {n: a for n, a in self._spec.inputs.items() if a.format not in {_ABSENT, _DEFSTATE}}
         load_values(self._store, wanted, self._names)
 
     def apply_states(self) -> None:
         """Definitions get the state that earlier stages hung on them."""
         for name, artifact in self._spec.inputs.items():
             if artifact.format == _DEFSTATE and name in self._names:
-                apply_state(self._names[name], self._load(name, artifact))
+                apply_state(self._names[name], self._load(name, artifact, self._names))
                 self._states[name] = self._state_digest(name)
 
-    def _load(self, name: str, artifact: Artifact) -> Any:
+    def _load(self, name: str, artifact: Artifact, namespace: dict[str, Any]) -> Any:
         from nbpipe.store.values import load_values
 
-        inner = artifact.summary.get("inner")
-        if inner is not None:
-            artifact = msgspec.structs.replace(artifact, format=inner)
-        return load_values(self._store, {name: artifact}, dict(self._names))[name]
+        return load_values(self._store, {name: artifact}, namespace)[name]
 
-    def _save(self, name: str, value: Any, *, label: str) -> Artifact:
+    def _save(self, name: str, value: Any) -> Artifact:
         from nbpipe.store.values import save_values
 
-        kept = save_values(self._store, {name: value}, stage=self._spec.stage)[name]
-        return msgspec.structs.replace(kept, format=label, summary={**kept.summary, "inner": kept.format})
+        return save_values(self._store, {name: value}, stage=self._spec.stage)[name]
 
     def baseline(self, definitions: Iterable[str]) -> None:
         """Remember how definitions look; values know their digest from their artifact."""
         for name in definitions:
             if name in self._names and state(self._names[name]) is not None:
+                self._created[name] = self._names[name]
                 self._states[name] = self._state_digest(name)
                 self._behaviours[name] = behaviour(self._names[name])
-        self._modules_before = {name: _globals(module) for name, module in self._local_modules().items()}
+        for name, artifact in self._spec.inputs.items():
+            if artifact.format not in {_ABSENT, _DEFSTATE}:
+                # The digest of a group covers the sharing too: a member's own is taken here.
+                self._digests[name] = _digest(self._names[name]) if artifact.group else artifact.digest
 
     def _state_digest(self, name: str) -> str:
-        from nbpipe.store.digest import digest
-
-        return str(digest(state(self._names[name])))
+        return _digest(state(self._names[name]))
 
     def values(self) -> tuple[dict[str, Artifact], dict[str, Artifact]]:
         """Outputs asked for, and inputs that changed although nobody asked. Raises `Unserializable`."""
-        from nbpipe.store.digest import digest
-        from nbpipe.store.values import save_values
+        from nbpipe.store.values import absent, save_values
 
-        wanted = [name for name in self._spec.outputs]
+        wanted = list(self._spec.outputs)
         if self._spec.dynamic:
             wanted += [name for name in self._visible() if name not in wanted]
-        changed = []
-        for name, artifact in self._spec.inputs.items():
-            if name in wanted or artifact.format == _DEFSTATE:
-                continue
-            if name not in self._names:
-                if artifact.format != "absent":
-                    changed.append(name)
-            elif digest(self._names[name]) != artifact.digest:
-                changed.append(name)
+        changed = [name for name in self._changed_inputs() if name not in wanted]
         changed += [name for name in self._shared(wanted) if name not in changed]
         every = [*wanted, *changed]
-        bound = {name: self._names[name] for name in every if name in self._names and name not in self._states}
-        stored = save_values(self._store, bound, stage=self._spec.stage)
-        gone = {name: Artifact(digest="absent", format="absent") for name in every if name not in self._names}
-        found = {**stored, **gone}
+        values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
+        found = save_values(self._store, values, stage=self._spec.stage)
+        found |= {name: absent() for name in every if name not in self._names}
+        found |= {name: self._defstate(name) for name in every if self._defined(name)}
         observed = {name: found[name] for name in changed}
-        observed |= self._changed_definitions()
-        return {name: found[name] for name in wanted if name in found}, observed
+        observed |= {name: self._defstate(name) for name in self._changed_definitions() if name not in found}
+        return {name: found[name] for name in wanted}, observed
+
+    def _defined(self, name: str) -> bool:
+        """Whether the name is still bound to the definition that was created for it."""
+        return name in self._created and self._names.get(name) is self._created[name]
+
+    def _defstate(self, name: str) -> Artifact:
+        from nbpipe.store.values import save_state
+
+        return save_state(self._store, name, state(self._names[name]) or {}, stage=self._spec.stage)
+
+    def _changed_inputs(self) -> list[str]:
+        changed = []
+        for name, artifact in self._spec.inputs.items():
+            bound = name in self._names
+            if artifact.format in {_ABSENT, _DEFSTATE} and not bound:
+                continue
+            if (
+                not bound
+                or artifact.format == _ABSENT
+                or (not self._defined(name) and _digest(self._names[name]) != self._digests.get(name))
+            ):
+                changed.append(name)
+        return changed
 
     def _visible(self) -> list[str]:
         import types
@@ -133,35 +178,27 @@ class Observer:
         """Inputs that share memory with an output and are not outputs themselves."""
         from nbpipe.store.sharing import groups
 
-        inputs = [n for n in self._spec.inputs if n in self._names and n not in outputs and n not in self._states]
-        pool = {name: self._names[name] for name in (*outputs, *inputs) if name in self._names and name not in self._states}
+        inputs = {name for name in self._spec.inputs if name in self._names and name not in outputs}
+        inputs = {name for name in inputs if not self._defined(name)}
+        pool = {
+            name: self._names[name] for name in (*outputs, *inputs) if name in self._names and not self._defined(name)
+        }
         if not inputs or len(pool) == len(inputs):
             return []
-        alone = {name for group in groups({n: pool[n] for n in inputs}) for name in group if len(group) > 1}
-        return sorted(
-            name
-            for group in groups(pool)
-            if any(member in outputs for member in group)
-            for name in group
-            if name in inputs and (name not in alone or len(group) > 1)
-        )
+        together = [group for group in groups(pool) if any(member in outputs for member in group)]
+        return sorted(name for group in together for name in group if name in inputs)
 
-    def _changed_definitions(self) -> dict[str, Artifact]:
-        found = {}
-        for name, before in self._states.items():
-            if name not in self._names:
-                continue
-            value = self._names[name]
-            if behaviour(value) != self._behaviours.get(name, behaviour(value)):
-                self.warnings.append(f"methods of '{name}' were replaced: later stages see the class as it is written")
-            if state(value) is not None and self._state_digest(name) != before:
-                found[name] = self._save(name, state(value), label=_DEFSTATE)
+    def _changed_definitions(self) -> list[str]:
+        found = []
+        for name in [name for name in self._created if self._defined(name)]:
+            if behaviour(self._names[name]) != self._behaviours[name]:
+                self.warnings.append(f"methods of '{name}' were replaced: later stages see it as it is written")
+            if self._state_digest(name) != self._states[name]:
+                found.append(name)
         return found
 
     def ambient(self, seeds: Seeds) -> tuple[AmbientState, ...]:
         """Ambient state that the stage started with or changed."""
-        from nbpipe.store.digest import digest
-
         found = []
         for entry in table.TABLE:
             if entry.owner not in sys.modules or (entry.random and not seeds.matters(entry.name)):
@@ -173,12 +210,12 @@ class Observer:
             changed = now != started or (entry.random and entry.name in seeds.seeded)
             if not changed and not given:
                 continue
-            artifact = self._save(entry.name, now, label=_label(now)) if changed else None
+            artifact = self._save(entry.name, entry.pack(self._first[entry.name], now)) if changed else None
             found.append(
                 AmbientState(
                     name=entry.name,
                     before=self._spec.ambient[entry.name].digest if given else "",
-                    after=artifact.digest if artifact else str(digest(now)),
+                    after=artifact.digest if artifact else self._spec.ambient[entry.name].digest,
                     read=seeds.read(entry.name, now) if entry.random else True,
                     artifact=artifact,
                 )
@@ -186,22 +223,20 @@ class Observer:
         return (*found, *self._changed_modules())
 
     def _changed_modules(self) -> list[AmbientState]:
-        from nbpipe.store.digest import digest
-
         found = []
         for name, module in self._local_modules().items():
             before = self._modules_before.get(name)
             now = _globals(module)
             given = self._spec.ambient.get(_MODULE + name)
-            changed = before is not None and digest(before) != digest(now)
+            changed = before is not None and before != _digest(now)
             if not changed and given is None:
                 continue
-            artifact = self._save(_MODULE + name, now, label=_label(now)) if changed else None
+            artifact = self._save(_MODULE + name, now) if changed else None
             found.append(
                 AmbientState(
                     name=_MODULE + name,
                     before=given.digest if given else "",
-                    after=artifact.digest if artifact else str(digest(now)),
+                    after=artifact.digest if artifact else self._spec.ambient[_MODULE + name].digest,
                     artifact=artifact,
                 )
             )
@@ -220,7 +255,10 @@ class Observer:
         """Local modules loaded: name -> (path, blake3 of the source)."""
         root = Path(self._spec.project).resolve()
         return {
-            name: (str(Path(module.__file__).relative_to(root)), blake3.blake3(Path(module.__file__).read_bytes()).hexdigest())
+            name: (
+                str(Path(module.__file__).relative_to(root)),
+                blake3.blake3(Path(module.__file__).read_bytes()).hexdigest(),
+            )
             for name, module in self._local_modules().items()
         }
 
@@ -256,12 +294,23 @@ class Observer:
         return None
 
 
-def _label(value: Any) -> str:
-    return "ambient" if value is not None else "ambient"
+def _owner(name: str) -> str:
+    """Module that must be there before the state `name` can be restored."""
+    return name.removeprefix(_MODULE) if name.startswith(_MODULE) else table.BY_NAME[name].owner
+
+
+def _digest(value: Any) -> str:
+    """The store's digest of a value; "" when it has none (it then counts as changed, and storing it says why)."""
+    from nbpipe.store.digest import Undigestable, digest
+
+    try:
+        return digest(value)
+    except Undigestable:
+        return ""
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0):
+    if isinstance(value, (list, tuple)) or (getattr(value, "ndim", None) or 0) > 0:
         value = value[-1]
     return float(value)
 

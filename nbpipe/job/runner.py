@@ -17,10 +17,10 @@ from nbpipe.job.launch import start_kernel
 from nbpipe.model import Failure, JobSpec, Outcome
 
 
-def run_job(folder: Path) -> int:
+def run_job(folder: Path, *, parent: int | None = None) -> int:
     """Run the job in `folder`; returns the exit code, after the verdict is durable.
 
-    A job that has a verdict for its token already is not run again.
+    `parent` is a process that the job must not outlive. A job that has a verdict for its token already is not run again.
     """
     folder = folder.resolve()
     try:
@@ -34,7 +34,7 @@ def run_job(folder: Path) -> int:
     if done is not None:
         return exit_code(done)
     try:
-        outcome = _run(folder, spec)
+        outcome = _run(folder, spec, parent)
     except NbpipeError as error:
         outcome = failed(spec, "failed", Failure(code=error.code, message=error.message, fix=error.fix or ""))
     except OSError as error:
@@ -43,7 +43,7 @@ def run_job(folder: Path) -> int:
     return exit_code(outcome)
 
 
-def _run(folder: Path, spec: JobSpec) -> Outcome:
+def _run(folder: Path, spec: JobSpec, parent: int | None) -> Outcome:
     from nbpipe.job import engine
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
@@ -58,7 +58,7 @@ def _run(folder: Path, spec: JobSpec) -> Outcome:
     engine.remember_kernel(folder, process)
     connection = engine.Connection(process, path, scratch)
     log = Log(folder / files.LOG, redactor)
-    cells = engine.Cells(connection, folder, spec, log, redactor)
+    cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent)
     before = _listen()
     try:
         connection.open()
@@ -112,14 +112,16 @@ def _write_notebook(folder: Path, spec: JobSpec, executed: list[dict[str, Any]])
 
     notebook = _notebook(spec)
     fill(notebook, executed)
-    files.write_durably(folder / files.NOTEBOOK, json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+    files.write_durably(
+        folder / files.NOTEBOOK, json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+    )
 
 
 def _listen() -> dict[int, Any]:
     """Turn SIGINT and SIGTERM into `Interruption`; returns the handlers there were."""
     from nbpipe.job.engine import Interruption
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, _frame: Any) -> None:
         raise Interruption(signal.Signals(number).name)
 
     return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -30,11 +30,13 @@ class Seeds:
         self.seeded: set[str] = set()
         self.drawn_first: set[str] = set()
 
-    def settle(self) -> None:
-        """Seed and watch every library that was loaded since the last call."""
+    def settle(self, loaded: str = "") -> None:
+        """Seed and watch every library that was loaded since the last call; `loaded` is one that just was."""
         for name, (owner, functions) in _SEEDERS.items():
             module = sys.modules.get(owner)
-            if name in self.start or module is None or not hasattr(module, functions[0]):
+            if name in self.start or module is None:
+                continue
+            if owner != loaded and getattr(module.__spec__, "_initializing", False):
                 continue
             if name not in self.restored:
                 _plain_seed(name, self._seed)
@@ -72,9 +74,7 @@ def _plain_seed(name: str, seed: int) -> None:
 
         random.seed(seed)
     elif name == "@numpy.random":
-        import numpy as np
-
-        np.random.seed(seed % 2**32)  # noqa: NPY002
+        sys.modules["numpy.random"].seed(seed % 2**32)
     else:
         import torch
 

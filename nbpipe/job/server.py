@@ -53,12 +53,12 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self._channel, read], [], [], 1.0)
+            ready, _, _ = select.select([self._channel.fileno(), read], [], [], 1.0)
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)
             self._reap()
-            if self._channel in ready:
+            if self._channel.fileno() in ready:
                 data = self._channel.recv(65536)
                 if not data:
                     break
@@ -147,10 +147,9 @@ def main() -> None:
     """Serve on the socket whose descriptor is the only argument."""
     import importlib
 
-    die_with_parent(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    os.set_inheritable(channel.fileno(), False)
+    os.set_inheritable(channel.fileno(), False)  # noqa: FBT003 - its only form
     for name in _PRELOADED:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):

@@ -1,0 +1,75 @@
+"""Tells when the user's code imports something: around the outermost import, and once a watched module is there."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+from collections.abc import Callable, Collection
+from types import ModuleType
+from typing import Any
+
+
+class ImportWatch(importlib.abc.MetaPathFinder):
+    """A finder in front of all others that finds what they find, and wraps the loading of some modules.
+
+    `loaded(name)` is called once a module of `names`, or one that lies in `project`, has been executed; `around(False)`
+    and `around(True)` before and after the outermost import of anything else.
+    """
+
+    def __init__(
+        self, names: Collection[str], project: str, loaded: Callable[[str], None], around: Callable[[bool], None]
+    ) -> None:
+        self._names = frozenset(names)
+        self._project = project.rstrip(os.sep) + os.sep
+        self._loaded = loaded
+        self._around = around
+        self._depth = 0
+
+    def install(self) -> None:
+        """Put it in front."""
+        sys.meta_path.insert(0, self)
+
+    def find_spec(
+        self, fullname: str, path: Any = None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """What Python's own path finder says, wrapped where somebody wants to know."""
+        local = self._may_be_local(fullname, path)
+        if fullname not in self._names and not local and self._depth:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
+            return None
+        local = local and (spec.origin or "").startswith(self._project) and "site-packages" not in (spec.origin or "")
+        tell = local or fullname in self._names
+        load = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            outermost = self._depth == 0 and not local
+            if outermost:
+                self._around(False)  # noqa: FBT003
+            self._depth += not local
+            try:
+                load(module)
+            finally:
+                self._depth -= not local
+                if outermost:
+                    self._around(True)  # noqa: FBT003
+            if tell:
+                self._loaded(fullname)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+    def _may_be_local(self, fullname: str, path: Any) -> bool:
+        if path is not None:
+            return any(str(part).startswith(self._project) for part in path)
+        for part in sys.path:
+            folder = os.path.abspath(part or os.curdir) + os.sep  # noqa: PTH100
+            if folder.startswith(self._project) and any(
+                os.path.exists(folder + fullname + ending)  # noqa: PTH110
+                for ending in (".py", os.sep)
+            ):
+                return True
+        return False
