@@ -10,16 +10,9 @@ of their types (`formats/`), so that none is imported before a value of it exist
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import enum
-import fractions
-import pathlib
-import re
 import struct
-import sys
 import types
-import uuid
 import weakref
 from copyreg import dispatch_table
 from functools import lru_cache
@@ -27,6 +20,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from blake3 import blake3
+
+from nbpipe.store.identity import IMMUTABLE, found_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -247,17 +242,6 @@ def _refuse(_digester: Digester, value: object) -> None:
 # ------------------------------------------------------------------------------------------------------- code
 
 
-def found_by_name(value: Any) -> bool:
-    """Whether importing its module and walking its qualified name gives this very object."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or "<locals>" in name:
-        return False
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is value
-
-
 def _function(digester: Digester, value: types.FunctionType) -> None:
     if value.__module__ != "__main__" and found_by_name(value):
         digester.text(b"function", value.__module__, value.__qualname__)
@@ -321,7 +305,7 @@ def _enum(digester: Digester, value: enum.Enum) -> None:
 
 def _by_reduction(digester: Digester, value: Any) -> None:
     """Any other object, as pickle would take it apart."""
-    if not isinstance(value, _IMMUTABLE) and digester.met(value):
+    if not isinstance(value, IMMUTABLE) and digester.met(value):
         return
     reducer = dispatch_table.get(type(value))
     reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
@@ -341,26 +325,6 @@ def _by_reduction(digester: Digester, value: Any) -> None:
             digester._alive.append(content)  # noqa: SLF001
             _sequence(digester, tag, content if tag == b"items" else tuple(chain.from_iterable(content)))
 
-
-#: Objects of these cannot change, so it does not matter whether two places hold the same one.
-_IMMUTABLE = (
-    dt.date,
-    dt.time,
-    dt.timedelta,
-    dt.tzinfo,
-    decimal.Decimal,
-    enum.Enum,
-    fractions.Fraction,
-    int,
-    float,
-    str,
-    bytes,
-    tuple,
-    complex,
-    pathlib.PurePath,
-    re.Pattern,
-    uuid.UUID,
-)
 
 _EXACT: dict[type, Handler] = {
     type(None): lambda digester, _: digester.token(b"None"),

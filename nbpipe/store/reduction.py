@@ -15,7 +15,7 @@ import types
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nbpipe.store.digest import found_by_name
+from nbpipe.store.identity import found_by_name
 from nbpipe.store.sharing import reach, regions
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbpipe.store.digest import _IMMUTABLE, found_by_name
+from nbpipe.store.identity import IMMUTABLE, found_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +94,7 @@ def reach(value: object) -> Reach:
         if kind in _PLAIN or id(item) in seen:
             continue
         seen.add(id(item))
-        if isinstance(item, _NEVER) or (isinstance(item, _IMMUTABLE) and not isinstance(item, tuple)):
+        if isinstance(item, _NEVER) or (isinstance(item, IMMUTABLE) and not isinstance(item, tuple)):
             continue
         stack.extend(_parts(item, kind, found))
     return found

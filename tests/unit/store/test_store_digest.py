@@ -53,7 +53,7 @@ def test_what_can_be_told_apart_has_another_digest(one: Any, other: Any) -> None
 
 def test_what_cannot_be_told_apart_has_the_same_digest() -> None:
     assert digest(float("nan")) == digest(-float("nan"))
-    assert digest("".join(["a", "b"])) == digest("ab")
+    assert digest(str(b"ab", "ascii")) == digest("ab")
     assert digest({8, 0, 16}) == digest({16, 8, 0})
     assert digest([f"x{number}" for number in range(9)]) == digest(["x" + str(number) for number in range(9)])
     masked = pd.array([1, None], "Int64")
@@ -66,7 +66,7 @@ def test_one_mutable_object_twice_is_not_two_equal_ones() -> None:
     block = np.arange(4)
     assert digest([inner, inner]) != digest([[], []])
     assert digest([block, block[:2]]) != digest([block, block[:2].copy()])
-    assert digest([(1, 2), (1, 2)]) == digest([(1, 2), tuple([1, 2])])
+    assert digest([(1, 2), (1, 2)]) == digest([(1, 2), tuple(range(1, 3))])
 
 
 def test_reading_a_frame_does_not_change_its_digest() -> None:
@@ -98,7 +98,7 @@ def test_every_kind_of_change_in_place_changes_the_digest() -> None:
         assert digest(value) != before, type(value)
 
 
-@pytest.mark.parametrize("value", [(each for each in ()), memoryview(b""), sys.stdout.buffer, sys._getframe()])
+@pytest.mark.parametrize("value", [(each for each in ""), memoryview(b""), sys.stdout.buffer, sys._getframe()])
 def test_what_has_no_value_has_no_digest(value: Any) -> None:
     with pytest.raises(Undigestable):
         digest([value])

@@ -53,7 +53,7 @@ def test_a_disk_that_takes_no_more_is_a_clear_error_and_leaves_nothing(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="full|cannot be written"):
+    with pytest.raises(StoreError, match=r"full|cannot be written"):
         store.objects.put_bytes(b"x")
     with pytest.raises(StoreError):
         store.documents.write("a/b", b"x")

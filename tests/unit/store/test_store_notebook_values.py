@@ -1,4 +1,4 @@
-"""Values that hold what the notebook defines: stored by one process, loaded by another that made the definitions again."""
+"""Values that hold what the notebook defines: stored by one process, loaded by another with the same definitions."""
 
 from __future__ import annotations
 
