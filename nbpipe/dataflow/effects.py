@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from nbpipe.dataflow.purity import COPY_ATTRIBUTES, VIEW_METHODS, is_pure_method, mutated_positions
-from nbpipe.dataflow.transform import code_in_magic, interpolated, magic_call
+from nbpipe.dataflow.magic_calls import code_in_magic, interpolated, magic_call
+from nbpipe.dataflow.purity import is_pure_method, mutated_positions
+from nbpipe.dataflow.roots import dotted, roots
 
 DYNAMIC_CALLS = frozenset({"exec", "eval", "globals", "locals", "execfile"})
-DYNAMIC_MAGICS = frozenset({"run", "store", "load", "macro", "recall", "rerun", "pylab", "reset", "xdel", "who", "whos"})
+DYNAMIC_MAGICS = frozenset(
+    {"run", "store", "load", "macro", "recall", "rerun", "pylab", "reset", "xdel", "who", "whos"}
+)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -70,7 +73,9 @@ def effects(nodes: Iterable[ast.AST]) -> Effects:
 
 def callable_effects(node: FunctionNode | ast.ClassDef) -> Callable_:
     """What calling the function, or any method of the class, may do to module names and to its arguments."""
-    functions = [node] if not isinstance(node, ast.ClassDef) else [n for n in ast.walk(node) if isinstance(n, FunctionNode)]
+    functions = (
+        [node] if not isinstance(node, ast.ClassDef) else [n for n in ast.walk(node) if isinstance(n, FunctionNode)]
+    )
     walker = _Walker()
     params: tuple[str, ...] = ()
     mutated: set[str] = set()
@@ -79,6 +84,7 @@ def callable_effects(node: FunctionNode | ast.ClassDef) -> Callable_:
         if function is node:
             params = names
         inner = _Walker()
+        inner.called = True
         inner.function_body(function)
         mutated |= inner.local_mutations & set(names) if function is node else set()
         walker.absorb(inner)
@@ -89,72 +95,21 @@ def callable_effects(node: FunctionNode | ast.ClassDef) -> Callable_:
     return Callable_(uses, binds, frozenset(own), params, frozenset(mutated), tuple(found.calls), found.dynamic)
 
 
-def roots(node: ast.AST | None) -> frozenset[str]:
-    """Names whose objects the value of an expression may be, or be part of."""
-    if isinstance(node, ast.Name):
-        return frozenset({node.id})
-    if isinstance(node, ast.Attribute):
-        return frozenset() if node.attr in COPY_ATTRIBUTES else roots(node.value)
-    if isinstance(node, ast.Subscript | ast.Starred | ast.Await):
-        return roots(node.value)
-    if isinstance(node, ast.NamedExpr):
-        return roots(node.value) | {node.target.id}
-    if isinstance(node, ast.IfExp):
-        return roots(node.body) | roots(node.orelse)
-    if isinstance(node, ast.BoolOp):
-        return frozenset().union(*(roots(value) for value in node.values))
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return frozenset().union(*(roots(item) for item in node.elts))
-    if isinstance(node, ast.Dict):
-        return frozenset().union(*(roots(item) for item in node.values))
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
-        return _comprehension_roots(node, [node.elt])
-    if isinstance(node, ast.DictComp):
-        return _comprehension_roots(node, [node.value])
-    if isinstance(node, ast.Call):
-        return _call_roots(node)
-    return frozenset()
-
-
-def _comprehension_roots(node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, parts: list[ast.expr]) -> frozenset[str]:
-    targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
-    inner = frozenset().union(*(roots(part) for part in parts))
-    sources = frozenset().union(*(roots(g.iter) for g in node.generators))
-    return (inner - targets) | (sources if inner & targets else frozenset())
-
-
-def _call_roots(node: ast.Call) -> frozenset[str]:
-    function = node.func
-    arguments = frozenset().union(*(roots(a) for a in node.args), *(roots(k.value) for k in node.keywords))
-    if isinstance(function, ast.Attribute):
-        name, owner = function.attr, roots(function.value)
-        if name in VIEW_METHODS:
-            return owner
-        if name[:1].isupper():
-            return arguments
-        return frozenset() if is_pure_method(name) else owner
-    if isinstance(function, ast.Name):
-        holds = function.id[:1].isupper() or function.id in _KEEPERS
-        return arguments if holds else frozenset()
-    return frozenset()
-
-
-_KEEPERS = frozenset({"list", "tuple", "dict", "set", "zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "partial"})
-
-
-def dotted(node: ast.AST) -> str:
-    """`a.b.c` of a chain of attributes on a name; "" for anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
-
-
 def _parameters(args: ast.arguments) -> tuple[str, ...]:
     names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
     names += [a.arg for a in (args.vararg, args.kwarg) if a is not None]
     return tuple(names)
+
+
+def _paired(value: ast.expr | None, length: int) -> list[ast.expr | None] | None:
+    """What each of several loop targets walks over: `zip(a, b)` gives a and b, `enumerate(a)` a number and a."""
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
+        return None
+    if any(isinstance(argument, ast.Starred) for argument in value.args):
+        return None
+    if value.func.id == "zip" and len(value.args) == length:
+        return list(value.args)
+    return [None, value.args[0]] if value.func.id == "enumerate" and value.args and length == 2 else None  # noqa: PLR2004
 
 
 def _bound_in(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
@@ -182,9 +137,7 @@ def _bound_in(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
             outer |= set(node.names)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             bound |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or (isinstance(node, ast.MatchAs | ast.MatchStar) and node.name):
             bound.add(node.name)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             bound.add(node.rest)
@@ -203,6 +156,11 @@ class _Walker(ast.NodeVisitor):
         self.aliases: dict[str, frozenset[str]] = {}
         self.local_mutations: set[str] = set()
         self._late = 0
+        self._soft = 0
+        #: Names that this walk has surely bound by now.
+        self.certain: frozenset[str] = frozenset()
+        #: Bodies of nested functions count as if they ran: true while a function's own effects are looked for.
+        self.called = False
 
     def absorb(self, other: _Walker) -> None:
         """Add what another walk found."""
@@ -222,16 +180,21 @@ class _Walker(ast.NodeVisitor):
         return any(name in scope for scope in self.scopes) and not (self.globals and name in self.globals[-1])
 
     def _read(self, name: str, line: int) -> None:
-        if not self._local(name):
-            (self.found.soft if self._late else self.found.reads).setdefault(name, line)
+        if self._local(name) or (name in self.certain and not self._late):
+            return
+        soft = self._late or self._soft or name in self.found.binds
+        (self.found.soft if soft else self.found.reads).setdefault(name, line)
 
     def _bind(self, name: str) -> None:
         if self.globals and name in self.globals[-1]:
             self.found.global_binds.add(name)
         elif not self._local(name):
             self.found.binds.add(name)
+            self.certain = self.certain | {name}
 
     def _mutate(self, names: Iterable[str]) -> None:
+        if self._late and not self.called:
+            return
         for name in names:
             if self._local(name):
                 shared = self.aliases.get(name, frozenset()) | {name}
@@ -242,6 +205,8 @@ class _Walker(ast.NodeVisitor):
 
     def _link(self, target: str, sources: frozenset[str]) -> None:
         if not sources:
+            return
+        if self.globals and target in self.globals[-1]:
             return
         if self._local(target):
             known = frozenset().union(*(self.aliases.get(s, frozenset()) for s in sources))
@@ -298,9 +263,13 @@ class _Walker(ast.NodeVisitor):
             self._bind(target.id)
             self._link(target.id, roots(value))
         elif isinstance(target, ast.Tuple | ast.List):
-            values: list[ast.expr | None] = [value] * len(target.elts)
+            values: list[ast.expr | None] = _paired(value, len(target.elts)) or [value] * len(target.elts)
             same = isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts)
-            if same and not any(isinstance(e, ast.Starred) for e in target.elts) and isinstance(value, ast.Tuple | ast.List):
+            if (
+                same
+                and not any(isinstance(e, ast.Starred) for e in target.elts)
+                and isinstance(value, ast.Tuple | ast.List)
+            ):
                 values = list(value.elts)
             for item, part in zip(target.elts, values, strict=True):
                 self._assign(item, part)
@@ -323,11 +292,42 @@ class _Walker(ast.NodeVisitor):
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
-        self._assign(node.target, node.iter)
-        for child in (*node.body, *node.orelse):
-            self.visit(child)
+        with self._branch():
+            self._assign(node.target, node.iter)
+            for child in node.body:
+                self.visit(child)
+        with self._branch():
+            for child in node.orelse:
+                self.visit(child)
 
     visit_AsyncFor = visit_For
+
+    def visit_While(self, node: ast.While) -> None:
+        self.visit(node.test)
+        self._blocks(node.body, node.orelse)
+
+    def visit_If(self, node: ast.If) -> None:
+        self.visit(node.test)
+        self._blocks(node.body, node.orelse)
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        for case in node.cases:
+            with self._branch():
+                self.visit(case)
+
+    def _blocks(self, *blocks: list[ast.stmt]) -> None:
+        """Blocks of which any, or none, is executed: what only one binds is not sure behind them."""
+        for block in blocks:
+            with self._branch():
+                for child in block:
+                    self.visit(child)
+
+    @contextmanager
+    def _branch(self) -> Iterator[None]:
+        before = self.certain
+        yield
+        self.certain = before
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
@@ -338,6 +338,22 @@ class _Walker(ast.NodeVisitor):
             self.visit(child)
 
     visit_AsyncWith = visit_With
+
+    def visit_Try(self, node: ast.Try) -> None:
+        caught = {n.id for h in node.handlers if h.type for n in ast.walk(h.type) if isinstance(n, ast.Name)}
+        survives = any(h.type is None for h in node.handlers) or caught & {"NameError", "Exception", "BaseException"}
+        self._soft += bool(survives)
+        before = self.certain
+        for child in node.body:
+            self.visit(child)
+        self._soft -= bool(survives)
+        self._blocks(node.orelse)
+        self.certain = before
+        for handler in node.handlers:
+            with self._branch():
+                self.visit(handler)
+        for child in node.finalbody:
+            self.visit(child)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.type is not None:
@@ -452,8 +468,7 @@ class _Walker(ast.NodeVisitor):
         targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
         with self._scope(targets):
             for generator in node.generators:
-                for name in targets:
-                    self._link(name, roots(generator.iter))
+                self._assign(generator.target, generator.iter)
                 for condition in generator.ifs:
                     self.visit(condition)
             for generator in rest:
@@ -482,7 +497,7 @@ class _Walker(ast.NodeVisitor):
         for keyword in node.keywords:
             if keyword.arg == "out":
                 self._mutate(roots(keyword.value))
-        if isinstance(node.func, ast.Name):
+        if isinstance(node.func, ast.Name) and (self.called or not self._late):
             args = tuple(roots(a) for a in node.args)
             keywords = tuple((k.arg or "", roots(k.value)) for k in node.keywords)
             self.found.calls.append(Call(node.func.id, args, keywords))
@@ -491,13 +506,24 @@ class _Walker(ast.NodeVisitor):
         if not isinstance(node.func, ast.Attribute):
             return
         inplace = any(
-            k.arg in {"inplace", "copy_"} and not (isinstance(k.value, ast.Constant) and not k.value.value) for k in node.keywords
+            k.arg in {"inplace", "copy_"} and not (isinstance(k.value, ast.Constant) and not k.value.value)
+            for k in node.keywords
         )
         if inplace or not is_pure_method(node.func.attr):
             owners = roots(node.func.value)
             self._mutate(owners)
             kept = frozenset().union(*(roots(a) for a in node.args), *(roots(k.value) for k in node.keywords))
-            if node.func.attr in {"append", "extend", "insert", "add", "update", "setdefault", "appendleft", "put", "push"}:
+            if node.func.attr in {
+                "append",
+                "extend",
+                "insert",
+                "add",
+                "update",
+                "setdefault",
+                "appendleft",
+                "put",
+                "push",
+            }:
                 for owner in owners:
                     self._link(owner, kept - {owner})
 

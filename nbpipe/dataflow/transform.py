@@ -13,11 +13,15 @@ import warnings
 from nbpipe.errors import PipelineError
 
 #: Cell magics whose body is Python that runs in the notebook's namespace.
-CODE_MAGICS = frozenset({"time", "timeit", "capture", "prun", "memit", "mprun", "lprun", "python_inline", "wandb", "heat"})
+CODE_MAGICS = frozenset(
+    {"time", "timeit", "capture", "prun", "memit", "mprun", "lprun", "python_inline", "wandb", "heat"}
+)
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CELL_MAGIC = re.compile(r"\s*%%(?!%)(\S+)[ \t]*(.*)$")
 #: What IPython runs as a magic although it has no %: only where the cell is one line.
-_AUTOMAGIC = re.compile(r"(cd|ls|pwd|cat|cp|mv|mkdir|rm|rmdir|matplotlib|pylab|who|whos|pip|conda|env|time|timeit)\b(?!\s*[=(.])")
+_AUTOMAGIC = re.compile(
+    r"(cd|ls|pwd|cat|cp|mv|mkdir|rm|rmdir|matplotlib|pylab|who|whos|pip|conda|env|time|timeit)\b(?!\s*[=(.])"
+)
 
 
 def to_python(body: str) -> str:
@@ -92,7 +96,9 @@ def _by_ipython(body: str) -> str:
     try:
         text = TransformerManager().transform_cell(body)
     except SyntaxError as error:
-        raise PipelineError(f"this is not Python: {error.msg}", line=error.lineno or 1, fix="Correct the line.") from None
+        raise PipelineError(
+            f"this is not Python: {error.msg}", line=error.lineno or 1, fix="Correct the line."
+        ) from None
     return str(text)
 
 

@@ -1,0 +1,144 @@
+"""What the walk over the notebook has learned so far: definitions, exploration names, warnings."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nbpipe.dataflow.effects import Callable_
+from nbpipe.dataflow.snippets import Definition
+from nbpipe.model import Code, Snippet
+
+#: Where a name comes from: (kind, stage or snippet id or parameter).
+Provider = tuple[Literal["value", "snippet", "setup", "param"], str]
+
+
+@dataclass
+class Names:
+    """Names visible at the present place of the notebook."""
+
+    table: dict[str, Provider] = field(default_factory=dict)
+
+
+@dataclass
+class Known:
+    """Facts that outlive a stage.
+
+    Responsibilities: makes snippets and remembers what they do when called. Must not know which stage reads what.
+    """
+
+    folder: Path
+    mergeable: bool = False
+    snippets: dict[str, Snippet] = field(default_factory=dict)
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    #: Providers of what a snippet needs, at the place where it stands.
+    need_providers: dict[str, dict[str, Provider]] = field(default_factory=dict)
+    param_snippets: dict[str, str] = field(default_factory=dict)
+    #: Parameters whose values cannot be changed in place.
+    scalars: frozenset[str] = frozenset()
+    setup_definitions: dict[str, Definition] = field(default_factory=dict)
+    setup_reads: set[str] = field(default_factory=set)
+    #: Exploration name -> cell; name -> some stage that binds it.
+    explored: dict[str, int] = field(default_factory=dict)
+    bound_in: dict[str, str] = field(default_factory=dict)
+    #: Snippets that every later stage executes again: patches of modules, magics that set up the kernel.
+    standing: list[str] = field(default_factory=list)
+    #: Values that share objects: name -> names.
+    shared: dict[str, set[str]] = field(default_factory=dict)
+    star: bool = False
+    dynamic: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def source(self, code: Code, node: ast.stmt) -> str:
+        """The statement's text; decorators included. Rebuilt from the tree where the cell needed translation."""
+        lines = code.body.split("\n")
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        text = "\n".join(lines[first - 1 : node.end_lineno])
+        try:
+            alone = ast.parse(text).body
+        except SyntaxError:
+            return ast.unparse(node)
+        return text if len(alone) == 1 and ast.dump(alone[0]) == ast.dump(node) else ast.unparse(node)
+
+    def add(self, snippet: Snippet, item: Definition | None, table: dict[str, Provider]) -> None:
+        """Remember a snippet and where what it needs comes from."""
+        self.snippets[snippet.id] = snippet
+        if item is not None:
+            self.definitions[snippet.id] = item
+        self.need_providers[snippet.id] = {name: table[name] for name in snippet.needs if name in table}
+
+    def snippet(
+        self,
+        item: Definition,
+        code: Code,
+        node: ast.stmt,
+        stage: str | None,
+        table: dict[str, Provider],
+    ) -> Snippet:
+        """Make the snippet of a definition."""
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        names = item.names or ("*",)
+        made = Snippet(
+            id=f"{names[0]}@{code.cell}.{node.lineno}.{node.col_offset}",
+            kind=item.kind,
+            names=names,
+            source=self.source(code, node),
+            cell=code.cell,
+            line=code.line + first - 1,
+            stage=stage,
+            needs=tuple(sorted(item.needs)),
+            uses=tuple(sorted(item.uses - {*names})),
+            modules=item.modules,
+        )
+        self.add(made, item, table)
+        return made
+
+    def configure(self, line: str, code: Code, node: ast.stmt, stage: str | None) -> None:
+        """A magic that sets up the kernel for every stage below."""
+        made = Snippet(
+            id=f"magic@{code.cell}.{node.lineno}.{node.col_offset}",
+            kind="magic",
+            names=(),
+            source=line,
+            cell=code.cell,
+            line=code.line + node.lineno - 1,
+            stage=stage,
+        )
+        self.snippets[made.id] = made
+        self.standing.append(made.id)
+
+    def callables(self, name: str, provider: Provider | None) -> tuple[Callable_, ...]:
+        """What calling the function or class behind a name may do."""
+        if provider is None:
+            return ()
+        kind, ref = provider
+        item = self.definitions.get(ref) if kind == "snippet" else None
+        if kind == "setup":
+            item = self.setup_definitions.get(name)
+        return item.callables if item is not None else ()
+
+    def captured(self) -> set[str]:
+        """Names that some function reads when it is called: a value may carry that function anywhere."""
+        found = {name for snippet in self.snippets.values() for name in snippet.uses}
+        return found.union(*(item.uses for item in self.setup_definitions.values()))
+
+    def is_local_module(self, name: str) -> bool:
+        """A module that lies beside the notebook: its globals are ambient state, carried by the job."""
+        return (self.folder / f"{name}.py").exists() or (self.folder / name).is_dir()
+
+    # -- sharing
+
+    def share(self, target: str, sources: frozenset[str]) -> None:
+        """`target` may hold what `sources` hold."""
+        group = {target, *sources}
+        for name in tuple(group):
+            group |= self.shared.get(name, set())
+        for name in group:
+            self.shared[name] = group - {name}
+
+    def unshare(self, name: str) -> None:
+        """`name` was bound to something else."""
+        for other in self.shared.pop(name, set()):
+            self.shared[other].discard(name)

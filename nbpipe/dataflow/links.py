@@ -1,0 +1,89 @@
+"""Edges of the graph: data, order, files, ambient state, and what earlier runs observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from typing import Any, Literal
+
+from nbpipe.model import Edge, Stage
+
+_Kind = Literal["data", "after", "file", "ambient", "observed"]
+
+
+def edges(stages: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> tuple[Edge, ...]:
+    """All edges, by target in notebook order; `observed` maps stages to facts of earlier runs."""
+    found: list[Edge] = []
+    for index, stage in enumerate(stages):
+        above = stages[:index]
+        found += _data(stage)
+        found += [Edge(source=name, target=stage.name, kind="after") for name in stage.after]
+        found += _files(stage, above, observed)
+        found += _ambient(stage, above)
+        found += _observed(stage, above, observed)
+    return tuple(found)
+
+
+def _data(stage: Stage) -> list[Edge]:
+    by_source: dict[str, list[str]] = {}
+    for name, source in stage.flow.inputs.items():
+        by_source.setdefault(source, []).append(name)
+    return [Edge(source=s, target=stage.name, names=tuple(sorted(names))) for s, names in sorted(by_source.items())]
+
+
+def _paths(stage: Stage, observed: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    seen = observed.get(stage.name, {})
+    reads = {*stage.flow.file_reads, *stage.options.reads, *seen.get("reads_files", ())}
+    writes = {*stage.flow.file_writes, *stage.options.writes, *seen.get("writes_files", ())}
+    return {_clean(path) for path in reads}, {_clean(path) for path in writes}
+
+
+def _clean(path: str) -> str:
+    return path.removeprefix("./")
+
+
+def _files(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
+    reads, writes = _paths(stage, observed)
+    found = []
+    for other in above:
+        their_reads, their_writes = _paths(other, observed)
+        shared = _common(reads | writes, their_writes) | _common(writes, their_reads)
+        if shared:
+            found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(shared)), kind="file"))
+    return found
+
+
+def _common(mine: set[str], theirs: set[str]) -> set[str]:
+    return {a for a in mine for b in theirs if a == b or fnmatch(a, b) or fnmatch(b, a)}
+
+
+def _ambient(stage: Stage, above: Sequence[Stage]) -> list[Edge]:
+    """From the last stage that set or drew, once somebody has set it."""
+    found: dict[str, list[str]] = {}
+    touched = {*stage.flow.ambient_uses, *stage.flow.ambient_sets}
+    for name in sorted(touched):
+        last, seeded = None, False
+        for other in above:
+            seeded |= name in other.flow.ambient_sets
+            if seeded and name in {*other.flow.ambient_sets, *other.flow.ambient_uses}:
+                last = other.name
+        if last is not None and name in stage.flow.ambient_uses:
+            found.setdefault(last, []).append(name)
+    return [Edge(source=s, target=stage.name, names=tuple(names), kind="ambient") for s, names in found.items()]
+
+
+def _observed(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
+    seen = observed.get(stage.name, {})
+    found = []
+    for other in above:
+        theirs = observed.get(other.name, {})
+        names = set(theirs.get("outputs", ())) & {*stage.flow.inputs, *stage.flow.scope}
+        names |= {name for name in theirs.get("ambient_out", ()) if _reads(name, seen)}
+        if names:
+            found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(names)), kind="observed"))
+    return found
+
+
+def _reads(name: str, seen: Mapping[str, Any]) -> bool:
+    """Random state matters to who was seen to draw; of other state nobody can say who reads it."""
+    return name in seen.get("ambient_read", (name,)) if "random" in name else True

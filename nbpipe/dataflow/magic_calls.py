@@ -1,0 +1,46 @@
+"""Magics and shell lines as they look once IPython has made Python of them. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from nbpipe.dataflow.transform import plain_tree
+
+#: Line magics that run the rest of their line as code.
+_LINE_CODE = frozenset({"time", "timeit", "prun", "memit"})
+
+
+def magic_call(node: ast.AST) -> tuple[str, str, str] | None:
+    """(kind, name, text) of a magic: kind is "line", "cell", "system" or "getoutput"; None for any other node."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return None
+    owner = node.func.value
+    if not (isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "get_ipython"):
+        return None
+    texts = [a.value if isinstance(a, ast.Constant) and isinstance(a.value, str) else "" for a in node.args]
+    attribute = node.func.attr
+    if attribute == "run_line_magic" and texts:
+        return "line", texts[0], texts[1] if len(texts) > 1 else ""
+    if attribute == "run_cell_magic" and texts:
+        return "cell", texts[0], "\n".join(texts[1:])
+    if attribute in {"system", "getoutput"}:
+        return attribute, "", texts[0] if texts else ""
+    return None
+
+
+def code_in_magic(name: str, text: str) -> ast.Module | None:
+    """The code that a magic such as `%time x = f(y)` runs; None if it runs none or it does not parse."""
+    if name not in _LINE_CODE:
+        return None
+    return plain_tree(re.sub(r"^(\s*-\w+(\s*\d+)?\s+)+", "", text))
+
+
+def interpolated(text: str) -> set[str]:
+    """Names that a shell line or magic expands: `{name}`, `{name.attr}`, `$name`."""
+    found: set[str] = set()
+    for expression in re.findall(r"(?<!\{)\{([^{}]+)\}", text):
+        tree = plain_tree(expression.split("!")[0].split(":")[0].strip())
+        found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+    found |= set(re.findall(r"(?<![\\$\w])\$([A-Za-z_]\w*)", text))
+    return found

@@ -1,0 +1,166 @@
+"""Which top-level statements only define, so that any stage can create them again from source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from nbpipe.dataflow.effects import Callable_, FunctionNode, callable_effects, effects
+from nbpipe.dataflow.magic_calls import magic_call
+from nbpipe.dataflow.roots import dotted
+
+Kind = Literal["import", "function", "class", "constant", "param", "compound", "magic"]
+_TYPE_MAKERS = frozenset(
+    {"namedtuple", "NamedTuple", "TypedDict", "Enum", "IntEnum", "NewType", "TypeVar", "make_dataclass"}
+)
+#: Magics that set up a kernel; those of autoreload and nbpipe itself do nothing in a job.
+_CONFIG_MAGICS = frozenset(
+    {"matplotlib", "config", "load_ext", "precision", "colors", "xmode", "alias", "alias_magic", "gui"}
+)
+_IDLE_EXTENSIONS = re.compile(r"^(autoreload|nbpipe|watermark|line_profiler|memory_profiler|lab_black|nb_black)\b")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A statement that only defines. `needs` are read when it runs, `uses` when what it defines is called."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    needs: frozenset[str]
+    uses: frozenset[str]
+    modules: tuple[str, ...]
+    callables: tuple[Callable_, ...]
+    #: Functions called while it runs (decorators), which may do more than define.
+    runs: frozenset[str]
+    #: A list, set or dict that somebody may change.
+    mutable: bool = False
+
+
+def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None:
+    """What a statement defines; None if it does anything else.
+
+    `containers`: literal lists, sets and dicts count as constants too (in exploration cells, which are not run).
+    """
+    kind = _kind(node, containers=containers)
+    if kind is None:
+        return None
+    found = effects([node])
+    functions = _functions(node)
+    callables = tuple(callable_effects(function) for function in functions)
+    names = tuple(sorted(found.binds))
+    needs = frozenset(found.reads) - found.binds
+    uses = frozenset(found.soft).union(*(c.uses for c in callables)) if callables else frozenset(found.soft)
+    runs = frozenset(call.callee for call in found.calls) | _decorators(node)
+    value = getattr(node, "value", None)
+    mutable = isinstance(value, ast.List | ast.Dict | ast.Set)
+    return Definition(kind, names, needs, uses, modules_of(node), callables, runs, mutable)
+
+
+def modules_of(node: ast.AST) -> tuple[str, ...]:
+    """Top-level modules that a statement imports, anywhere inside."""
+    found: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in part.names}
+        elif isinstance(part, ast.ImportFrom) and part.module and not part.level:
+            found.add(part.module.split(".")[0])
+    return tuple(sorted(found))
+
+
+def config_magic(node: ast.stmt) -> str | None:
+    """The line of a magic that sets up the kernel for everything below, such as `%config …`."""
+    call = magic_call(node.value) if isinstance(node, ast.Expr) else None
+    if call is None or call[0] != "line" or call[1] not in _CONFIG_MAGICS:
+        return None
+    _, name, text = call
+    if name == "load_ext" and _IDLE_EXTENSIONS.match(text.strip()):
+        return None
+    return f"%{name} {text}".strip()
+
+
+def _kind(node: ast.stmt, *, containers: bool) -> Kind | None:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return "import"
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return "function"
+    if isinstance(node, ast.ClassDef):
+        return "class"
+    if isinstance(node, ast.Assign):
+        return _assigned(node.targets, node.value, containers=containers)
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return _assigned([node.target], node.value, containers=containers)
+    if isinstance(node, ast.If | ast.Try):
+        return "compound" if _compound(node) else None
+    return None
+
+
+def _assigned(targets: list[ast.expr], value: ast.expr, *, containers: bool) -> Kind | None:
+    if not all(isinstance(target, ast.Name) for target in targets):
+        return None
+    if isinstance(value, ast.Lambda) and len(targets) == 1:
+        return "function"
+    if isinstance(value, ast.Call) and dotted(value.func).split(".")[-1] in _TYPE_MAKERS and len(targets) == 1:
+        arguments = [*value.args, *(keyword.value for keyword in value.keywords)]
+        return "class" if all(literal(argument, containers=True) for argument in arguments) else None
+    if literal(value, containers=containers) and (len(targets) == 1 or literal(value, containers=False)):
+        return "constant"
+    return None
+
+
+def literal(node: ast.expr, *, containers: bool) -> bool:
+    """The expression is a literal; lists, sets and dicts only with `containers`."""
+    if isinstance(node, ast.Constant):
+        return True
+    if isinstance(node, ast.UnaryOp):
+        return literal(node.operand, containers=containers)
+    if isinstance(node, ast.BinOp):
+        return all(
+            isinstance(n, ast.BinOp | ast.Constant | ast.operator | ast.UnaryOp | ast.unaryop) for n in ast.walk(node)
+        )
+    if isinstance(node, ast.Tuple):
+        return all(literal(item, containers=containers) for item in node.elts)
+    if not containers:
+        return False
+    if isinstance(node, ast.List | ast.Set):
+        return all(literal(item, containers=True) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        keys = [key for key in node.keys if key is not None]
+        return len(keys) == len(node.keys) and all(literal(item, containers=True) for item in (*keys, *node.values))
+    return False
+
+
+def _compound(node: ast.If | ast.Try) -> bool:
+    parts: list[ast.stmt] = [*node.body, *node.orelse]
+    if isinstance(node, ast.Try):
+        if node.finalbody:
+            return False
+        parts += [child for handler in node.handlers for child in handler.body]
+    defines = [isinstance(part, ast.Pass) or definition(part) is not None for part in parts]
+    tested = isinstance(node, ast.Try) or not any(isinstance(n, ast.Call | ast.NamedExpr) for n in ast.walk(node.test))
+    names = any(not isinstance(part, ast.Pass | ast.Assign | ast.AnnAssign) for part in parts)
+    return all(defines) and tested and names
+
+
+def _functions(node: ast.stmt) -> list[FunctionNode | ast.ClassDef]:
+    """Functions and classes that the statement binds at module scope."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node]
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+        return [node.value]
+    if isinstance(node, ast.If | ast.Try):
+        children: list[ast.stmt] = [*node.body, *node.orelse]
+        if isinstance(node, ast.Try):
+            children += [child for handler in node.handlers for child in handler.body]
+        return [function for child in children for function in _functions(child)]
+    return []
+
+
+def _decorators(node: ast.stmt) -> frozenset[str]:
+    listed = [
+        part for part in ast.walk(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
+    named = {dotted(d.func if isinstance(d, ast.Call) else d) for part in listed for d in part.decorator_list}
+    bases = {dotted(base) for part in listed if isinstance(part, ast.ClassDef) for base in part.bases}
+    return frozenset(name for name in named | bases if name and "." not in name)
