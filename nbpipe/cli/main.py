@@ -1,0 +1,179 @@
+"""`nbpipe`: the tree of commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from nbpipe.errors import EXIT_CODES, Interrupted, NbpipeError, UsageError
+
+#: Command -> what it does. Each lives in `nbpipe.cli.NAME` as `command`; the text here is the first line of its help.
+COMMANDS = {
+    "run": "Run a notebook as a pipeline.",
+    "plan": "Say what a run would do, stage by stage, and why.",
+    "check": "Find every problem that can be found without running.",
+    "graph": "Draw the pipeline: stages, and what travels between them.",
+    "suggest": "Propose stages for a notebook that has none.",
+    "history": "List the runs, newest first.",
+    "show": "Show one run: its stages, parameters and metrics.",
+    "logs": "Print what the stages of a run printed.",
+    "report": "Write a run as one page, or as a script.",
+    "stop": "Stop a run.",
+    "gc": "Free the space of results that nothing needs.",
+    "fsck": "Check every byte of the store.",
+    "doctor": "Check this machine and this project.",
+}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Commands(click.Group):
+    """Imports a command when it is called; lists and describes all of them without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"nbpipe.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - every module of the table has one
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with a fix for a word that is no command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"there is no command {args[0]!r}", name=args[0], fix=_nearest(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the table above into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings=CONTEXT)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in nbpipe itself.")
+@click.option("--version", is_flag=True, help="Print the version and stop.")
+@click.pass_context
+def nbpipe(ctx: click.Context, *, debug: bool, version: bool) -> None:
+    """Turn the notebook you have into a pipeline.
+
+    \b
+    Examples:
+      nbpipe run digits.ipynb
+      nbpipe run digits.ipynb -p lr=0.01
+      nbpipe plan digits.ipynb
+      nbpipe history
+
+    Every command has --help with examples.
+    """  # noqa: D301 - \b is click's mark for text that is not wrapped again
+    ctx.obj = {"debug": debug}
+    if version:
+        from nbpipe import __version__
+
+        click.echo(f"nbpipe {__version__}")
+    elif ctx.invoked_subcommand is None:
+        from nbpipe.cli.welcome import welcome
+
+        click.echo(welcome())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; return its exit code. Every error has been printed by then."""
+    # `--debug` and `--json` count wherever they stand, even when the words around them do not parse.
+    debug = "--debug" in argv or bool(os.environ.get("NBPIPE_DEBUG"))
+    as_json = "--json" in argv
+    _survive_odd_terminals()
+    try:
+        nbpipe.main(
+            args=[word for word in argv if word != "--debug"],
+            prog_name="nbpipe",
+            standalone_mode=False,
+            color=wants_color(),
+        )
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        return _end_quietly()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return _end_quietly()
+        return _unexpected(error, as_json=as_json, debug=debug)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _known(Interrupted("interrupted"), as_json=as_json)
+    except click.UsageError as error:
+        return _known(_usage(error), as_json=as_json)
+    except click.ClickException as error:
+        return _known(UsageError(error.format_message()), as_json=as_json)
+    except NbpipeError as error:
+        return _known(error, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the last line of defence; nothing is lost, see `_unexpected`
+        return _unexpected(error, as_json=as_json, debug=debug)
+    return EXIT_CODES["ok"]
+
+
+def wants_color() -> bool | None:
+    """Whether output is coloured: NO_COLOR and FORCE_COLOR decide, else (None) whether it goes to a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def _known(error: NbpipeError, *, as_json: bool) -> int:
+    from nbpipe.cli.failure import print_error
+
+    print_error(error, as_json=as_json)
+    return error.exit_code
+
+
+def _unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
+    from nbpipe.cli.failure import print_unexpected
+
+    return print_unexpected(error, as_json=as_json, debug=debug)
+
+
+def _usage(error: click.UsageError) -> UsageError:
+    path = error.ctx.command_path if error.ctx is not None else "nbpipe"
+    return UsageError(error.format_message().rstrip("."), fix=f"Try: {path} --help")
+
+
+def _nearest(word: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, COMMANDS, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return "Try: nbpipe --help"
+
+
+def _survive_odd_terminals() -> None:
+    """A terminal that cannot show ✓ shows ? instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _end_quietly() -> int:
+    """The reader has gone (`nbpipe history | head`): nothing is wrong, and Python must not flush into the pipe again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_CODES["ok"]
+
+
+if __name__ == "__main__":
+    main()
