@@ -1,0 +1,66 @@
+"""Makes and runs jobs by hand: the smallest stage is one line of code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbpipe.job.folder import LOG, read_verdict, write_spec
+from nbpipe.job.runner import run_job
+from nbpipe.model import Artifact, Code, JobSpec, Outcome
+
+
+@dataclass
+class Bench:
+    """A project with a store; every job gets a folder of its own."""
+
+    root: Path
+    folders: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.project.mkdir(exist_ok=True)
+
+    @property
+    def project(self) -> Path:
+        return self.root / "project"
+
+    def spec(self, *bodies: str, **fields: Any) -> JobSpec:
+        """A job whose cells start with a magic line, so that each body begins on line 2."""
+        cells = tuple(Code(cell=number, body=body, line=2) for number, body in enumerate(bodies, start=1))
+        given: dict[str, Any] = {"run": "r1", "stage": "train", "token": f"t{len(self.folders)}", "cells": cells}
+        given |= {"cwd": str(self.project), "project": str(self.project), "store": str(self.root / "store")}
+        return JobSpec(**{**given, **fields})
+
+    def write(self, *bodies: str, **fields: Any) -> tuple[Path, JobSpec]:
+        spec = self.spec(*bodies, **fields)
+        folder = self.root / "jobs" / str(len(self.folders))
+        self.folders.append(folder)
+        write_spec(folder, spec)
+        return folder, spec
+
+    def run(self, *bodies: str, **fields: Any) -> Outcome:
+        """Run in this process (the kernel is another) and give the verdict."""
+        folder, spec = self.write(*bodies, **fields)
+        self.code = run_job(folder)
+        outcome = read_verdict(folder, spec.token)
+        assert outcome is not None
+        return outcome
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folders[-1] / LOG).read_text().splitlines()]
+
+    def printed(self) -> str:
+        return "".join(line["text"] for line in self.log() if line["type"] == "stream")
+
+    def load(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
+        from nbpipe.store import open_store
+        from nbpipe.store.values import load_values
+
+        return load_values(open_store(self.root / "store"), artifacts, {})
+
+
+def ambient(outcome: Outcome) -> dict[str, Artifact]:
+    """What the next stage gets."""
+    return {state.name: state.artifact for state in outcome.ambient if state.artifact is not None}

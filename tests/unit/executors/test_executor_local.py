@@ -1,0 +1,142 @@
+"""The local executor, with and without its fork server, and the scripted fake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobs import Bench
+
+from nbpipe.executors.base import Executor, JobState
+from nbpipe.executors.faulty import FaultyExecutor, Scripted
+from nbpipe.executors.local import LocalExecutor
+from nbpipe.job.folder import KERNEL_PID, read_verdict
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture(params=[True, False], ids=["warm", "cold"])
+def executor(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
+    made = LocalExecutor(cpus=2, warm=request.param)
+    yield made
+    made.close()
+
+
+def _wait(executor: Executor, handle: str, seconds: float = 30) -> JobState:
+    deadline = time.monotonic() + seconds
+    while (state := executor.poll(handle)).state == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return state
+
+
+def test_a_job_runs_and_leaves_its_verdict(executor: LocalExecutor, bench: Bench) -> None:
+    folder, spec = bench.write("x = 1", outputs=("x",))
+    handle = executor.submit(folder, spec)
+    assert executor.submit(folder, spec) == handle
+    assert _wait(executor, handle) == JobState("exited", 0)
+    outcome = read_verdict(folder, spec.token)
+    assert outcome is not None
+    assert outcome.status == "succeeded"
+
+
+def test_two_jobs_run_at_once(executor: LocalExecutor, bench: Bench) -> None:
+    meet = "import pathlib, time\npathlib.Path('{0}').touch()\nwhile not pathlib.Path('{1}').exists(): time.sleep(0.01)"
+    jobs = [bench.write(meet.format(*names), timeout=20) for names in (("a", "b"), ("b", "a"))]
+    handles = [executor.submit(*job) for job in jobs]
+    assert [_wait(executor, handle).returncode for handle in handles] == [0, 0]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_cancel_ends_the_job_and_its_kernel_within_two_seconds(executor: LocalExecutor, bench: Bench, force: bool) -> None:  # noqa: FBT001
+    folder, spec = bench.write("import time\nprint('up')\ntime.sleep(60)")
+    handle = executor.submit(folder, spec)
+    deadline = time.monotonic() + 20
+    while not (folder / "log.jsonl").exists() or "up" not in (folder / "log.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    kernel = int((folder / KERNEL_PID).read_text())
+    started = time.monotonic()
+    executor.cancel(handle, force=force)
+    assert time.monotonic() - started < 2
+    assert _wait(executor, handle, 2).returncode == (-signal.SIGKILL if force else 130)
+    assert _gone(kernel, 2)
+
+
+@pytest.mark.parametrize("fork", ["0", "1"])
+def test_nothing_outlives_a_killed_orchestrator(bench: Bench, fork: str) -> None:
+    folder, _ = bench.write("import subprocess, time\nchild = subprocess.Popen(['sleep', '88'])\nprint(child.pid, flush=True)\ntime.sleep(60)")
+    program = (
+        "import sys, time, pathlib\nfrom nbpipe.executors.local import LocalExecutor\nfrom nbpipe.job.folder import read_spec\n"
+        "folder = pathlib.Path(sys.argv[1])\nLocalExecutor().submit(folder, read_spec(folder))\ntime.sleep(100)"
+    )
+    orchestrator = subprocess.Popen([sys.executable, "-c", program, str(folder)], env={**os.environ, "NBPIPE_FORK": fork})
+    deadline = time.monotonic() + 20
+    while not (folder / "log.jsonl").exists() or not bench.printed():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pids = [int(bench.printed()), int((folder / KERNEL_PID).read_text())]
+    orchestrator.kill()
+    orchestrator.wait()
+    assert all(_gone(pid, 10) for pid in pids)
+
+
+def test_a_lost_server_is_lost_jobs_and_later_ones_still_run(bench: Bench) -> None:
+    executor = LocalExecutor()
+    folder, spec = bench.write("import time; time.sleep(60)")
+    handle = executor.submit(folder, spec)
+    assert executor._server is not None
+    executor._server.kill()
+    executor._server.wait()
+    assert _wait(executor, handle, 5) == JobState("lost")
+    later = executor.submit(*bench.write("x = 1"))
+    assert _wait(executor, later) == JobState("exited", 0)
+    executor.close()
+
+
+def test_a_warm_job_costs_less_than_a_second(bench: Bench) -> None:
+    executor = LocalExecutor()
+    _wait(executor, executor.submit(*bench.write("x = 1")))
+    started = time.monotonic()
+    _wait(executor, executor.submit(*bench.write("x = 1")))
+    assert time.monotonic() - started < 1
+    executor.close()
+
+
+def test_the_fake_plays_its_script(bench: Bench) -> None:
+    executor = FaultyExecutor(script={"train": [Scripted(polls=1, state=JobState("lost"))]})
+    folder, spec = bench.write("x = 1")
+    handle = executor.submit(folder, spec)
+    assert [executor.poll(handle).state for _ in range(3)] == ["running", "lost", "lost"]
+    assert read_verdict(folder, spec.token) is None
+
+
+def test_the_fake_succeeds_where_the_script_is_silent(bench: Bench) -> None:
+    executor = FaultyExecutor()
+    folder, spec = bench.write("x = 1")
+    assert executor.poll(executor.submit(folder, spec)) == JobState("exited", 0)
+    outcome = read_verdict(folder, spec.token)
+    assert outcome is not None
+    assert outcome.status == "succeeded"
+    assert executor.submitted == [spec]
+
+
+def _gone(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False

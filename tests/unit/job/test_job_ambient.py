@@ -1,0 +1,74 @@
+"""State that no variable names goes from stage to stage; what nobody touched is not reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jobs import Bench, ambient
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "show"),
+    [
+        ("import random; random.seed(3)", "import random; print(random.random())"),
+        ("import numpy as np; np.random.seed(3); np.random.rand()", "import numpy as np; print(np.random.rand())"),
+        ("import torch; torch.manual_seed(3)", "import torch; print(torch.rand(1).item())"),
+        ("import os; os.makedirs('sub'); os.chdir('sub')", "import os; print(os.path.basename(os.getcwd()))"),
+        ("import os; os.environ['X_Y'] = '1'; del os.environ['HOME']", "import os; print(os.environ['X_Y'], 'HOME' in os.environ)"),
+        ("import sys; sys.path.append('lib')", "import sys; print(sys.path[-1])"),
+        ("import pandas as pd; pd.set_option('display.max_rows', 7)", "import pandas as pd; print(pd.get_option('display.max_rows'))"),
+        ("import numpy as np; np.set_printoptions(precision=2); np.seterr(all='ignore')", "import numpy as np; print(np.array([1.23456]), np.geterr())"),
+        ("import matplotlib; matplotlib.rcParams['lines.linewidth'] = 9", "import matplotlib; print(matplotlib.rcParams['lines.linewidth'])"),
+        ("import warnings; warnings.simplefilter('ignore', FutureWarning)", "import warnings; print(warnings.filters[0])"),
+        ("import logging; logging.getLogger('a.b').setLevel(10); logging.root.setLevel(40)", "import logging; print(logging.getLogger('a.b').level, logging.root.level)"),
+        ("import decimal; decimal.getcontext().prec = 5", "import decimal; print(decimal.Decimal(1) / 3)"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "import torch; print(torch.zeros(1).dtype)"),
+        ("import helper; helper.seen.append(1); helper.count = 5", "import helper; print(helper.seen, helper.count)"),
+    ],
+)  # fmt: skip
+def test_state_set_in_one_stage_is_there_in_the_next(bench: Bench, change: str, show: str) -> None:
+    (bench.project / "helper.py").write_text("seen = []\ncount = 0\n")
+    first = bench.run(change)
+    together = bench.run(change.replace("os.makedirs('sub'); ", ""), show)
+    expected = bench.printed()
+    assert together.status == "succeeded", together.failure
+    second = bench.run(show, ambient=ambient(first))
+    assert second.status == "succeeded", second.failure
+    assert bench.printed() == expected
+    assert len(first.ambient) == 1
+
+
+@pytest.mark.parametrize("library", ["numpy", "pandas", "torch", "matplotlib.pyplot", "sklearn.linear_model"])
+def test_importing_a_library_is_not_a_change_of_state(bench: Bench, library: str) -> None:
+    assert bench.run(f"import {library}").ambient == ()
+
+
+def test_unseeded_draws_repeat_with_the_job_s_seed_and_are_not_carried(bench: Bench) -> None:
+    draw = "import random, numpy as np\nprint(random.random(), np.random.rand())"
+    assert bench.run(draw, seed=5).ambient == ()
+    first = bench.printed()
+    bench.run(draw, seed=5)
+    assert bench.printed() == first
+    bench.run(draw, seed=6)
+    assert bench.printed() != first
+
+
+def test_seeding_first_does_not_read_the_state_above_and_drawing_does(bench: Bench) -> None:
+    given = ambient(bench.run("import random; random.seed(1)"))
+    seeds = bench.run("import random; random.seed(2); random.random()", ambient=given)
+    draws = bench.run("import random; random.random(); random.seed(2)", ambient=given)
+    neither = bench.run("import random", ambient=given)
+    assert [stage.ambient[0].read for stage in (seeds, draws, neither)] == [False, True, False]
+
+
+def test_state_of_a_library_that_is_not_imported_is_not_read(bench: Bench) -> None:
+    given = ambient(bench.run("import pandas as pd; pd.set_option('display.max_rows', 7)"))
+    outcome = bench.run("import sys; print('pandas' in sys.modules)", ambient=given)
+    assert bench.printed() == "False\n"
+    assert outcome.ambient == ()

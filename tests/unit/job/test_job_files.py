@@ -1,0 +1,77 @@
+"""Files a stage reads and writes are seen, and its writes can be undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jobs import Bench
+
+from nbpipe.job.files import digest_file, undo
+from nbpipe.model import Outcome
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    (bench.project / "a.csv").write_text("x,y\n1,2\n")
+    return bench
+
+
+def _paths(outcome: Outcome) -> tuple[list[str], list[str]]:
+    assert outcome.status == "succeeded", outcome.failure
+    return [file.path for file in outcome.files_read], [file.path for file in outcome.files_written]
+
+
+@pytest.mark.parametrize(
+    ("body", "read", "written"),
+    [
+        ("open('a.csv').read()", ["a.csv"], []),
+        ("import pandas as pd; pd.read_csv('a.csv')", ["a.csv"], []),
+        ("open('b.txt', 'w').write('1')", [], ["b.txt"]),
+        ("open('b.txt', 'w').write('1'); open('b.txt').read()", [], ["b.txt"]),
+        ("open('a.csv', 'a').write('3,4')", ["a.csv"], ["a.csv"]),
+        ("open('a.csv', 'w').write('3,4')", [], ["a.csv"]),
+        ("import os; os.rename('a.csv', 'c.csv')", ["a.csv"], ["a.csv", "c.csv"]),
+        ("import os; os.remove('a.csv')", [], ["a.csv"]),
+        ("import numpy as np; np.save('n.npy', np.ones(3))", [], ["n.npy"]),
+        ("import os; os.listdir('.')", ["./"], []),
+        ("import glob; glob.glob('*.csv')", ["./"], []),
+        ("import tempfile; tempfile.NamedTemporaryFile().write(b'1')", [], []),
+        ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv"], ["d.csv"]),
+    ],
+)  # fmt: skip
+def test_what_a_stage_does_with_files_is_seen(bench: Bench, body: str, read: list[str], written: list[str]) -> None:
+    assert _paths(bench.run(body)) == (read, written)
+
+
+def test_the_digest_is_of_the_bytes_that_were_read(bench: Bench) -> None:
+    before = digest_file(bench.project / "a.csv")
+    outcome = bench.run("open('a.csv').read(); open('a.csv', 'w').write('new')")
+    assert outcome.files_read[0].digest == before
+    assert outcome.files_written[0].digest == digest_file(bench.project / "a.csv") != before
+
+
+def test_local_modules_are_modules_and_not_files(bench: Bench) -> None:
+    (bench.project / "helper.py").write_text("N = 1\n")
+    outcome = bench.run("import helper")
+    assert _paths(outcome) == ([], [])
+    assert outcome.modules == {"helper": ("helper.py", digest_file(bench.project / "helper.py"))}
+
+
+def test_undo_puts_everything_back_even_after_a_kill(bench: Bench) -> None:
+    outcome = bench.run(
+        "import os, signal\nopen('a.csv', 'w').write('broken'); open('new.txt', 'w').write('1')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert outcome.status == "lost"
+    undo(bench.folders[-1])
+    undo(bench.folders[-1])
+    assert {path.name: path.read_text() for path in bench.project.iterdir()} == {"a.csv": "x,y\n1,2\n"}
+
+
+def test_files_written_by_another_program_are_outputs_and_the_result_is_not_reused(bench: Bench) -> None:
+    outcome = bench.run("!echo hello > made.txt")
+    assert _paths(outcome)[1] == ["made.txt"]
+    assert outcome.uncacheable
+    assert bench.run("!echo hello > made.txt", declared=True).uncacheable == ()
