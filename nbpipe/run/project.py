@@ -1,0 +1,75 @@
+"""Where a project's state lies, and the ids and folders of its runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbpipe.errors import UsageError
+
+_MARKS = ("nbpipe.toml", "pyproject.toml", ".git")
+_RUN_ID = re.compile(r"r[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder and its `.nbpipe`."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """`.nbpipe`."""
+        return self.root / ".nbpipe"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per run."""
+        return self.state / "runs"
+
+    @property
+    def store(self) -> str:
+        """Location of the store: `NBPIPE_STORE`, else a folder of the project."""
+        return os.environ.get("NBPIPE_STORE") or str(self.state / "store")
+
+    def run_folder(self, run: str) -> Path:
+        """Folder of an existing run. Raises UsageError for a name that is no run id, or a run that is not there."""
+        if not _RUN_ID.fullmatch(run):
+            raise UsageError(f"{run[:40]!r} is not a run", name=run[:40], fix="Runs are named r1, r2, …: nbpipe history")
+        folder = self.runs / run
+        if not folder.is_dir():
+            raise UsageError(f"there is no run {run} in {self.root}", name=run, fix="List the runs: nbpipe history")
+        return folder
+
+    def run_ids(self) -> list[str]:
+        """Ids of all runs, newest first."""
+        try:
+            names = [entry.name for entry in os.scandir(self.runs) if _RUN_ID.fullmatch(entry.name)]
+        except FileNotFoundError:
+            return []
+        return sorted(names, key=lambda name: int(name[1:]), reverse=True)
+
+    def new_run(self) -> str:
+        """Id of a new run, whose folder is made: no two callers get the same."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        (self.state / ".gitignore").write_text("*\n")
+        number = int(next(iter(self.run_ids()), "r0")[1:]) + 1
+        while True:
+            try:
+                (self.runs / f"r{number}").mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return f"r{number}"
+
+
+def find_project(path: Path) -> Project:
+    """The project of a notebook or folder: the nearest folder above with a mark of one, else its own folder."""
+    start = path.resolve()
+    folder = start if start.is_dir() else start.parent
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in _MARKS):
+            return Project(candidate)
+    return Project(folder)

@@ -1,0 +1,112 @@
+"""What the journal of a run says: its state, and that of each stage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from nbpipe.model import Event, Failure
+
+RunStatus = Literal["running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
+StageStatus = Literal[
+    "waiting", "running", "cached", "succeeded", "failed", "rejected", "timeout", "lost", "cancelled", "skipped"
+]
+
+
+class StageState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One stage of a run. Times are seconds since the epoch, durations seconds."""
+
+    name: str
+    status: StageStatus = "waiting"
+    kind: str = "stage"
+    attempt: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    expected: float | None = None
+    reasons: tuple[str, ...] = ()
+    #: Run whose result was reused.
+    source: str = ""
+    metrics: dict[str, float] = {}
+    failure: Failure | None = None
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as its journal tells it."""
+
+    id: str = ""
+    notebook: str = ""
+    name: str = ""
+    version: str = ""
+    number: int = 0
+    status: RunStatus = "running"
+    started: float = 0.0
+    ended: float = 0.0
+    params: dict[str, Any] = {}
+    #: In notebook order.
+    stages: tuple[StageState, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Duration; 0 while it runs."""
+        return max(self.ended - self.started, 0.0) if self.ended else 0.0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of all stages, the latest per name."""
+        return {name: value for stage in self.stages for name, value in stage.metrics.items()}
+
+
+def replay(events: Iterable[Event]) -> RunState:
+    """The state after these events."""
+    state = RunState()
+    for event in events:
+        state = advance(state, event)
+    return state
+
+
+def advance(state: RunState, event: Event) -> RunState:
+    """The state after one more event. Unknown kinds change nothing: newer versions may add some."""
+    data = event.data
+    if event.kind == "run-started":
+        known = {k: data[k] for k in ("id", "notebook", "name", "version", "number", "params") if k in data}
+        stages = tuple(StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data.get("stages", ()))
+        return msgspec.structs.replace(state, **known, stages=stages, started=event.time)
+    if event.kind == "stages":
+        old = {stage.name: stage for stage in state.stages}
+        stages = tuple(old.get(s["name"]) or StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data["stages"])
+        return msgspec.structs.replace(state, stages=stages, version=data.get("version", state.version))
+    if event.kind == "warning":
+        return msgspec.structs.replace(state, warnings=(*state.warnings, data["text"]))
+    if event.kind == "run-finished":
+        failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
+        return msgspec.structs.replace(state, status=data["status"], ended=event.time, failure=failure)
+    if event.kind.startswith("stage-"):
+        stages = tuple(_stage(stage, event) if stage.name == event.stage else stage for stage in state.stages)
+        return msgspec.structs.replace(state, stages=stages)
+    return state
+
+
+def _stage(stage: StageState, event: Event) -> StageState:
+    data: dict[str, Any] = event.data
+    change: dict[str, Any] = {}
+    if event.kind == "stage-started":
+        change = {"status": "running", "attempt": event.attempt, "started": event.time, "failure": None}
+        change |= {"reasons": tuple(data.get("reasons", ())), "expected": data.get("expected"), "metrics": {}, "source": ""}
+    elif event.kind == "stage-cached":
+        change = {"status": "cached", "source": data.get("source", ""), "metrics": data.get("metrics", {})}
+        change |= {"seconds": 0.0, "failure": None}
+    elif event.kind == "stage-succeeded":
+        change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": data.get("metrics", {})}
+    elif event.kind == "stage-ended":
+        failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
+        change = {"status": data["status"], "seconds": data.get("seconds", 0.0), "failure": failure}
+        change |= {"metrics": data.get("metrics", {})}
+    elif event.kind == "stage-superseded":
+        change = {"status": "waiting", "reasons": tuple(data.get("reasons", ()))}
+    elif event.kind == "stage-skipped":
+        change = {"status": "skipped"}
+    return msgspec.structs.replace(stage, **change)
