@@ -58,7 +58,9 @@ def print_error(error: NbpipeError, *, as_json: bool) -> None:
     from nbpipe.cli.main import wants_color
 
     text = error_text(error)
-    click.echo(click.style("nbpipe:", fg="red", bold=True) + text.removeprefix("nbpipe:"), err=True, color=wants_color())
+    click.echo(
+        click.style("nbpipe:", fg="red", bold=True) + text.removeprefix("nbpipe:"), err=True, color=wants_color()
+    )
     if as_json:
         _print_object(error_object(error), error.exit_code)
 
@@ -90,12 +92,11 @@ def _print_object(error: dict[str, Any], exit_code: int) -> None:
 
 def _wrapped(text: str, columns: int, *, first: str) -> list[str]:
     """Long lines broken at spaces; the text's own line breaks stay."""
+    wrapper = textwrap.TextWrapper(columns, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
     lines: list[str] = []
     for number, part in enumerate(text.splitlines() or [""]):
-        start = first if number == 0 else _INDENT
-        lines += textwrap.wrap(
-            part, columns, initial_indent=start, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        wrapper.initial_indent = first if number == 0 else _INDENT
+        lines += wrapper.wrap(part) or [""]
     return lines
 
 

@@ -170,7 +170,7 @@ def _survive_odd_terminals() -> None:
 
 
 def _end_quietly() -> int:
-    """The reader has gone (`nbpipe history | head`): nothing is wrong, and Python must not flush into the pipe again."""
+    """The reader has gone (`nbpipe history | head`): nothing is wrong; Python must not flush into the pipe again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_CODES["ok"]
 

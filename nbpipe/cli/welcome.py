@@ -19,8 +19,7 @@ def welcome(folder: Path | None = None) -> str:
     tagged, untagged = notebooks(folder)
     lines = ["nbpipe turns the notebook you have into a pipeline.", ""]
     if tagged:
-        for path in tagged[:_SHOWN]:
-            lines.append(f"  nbpipe run {_word(path)}")
+        lines += [f"  nbpipe run {_word(path)}" for path in tagged[:_SHOWN]]
         first = _word(tagged[0])
         lines += [f"  nbpipe plan {first}", "  nbpipe history"]
     elif untagged:

@@ -1,0 +1,97 @@
+"""Arguments and options that several commands share, and how a shell completes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from nbpipe.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SUFFIXES = (".ipynb", ".py", ".md", ".Rmd")
+_OFFERED = 50
+
+
+def notebook_argument(*, required: bool = True) -> Callable[[F], F]:
+    """`NOTEBOOK`: its path. That it exists and can be read is for the reader to say."""
+    return click.argument(
+        "notebook", required=required, type=click.Path(path_type=Path), shell_complete=complete_notebook
+    )
+
+
+def run_argument(*, required: bool = False) -> Callable[[F], F]:
+    """`RUN`: `r43`, `43` or `latest`."""
+    return click.argument("run", required=required, default=None if required else "latest", shell_complete=complete_run)
+
+
+def json_option(help_text: str = "Print JSON for programs.") -> Callable[[F], F]:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def params_option() -> Callable[[F], F]:
+    """`-p NAME=VALUE`, as often as needed."""
+    return click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
+
+
+def profile_option() -> Callable[[F], F]:
+    """`--profile NAME`."""
+    return click.option("--profile", metavar="NAME", help="Take the values of a %%params profile first.")
+
+
+def store_option() -> Callable[[F], F]:
+    """`--store PLACE`."""
+    return click.option(
+        "--store", metavar="PLACE", envvar="NBPIPE_STORE", help="Folder or URL of the store [default: the project's]."
+    )
+
+
+def selection_options(function: F) -> F:
+    """`--only`, `--from`, `--until`."""
+    only = click.option("--only", multiple=True, metavar="STAGE", help="Run this stage; take all others as they are.")
+    start = click.option("--from", "from_", metavar="STAGE", help="Run this stage and what stands below it.")
+    until = click.option("--until", metavar="STAGE", help="Stop after this stage.")
+    return only(start(until(function)))
+
+
+def read_params(words: tuple[str, ...]) -> dict[str, str]:
+    """Names and texts of `-p` options; the last one counts. Types are for the pipeline to check."""
+    values: dict[str, str] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise UsageError(f"-p {word!r} does not say NAME=VALUE", name=word, fix="Write, say, -p lr=0.01")
+        values[name] = text
+    return values
+
+
+def complete_notebook(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Notebooks and folders that begin like this."""
+    start = Path(incomplete)
+    folder = start if incomplete.endswith("/") else start.parent
+    prefix = "" if incomplete.endswith("/") else start.name
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.name.startswith(prefix))
+    except OSError:
+        return []
+    found = [path for path in paths if path.is_file() and path.suffix in _SUFFIXES]
+    folders = [path for path in paths if path.is_dir() and not path.name.startswith(".")]
+    return [CompletionItem(str(path)) for path in found] + [CompletionItem(f"{path}/") for path in folders]
+
+
+def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Runs of the project at hand, newest first."""
+    from nbpipe.history.query import runs
+    from nbpipe.run.project import find_project
+
+    found = runs(find_project(Path()), limit=_OFFERED)
+    return [
+        CompletionItem(item.run, help=f"{item.status} {item.pipeline}")
+        for item in found
+        if item.run.startswith(incomplete)
+    ]

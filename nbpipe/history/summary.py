@@ -1,0 +1,80 @@
+"""One run in a few fields, made from its journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from nbpipe.model import Failure
+from nbpipe.run.state import RunState
+
+Status = Literal["running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A row of the history. Times are seconds since the epoch, durations seconds."""
+
+    run: str
+    status: Status
+    #: Path of the source notebook, as the run recorded it.
+    notebook: str = ""
+    #: Name of the pipeline.
+    name: str = ""
+    version: str = ""
+    #: Running number of the version, per notebook; 0 when it has none.
+    number: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+    seconds: float = 0.0
+    params: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    #: Stage status -> how many stages have it.
+    stages: dict[str, int] = {}
+    #: Names of stages that failed, were rejected, timed out or were lost.
+    broken: tuple[str, ...] = ()
+    failure: Failure | None = None
+    warnings: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.status not in ("running", "interrupted")
+
+
+def summarize(run: str, state: RunState) -> RunSummary:
+    """The row of the run with the id `run`. An empty journal gives a row that says little."""
+    bad = ("failed", "rejected", "timeout", "lost")
+    return RunSummary(
+        run=run,
+        status=state.status,
+        notebook=state.notebook,
+        name=state.name or Path(state.notebook).stem,
+        version=state.version,
+        number=state.number,
+        started=state.started,
+        ended=state.ended,
+        seconds=state.seconds,
+        params=state.params,
+        metrics=state.metrics,
+        stages=dict(Counter[str](stage.status for stage in state.stages)),
+        broken=tuple(stage.name for stage in state.stages if stage.status in bad),
+        failure=state.failure,
+        warnings=len(state.warnings),
+    )
+
+
+def interrupted(summary: RunSummary) -> RunSummary:
+    """The same run, told by somebody who knows that nobody works on it any more."""
+    stages = Counter[str]()
+    for status, number in summary.stages.items():
+        stages["cancelled" if status == "running" else status] += number
+    return msgspec.structs.replace(summary, status="interrupted", stages=dict(stages))
+
+
+def delta(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """How much each metric that both have has grown."""
+    return {name: value - before[name] for name, value in now.items() if name in before}
