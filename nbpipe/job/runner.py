@@ -17,10 +17,11 @@ from nbpipe.job.launch import start_kernel
 from nbpipe.model import Failure, JobSpec, Outcome
 
 
-def run_job(folder: Path, *, parent: int | None = None) -> int:
+def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> int:
     """Run the job in `folder`; returns the exit code, after the verdict is durable.
 
-    `parent` is a process that the job must not outlive. A job that has a verdict for its token already is not run again.
+    `parent` is a process that the job must not outlive; `fork` says that this process is the job's alone. A job that
+    has a verdict for its token already is not run again.
     """
     folder = folder.resolve()
     try:
@@ -34,7 +35,7 @@ def run_job(folder: Path, *, parent: int | None = None) -> int:
     if done is not None:
         return exit_code(done)
     try:
-        outcome = _run(folder, spec, parent)
+        outcome = _run(folder, spec, parent, fork=fork)
     except NbpipeError as error:
         outcome = failed(spec, "failed", Failure(code=error.code, message=error.message, fix=error.fix or ""))
     except OSError as error:
@@ -43,7 +44,7 @@ def run_job(folder: Path, *, parent: int | None = None) -> int:
     return exit_code(outcome)
 
 
-def _run(folder: Path, spec: JobSpec, parent: int | None) -> Outcome:
+def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outcome:
     from nbpipe.job import engine
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
@@ -54,7 +55,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None) -> Outcome:
     env = {**spec.env, **spec.tracking}
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
-    process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=folder / "kernel.log")
+    log_file = folder / "kernel.log"
+    process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=log_file, fork=fork)
     engine.remember_kernel(folder, process)
     connection = engine.Connection(process, path, scratch)
     log = Log(folder / files.LOG, redactor)

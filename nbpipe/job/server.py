@@ -124,7 +124,7 @@ def _run(job: Path) -> int:
     os.dup2(out, 2)
     os.close(out)
     try:
-        return run_job(job)
+        return run_job(job, fork=True)
     except BaseException:
         import traceback
 

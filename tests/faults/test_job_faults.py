@@ -97,7 +97,9 @@ def test_a_damaged_object_is_no_success(bench: Bench) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_runner_ends_the_kernel_and_its_children(bench: Bench, number: int) -> None:
-    folder, spec = bench.write("import subprocess, time\nsubprocess.Popen(['sleep', '77.7'])\nprint('up')\ntime.sleep(60)")
+    folder, spec = bench.write(
+        "import subprocess, time\nsubprocess.Popen(['sleep', '77.7'])\nprint('up')\ntime.sleep(60)"
+    )
     runner = subprocess.Popen([sys.executable, "-m", "nbpipe.job", str(folder)])
     _wait_for(folder / "log.jsonl", "up")
     kernel = int((folder / KERNEL_PID).read_text())

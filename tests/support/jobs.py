@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import os
+import secrets
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbpipe.executors.local import LocalExecutor
 from nbpipe.job.folder import LOG, read_verdict, write_spec
-from nbpipe.job.runner import run_job
 from nbpipe.model import Artifact, Code, JobSpec, Outcome
 
 
@@ -18,6 +23,7 @@ class Bench:
 
     root: Path
     folders: list[Path] = field(default_factory=list)
+    code: int | None = None
 
     def __post_init__(self) -> None:
         self.project.mkdir(exist_ok=True)
@@ -29,7 +35,7 @@ class Bench:
     def spec(self, *bodies: str, **fields: Any) -> JobSpec:
         """A job whose cells start with a magic line, so that each body begins on line 2."""
         cells = tuple(Code(cell=number, body=body, line=2) for number, body in enumerate(bodies, start=1))
-        given: dict[str, Any] = {"run": "r1", "stage": "train", "token": f"t{len(self.folders)}", "cells": cells}
+        given: dict[str, Any] = {"run": "r1", "stage": "train", "token": secrets.token_hex(8), "cells": cells}
         given |= {"cwd": str(self.project), "project": str(self.project), "store": str(self.root / "store")}
         return JobSpec(**{**given, **fields})
 
@@ -41,9 +47,13 @@ class Bench:
         return folder, spec
 
     def run(self, *bodies: str, **fields: Any) -> Outcome:
-        """Run in this process (the kernel is another) and give the verdict."""
+        """Run and give the verdict; `code` is the exit code."""
         folder, spec = self.write(*bodies, **fields)
-        self.code = run_job(folder)
+        executor = _executor(warm=os.environ.get("NBPIPE_FORK") != "0")
+        handle = executor.submit(folder, spec)
+        while executor.poll(handle).state == "running":
+            time.sleep(0.005)
+        self.code = executor.poll(handle).returncode
         outcome = read_verdict(folder, spec.token)
         assert outcome is not None
         return outcome
@@ -64,3 +74,10 @@ class Bench:
 def ambient(outcome: Outcome) -> dict[str, Artifact]:
     """What the next stage gets."""
     return {state.name: state.artifact for state in outcome.ambient if state.artifact is not None}
+
+
+@functools.cache
+def _executor(*, warm: bool) -> LocalExecutor:
+    executor = LocalExecutor(warm=warm)
+    atexit.register(executor.close)
+    return executor

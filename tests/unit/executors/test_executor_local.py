@@ -57,7 +57,9 @@ def test_two_jobs_run_at_once(executor: LocalExecutor, bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_cancel_ends_the_job_and_its_kernel_within_two_seconds(executor: LocalExecutor, bench: Bench, force: bool) -> None:  # noqa: FBT001
+def test_cancel_ends_the_job_and_its_kernel_within_two_seconds(
+    executor: LocalExecutor, bench: Bench, force: bool
+) -> None:
     folder, spec = bench.write("import time\nprint('up')\ntime.sleep(60)")
     handle = executor.submit(folder, spec)
     deadline = time.monotonic() + 20
@@ -74,12 +76,16 @@ def test_cancel_ends_the_job_and_its_kernel_within_two_seconds(executor: LocalEx
 
 @pytest.mark.parametrize("fork", ["0", "1"])
 def test_nothing_outlives_a_killed_orchestrator(bench: Bench, fork: str) -> None:
-    folder, _ = bench.write("import subprocess, time\nchild = subprocess.Popen(['sleep', '88'])\nprint(child.pid, flush=True)\ntime.sleep(60)")
+    folder, _ = bench.write(
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '88'])\nprint(child.pid, flush=True)\ntime.sleep(60)"
+    )
     program = (
         "import sys, time, pathlib\nfrom nbpipe.executors.local import LocalExecutor\nfrom nbpipe.job.folder import read_spec\n"
         "folder = pathlib.Path(sys.argv[1])\nLocalExecutor().submit(folder, read_spec(folder))\ntime.sleep(100)"
     )
-    orchestrator = subprocess.Popen([sys.executable, "-c", program, str(folder)], env={**os.environ, "NBPIPE_FORK": fork})
+    orchestrator = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], env={**os.environ, "NBPIPE_FORK": fork}
+    )
     deadline = time.monotonic() + 20
     while not (folder / "log.jsonl").exists() or not bench.printed():
         assert time.monotonic() < deadline
