@@ -279,7 +279,7 @@ def _from_user(frame: Any, project: str) -> bool:
     """Whether a cell or a local module asked for it, directly or through a library, rather than an import."""
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.startswith("<frozen importlib"):
+        if name.startswith("<frozen importlib") or f"importlib{os.sep}metadata" in name:
             return False
         if "ipykernel_" in name and name.endswith(".py") and f"{os.sep}ipykernel_" in name:
             return True

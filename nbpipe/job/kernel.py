@@ -72,7 +72,10 @@ class Session:
         started = time.monotonic()
         self.definitions.skip(frozenset(code.cell for code in self.spec.setup))
         self.definitions.run_ready()
+        # What is opened and listed to load inputs is no deed of the stage.
+        self.files.on = False
         self.observer.load_inputs()
+        self.files.on = True
         self.definitions.run_rest()
         self.observer.baseline(self.definitions.names())
         self.observer.apply_states()

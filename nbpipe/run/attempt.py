@@ -1,0 +1,113 @@
+"""One attempt to run one stage: its folder, its specification, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from nbpipe.job.folder import read_verdict, write_durably, write_spec
+from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage
+from nbpipe.plan.resolve import Wanted
+from nbpipe.run.faults import fault
+from nbpipe.store import Lease, Store
+from nbpipe.tracking.spool import read_spool, stage_environment
+
+WANTED = "wanted.json"
+
+
+@dataclass
+class Attempt:
+    """A job that was submitted."""
+
+    stage: Stage
+    number: int
+    folder: Path
+    spec: JobSpec
+    wanted: Wanted
+    lease: Lease | None
+    started: float
+    handle: str = ""
+    cancelled: bool = False
+    #: Seconds on the engine's clock after which the engine itself stops the job.
+    deadline: float | None = None
+    renewed: float = field(default=0.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's jobs lie and what they share."""
+
+    run: str
+    folder: Path
+    project: Path
+    cwd: Path
+    store: Store
+    secrets: tuple[str, ...] = ()
+
+
+def prepare(place: Place, pipeline: Pipeline, stage: Stage, number: int, wanted: Wanted, champion: Mapping[str, float]) -> JobSpec:
+    """Write the folder of an attempt and return its specification."""
+    folder = job_folder(place, stage.name, number)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = stage.options
+    outputs = (*stage.flow.outputs, *(name for name in options.outputs or () if name not in stage.flow.outputs))
+    spec = JobSpec(
+        run=place.run,
+        stage=stage.name,
+        kind=stage.kind,
+        attempt=number,
+        token=uuid4().hex,
+        cwd=str(place.cwd),
+        project=str(place.project),
+        store=place.store.location,
+        params=wanted.params,
+        snippets=wanted.snippets,
+        setup=pipeline.setup,
+        cells=stage.cells,
+        inputs=wanted.inputs,
+        ambient=wanted.ambient,
+        outputs=outputs,
+        dynamic=stage.flow.dynamic,
+        seed=wanted.seed,
+        metrics=options.metrics,
+        thresholds=options.thresholds,
+        known_metrics=wanted.metrics,
+        champion=dict(champion),
+        env=options.env,
+        secrets=place.secrets,
+        timeout=options.timeout,
+        kernel=pipeline.kernel,
+        tracking=stage_environment(folder),
+        declared=bool(options.reads or options.writes) or options.cache == "live",
+    )
+    write_durably(folder / WANTED, msgspec.json.encode({"key": wanted.key, "parts": wanted.parts}))
+    fault("attempt.before_spec")
+    write_spec(folder, spec)
+    fault("attempt.after_spec")
+    return spec
+
+
+def job_folder(place: Place, stage: str, number: int) -> Path:
+    """Folder of an attempt; the name of a stage is a validated word."""
+    return place.folder / "jobs" / f"{stage}.{number}"
+
+
+def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome:
+    """What came of an attempt whose process has ended: its verdict, with what its cells logged; or that it was lost."""
+    found = read_verdict(attempt.folder, attempt.spec.token)
+    if found is None:
+        why = f"the job ended without a verdict (exit code {returncode})"
+        failure = Failure(code="kernel-lost", message=why, fix="nbpipe logs shows what it printed last; run again.")
+        status = "cancelled" if attempt.cancelled else "lost"
+        return Outcome(
+            stage=attempt.stage.name, attempt=attempt.number, token=attempt.spec.token, status=status, failure=failure
+        )
+    logged = read_spool(attempt.folder)
+    files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
+    return msgspec.structs.replace(
+        found, metrics={**logged.metrics, **found.metrics}, logged={**found.logged, **files}
+    )

@@ -1,0 +1,50 @@
+"""Nothing to do? Then say so at once, without a run folder, an executor, or anything heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
+from nbpipe.plan.facts import Files
+from nbpipe.plan.resolve import wanted
+from nbpipe.run import record as records
+from nbpipe.run.engine import Settings
+from nbpipe.run.lookup import decide
+from nbpipe.run.project import Project
+from nbpipe.store import Store
+
+_LATEST = 20
+
+
+def up_to_date(
+    pipeline: Pipeline, project: Project, store: Store, settings: Settings, notebook: Notebook
+) -> records.Record | None:
+    """The record of the latest run that gave just what this one would give; None if anything has to be done.
+
+    A run whose executed copy is gone, or whose files are not on disk as it left them, does not count.
+    """
+    if settings.forced or settings.selected is not None:
+        return None
+    candidates = [r for run in project.run_ids()[:_LATEST] if (r := records.read(project.runs / run)) is not None]
+    candidates = [r for r in candidates if r.status == "succeeded" and r.sha256 == notebook.sha256]
+    if not candidates:
+        return None
+    files = Files(project.root, Path(notebook.path).resolve().parent)
+    committed: dict[str, Outcome] = {}
+    keys: dict[str, str] = {}
+    for stage in pipeline.stages:
+        if any("champion" in text for text in stage.options.thresholds):
+            return None
+        target = wanted(pipeline, stage.name, committed, settings.params, seed=settings.seed)
+        if target is None:
+            return None
+        trace: Trace | None = decide(pipeline, stage, target, store, files.digest)[0]
+        if trace is None:
+            return None
+        committed[stage.name] = trace.outcome
+        keys[stage.name] = trace.key
+    left: dict[str, FileState] = {state.path: state for outcome in committed.values() for state in outcome.files_written}
+    if any(files.digest(path) != state.digest for path, state in left.items()):
+        return None
+    same = (r for r in candidates if r.keys == keys and (project.root / r.executed).exists())
+    return next(same, None)
