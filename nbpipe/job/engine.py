@@ -19,7 +19,7 @@ from nbpipe.job.outputs import CellOutputs, Log
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
 
-End = Literal["finished", "error", "died", "timeout", "interrupted"]
+End = Literal["finished", "error", "exited", "died", "timeout", "interrupted"]
 
 
 class Interruption(Exception):  # noqa: N818
@@ -191,6 +191,10 @@ class Cells:
         if reply is None:
             return False
         self.result.executed[-1]["execution_count"] = reply.get("execution_count")
+        if any(payload.get("source") == "ask_exit" for payload in reply.get("payload") or []):
+            # `exit()` in a kernel only asks the client to end it, and the cell goes on: nothing may follow here.
+            self.result.end = "exited"
+            return False
         if reply.get("status") != "ok" and not code.may_raise:
             self._failed(reply)
             return False

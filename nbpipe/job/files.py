@@ -73,6 +73,7 @@ class Files:
         self._busy = False
         self.on = False
         self.uncacheable: list[str] = []
+        self.warnings: list[str] = []
         self.declared = False
 
     def start(self) -> None:
@@ -203,7 +204,10 @@ class Files:
             if self._before.get(path) != stamp and path not in self._writes:
                 self._writes[path] = path in self._before
                 if path in self._before:
-                    self._note(f"{Path(path).name} was changed by native code or another program")
+                    changed = f"{Path(path).name} was changed by native code or another program"
+                    self.warnings.append(f"{changed}: what it held before cannot be put back")
+                    if not self.declared:
+                        self._note(changed)
                 else:
                     with (self._undo / "index.jsonl").open("a") as index:
                         index.write(json.dumps({"path": path, "copy": ""}) + "\n")

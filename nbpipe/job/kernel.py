@@ -108,7 +108,7 @@ class Session:
             modules=self.observer.modules(),
             distributions={},
             uncacheable=tuple(self.files.uncacheable),
-            warnings=tuple(self.observer.warnings),
+            warnings=(*self.files.warnings, *self.observer.warnings),
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )

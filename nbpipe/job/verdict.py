@@ -28,8 +28,8 @@ _EXIT = {
 
 def exit_code(outcome: Outcome) -> int:
     """What the process ends with."""
-    if outcome.failure is not None and outcome.failure.code in {"store", "security"}:
-        return EXIT_CODES[outcome.failure.code]
+    if outcome.failure is not None and outcome.failure.code in {"store", "corrupt", "security"}:
+        return EXIT_CODES["security" if outcome.failure.code == "security" else "store"]
     return EXIT_CODES[_EXIT[outcome.status]]
 
 
@@ -77,6 +77,9 @@ def _failure(folder: Path, spec: JobSpec, execution: Execution, redactor: Redact
         return "timeout", Failure(code="timeout", message=said, cell=cell, fix="Give it more time with --timeout.")
     if execution.end == "interrupted":
         return "cancelled", Failure(code="interrupted", message="it was cancelled", cell=cell)
+    if execution.end == "exited":
+        said = "the cell ended the program: exit() or quit() stops a run before its stage is finished"
+        return "failed", Failure(code="early-exit", message=said, cell=cell, fix="Remove the call.")
     if execution.end == "died":
         return _death(execution)
     return _error(folder, execution, redactor)

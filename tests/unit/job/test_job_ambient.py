@@ -13,25 +13,68 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("change", "show"),
-    [
-        ("import random; random.seed(3)", "import random; print(random.random())"),
-        ("import numpy as np; np.random.seed(3); np.random.rand()", "import numpy as np; print(np.random.rand())"),
-        ("import torch; torch.manual_seed(3)", "import torch; print(torch.rand(1).item())"),
-        ("import os; os.makedirs('sub'); os.chdir('sub')", "import os; print(os.path.basename(os.getcwd()))"),
-        ("import os; os.environ['X_Y'] = '1'; del os.environ['HOME']", "import os; print(os.environ['X_Y'], 'HOME' in os.environ)"),
-        ("import sys; sys.path.append('lib')", "import sys; print(sys.path[-1])"),
-        ("import pandas as pd; pd.set_option('display.max_rows', 7)", "import pandas as pd; print(pd.get_option('display.max_rows'))"),
-        ("import numpy as np; np.set_printoptions(precision=2); np.seterr(all='ignore')", "import numpy as np; print(np.array([1.23456]), np.geterr())"),
-        ("import matplotlib; matplotlib.rcParams['lines.linewidth'] = 9", "import matplotlib; print(matplotlib.rcParams['lines.linewidth'])"),
-        ("import warnings; warnings.simplefilter('ignore', FutureWarning)", "import warnings; print(warnings.filters[0])"),
-        ("import logging; logging.getLogger('a.b').setLevel(10); logging.root.setLevel(40)", "import logging; print(logging.getLogger('a.b').level, logging.root.level)"),
-        ("import decimal; decimal.getcontext().prec = 5", "import decimal; print(decimal.Decimal(1) / 3)"),
-        ("import torch; torch.set_default_dtype(torch.float64)", "import torch; print(torch.zeros(1).dtype)"),
-        ("import helper; helper.seen.append(1); helper.count = 5", "import helper; print(helper.seen, helper.count)"),
-    ],
-)  # fmt: skip
+#: What a stage does, and what shows it in the next.
+STATES = [
+    (
+        "import random; random.seed(3)",
+        "import random; print(random.random())",
+    ),
+    (
+        "import numpy as np; np.random.seed(3); np.random.rand()",
+        "import numpy as np; print(np.random.rand())",
+    ),
+    (
+        "import torch; torch.manual_seed(3)",
+        "import torch; print(torch.rand(1).item())",
+    ),
+    (
+        "import os; os.makedirs('sub'); os.chdir('sub')",
+        "import os; print(os.path.basename(os.getcwd()))",
+    ),
+    (
+        "import os; os.environ['X_Y'] = '1'; del os.environ['HOME']",
+        "import os; print(os.environ['X_Y'], 'HOME' in os.environ)",
+    ),
+    (
+        "import sys; sys.path.append('lib')",
+        "import sys; print(sys.path[-1])",
+    ),
+    (
+        "import pandas as pd; pd.set_option('display.max_rows', 7)",
+        "import pandas as pd; print(pd.get_option('display.max_rows'))",
+    ),
+    (
+        "import numpy as np; np.set_printoptions(precision=2); np.seterr(all='ignore')",
+        "import numpy as np; print(np.array([1.23456]), np.geterr())",
+    ),
+    (
+        "import matplotlib as m; m.rcParams['lines.linewidth'] = 9",
+        "import matplotlib as m; print(m.rcParams['lines.linewidth'])",
+    ),
+    (
+        "import warnings; warnings.simplefilter('ignore', FutureWarning)",
+        "import warnings; print(warnings.filters[0])",
+    ),
+    (
+        "import logging; logging.getLogger('a').setLevel(10); logging.root.setLevel(40)",
+        "import logging; print(logging.getLogger('a').level, logging.root.level)",
+    ),
+    (
+        "import decimal; decimal.getcontext().prec = 5",
+        "import decimal; print(decimal.Decimal(1) / 3)",
+    ),
+    (
+        "import torch; torch.set_default_dtype(torch.float64)",
+        "import torch; print(torch.zeros(1).dtype)",
+    ),
+    (
+        "import helper; helper.seen.append(1); helper.count = 5",
+        "import helper; print(helper.seen, helper.count)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "show"), STATES)
 def test_state_set_in_one_stage_is_there_in_the_next(bench: Bench, change: str, show: str) -> None:
     (bench.project / "helper.py").write_text("seen = []\ncount = 0\n")
     first = bench.run(change)

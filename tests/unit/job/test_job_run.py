@@ -147,8 +147,10 @@ def test_metrics_are_numbers_at_the_end_or_a_warning(bench: Bench) -> None:
 
 def test_a_secret_appears_nowhere(bench: Bench) -> None:
     canary = "s3cr3t-canary-value"
-    body = "import os, sys\nv = os.environ['KEY']\nfor part in (v[:5], v[5:]):\n    print(part, end='', flush=True)\nraise ValueError(v)"
-    folder, _ = bench.write()
+    body = (
+        "import os\nv = os.environ['KEY']\nfor part in (v[:5], v[5:]):\n"
+        "    print(part, end='', flush=True)\nraise ValueError(v)"
+    )
     bench.run(body, env={"KEY": canary}, secrets=("KEY",))
     for path in bench.folders[-1].rglob("*"):
         if path.is_file() and path.name != "job.json":
