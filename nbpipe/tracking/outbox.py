@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
+
+LOG = "deliver.log"
 
 
 def enqueue(run_dir: Path) -> Path:
@@ -28,6 +32,38 @@ def enqueue(run_dir: Path) -> Path:
 
 
 def pending(project: Path) -> list[Path]:
-    """Folders of the runs still to be delivered, by name."""
+    """Folders of the runs still to be delivered: r2 before r10."""
     box = project / ".nbpipe" / "outbox"
-    return [project / ".nbpipe" / "runs" / path.stem for path in sorted(box.glob("*.json"))]
+    notes = sorted((path for path in box.glob("r*.json")), key=lambda path: (len(path.stem), path.stem))
+    return [project / ".nbpipe" / "runs" / path.stem for path in notes]
+
+
+def is_off() -> bool:
+    """`NBPIPE_TRACKING=off`: nothing is delivered; runs stay in the outbox until it is on again."""
+    return os.environ.get("NBPIPE_TRACKING", "").lower() == "off"
+
+
+def flush(project: Path, *, wait: bool = False) -> None:
+    """Deliver what is pending, in a process of its own that outlives this one; `wait` for its end.
+
+    Never raises for a server that is slow or down: what could not be delivered stays pending, and
+    `.nbpipe/outbox/deliver.log` says why.
+    """
+    if is_off() or not pending(project):
+        return
+    log = project / ".nbpipe" / "outbox" / LOG
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nbpipe.tracking.deliver", str(project.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            # `-m` puts the working directory on the path: not the project, whose modules may hide a library's.
+            cwd=log.parent,
+        )
+    if wait:
+        process.wait()
+    else:
+        # It is on its own from here; Python would warn that nobody waited for it.
+        process.returncode = 0

@@ -1,0 +1,42 @@
+"""Which MLflow a project speaks to, and a client for it. Importing this module does not import MLflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+
+def embedded(project: Path) -> Path:
+    """The database of the embedded store, whether or not it exists."""
+    return project.resolve() / ".nbpipe" / "mlflow.db"
+
+
+def tracking_uri(project: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, else the embedded store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded(project)}"
+
+
+def artifact_root(project: Path) -> str | None:
+    """Where artifacts of the embedded store lie; None when MLflow was chosen by the user, and so chooses itself."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    return "file://" + quote(str(project.resolve() / ".nbpipe" / "mlartifacts"))
+
+
+def client(project: Path) -> Any:
+    """An `mlflow.MlflowClient`. A server that is down is found out in seconds, not minutes; MLflow's chatter is off."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    uri = tracking_uri(project)
+    if uri.startswith("sqlite:///"):
+        embedded(project).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
