@@ -52,9 +52,9 @@ def store_option() -> Callable[[F], F]:
 
 def selection_options(function: F) -> F:
     """`--only`, `--from`, `--until`."""
-    only = click.option("--only", multiple=True, metavar="STAGE", help="Run this stage; take all others as they are.")
-    start = click.option("--from", "from_", metavar="STAGE", help="Run this stage and what stands below it.")
-    until = click.option("--until", metavar="STAGE", help="Stop after this stage.")
+    only = click.option("--only", metavar="STAGE", help="Run this stage; take what it needs as it was computed before.")
+    start = click.option("--from", "from_", metavar="STAGE", help="Run this stage and all that depend on it again.")
+    until = click.option("--until", metavar="STAGE", help="Run this stage and what it needs, nothing else.")
     return only(start(until(function)))
 
 
@@ -91,7 +91,5 @@ def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
     found = runs(find_project(Path()), limit=_OFFERED)
     return [
-        CompletionItem(item.run, help=f"{item.status} {item.pipeline}")
-        for item in found
-        if item.run.startswith(incomplete)
+        CompletionItem(item.run, help=f"{item.status} {item.name}") for item in found if item.run.startswith(incomplete)
     ]

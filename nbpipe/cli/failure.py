@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbpipe.cli.text import plain
 from nbpipe.errors import NbpipeError
+
+if TYPE_CHECKING:
+    from nbpipe.model import Failure
 
 #: Exit code of a mistake in nbpipe itself (`EX_SOFTWARE` of sysexits.h).
 INTERNAL = 70
@@ -53,6 +56,20 @@ def error_object(error: NbpipeError) -> dict[str, Any]:
     }
 
 
+def failure_error(failure: Failure, stage: str | None, exit_code: int) -> NbpipeError:
+    """The failure of a stage as an error, so that both are shown alike."""
+    error = NbpipeError(
+        failure.message,
+        stage=stage,
+        cell=failure.cell,
+        line=failure.line,
+        name=failure.name,
+        fix=failure.fix or None,
+    )
+    error.code, error.exit_code = failure.code, exit_code
+    return error
+
+
 def print_error(error: NbpipeError, *, as_json: bool) -> None:
     """Print the text on standard error; with `as_json` also one line on standard output."""
     from nbpipe.cli.main import wants_color
@@ -86,7 +103,7 @@ def print_unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
 def _print_object(error: dict[str, Any], exit_code: int) -> None:
     import json
 
-    whole = {"version": 1, "run": None, "status": "error", "exit_code": exit_code, "notebook": None}
+    whole = {"schema": 1, "run": None, "status": "error", "exit_code": exit_code, "notebook": None, "version": None}
     click.echo(json.dumps(whole | {"warnings": [], "stages": [], "error": error}, ensure_ascii=False))
 
 

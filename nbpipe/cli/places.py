@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING
 from nbpipe.errors import UsageError
 
 if TYPE_CHECKING:
+    from nbpipe.run.project import Project
     from nbpipe.store import Store
 
 
-def project_here() -> Path:
-    """The project of the current folder."""
+def project_of(path: Path | None = None) -> Project:
+    """The project of a notebook or folder; of the current folder by default."""
     from nbpipe.run.project import find_project
 
-    return find_project(Path())
+    return find_project(path or Path())
 
 
 def store_of_project(location: str | None) -> Store:
     """The store at `location`, else the project's own. Raises UsageError where there is none to look at."""
     from nbpipe.store import open_store
 
-    if location is not None:
-        return open_store(location)
-    folder = project_here() / ".nbpipe" / "store"
-    if not folder.is_dir():
-        raise UsageError(
-            "there is no store here yet", name=str(folder), fix="Run a notebook first, or name one: --store PLACE"
-        )
-    return open_store(folder)
+    place = location or project_of().store
+    if "://" not in place and not Path(place).is_dir():
+        fix = "Run a notebook first, or name a store: --store PLACE"
+        raise UsageError(f"there is no store at {place}", name=place, fix=fix)
+    return open_store(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import msgspec
 
 from nbpipe.errors import UsageError
 from nbpipe.history.index import Entry, read_index, write_index
-from nbpipe.history.summary import RunSummary, interrupted, summarize
+from nbpipe.history.summary import RunSummary, summarize
+from nbpipe.run import record as records
 from nbpipe.run.journal import JOURNAL, read
-from nbpipe.run.liveness import is_alive
 from nbpipe.run.project import Project
 from nbpipe.run.state import RunState, replay
 
@@ -22,9 +23,22 @@ __all__ = ["RunDetail", "RunSummary", "detail", "find_run", "runs"]
 _RUN = re.compile(r"r[1-9][0-9]{0,8}")
 #: Journals that may be read again each time before the index is written anew.
 _SLACK = 20
+#: Seconds in which a new run may not have written its record yet.
+_YOUNG = 60.0
 LATEST = "latest"
 
 Alive = Callable[[Path], bool]
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether the process that drives the run of this folder lives."""
+    record = records.read(folder)
+    if record is not None:
+        return records.is_alive(record)
+    try:
+        return time.time() - folder.stat().st_mtime < _YOUNG
+    except OSError:
+        return False
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,23 +89,18 @@ def find_run(project: Project, word: str) -> str:
 def detail(project: Project, run: str, *, alive: Alive = is_alive) -> RunDetail:
     """All that the journal of `run` (an id) says. Raises `UsageError` where there is no such run."""
     folder = project.run_folder(run)
-    state = replay(read(folder / JOURNAL))
-    summary = summarize(run, state)
-    if state.status == "running" and not alive(folder):
-        # The orchestrator may have finished between the two looks.
-        state = replay(read(folder / JOURNAL))
-        summary = summarize(run, state)
-        if state.status == "running":
-            state, summary = _ended(state), interrupted(summary)
-    return RunDetail(summary=summary, state=state, folder=folder, executed=executed_copy(folder, state))
+    state = _state(folder, alive)
+    return RunDetail(
+        summary=summarize(run, state), state=state, folder=folder, executed=executed_copy(project, folder, state)
+    )
 
 
-def executed_copy(folder: Path, state: RunState) -> Path | None:
-    """The executed copy of the notebook in the folder of a run."""
-    if not state.notebook:
-        return None
-    path = folder / f"{Path(state.notebook).stem}.ipynb"
-    return path if path.is_file() else None
+def executed_copy(project: Project, folder: Path, state: RunState) -> Path | None:
+    """The executed copy of the notebook: the one the run recorded, or the one that lies in its folder."""
+    record = records.read(folder)
+    names = [project.root / record.executed] if record is not None and record.executed else []
+    names += [folder / f"{Path(state.notebook).stem}.ipynb"] if state.notebook else []
+    return next((path for path in names if path.is_file()), None)
 
 
 def _all(project: Project, alive: Alive, *, few: bool) -> Iterator[RunSummary]:
@@ -116,12 +125,17 @@ def _all(project: Project, alive: Alive, *, few: bool) -> Iterator[RunSummary]:
 
 
 def _read(project: Project, run: str, alive: Alive) -> RunSummary:
-    folder = project.runs / run
-    summary = summarize(run, replay(read(folder / JOURNAL)))
-    if summary.status == "running" and not alive(folder):
-        summary = summarize(run, replay(read(folder / JOURNAL)))
-        return interrupted(summary) if summary.status == "running" else summary
-    return summary
+    return summarize(run, _state(project.runs / run, alive))
+
+
+def _state(folder: Path, alive: Alive) -> RunState:
+    """What the journal says; a run without an end that nobody drives is interrupted."""
+    state = replay(read(folder / JOURNAL))
+    if state.status != "running" or alive(folder):
+        return state
+    # It may have ended between the two looks.
+    state = replay(read(folder / JOURNAL))
+    return ended(state) if state.status == "running" else state
 
 
 def _folders(project: Project) -> list[tuple[str, int]]:
@@ -147,7 +161,8 @@ def _matcher(project: Project, notebook: Path | str | None) -> Callable[[RunSumm
     return matches
 
 
-def _ended(state: RunState) -> RunState:
+def ended(state: RunState) -> RunState:
+    """The same run, told by somebody who knows that nobody works on it any more."""
     stages = tuple(
         msgspec.structs.replace(stage, status="cancelled") if stage.status == "running" else stage
         for stage in state.stages

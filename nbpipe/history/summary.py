@@ -41,8 +41,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def finished(self) -> bool:
-        """Nothing more will happen to it."""
-        return self.status not in ("running", "interrupted")
+        """Its journal has an end. An interrupted run without one may still get it: see `nbpipe.run.recovery`."""
+        return self.ended > 0
 
 
 def summarize(run: str, state: RunState) -> RunSummary:
@@ -65,14 +65,6 @@ def summarize(run: str, state: RunState) -> RunSummary:
         failure=state.failure,
         warnings=len(state.warnings),
     )
-
-
-def interrupted(summary: RunSummary) -> RunSummary:
-    """The same run, told by somebody who knows that nobody works on it any more."""
-    stages = Counter[str]()
-    for status, number in summary.stages.items():
-        stages["cancelled" if status == "running" else status] += number
-    return msgspec.structs.replace(summary, status="interrupted", stages=dict(stages))
 
 
 def delta(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,116 @@
+"""`nbpipe logs`: what the stages of a run printed, afterwards or while it runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from nbpipe.cli.arguments import json_option, run_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbpipe.history.logs import LogLine
+    from nbpipe.run.state import RunState
+
+
+@click.command("logs")
+@run_argument()
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--stage", metavar="STAGE", help="Only this stage.")
+@json_option("One JSON object a line.")
+def command(run: str, stage: str | None, *, follow: bool, as_json: bool) -> None:
+    """Print what the stages of a run printed.
+
+    RUN is r43, 43 or latest (the default). Every line begins with its stage, unless --stage names one. Everything is
+    here, also what was too long for the executed notebook.
+
+    \b
+    Examples:
+      nbpipe logs
+      nbpipe logs r43 --stage train
+      nbpipe logs -f
+    """  # noqa: D301 - click's mark
+    from nbpipe.cli.places import project_of
+    from nbpipe.history.logs import follow_logs, read_logs
+    from nbpipe.history.query import detail, find_run
+
+    project = project_of()
+    name = find_run(project, run)
+    found = detail(project, name)
+    if stage is not None:
+        _check_stage(stage, found.state, name)
+    if follow:
+        pieces: Iterable[LogLine] = follow_logs(
+            found.folder, stage, alive=lambda: detail(project, name).state.status == "running"
+        )
+    else:
+        pieces = read_logs(found.folder, stage)
+    if as_json:
+        for piece in pieces:
+            if piece.kind != "mark":
+                click.echo(json.dumps(_shape(piece), ensure_ascii=False))
+        return
+    printed = _print(pieces, found.state, alone=stage is not None)
+    if not printed:
+        _say_why_empty(found.state, stage)
+
+
+def _check_stage(stage: str, state: RunState, run: str) -> None:
+    from nbpipe.errors import UsageError
+
+    names = [item.name for item in state.stages]
+    if names and stage not in names:
+        raise UsageError(f"{run} has no stage '{stage}'", name=stage, fix=f"Its stages: {', '.join(names)}")
+
+
+def _shape(piece: LogLine) -> dict[str, object]:
+    return {
+        "stage": piece.stage,
+        "attempt": piece.attempt,
+        "time": piece.time,
+        "cell": piece.cell,
+        "kind": piece.kind,
+        "text": piece.text,
+    }
+
+
+def _print(pieces: Iterable[LogLine], state: RunState, *, alone: bool) -> bool:
+    from nbpipe.cli.text import coloured, pad, width
+
+    left = max((width(stage.name) for stage in state.stages), default=0)
+    printed = False
+    rest: dict[str, str] = {}
+
+    def say(stage: str, text: str) -> None:
+        click.echo(text if alone else f"{click.style(pad(stage, left), dim=True)} │ {text}")
+
+    for piece in pieces:
+        if piece.kind == "mark":
+            continue
+        printed = True
+        lines = (rest.pop(piece.stage, "") + coloured(_settled(piece.text))).split("\n")
+        for text in lines[:-1]:
+            say(piece.stage, text)
+        if lines[-1]:
+            rest[piece.stage] = lines[-1]
+    for stage, text in rest.items():
+        say(stage, text)
+    return printed
+
+
+def _settled(text: str) -> str:
+    """A progress bar draws over itself: of every line only what was drawn last."""
+    return "\n".join(part.rstrip("\r").rpartition("\r")[2] for part in text.split("\n"))
+
+
+def _say_why_empty(state: RunState, stage: str | None) -> None:
+    for item in state.stages:
+        if stage in (None, item.name) and item.status == "cached" and item.source:
+            click.echo(
+                f"{item.name} was not run; its result is from {item.source}: nbpipe logs {item.source}", err=True
+            )
+            return
+    click.echo("nothing was printed", err=True)

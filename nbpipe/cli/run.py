@@ -1,0 +1,120 @@
+"""`nbpipe run`: run a notebook as a pipeline, show how it goes, say what came of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nbpipe.cli.arguments import (
+    json_option,
+    notebook_argument,
+    params_option,
+    profile_option,
+    read_params,
+    selection_options,
+    store_option,
+)
+
+if TYPE_CHECKING:
+    from nbpipe.cli.progress import Progress
+
+
+@click.command("run")
+@notebook_argument()
+@params_option()
+@profile_option()
+@selection_options
+@click.option("--fresh", is_flag=True, help="Reuse nothing: run every stage.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Run at most N stages at once [default: the CPUs]."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed for what the notebook does not seed."
+)
+@store_option()
+@click.option("--detach", is_flag=True, help="Start the run, print its name and return.")
+@click.option("--quiet", is_flag=True, help="Print only errors and the last line.")
+@click.option("--run-id", hidden=True, help="Folder made for a detached run.")
+@json_option("Progress goes to standard error; the last line on standard output is JSON.")
+def command(  # noqa: PLR0913 - one per option
+    notebook: Path,
+    *,
+    params: tuple[str, ...],
+    profile: str | None,
+    only: str | None,
+    from_: str | None,
+    until: str | None,
+    fresh: bool,
+    jobs: int | None,
+    seed: int,
+    store: str | None,
+    detach: bool,
+    quiet: bool,
+    run_id: str | None,
+    as_json: bool,
+) -> None:
+    """Run a notebook as a pipeline.
+
+    What has not changed is reused; where nothing has, nothing runs. The notebook itself is never written to: the run
+    leaves an executed copy in .nbpipe/runs. Ctrl-C stops the stages that run and keeps what is finished; a second
+    Ctrl-C kills them.
+
+    Exit code 0: succeeded or up to date; 1: your code raised; 8: a check said no; see docs/reference/exit-codes.md.
+
+    \b
+    Examples:
+      nbpipe run digits.ipynb
+      nbpipe run digits.ipynb -p lr=0.01 -p epochs=10
+      nbpipe run digits.ipynb --profile smoke
+      nbpipe run digits.ipynb --only train
+      nbpipe run digits.ipynb --detach && nbpipe logs -f
+    """  # noqa: D301 - click's mark
+    given = read_params(params)
+    if detach:
+        from nbpipe.cli.detach import start_detached
+
+        raise click.exceptions.Exit(start_detached(notebook, as_json=as_json))
+    from nbpipe.cli.main import wants_color
+    from nbpipe.cli.progress import Progress
+    from nbpipe.cli.result import show_result
+    from nbpipe.run.api import run_notebook
+
+    out = sys.stderr if as_json else sys.stdout
+    progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color())
+    with _closing(progress):
+        result = run_notebook(
+            notebook,
+            params=given,
+            profile=profile,
+            only=only,
+            from_=from_,
+            until=until,
+            fresh=fresh,
+            jobs=jobs,
+            seed=seed,
+            store=store,
+            listener=progress.hear,
+            run_id=run_id,
+        )
+    show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
+    raise click.exceptions.Exit(result.exit_code)
+
+
+class _closing:  # noqa: N801 - reads as contextlib's, which costs an import
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.close()
+
+
+def _can_redraw(terminal: bool) -> bool:  # noqa: FBT001 - the one thing it looks at besides the environment
+    import os
+
+    return terminal and os.environ.get("TERM", "") not in ("", "dumb")

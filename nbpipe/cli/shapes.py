@@ -1,0 +1,116 @@
+"""The JSON that commands print, built in one place; `docs/formats/cli-json.md` specifies it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from nbpipe.history.query import RunDetail
+    from nbpipe.history.summary import RunSummary
+    from nbpipe.model import Decision, Failure, Plan
+    from nbpipe.run.state import StageState
+
+#: Raised when a field changes its meaning or goes away; new fields may come without.
+SCHEMA = 1
+
+
+def print_json(shape: object) -> None:
+    """One line on standard output."""
+    click.echo(json.dumps(shape, ensure_ascii=False))
+
+
+def error_shape(failure: Failure | None, stage: str | None) -> dict[str, Any] | None:
+    """Why a run did not succeed."""
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "stage": stage,
+        "cell": failure.cell,
+        "line": failure.line,
+        "name": failure.name,
+        "fix": failure.fix or None,
+        "traceback": failure.traceback or None,
+    }
+
+
+def stage_shape(stage: StageState) -> dict[str, Any]:
+    """One stage of a run."""
+    reason = f"from {stage.source}" if stage.status == "cached" and stage.source else "; ".join(stage.reasons)
+    return {
+        "name": stage.name,
+        "kind": stage.kind,
+        "status": stage.status,
+        "seconds": round(stage.seconds, 3),
+        "reason": reason,
+        "metrics": stage.metrics,
+        "attempt": stage.attempt,
+        "source": stage.source or None,
+        "error": error_shape(stage.failure, stage.name),
+    }
+
+
+def summary_shape(summary: RunSummary) -> dict[str, Any]:
+    """A row of the history."""
+    return {
+        "run": summary.run,
+        "status": summary.status,
+        "pipeline": summary.name,
+        "notebook": summary.notebook,
+        "version": summary.version,
+        "number": summary.number,
+        "started": summary.started,
+        "ended": summary.ended or None,
+        "seconds": round(summary.seconds, 3),
+        "params": summary.params,
+        "metrics": summary.metrics,
+        "stages": summary.stages,
+        "broken": list(summary.broken),
+        "warnings": summary.warnings,
+    }
+
+
+def detail_shape(found: RunDetail) -> dict[str, Any]:
+    """One run with its stages."""
+    state = found.state
+    broken = next((stage.name for stage in state.stages if stage.failure is not None), None)
+    return {
+        "schema": SCHEMA,
+        **summary_shape(found.summary),
+        "source": found.summary.notebook,
+        "notebook": str(found.executed) if found.executed is not None else None,
+        "folder": str(found.folder),
+        "warnings": list(state.warnings),
+        "stages": [stage_shape(stage) for stage in state.stages],
+        "error": error_shape(state.failure, broken),
+    }
+
+
+def plan_shape(plan: Plan) -> dict[str, Any]:
+    """What a run would do."""
+    return {
+        "schema": SCHEMA,
+        "pipeline": plan.pipeline,
+        "version": plan.version,
+        "up_to_date": all(item.action == "HIT" for item in plan.decisions),
+        "stages": [_decision(item) for item in plan.decisions],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _decision(item: Decision) -> dict[str, Any]:
+    shape = msgspec.to_builtins(item)
+    return {
+        "name": item.stage,
+        "action": item.action,
+        "reasons": list(item.reasons),
+        "tentative": item.tentative,
+        "expected": item.expected,
+        "source": item.source or None,
+        "key": shape.get("key") or None,
+    }
