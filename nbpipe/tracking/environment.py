@@ -20,8 +20,8 @@ _DIFF_LIMIT = 1_000_000
 def record(project: Path, distributions: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Facts about this machine, this Python and the project's git checkout; keys of what is not there are left out.
 
-    `distributions` are the packages to name (name -> version); all installed ones when None. Git and `nvidia-smi` get two
-    seconds together; whatever is late is left out.
+    `distributions` are the packages to name (name -> version); all installed ones when None. Git and
+    `nvidia-smi` get two seconds together; whatever is late is left out.
     """
     head = _start("git", "-C", str(project), "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
     # No external diff or text conversion: a repository's own configuration must not start programs here.

@@ -38,6 +38,11 @@ def pending(project: Path) -> list[Path]:
     return [project / ".nbpipe" / "runs" / path.stem for path in notes]
 
 
+def note_of(run_dir: Path) -> Path:
+    """The file that says the run is pending."""
+    return run_dir.parents[1] / "outbox" / f"{run_dir.name}.json"
+
+
 def is_off() -> bool:
     """`NBPIPE_TRACKING=off`: nothing is delivered; runs stay in the outbox until it is on again."""
     return os.environ.get("NBPIPE_TRACKING", "").lower() == "off"

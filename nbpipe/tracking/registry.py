@@ -25,7 +25,7 @@ WHERE a.name = ? AND a.alias = ?
 def champion_metrics(project: Path, registered: str) -> dict[str, float]:
     """Metrics of the run that made the version with the alias `champion`; empty when there is none.
 
-    Cheap with the embedded store: MLflow is not imported, the database is only read. Raises StoreError when the registry
+    Cheap with the embedded store: MLflow is not imported, the database only read. Raises StoreError when the registry
     is there but cannot be asked: a gate must not pass because of that.
     """
     uri = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri(project)
@@ -35,7 +35,7 @@ def champion_metrics(project: Path, registered: str) -> dict[str, float]:
 
 
 def set_alias(project: Path, registered: str, version: int | str, alias: str) -> None:
-    """Make `alias` name this version and no other. Raises UsageError if there is no such version, StoreError if MLflow fails."""
+    """Make `alias` name this version alone. Raises UsageError if it is not there, StoreError if MLflow fails."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -49,7 +49,7 @@ def set_alias(project: Path, registered: str, version: int | str, alias: str) ->
 
 
 def register(mlflow: Any, registered: str, *, run_id: str, source: str, tags: dict[str, str]) -> str:
-    """The version of `registered` for this run, made if it is not there yet; its number."""
+    """Number of the version of `registered` with the tag `nbpipe.digest` of `tags`; made if there is none yet."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -58,8 +58,8 @@ def register(mlflow: Any, registered: str, *, run_id: str, source: str, tags: di
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     name = registered.replace("'", "''")
-    for found in mlflow.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
-        if found.source == source:
+    for found in mlflow.search_model_versions(f"name = '{name}'"):
+        if found.tags.get("nbpipe.digest") == tags["nbpipe.digest"]:
             return str(found.version)
     return str(mlflow.create_model_version(registered, source=source, run_id=run_id, tags=tags).version)
 

@@ -1,0 +1,53 @@
+"""An executed notebook as one page, through nbconvert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from nbpipe.errors import NotebookError, UnsupportedError, UsageError
+
+Form = Literal["html", "markdown", "pdf", "script"]
+_SUFFIX = {"html": ".html", "markdown": ".md", "pdf": ".pdf", "script": ".py"}
+
+
+def write_report(executed: Path, to: Form, dest: Path) -> Path:
+    """Write the notebook `executed` to the file `dest` (named like it, where `dest` is a folder); returns the file.
+
+    HTML holds its own styles and images; MathJax (formulas) and require.js (interactive outputs) still come from the
+    network, when the page is opened. Images of Markdown lie in a folder beside it. Raises UsageError for an unknown form,
+    NotebookError for what is no notebook, UnsupportedError for a PDF where LaTeX or pandoc is missing.
+    """
+    if to not in get_args(Form):
+        raise UsageError(f"{to!r} is not a form of report", name=to, fix=f"Use one of: {', '.join(get_args(Form))}")
+    import nbformat
+    from nbconvert import get_exporter
+    from nbconvert.exporters.exporter import ResourcesDict
+    from nbconvert.utils.pandoc import PandocMissing
+
+    try:
+        notebook = nbformat.reads(executed.read_text(encoding="utf-8"), as_version=4)
+    except (OSError, ValueError) as error:
+        raise NotebookError(f"cannot be read as a notebook: {error}", name=str(executed)) from error
+    path = dest / f"{executed.stem}{_SUFFIX[to]}" if dest.is_dir() else dest
+    assets = f"{path.stem}_files"
+    resources = ResourcesDict(
+        {"metadata": {"name": executed.stem}, "output_files_dir": assets, "unique_key": path.stem}
+    )
+    exporter = get_exporter(to)()
+    if to == "html":
+        exporter.embed_images = True
+    try:
+        body, found = exporter.from_notebook_node(notebook, resources=resources)
+    except (PandocMissing, OSError) as error:
+        if to != "pdf":
+            raise
+        raise UnsupportedError(
+            f"PDF needs LaTeX and pandoc: {error}", name="pdf", fix="Install xelatex and pandoc, or use --to html."
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, data in found.get("outputs", {}).items():
+        (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / name).write_bytes(data)
+    path.write_bytes(body if isinstance(body, bytes) else body.encode())
+    return path
