@@ -1,0 +1,257 @@
+"""Past runs, read from the journals that real runs write."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from nbpipe.errors import UsageError
+from nbpipe.history import query
+from nbpipe.history.index import read_index
+from nbpipe.history.query import detail, find_run, runs
+from nbpipe.run import record as records
+from nbpipe.run.journal import JOURNAL, Journal
+from nbpipe.run.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def write_run(
+    project: Project,
+    *,
+    name: str = "digits",
+    status: str | None = "succeeded",
+    metrics: dict[str, float] | None = None,
+    pid: int = 0,
+) -> str:
+    """A run of one stage, as the engine writes it; without a status it has no end."""
+    run = project.new_run()
+    folder = project.runs / run
+    journal = Journal(folder)
+    record = records.Record(
+        id=run, notebook=f"{name}.ipynb", name=name, version="abcdef0", created=time.time(), pid=pid
+    )
+    record.process_started = records.process_start(pid) if pid else 0
+    stages = [{"name": "train", "kind": "stage"}, {"name": "gate", "kind": "check"}]
+    journal.append(
+        "run-started",
+        id=run,
+        notebook=f"{name}.ipynb",
+        name=name,
+        version="abcdef0",
+        number=3,
+        params={"lr": 0.1},
+        stages=stages,
+    )
+    journal.append("stage-started", stage="train", attempt=1, reasons=["first run"], expected=None)
+    if status is not None:
+        failure = {"code": "user-code", "message": "boom", "cell": 4} if status == "failed" else None
+        if status == "failed":
+            journal.append("stage-ended", stage="train", attempt=1, status="failed", failure=failure, seconds=1.0)
+        else:
+            journal.append("stage-succeeded", stage="train", attempt=1, seconds=1.5, metrics=metrics or {})
+        journal.append("run-finished", status=status, exit_code=0, failure=failure)
+        record.status = status
+    journal.close()
+    records.write(folder, record)
+    return run
+
+
+def test_runs_come_newest_first_with_what_a_person_asks_for(project: Project) -> None:
+    write_run(project)
+    write_run(project, metrics={"acc": 0.9})
+
+    newest, oldest = runs(project)
+
+    assert (newest.run, oldest.run) == ("r2", "r1")
+    assert (newest.name, newest.number, newest.status) == ("digits", 3, "succeeded")
+    assert newest.metrics == {"acc": 0.9}
+    assert newest.params == {"lr": 0.1}
+    assert newest.stages == {"succeeded": 1, "waiting": 1}
+
+
+def test_r10_is_newer_than_r9(project: Project) -> None:
+    for _ in range(11):
+        write_run(project)
+    assert [item.run for item in runs(project, limit=3)] == ["r11", "r10", "r9"]
+
+
+def test_a_failed_run_names_its_broken_stage_and_why(project: Project) -> None:
+    write_run(project, status="failed")
+    (found,) = runs(project)
+    assert found.broken == ("train",)
+    assert found.failure is not None
+    assert found.failure.message == "boom"
+
+
+def test_a_run_without_an_end_is_running_while_its_process_lives(project: Project) -> None:
+    write_run(project, status=None, pid=os.getpid())
+    assert runs(project)[0].status == "running"
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(project: Project) -> None:
+    write_run(project, status=None, pid=2**22 + 1)
+    (found,) = runs(project)
+    assert found.status == "interrupted"
+    assert found.stages == {"cancelled": 1, "waiting": 1}
+
+
+def test_a_run_that_ends_between_two_looks_is_not_called_interrupted(project: Project) -> None:
+    run = write_run(project, status=None, pid=os.getpid())
+
+    def ends_now(folder: Path) -> bool:
+        journal = Journal(folder)
+        journal.append("run-finished", status="succeeded", exit_code=0)
+        journal.close()
+        return False
+
+    assert detail(project, run, alive=ends_now).state.status == "succeeded"
+
+
+def test_a_folder_just_made_is_a_run_that_starts_and_an_old_empty_one_was_interrupted(project: Project) -> None:
+    run = project.new_run()
+    assert runs(project)[0].status == "running"
+    os.utime(project.runs / run, (1, 1))
+    assert runs(project)[0].status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"seq": 1, "time"', b"\x00\xff\n", b"[]\n", b'{"seq":7,"time":1,"kind":"x"}\n']
+)
+def test_a_damaged_journal_spoils_only_its_own_run(project: Project, damage: bytes) -> None:
+    write_run(project)
+    broken = write_run(project)
+    (project.runs / broken / JOURNAL).write_bytes(damage)
+
+    found = runs(project)
+
+    assert [item.run for item in found] == ["r2", "r1"]
+    assert found[1].status == "succeeded"
+
+
+def test_half_a_last_line_is_as_if_it_had_not_been_written(project: Project) -> None:
+    run = write_run(project, pid=2**22 + 1)
+    path = project.runs / run / JOURNAL
+    path.write_bytes(path.read_bytes()[:-5])
+    assert runs(project)[0].status == "interrupted"
+
+
+def test_runs_are_found_by_notebook_path_by_pipeline_name_and_by_status(project: Project, tmp_path: Path) -> None:
+    write_run(project, name="digits")
+    write_run(project, name="weather", status="failed")
+
+    assert [item.run for item in runs(project, notebook=tmp_path / "digits.ipynb")] == ["r1"]
+    assert [item.run for item in runs(project, notebook="weather")] == ["r2"]
+    assert [item.run for item in runs(project, status="failed")] == ["r2"]
+    assert runs(project, notebook="digits", status="failed") == []
+
+
+def test_a_project_without_runs_has_an_empty_history(project: Project) -> None:
+    assert runs(project) == []
+    with pytest.raises(UsageError, match="no runs yet"):
+        find_run(project, "latest")
+
+
+def test_a_run_is_named_by_id_by_number_or_as_the_latest(project: Project) -> None:
+    write_run(project)
+    write_run(project)
+    assert [find_run(project, word) for word in ("r1", "1", "latest")] == ["r1", "r1", "r2"]
+
+
+@pytest.mark.parametrize("word", ["r9", "../r1", "r1/../r1", "", "r0", "-1", "²", "R1"])
+def test_a_word_that_names_no_run_is_an_error_that_says_where_to_look(project: Project, word: str) -> None:
+    write_run(project)
+    with pytest.raises(UsageError) as caught:
+        find_run(project, word)
+    assert "nbpipe history" in (caught.value.fix or "")
+
+
+def test_the_executed_copy_is_the_one_in_the_run_folder(project: Project) -> None:
+    run = write_run(project)
+    assert detail(project, run).executed is None
+    copy = project.runs / run / "digits.ipynb"
+    copy.write_text("{}")
+    assert detail(project, run).executed == copy
+
+
+def fill_index(project: Project, number: int = 30) -> Path:
+    for _ in range(number):
+        write_run(project)
+    runs(project)
+    return project.state / "cache" / "history.json"
+
+
+def test_many_finished_runs_are_indexed_and_read_the_same_from_the_index(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fill_index(project)
+    assert len(read_index(path)) == 30
+    from_journals = runs(project)
+    monkeypatch.setattr(query, "_read", lambda *_: pytest.fail("a journal was read"))
+    assert runs(project) == from_journals
+
+
+def test_the_index_is_never_the_truth(project: Project) -> None:
+    path = fill_index(project)
+    shutil.rmtree(project.runs / "r7")
+    (project.runs / "x").mkdir()
+    # The same name in a folder made anew is another run.
+    (project.runs / "r8").rename(project.runs / "old")
+    write_run(project)
+    shutil.copytree(project.runs / "r31", project.runs / "r8")
+    events = (project.runs / "r8" / JOURNAL).read_text().replace('"digits"', '"other"')
+    (project.runs / "r8" / JOURNAL).write_text(events)
+
+    found = {item.run: item for item in runs(project)}
+
+    assert "r7" not in found
+    assert found["r8"].name == "other"
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"schema": 99, "entries": {}}', b'{"schema": 1, "entries": {"r1": 3}}']
+)
+def test_an_index_that_cannot_be_read_is_made_again(project: Project, damage: bytes) -> None:
+    path = fill_index(project)
+    expected = runs(project)
+    path.write_bytes(damage)
+    assert runs(project) == expected
+    assert len(read_index(path)) == 30
+
+
+def test_a_run_that_still_runs_is_never_indexed(project: Project) -> None:
+    live = write_run(project, status=None, pid=os.getpid())
+    dead = write_run(project, status=None, pid=2**22 + 1)
+    path = fill_index(project)
+    assert {live, dead}.isdisjoint(json.loads(path.read_bytes())["entries"])
+
+
+def test_ten_thousand_runs_are_listed_and_filtered_at_once(project: Project) -> None:
+    write_run(project)
+    journal = (project.runs / "r1" / JOURNAL).read_bytes()
+    for number in range(2, 10_001):
+        folder = project.runs / f"r{number}"
+        folder.mkdir()
+        (folder / JOURNAL).write_bytes(journal)
+    runs(project)
+
+    def seconds(**question: object) -> float:
+        best = 9.0
+        for _ in range(3):
+            start = time.perf_counter()
+            runs(project, **question)  # type: ignore[arg-type]
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    # Ten times the figures of docs/benchmarks.md: this catches reading 10,000 journals, not a busy machine.
+    assert seconds(limit=20) < 0.2
+    assert seconds(status="failed") < 0.6
