@@ -284,7 +284,18 @@ def _torch_set(data: Any) -> None:
     torch.set_grad_enabled(data["grad"])
 
 
+def _limits_get() -> dict[str, Any]:
+    return {"recursion": sys.getrecursionlimit(), "digits": getattr(sys, "get_int_max_str_digits", int)()}
+
+
+def _limits_set(data: Any) -> None:
+    sys.setrecursionlimit(data["recursion"])
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(data["digits"])
+
+
 TABLE: tuple[Ambient, ...] = (
+    Ambient("@sys.limits", "sys", _limits_get, _limits_set),
     Ambient("@cwd", "os", os.getcwd, os.chdir),
     Ambient("@environ", "os", _environ_get, _environ_set, pack=_environ_pack),
     Ambient("@sys.path", "sys", _path_get, _path_set),

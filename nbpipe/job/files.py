@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -81,7 +82,34 @@ class Files:
         self._before = scan(self._project)
         (self._undo / "scan.json").write_text(json.dumps(self._before))
         sys.addaudithook(self._hook)
+        self._watch_questions()
         self.on = True
+
+    def _watch_questions(self) -> None:
+        """No audit event tells of `os.path.exists` and its like: user code that asks for a file depends on it."""
+        for name in ("stat", "lstat", "access"):
+            setattr(os, name, self._asked(getattr(os, name)))
+
+    def _asked(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def ask(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.on and not self._busy and isinstance(path, (str, os.PathLike)):
+                self._busy = True
+                try:
+                    self._ask(path)
+                except (OSError, ValueError, TypeError) as error:
+                    self._note(f"a file could not be watched: {error}")
+                finally:
+                    self._busy = False
+            return function(path, *args, **kwargs)
+
+        return ask
+
+    def _ask(self, given: Any) -> None:
+        if _from_user(sys._getframe(3), str(self._project)):  # noqa: SLF001
+            path = self._watched(given)
+            if path is not None and not Path(path).is_dir():
+                self.read(path)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.on or self._busy:
@@ -252,12 +280,15 @@ _HANDLERS = {
 def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
     """Digest of the names in a folder, without hidden machinery and the paths in `ignore`; "" when there is none."""
     try:
-        names = sorted(
-            entry.name for entry in os.scandir(folder) if entry.name not in _HIDDEN and entry.path not in ignore
-        )
+        names = {entry.name for entry in os.scandir(folder) if entry.path not in ignore}
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    return blake3.blake3("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+    return listing_digest(names)
+
+
+def listing_digest(names: set[str]) -> str:
+    """Digest of the names in a folder, hidden machinery left out."""
+    return blake3.blake3("\0".join(sorted(names - _HIDDEN)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _size(path: str) -> int:

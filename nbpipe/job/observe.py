@@ -198,24 +198,31 @@ class Observer:
         return found
 
     def ambient(self, seeds: Seeds) -> tuple[AmbientState, ...]:
-        """Ambient state that the stage started with or changed."""
+        """State of everything that is loaded: what the stage started with, and what it changed.
+
+        State that is not listed belongs to a library that was never imported: the stage did not depend on it.
+        """
         found = []
         for entry in table.TABLE:
-            if entry.owner not in sys.modules or (entry.random and not seeds.matters(entry.name)):
+            if entry.owner not in sys.modules:
                 continue
             now = entry.get()
+            if entry.random and not seeds.matters(entry.name):
+                if seeds.read(entry.name, now):
+                    # Unseeded draws are not carried, but who drew must see a seed that turns up above.
+                    found.append(AmbientState(name=entry.name))
+                continue
             given = entry.name in self._spec.ambient
             before = self._ambient.get(entry.name, now)
             started = seeds.start.get(entry.name, before) if entry.random else before
             changed = now != started or (entry.random and entry.name in seeds.seeded)
-            if not changed and not given:
-                continue
             artifact = self._save(entry.name, entry.pack(self._first[entry.name], now)) if changed else None
+            start = self._spec.ambient[entry.name].digest if given else ""
             found.append(
                 AmbientState(
                     name=entry.name,
-                    before=self._spec.ambient[entry.name].digest if given else "",
-                    after=artifact.digest if artifact else self._spec.ambient[entry.name].digest,
+                    before=start,
+                    after=artifact.digest if artifact else start,
                     read=seeds.read(entry.name, now) if entry.random else True,
                     artifact=artifact,
                 )
@@ -229,14 +236,13 @@ class Observer:
             now = _globals(module)
             given = self._spec.ambient.get(_MODULE + name)
             changed = before is not None and before != _digest(now)
-            if not changed and given is None:
-                continue
             artifact = self._save(_MODULE + name, now) if changed else None
+            start = given.digest if given else ""
             found.append(
                 AmbientState(
                     name=_MODULE + name,
-                    before=given.digest if given else "",
-                    after=artifact.digest if artifact else self._spec.ambient[_MODULE + name].digest,
+                    before=start,
+                    after=artifact.digest if artifact else start,
                     artifact=artifact,
                 )
             )

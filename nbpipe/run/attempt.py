@@ -35,6 +35,8 @@ class Attempt:
     #: Seconds on the engine's clock after which the engine itself stops the job.
     deadline: float | None = None
     renewed: float = field(default=0.0)
+    #: Stages above it that had not finished when it started.
+    early: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ class Engine:
             return "what it read has changed"
         if stage.name in self._ran and trace.outcome.uncacheable:
             trace = _reusable(trace)
-        return holds(trace, target, self.disk.before_run)
+        return holds(trace, target, self.disk.as_of(target))
 
     def _supersede(self, stage: Stage, reason: str) -> None:
         """Take a committed outcome back: undo its writes, and those of later stages that wrote what it reads."""
@@ -222,7 +222,7 @@ class Engine:
     def _start(self, stage: Stage, target: Wanted) -> bool:
         """Reuse a result, or launch a job if there is room; whether anything moved."""
         forced = stage.name in self.settings.forced
-        trace, reasons = decide(self.pipeline, stage, target, self.place.store, self.disk.before_run)
+        trace, reasons = decide(self.pipeline, stage, target, self.place.store, self.disk.as_of(target))
         if trace is not None and not (forced and stage.name not in self._attempts):
             self._reuse(stage, trace)
             return True
@@ -254,6 +254,7 @@ class Engine:
         now = self._clock()
         deadline = now + spec.timeout + _HARD_STOP if spec.timeout else None
         attempt = Attempt(stage, number, folder, spec, target, lease, now, deadline=deadline, renewed=now)
+        attempt.early = {s.name for s in self.stages[: self.stages.index(stage)] if s.name not in self.committed}
         self.journal.append(
             "stage-started",
             stage=stage.name,
@@ -319,6 +320,12 @@ class Engine:
             self._commit(attempt, outcome)
             return
         undo(attempt.folder)
+        if attempt.early and not self.stopping:
+            # It ran while stages above it were still at work: what failed may be that it did not see what they leave.
+            self._waits.setdefault(name, set()).update(attempt.early)
+            self._why[name] = (f"ran before {', '.join(sorted(attempt.early))} had finished",)
+            self.journal.append("stage-superseded", stage=name, reasons=list(self._why[name]))
+            return
         retry = outcome.status in {"failed", "lost", "timeout"} and not self.stopping
         failure = outcome.failure or Failure(code="stage", message=f"ended as {outcome.status}")
         if failure.code == "unserializable" and self.pipeline.mergeable:

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nbpipe.job.files import digest_file
+from nbpipe.job.files import digest_file, listing_digest
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
+from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
 
@@ -31,6 +32,27 @@ class Disk:
         """Digest of what a path held before any stage of this run wrote it; "" for nothing."""
         known = self._original.get(path)
         return known if known is not None else self._digest(path)
+
+    def as_of(self, target: Wanted) -> Callable[[str], str]:
+        """Digests of paths as a stage that reads them first should see them: what stages above left, nothing else's."""
+
+        def digest(path: str) -> str:
+            return self._listing(path, target) if path.endswith("/") else self.before_run(path)
+
+        return digest
+
+    def _listing(self, path: str, target: Wanted) -> str:
+        """A folder's names, without those that this run made, with those that stages above the reader made."""
+        folder = self.path(path.rstrip("/") or ".")
+        mine = {self.path(name): digest for name, digest in self._original.items()}
+        above = {self.path(name): state.digest for name, state in target.files.items()}
+        gone = {entry for entry, digest in mine.items() if not digest} | {entry for entry, digest in above.items() if not digest}
+        kept = {entry for entry, digest in mine.items() if digest} | {entry for entry, digest in above.items() if digest}
+        names = {entry.name for entry in _entries(folder)} - {e.name for e in gone if e.parent == folder}
+        for entry in kept - {e for e, digest in above.items() if not digest}:
+            if entry.is_relative_to(folder) and entry != folder:
+                names.add(entry.relative_to(folder).parts[0])
+        return listing_digest(names) if folder.is_dir() else ""
 
     def wrote(self, outcome: Outcome, folder: Path) -> None:
         """An attempt wrote files: remember what they were, from the copies it took."""
@@ -63,6 +85,13 @@ class Disk:
             shutil.copyfile(self._store.objects.local_path(state.object), scratch)
             scratch.replace(target)
             fault("restore.after_file")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _copies(folder: Path) -> dict[str, str]:
