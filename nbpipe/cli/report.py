@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nbpipe.cli.arguments import json_option, run_argument
 
-_SUFFIX = {"html": ".html", "markdown": ".md", "pdf": ".pdf", "script": ".py"}
+if TYPE_CHECKING:
+    from nbpipe.tracking.report import Form
+
+_SUFFIX: dict[Form, str] = {"html": ".html", "markdown": ".md", "pdf": ".pdf", "script": ".py"}
 
 
 @click.command("report")
@@ -20,7 +24,7 @@ _SUFFIX = {"html": ".html", "markdown": ".md", "pdf": ".pdf", "script": ".py"}
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where [default: PIPELINE-RUN.html, here]."
 )
 @json_option()
-def command(run: str, to: str | None, output: Path | None, *, as_json: bool) -> None:
+def command(run: str, to: Form | None, output: Path | None, *, as_json: bool) -> None:
     """Write a run as one page, or as a script.
 
     The page holds the executed notebook with its outputs. PDF needs a LaTeX installation.
@@ -43,13 +47,19 @@ def command(run: str, to: str | None, output: Path | None, *, as_json: bool) -> 
         raise UsageError(
             f"{name} left no executed notebook", name=name, fix=f"See what happened to it: nbpipe show {name}"
         )
-    endings = {suffix: kind for kind, suffix in _SUFFIX.items()}
-    form = to or endings.get(output.suffix if output is not None else ".html", "html")
+    form = _form(to, output)
     target = output or Path(f"{found.summary.name}-{found.summary.run}{_SUFFIX[form]}")
-    written = write_report(found.folder, form, target)
+    written = write_report(found.executed, form, target)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
 
-        print_json({"schema": SCHEMA, "run": found.summary.run, "format": form, "report": str(Path(written).resolve())})
+        print_json({"schema": SCHEMA, "run": found.summary.run, "format": form, "report": str(written.resolve())})
     else:
         click.echo(f"wrote {written}")
+
+
+def _form(to: Form | None, output: Path | None) -> Form:
+    """What was asked for, else what the file's name says, else HTML."""
+    if to is not None or output is None:
+        return to or "html"
+    return next((form for form, suffix in _SUFFIX.items() if suffix == output.suffix), "html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,16 @@ SCHEMA = 1
 
 def print_json(shape: object) -> None:
     """One line on standard output."""
-    click.echo(json.dumps(shape, ensure_ascii=False))
+    click.echo(json.dumps(_finite(shape), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(shape: Any) -> Any:
+    """A metric may be nan or infinite, JSON knows neither: null."""
+    if isinstance(shape, float):
+        return shape if math.isfinite(shape) else None
+    if isinstance(shape, dict):
+        return {name: _finite(item) for name, item in shape.items()}
+    return [_finite(item) for item in shape] if isinstance(shape, (list, tuple)) else shape
 
 
 def error_shape(failure: Failure | None, stage: str | None) -> dict[str, Any] | None:

@@ -101,8 +101,8 @@ def count(number: int, noun: str) -> str:
 
 def metric(number: float) -> str:
     """At most four significant digits: `0.9213`, `12.5`, `1.2e-05`, `1000`."""
-    text = f"{number:.4g}"
-    return str(int(number)) if number == int(number) and abs(number) < 1e15 else text  # noqa: PLR2004
+    whole = float(number).is_integer() and abs(number) < 1e15  # noqa: PLR2004 - beyond, floats are not exact anyway
+    return str(int(number)) if whole else f"{number:.4g}"
 
 
 def value(item: object) -> str:
