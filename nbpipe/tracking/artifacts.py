@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -28,7 +29,12 @@ def of_run(run: RecordedRun, scratch: Path) -> Iterator[tuple[str, Path]]:
     executed = run.executed
     if executed is not None:
         yield "", executed
-        yield "", write_report(executed, "html", scratch / f"{executed.stem}.html")
+        try:
+            page = write_report(executed, "html", scratch / f"{executed.stem}.html")
+        except Exception:  # a notebook's outputs are anything: what nbconvert chokes on must not keep the run back
+            logging.getLogger(__name__).exception("%s has no page", executed)
+        else:
+            yield "", page
         for image in _images(executed, scratch):
             yield "figures", image
 

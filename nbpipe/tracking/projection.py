@@ -1,4 +1,4 @@
-"""Writes runs to MLflow so that writing again changes nothing: look first; what is looked for is part of the creation."""
+"""Writes runs to MLflow so that writing again changes nothing: look first; what is sought is part of the creation."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _DIGEST = 36
 class Projection:
     """One experiment of one MLflow.
 
-    Responsibilities: finds or makes runs by their tags; logs to them in batches that MLflow accepts. Must not: know what
-    a pipeline is.
+    Responsibilities: finds or makes runs by their tags; logs to them in batches that MLflow accepts. Must not: know
+    what a pipeline is.
     """
 
     def __init__(self, client: Any, experiment: str, artifact_root: str | None) -> None:

@@ -15,14 +15,13 @@ def write_report(executed: Path, to: Form, dest: Path) -> Path:
     """Write the notebook `executed` to the file `dest` (named like it, where `dest` is a folder); returns the file.
 
     HTML holds its own styles and images; MathJax (formulas) and require.js (interactive outputs) still come from the
-    network, when the page is opened. Images of Markdown lie in a folder beside it. Raises UsageError for an unknown form,
-    NotebookError for what is no notebook, UnsupportedError for a PDF where LaTeX or pandoc is missing.
+    network, when the page is opened. Images of Markdown lie in a folder beside it. Raises UsageError for an unknown
+    form, NotebookError for what is no notebook, UnsupportedError for a PDF where LaTeX or pandoc is missing.
     """
     if to not in get_args(Form):
         raise UsageError(f"{to!r} is not a form of report", name=to, fix=f"Use one of: {', '.join(get_args(Form))}")
     import nbformat
     from nbconvert import get_exporter
-    from nbconvert.exporters.exporter import ResourcesDict
     from nbconvert.utils.pandoc import PandocMissing
 
     try:
@@ -31,9 +30,7 @@ def write_report(executed: Path, to: Form, dest: Path) -> Path:
         raise NotebookError(f"cannot be read as a notebook: {error}", name=str(executed)) from error
     path = dest / f"{executed.stem}{_SUFFIX[to]}" if dest.is_dir() else dest
     assets = f"{path.stem}_files"
-    resources = ResourcesDict(
-        {"metadata": {"name": executed.stem}, "output_files_dir": assets, "unique_key": path.stem}
-    )
+    resources = {"metadata": {"name": executed.stem}, "output_files_dir": assets, "unique_key": path.stem}
     exporter = get_exporter(to)()
     if to == "html":
         exporter.embed_images = True
