@@ -114,6 +114,34 @@ def state(value: Any) -> dict[str, Any] | None:
     return None
 
 
+def written_state(node: ast.stmt) -> dict[str, Any] | None:
+    """The state that a `def` or `class` statement gives as it is written; None where only running it could tell."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if node.decorator_list:
+            return None
+        arguments = node.args
+        try:
+            defaults = tuple(ast.literal_eval(item) for item in arguments.defaults) or None
+            pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            keywords = {a.arg: ast.literal_eval(d) for a, d in pairs if d is not None} or None
+        except ValueError:
+            return None
+        return {"__dict__": {}, "__defaults__": defaults, "__kwdefaults__": keywords}
+    if not isinstance(node, ast.ClassDef) or node.decorator_list or node.keywords:
+        return None
+    found: dict[str, Any] = {}
+    for child in node.body:
+        value = getattr(child, "value", None)
+        targets = child.targets if isinstance(child, ast.Assign) else [getattr(child, "target", None)]
+        if not isinstance(child, (ast.Assign, ast.AnnAssign)) or value is None:
+            continue
+        try:
+            found |= {target.id: ast.literal_eval(value) for target in targets if isinstance(target, ast.Name)}
+        except ValueError:
+            return None
+    return found
+
+
 def behaviour(value: Any) -> dict[str, int]:
     """Identity of the functions of a class: a changed one was patched in, which no store can carry."""
     if not isinstance(value, type):

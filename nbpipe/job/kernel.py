@@ -64,8 +64,9 @@ class Session:
 
     def _loaded(self, name: str) -> None:
         """A library or a local module has just been imported: seed it, and give it the state that it had above."""
-        self.seeds.settle(name)
+        # Restored first: giving a library its state back must not look like the user seeding it.
         self.observer.loaded(name)
+        self.seeds.settle(name)
 
     def prepare(self) -> None:
         """Make the definitions, load the inputs and take their digests."""

@@ -10,7 +10,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job import ambient as table
-from nbpipe.job.definitions import apply_state, behaviour, state
+from nbpipe.job.definitions import apply_state, behaviour, state, written_state
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
 
@@ -139,6 +139,7 @@ class Observer:
         found |= {name: self._defstate(name) for name in every if self._defined(name)}
         observed = {name: found[name] for name in changed}
         observed |= {name: self._defstate(name) for name in self._changed_definitions() if name not in found}
+        observed |= {name: self._defstate(name) for name in self._grown_definitions() if name not in found}
         return {name: found[name] for name in wanted}, observed
 
     def _defined(self, name: str) -> bool:
@@ -196,6 +197,24 @@ class Observer:
             if self._state_digest(name) != self._states[name]:
                 found.append(name)
         return found
+
+    def _grown_definitions(self) -> list[str]:
+        """Functions and classes of the stage's own cells that are no longer what their source gives."""
+        from nbpipe.dataflow.transform import plain_tree
+
+        found = []
+        trees = [plain_tree(code.body) for code in self._spec.cells]
+        nodes = [node for tree in trees if tree is not None for node in tree.body]
+        for node in nodes:
+            name = getattr(node, "name", "")
+            value = self._names.get(name)
+            written = written_state(node)
+            if not name or written is None or name in self._created or getattr(value, "__module__", "") != "__main__":
+                continue
+            now = state(value)
+            if now is not None and not hasattr(value, "__members__") and _digest(now) != _digest(written):
+                found.append(name)
+        return list(dict.fromkeys(found))
 
     def ambient(self, seeds: Seeds) -> tuple[AmbientState, ...]:
         """State of everything that is loaded: what the stage started with, and what it changed.

@@ -158,6 +158,9 @@ class Engine:
     def _ready(self, stage: Stage) -> bool:
         above = {name for name in providers(self.pipeline, stage, self.committed) if self._selected(name)}
         above |= self._waits.get(stage.name, set())
+        if stage.name in self._rounds:
+            # It saw too little once: from now on it waits for everything above it.
+            above |= {s.name for s in self.stages[: self.stages.index(stage)]}
         return all(name in self.committed and name not in self.running for name in above)
 
     def _selected(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 _ROLE = re.compile(r"^%%(stage|check|setup|params)\b[ \t]*([a-z][a-z0-9_-]*)?[^\n]*\n?")
-_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}|ipykernel_\d+/\d+\.py")
 _DIGESTS = """
 def _nbp_digests(names):
     import json
