@@ -94,6 +94,10 @@ def read_spool(job_dir: Path) -> Spooled:
         own = {name: path.read_text() for name, path in _tree(run / "tags").items()}
         tags |= {name: text for name, text in own.items() if not name.startswith("mlflow.")}
         files |= _tree(run / "artifacts")
+    for folder in sorted(root.glob("*/models/*/artifacts")):
+        # MLflow 3 keeps a logged model beside the runs, under an id of its own; people know it by its name.
+        name = _model_name(folder.parent)
+        files |= {f"models/{name}/{path}": file for path, file in _tree(folder).items()}
     last = {name: points[-1].value for name, points in curves.items() if points}
     return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files)
 
@@ -102,6 +106,18 @@ def _tree(folder: Path) -> dict[str, Path]:
     """Regular files below `folder` by relative path; links are left out, they may lead anywhere."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _model_name(model: Path) -> str:
+    """Its name, where the file that holds it is whole and the name is one folder; else its id."""
+    import yaml
+
+    try:
+        fields = yaml.safe_load((model / "meta.yaml").read_text())
+    except (OSError, yaml.YAMLError):
+        return model.name
+    name = str(fields.get("name", "")) if isinstance(fields, dict) else ""
+    return name if name and "/" not in name and not name.startswith(".") else model.name
 
 
 def _points(path: Path) -> tuple[Point, ...]:
