@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +27,8 @@ COMMANDS = {
     "fsck": "Check every byte of the store.",
     "doctor": "Check this machine and this project.",
 }
+#: Set by the shell that asks for completions; click's name for it.
+COMPLETION = "_NBPIPE_COMPLETE"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -109,11 +110,12 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except BrokenPipeError:
-        return _end_quietly()
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            return _end_quietly()
-        return _unexpected(error, as_json=as_json, debug=debug)
+        return end_quietly()
+    except SystemExit:
+        # click ends like this after completing a word for a shell, and, with code 1, after a broken pipe.
+        if COMPLETION in os.environ:
+            raise
+        return end_quietly()
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _known(Interrupted("interrupted"), as_json=as_json)
     except click.UsageError as error:
@@ -169,7 +171,7 @@ def _survive_odd_terminals() -> None:
             reconfigure(errors="replace")
 
 
-def _end_quietly() -> int:
+def end_quietly() -> int:
     """The reader has gone (`nbpipe history | head`): nothing is wrong; Python must not flush into the pipe again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_CODES["ok"]

@@ -83,7 +83,11 @@ class Progress:
             self._say(paint([("  " + pad(line(stage.name), left) + "  ", PLAIN), *parts]))
 
     def _say(self, text: str) -> None:
-        click.echo(text, file=self._out, color=self._color)
+        try:
+            click.echo(text, file=self._out, color=self._color)
+        except BrokenPipeError:
+            # Nobody reads any more (`nbpipe run NB | head`): the run goes on.
+            self._quiet = True
 
     def _columns(self) -> int:
         return shutil.get_terminal_size().columns
@@ -92,18 +96,18 @@ class Progress:
 def _told(event: Event, stage: StageState) -> list[Part]:
     if event.kind == "stage-started":
         why = reasons_text(stage.reasons)
-        return [*status_parts("running"), (f"   {why}" if why else "", DIM)]
+        return [*status_parts("running"), (f" {why}", DIM)]
     if event.kind == "stage-retry":
         return [("⟳ again", {"fg": "yellow"}), (f"   {reasons_text(event.data.get('reasons', ()))}", DIM)]
     if event.kind == "stage-superseded":
         return [("⟳ again", {"fg": "yellow"}), (f"   {reasons_text(stage.reasons)}", DIM)]
     if event.kind == "stage-cached":
-        return [*status_parts("cached"), *stage_detail(stage, event.time)]
+        return [*status_parts("cached"), (" ", PLAIN), *stage_detail(stage, event.time)]
     if event.kind in ("stage-succeeded", "stage-ended"):
         shown = StageState(
             name=stage.name, status=stage.status, seconds=stage.seconds, metrics=stage.metrics, failure=stage.failure
         )
-        return [*status_parts(stage.status), *stage_detail(shown, event.time)]
+        return [*status_parts(stage.status), (" ", PLAIN), *stage_detail(shown, event.time)]
     return []
 
 

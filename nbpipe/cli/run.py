@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913 - one per option
         from nbpipe.cli.detach import start_detached
 
         raise click.exceptions.Exit(start_detached(notebook, as_json=as_json))
-    from nbpipe.cli.main import wants_color
+    from nbpipe.cli.main import end_quietly, wants_color
     from nbpipe.cli.progress import Progress
     from nbpipe.cli.result import show_result
     from nbpipe.run.api import run_notebook
@@ -99,7 +99,11 @@ def command(  # noqa: PLR0913 - one per option
             listener=progress.hear,
             run_id=run_id,
         )
-    show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
+    try:
+        show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
+    except BrokenPipeError:
+        # The run is over, and how it ended still counts.
+        end_quietly()
     raise click.exceptions.Exit(result.exit_code)
 
 
