@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -70,5 +71,5 @@ def flush(project: Path, *, wait: bool = False) -> None:
     if wait:
         process.wait()
     else:
-        # It is on its own from here; Python would warn that nobody waited for it.
-        process.returncode = 0
+        # It outlives this process; while this one lives, a thread takes its end so that no zombie stays.
+        threading.Thread(target=process.wait, daemon=True).start()

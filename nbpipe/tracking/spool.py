@@ -110,7 +110,7 @@ def _tree(folder: Path) -> dict[str, Path]:
 
 def _model_name(model: Path) -> str:
     """Its name, where the file that holds it is whole and the name is one folder; else its id."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     try:
         fields = yaml.safe_load((model / "meta.yaml").read_text())

@@ -27,8 +27,8 @@ from nbpipe.tracking.mlflow import client
 from nbpipe.tracking.registry import champion_metrics, set_alias
 from nbpipe.tracking.spool import stage_environment
 
-# MLflow's own dependencies warn on import; a test of ours can do nothing about it.
-pytestmark = pytest.mark.filterwarnings("default")
+# MLflow itself uses what its libraries call deprecated; a test of ours can do nothing about it.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PIXEL = base64.b64encode(b"\x89PNG not really").decode()
 
