@@ -16,28 +16,18 @@ import blake3
 
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState
+from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
 
-_HIDDEN = frozenset(
-    {".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
-)
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-
-
-def digest_file(path: Path) -> str:
-    """blake3 of the bytes, in hex; "" when there is no such file."""
-    try:
-        return blake3.blake3(max_threads=1).update_mmap(path).hexdigest()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return ""
 
 
 def scan(project: Path) -> dict[str, tuple[int, int, int]]:
     """Size, mtime in ns and inode of every file of the project."""
     found = {}
     for folder, folders, names in os.walk(project):
-        folders[:] = [name for name in folders if name not in _HIDDEN and not _environment(Path(folder) / name)]
+        folders[:] = [name for name in folders if name not in HIDDEN and not _environment(Path(folder) / name)]
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118
             try:
@@ -139,7 +129,7 @@ class Files:
             return None
         if inside:
             relative = Path(path).relative_to(self._project).parts
-            return None if _HIDDEN & set(relative) or "site-packages" in relative else path
+            return None if HIDDEN & set(relative) or "site-packages" in relative else path
         if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE):
             return None
         return path
@@ -284,11 +274,6 @@ def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return listing_digest(names)
-
-
-def listing_digest(names: set[str]) -> str:
-    """Digest of the names in a folder, hidden machinery left out."""
-    return blake3.blake3("\0".join(sorted(names - _HIDDEN)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _size(path: str) -> int:

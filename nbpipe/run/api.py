@@ -244,7 +244,7 @@ class _Drive:
 
         cwd = Path(self.notebook.path).resolve().parent
         place = Place(self.run, self.folder, self.project.root, cwd, self.store)
-        disk = Disk(Files(self.project.root, cwd).digest, self.project.root, self.store)
+        disk = Disk(Files(self.project.root).digest, self.project.root, self.store)
         return Engine(
             self.pipeline,
             place,

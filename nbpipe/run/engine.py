@@ -15,7 +15,7 @@ from nbpipe.executors.base import Executor
 from nbpipe.job.files import undo
 from nbpipe.model import Failure, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.key import code_hash
-from nbpipe.run.lookup import decide
+from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, holds, providers, wanted
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
 from nbpipe.run.faults import fault
@@ -225,7 +225,7 @@ class Engine:
     def _start(self, stage: Stage, target: Wanted) -> bool:
         """Reuse a result, or launch a job if there is room; whether anything moved."""
         forced = stage.name in self.settings.forced
-        trace, reasons = decide(self.pipeline, stage, target, self.place.store, self.disk.as_of(target))
+        trace, reasons = decide(stage, target, self.place.store.traces, self.disk.as_of(target))
         if trace is not None and not (forced and stage.name not in self._attempts):
             self._reuse(stage, trace)
             return True

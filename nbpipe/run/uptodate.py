@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
 from nbpipe.plan.facts import Files
+from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import wanted
 from nbpipe.run import record as records
 from nbpipe.run.engine import Settings
-from nbpipe.run.lookup import decide
 from nbpipe.run.project import Project
 from nbpipe.store import Store
 
@@ -29,7 +29,7 @@ def up_to_date(
     candidates = [r for r in candidates if r.status == "succeeded" and r.sha256 == notebook.sha256]
     if not candidates:
         return None
-    files = Files(project.root, Path(notebook.path).resolve().parent)
+    files = Files(project.root)
     committed: dict[str, Outcome] = {}
     keys: dict[str, str] = {}
     for stage in pipeline.stages:
@@ -38,7 +38,7 @@ def up_to_date(
         target = wanted(pipeline, stage.name, committed, settings.params, seed=settings.seed)
         if target is None:
             return None
-        trace: Trace | None = decide(pipeline, stage, target, store, files.digest)[0]
+        trace: Trace | None = decide(stage, target, store.traces, files.digest)[0]
         if trace is None:
             return None
         committed[stage.name] = trace.outcome

@@ -1,0 +1,25 @@
+"""Digests of files and folders: the same wherever a file is looked at. Reads only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blake3
+
+#: Machinery that is not part of a project's contents.
+HIDDEN = frozenset(
+    {".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)
+
+
+def digest_file(path: Path) -> str:
+    """blake3 of the bytes, in hex; "" when there is no such file."""
+    try:
+        return blake3.blake3(max_threads=1).update_mmap(path).hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return ""
+
+
+def listing_digest(names: set[str]) -> str:
+    """Digest of the names in a folder, hidden machinery left out."""
+    return blake3.blake3("\0".join(sorted(names - HIDDEN)).encode("utf-8", "surrogatepass")).hexdigest()

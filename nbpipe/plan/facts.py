@@ -1,0 +1,48 @@
+"""What files hold now. Reads only."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from nbpipe.pipeline.contents import digest_file, listing_digest
+
+#: A stamp younger than this may hide a second write within the clock's resolution: such files are read again.
+_YOUNG = 0.05
+
+
+class Files:
+    """Digests of files, each read once per stamp (inode, size, mtime, ctime)."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._known: dict[str, tuple[tuple[int, int, int, int], str]] = {}
+
+    def digest(self, path: str) -> str:
+        """blake3 of what `path` holds, "" if it is not there; of the names in the folder if `path` ends with a slash.
+
+        Relative paths are relative to the project.
+        """
+        target = Path(path) if Path(path).is_absolute() else self._project / path
+        if path.endswith("/"):
+            return _listing(target)
+        try:
+            found = os.stat(target)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        known = self._known.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        digest = digest_file(target)
+        if time.time() - found.st_mtime > _YOUNG:
+            self._known[path] = (stamp, digest)
+        return digest
+
+
+def _listing(folder: Path) -> str:
+    try:
+        return listing_digest({entry.name for entry in os.scandir(folder)})
+    except (FileNotFoundError, NotADirectoryError):
+        return ""

@@ -1,0 +1,91 @@
+"""HIT or RUN for every stage, and why. Reads the store and the files; starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from nbpipe.model import Decision, Outcome, Pipeline, Plan, Stage, Trace
+from nbpipe.plan.explain import changes
+from nbpipe.plan.resolve import Wanted, holds, wanted
+
+
+class Traces(Protocol):
+    """The part of a store that planning reads."""
+
+    def lookup(self, key: str, problems: list[str] | None = None) -> list[Trace]:
+        """Sound traces under a key, newest first."""
+
+    def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
+        """The newest trace of a stage."""
+
+
+def decide(
+    stage: Stage, target: Wanted, traces: Traces, file_digest: Callable[[str], str]
+) -> tuple[Trace | None, tuple[str, ...]]:
+    """The newest trace that holds now; or None, and the reasons why the stage has to run."""
+    if stage.options.cache == "never":
+        return None, ("--no-cache",)
+    problems: list[str] = []
+    reasons: list[str] = []
+    for trace in traces.lookup(target.key, problems):
+        reason = holds(trace, target, file_digest)
+        if reason is None:
+            return trace, ()
+        reasons.append(reason)
+    if reasons or problems:
+        return None, tuple(dict.fromkeys([*reasons, *(f"the stored result is damaged: {text}" for text in problems)]))
+    latest = traces.latest(stage.name)
+    if latest is None:
+        return None, ("first run",)
+    places = {f"code:{n}": f"cell {code.cell}" for n, code in enumerate(stage.cells, 1)}
+    return None, changes(latest.parts, target.parts, places) or ("its last result was not kept",)
+
+
+def make_plan(
+    pipeline: Pipeline,
+    params: Mapping[str, Any],
+    traces: Traces,
+    *,
+    file_digest: Callable[[str], str],
+    seed: int = 0,
+    champion: Callable[[], Mapping[str, float]] = dict,
+    forced: frozenset[str] = frozenset(),
+    selected: frozenset[str] | None = None,
+) -> Plan:
+    """The plan of a run with these parameters (overridden values), in notebook order.
+
+    Below a stage that runs nothing is certain: those decisions are tentative.
+    """
+    committed: dict[str, Outcome] = {}
+    decisions = []
+    running: list[str] = []
+    for stage in pipeline.stages:
+        if selected is not None and stage.name not in selected:
+            continue
+        best = champion() if any("champion" in text for text in stage.options.thresholds) else {}
+        target = wanted(pipeline, stage.name, committed, params, seed=seed, champion=best)
+        latest = traces.latest(stage.name)
+        expected = latest.outcome.seconds.get("total") if latest is not None else None
+        if target is None:
+            above = _waits_for(pipeline, stage, running)
+            why = (f"{' and '.join(above) or 'a stage above'} runs",)
+            decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=expected, tentative=True))
+            running.append(stage.name)
+            continue
+        trace, reasons = decide(stage, target, traces, file_digest)
+        if trace is not None and stage.name not in forced:
+            committed[stage.name] = trace.outcome
+            decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))
+            continue
+        why = reasons or ("asked for",)
+        decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=expected))
+        running.append(stage.name)
+    return Plan(
+        pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings
+    )
+
+
+def _waits_for(pipeline: Pipeline, stage: Stage, running: list[str]) -> list[str]:
+    direct = {edge.source for edge in pipeline.edges if edge.target == stage.name} | set(stage.after)
+    return [name for name in running if name in direct]
