@@ -25,8 +25,10 @@ FIVE = [
     "%%stage five\ne = d + k\nprint(e)",
 ]
 FRAME = [
-    "%%stage make\nimport numpy as np\nimport pandas as pd\nnumbers = np.random.default_rng(0).random((1_250_000, 10))\n"
-    + "frame = pd.DataFrame(numbers, columns=list('abcdefghij'))",
+    """%%stage make
+import numpy as np
+import pandas as pd
+frame = pd.DataFrame(np.random.default_rng(0).random((1_250_000, 10)), columns=list('abcdefghij'))""",
     "%%stage use\nprint(len(frame), float(frame['a'].iloc[-1]))",
 ]
 ARRAY = [

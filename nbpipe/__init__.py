@@ -1,3 +1,40 @@
-"""nbpipe: turn the notebook you have into a production pipeline."""
+"""nbpipe: turn the notebook you have into a production pipeline.
+
+Everything here is imported on use, so that `import nbpipe` costs nothing in a kernel.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbpipe.magics import load_ipython_extension, unload_ipython_extension
+    from nbpipe.model import Pipeline
+    from nbpipe.pipeline.extract import extract
+    from nbpipe.run.api import RunResult
+    from nbpipe.run.api import run_notebook as run
 
 __version__ = "0.1.0"
+
+__all__ = ["Pipeline", "RunResult", "extract", "load_ipython_extension", "run", "unload_ipython_extension"]
+
+_PLACES = {
+    "Pipeline": ("nbpipe.model", "Pipeline"),
+    "RunResult": ("nbpipe.run.api", "RunResult"),
+    "extract": ("nbpipe.pipeline.extract", "extract"),
+    "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
+    "run": ("nbpipe.run.api", "run_notebook"),
+    "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'nbpipe' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -51,7 +51,7 @@ class Effects:
 
 
 @dataclass(frozen=True)
-class Callable_:
+class CallEffects:
     """What calling a notebook function may do."""
 
     uses: frozenset[str]
@@ -71,7 +71,7 @@ def effects(nodes: Iterable[ast.AST]) -> Effects:
     return walker.found
 
 
-def callable_effects(node: FunctionNode | ast.ClassDef) -> Callable_:
+def callable_effects(node: FunctionNode | ast.ClassDef) -> CallEffects:
     """What calling the function, or any method of the class, may do to module names and to its arguments."""
     functions = (
         [node] if not isinstance(node, ast.ClassDef) else [n for n in ast.walk(node) if isinstance(n, FunctionNode)]
@@ -92,7 +92,7 @@ def callable_effects(node: FunctionNode | ast.ClassDef) -> Callable_:
     uses = frozenset({*found.reads, *found.soft})
     binds = frozenset(found.global_binds)
     own = walker.found.mutates - set(params)
-    return Callable_(uses, binds, frozenset(own), params, frozenset(mutated), tuple(found.calls), found.dynamic)
+    return CallEffects(uses, binds, frozenset(own), params, frozenset(mutated), tuple(found.calls), found.dynamic)
 
 
 def _parameters(args: ast.arguments) -> tuple[str, ...]:
@@ -137,7 +137,9 @@ def _bound_in(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
             outer |= set(node.names)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             bound |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or (isinstance(node, ast.MatchAs | ast.MatchStar) and node.name):
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
+            isinstance(node, ast.MatchAs | ast.MatchStar) and node.name
+        ):
             bound.add(node.name)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             bound.add(node.rest)

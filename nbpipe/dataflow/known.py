@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nbpipe.dataflow.effects import Callable_
+from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.snippets import Definition
 from nbpipe.model import Code, Snippet
 
@@ -109,7 +109,7 @@ class Known:
         self.snippets[made.id] = made
         self.standing.append(made.id)
 
-    def callables(self, name: str, provider: Provider | None) -> tuple[Callable_, ...]:
+    def callables(self, name: str, provider: Provider | None) -> tuple[CallEffects, ...]:
         """What calling the function or class behind a name may do."""
         if provider is None:
             return ()

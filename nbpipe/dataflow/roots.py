@@ -12,7 +12,7 @@ _KEEPERS = frozenset(
 )
 
 
-def roots(node: ast.AST | None) -> frozenset[str]:
+def roots(node: ast.AST | None) -> frozenset[str]:  # noqa: PLR0911  one per kind of expression
     """Names whose objects the value of an expression may be, or be part of."""
     if isinstance(node, ast.Name):
         return frozenset({node.id})

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nbpipe.dataflow.effects import Callable_, FunctionNode, callable_effects, effects
+from nbpipe.dataflow.effects import CallEffects, FunctionNode, callable_effects, effects
 from nbpipe.dataflow.magic_calls import magic_call
 from nbpipe.dataflow.roots import dotted
 
@@ -31,7 +31,7 @@ class Definition:
     needs: frozenset[str]
     uses: frozenset[str]
     modules: tuple[str, ...]
-    callables: tuple[Callable_, ...]
+    callables: tuple[CallEffects, ...]
     #: Functions called while it runs (decorators), which may do more than define.
     runs: frozenset[str]
     #: A list, set or dict that somebody may change.

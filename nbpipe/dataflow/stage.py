@@ -397,7 +397,7 @@ class StageWalk:
                 self._give(name, provider)
 
     def _give(self, name: str, provider: Provider) -> None:
-        if self.entry.get(name, ("", ""))[0] == "setup":
+        if name in self.entry and self.entry[name][0] == "setup":
             if name in self.local:
                 self.known.warnings.append(
                     f"stage '{self.name}' binds '{name}', which %%setup binds again in the next stage"
@@ -450,7 +450,7 @@ def _certain(node: ast.stmt) -> set[str]:
         body = _certain_block([*node.body, *node.orelse])
         return body.intersection(*paths) | _certain_block(node.finalbody)
     if isinstance(node, ast.With | ast.AsyncWith):
-        return _certain_block(node.body) | effects([item for item in node.items]).binds
+        return _certain_block(node.body) | effects(list(node.items)).binds
     found = effects([node])
     return found.binds | found.deletes
 

@@ -22,7 +22,7 @@ from nbpipe.model import Code, JobSpec
 End = Literal["finished", "error", "exited", "died", "timeout", "interrupted"]
 
 
-class Interruption(Exception):  # noqa: N818
+class Interruption(Exception):
     """A signal asked the runner to stop."""
 
 

@@ -17,7 +17,20 @@ def changes(before: Mapping[str, str], now: Mapping[str, str], cells: Mapping[st
     return tuple(found[:_MOST])
 
 
-_ORDER = ("param", "param-code", "code", "setup", "def", "module", "input", "metric", "dist", "option", "seed", "python")
+_ORDER = (
+    "param",
+    "param-code",
+    "code",
+    "setup",
+    "def",
+    "module",
+    "input",
+    "metric",
+    "dist",
+    "option",
+    "seed",
+    "python",
+)
 
 
 def _rank(label: str) -> tuple[int, str]:

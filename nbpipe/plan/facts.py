@@ -28,7 +28,7 @@ class Files:
         if path.endswith("/"):
             return _listing(target)
         try:
-            found = os.stat(target)
+            found = target.stat()
         except (FileNotFoundError, NotADirectoryError):
             return ""
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

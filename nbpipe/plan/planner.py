@@ -69,7 +69,7 @@ def make_plan(
         expected = latest.outcome.seconds.get("total") if latest is not None else None
         if target is None:
             above = _waits_for(pipeline, stage, running)
-            why = (f"{' and '.join(above) or 'a stage above'} runs",)
+            why: tuple[str, ...] = (f"{' and '.join(above) or 'a stage above'} runs",)
             decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=expected, tentative=True))
             running.append(stage.name)
             continue

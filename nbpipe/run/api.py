@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nbpipe.errors import EXIT_CODES, NbpipeError, PipelineError, UsageError
+from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.executors.base import Executor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.extract import extract
 from nbpipe.pipeline.params import resolve_params
-from nbpipe.run import merges, record as records
+from nbpipe.run import merges
+from nbpipe.run import record as records
 from nbpipe.run.attempt import Place
 from nbpipe.run.engine import Engine, MergeNeeded, Settings
 from nbpipe.run.executed import write_executed
@@ -73,7 +74,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == "up-to-date"
 
 
-def run_notebook(
+def run_notebook(  # noqa: PLR0913  one per option of the command
     path: str | Path,
     *,
     params: Mapping[str, Any] | None = None,
@@ -260,8 +261,12 @@ class _Drive:
         if error is None and engine.failures:
             first = min(engine.failures, key=lambda name: engine._position[name])  # noqa: SLF001  same package
             failure = engine.failures[first].failure
-        code = error.exit_code if error is not None else _exit(status, failure, engine)
-        reached = {stage.name for stage in self.pipeline.stages if stage.name in engine.committed or stage.name in engine.failures}
+        code = error.exit_code if error is not None else _exit(status, engine)
+        reached = {
+            stage.name
+            for stage in self.pipeline.stages
+            if stage.name in engine.committed or stage.name in engine.failures
+        }
         for stage in self.pipeline.stages:
             if stage.name not in reached:
                 self.journal.append("stage-skipped", stage=stage.name)
@@ -329,11 +334,14 @@ def _signals(engine: Engine) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _exit(status: str, failure: Failure | None, engine: Engine) -> int:
+def _exit(status: str, engine: Engine) -> int:
     if status != "failed":
         return _EXITS[status]
     outcomes = list(engine.failures.values())
-    codes = [_FAILED.get(outcome.status) or _FAILED.get(outcome.failure.code if outcome.failure else "") for outcome in outcomes]
+    codes = [
+        _FAILED.get(outcome.status) or _FAILED.get(outcome.failure.code if outcome.failure else "")
+        for outcome in outcomes
+    ]
     return next((code for code in codes if code), EXIT_CODES["user"])
 
 

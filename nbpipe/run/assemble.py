@@ -22,7 +22,9 @@ def assemble(
     (parameters). Counts are given anew, 1, 2, 3 … in notebook order. `about` lands in `metadata.nbpipe`.
     """
     document = _document(notebook)
-    counted = {number for number, found in executed.items() if found.get("execution_count") is not None or found.get("outputs")}
+    counted = {
+        number for number, found in executed.items() if found.get("execution_count") is not None or found.get("outputs")
+    }
     counted |= set(plain) | set(executed)
     count = 0
     for number, cell in enumerate(document["cells"], start=1):

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from nbpipe.job.folder import read_verdict, write_durably, write_spec
-from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage
+from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Lease, Store
@@ -51,7 +51,9 @@ class Place:
     secrets: tuple[str, ...] = ()
 
 
-def prepare(place: Place, pipeline: Pipeline, stage: Stage, number: int, wanted: Wanted, champion: Mapping[str, float]) -> JobSpec:
+def prepare(
+    place: Place, pipeline: Pipeline, stage: Stage, number: int, wanted: Wanted, champion: Mapping[str, float]
+) -> JobSpec:
     """Write the folder of an attempt and return its specification."""
     folder = job_folder(place, stage.name, number)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,12 +106,10 @@ def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome
     if found is None:
         why = f"the job ended without a verdict (exit code {returncode})"
         failure = Failure(code="kernel-lost", message=why, fix="nbpipe logs shows what it printed last; run again.")
-        status = "cancelled" if attempt.cancelled else "lost"
+        status: Status = "cancelled" if attempt.cancelled else "lost"
         return Outcome(
             stage=attempt.stage.name, attempt=attempt.number, token=attempt.spec.token, status=status, failure=failure
         )
     logged = read_spool(attempt.folder)
     files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
-    return msgspec.structs.replace(
-        found, metrics={**logged.metrics, **found.metrics}, logged={**found.logged, **files}
-    )
+    return msgspec.structs.replace(found, metrics={**logged.metrics, **found.metrics}, logged={**found.logged, **files})

@@ -43,7 +43,7 @@ class Settings:
     cached_only: frozenset[str] = frozenset()
 
 
-class MergeNeeded(Exception):  # noqa: N818  a signal to the caller, not an error
+class MergeNeeded(Exception):
     """A value cannot be stored and the pipeline's stages may be merged: `names` are the stages from giver to last reader."""
 
     def __init__(self, names: tuple[str, ...], failure: Failure) -> None:
@@ -121,7 +121,9 @@ class Engine:
         left = [stage.name for stage in self.stages if stage.name not in self.committed]
         if left:
             raise PipelineError(
-                f"stage '{left[0]}' cannot start: what it waits for never came", stage=left[0], fix="Please report this."
+                f"stage '{left[0]}' cannot start: what it waits for never came",
+                stage=left[0],
+                fix="Please report this.",
             )
         self.disk.restore(self._last_written(len(self.pipeline.stages)).values())
         return "succeeded"
@@ -247,7 +249,9 @@ class Engine:
     def _reuse(self, stage: Stage, trace: Trace) -> None:
         self.committed[stage.name] = trace.outcome
         self.traces[stage.name] = trace
-        self.journal.append("stage-cached", stage=stage.name, source=trace.run, metrics=trace.outcome.metrics, key=trace.key)
+        self.journal.append(
+            "stage-cached", stage=stage.name, source=trace.run, metrics=trace.outcome.metrics, key=trace.key
+        )
 
     def _launch(self, stage: Stage, target: Wanted, lease: Any, reasons: tuple[str, ...]) -> None:
         self.disk.restore(self._last_written(self._position[stage.name]).values())
@@ -360,7 +364,9 @@ class Engine:
     def _commit(self, attempt: Attempt, outcome: Outcome) -> None:
         """Objects are durable; now the trace, then the event."""
         name = attempt.stage.name
-        edited = [path for module, (path, digest) in outcome.modules.items() if attempt.wanted.modules.get(module) != digest]
+        edited = [
+            path for module, (path, digest) in outcome.modules.items() if attempt.wanted.modules.get(module) != digest
+        ]
         if edited:
             reason = f"{edited[0]} was edited while it ran, or is imported in a way that cannot be seen"
             outcome = msgspec.structs.replace(outcome, uncacheable=(*outcome.uncacheable, reason))

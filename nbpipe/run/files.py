@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nbpipe.pipeline.contents import digest_file, listing_digest
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
+from nbpipe.pipeline.contents import digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
@@ -46,8 +46,12 @@ class Disk:
         folder = self.path(path.rstrip("/") or ".")
         mine = {self.path(name): digest for name, digest in self._original.items()}
         above = {self.path(name): state.digest for name, state in target.files.items()}
-        gone = {entry for entry, digest in mine.items() if not digest} | {entry for entry, digest in above.items() if not digest}
-        kept = {entry for entry, digest in mine.items() if digest} | {entry for entry, digest in above.items() if digest}
+        gone = {entry for entry, digest in mine.items() if not digest} | {
+            entry for entry, digest in above.items() if not digest
+        }
+        kept = {entry for entry, digest in mine.items() if digest} | {
+            entry for entry, digest in above.items() if digest
+        }
         names = {entry.name for entry in _entries(folder)} - {e.name for e in gone if e.parent == folder}
         for entry in kept - {e for e, digest in above.items() if not digest}:
             if entry.is_relative_to(folder) and entry != folder:

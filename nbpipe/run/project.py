@@ -37,7 +37,9 @@ class Project:
     def run_folder(self, run: str) -> Path:
         """Folder of an existing run. Raises UsageError for a name that is no run id, or a run that is not there."""
         if not _RUN_ID.fullmatch(run):
-            raise UsageError(f"{run[:40]!r} is not a run", name=run[:40], fix="Runs are named r1, r2, …: nbpipe history")
+            raise UsageError(
+                f"{run[:40]!r} is not a run", name=run[:40], fix="Runs are named r1, r2, …: nbpipe history"
+            )
         folder = self.runs / run
         if not folder.is_dir():
             raise UsageError(f"there is no run {run} in {self.root}", name=run, fix="List the runs: nbpipe history")

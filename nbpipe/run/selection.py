@@ -9,7 +9,9 @@ from nbpipe.model import Pipeline
 from nbpipe.notebook.quantities import did_you_mean
 
 
-def select(pipeline: Pipeline, *, only: str | None, from_: str | None, until: str | None, fresh: bool) -> dict[str, Any]:
+def select(
+    pipeline: Pipeline, *, only: str | None, from_: str | None, until: str | None, fresh: bool
+) -> dict[str, Any]:
     """Fields of `Settings`. Raises UsageError for a stage that is not there.
 
     `only`: that stage runs, everything it needs must be cached. `from_`: that stage and all that depend on it run.
@@ -18,7 +20,9 @@ def select(pipeline: Pipeline, *, only: str | None, from_: str | None, until: st
     names = [stage.name for stage in pipeline.stages]
     for name in (only, from_, until):
         if name is not None and name not in names:
-            raise UsageError(f"there is no stage '{name}'", name=name, fix=did_you_mean(name, names) or f"Stages: {', '.join(names)}")
+            raise UsageError(
+                f"there is no stage '{name}'", name=name, fix=did_you_mean(name, names) or f"Stages: {', '.join(names)}"
+            )
     if only is not None and (from_ is not None or until is not None):
         raise UsageError("--only goes without --from and --until", fix="Use one of them.")
     forced: set[str] = set(names) if fresh else set()

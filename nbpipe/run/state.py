@@ -77,7 +77,9 @@ def advance(state: RunState, event: Event) -> RunState:
         return msgspec.structs.replace(state, **known, stages=stages, started=event.time)
     if event.kind == "stages":
         old = {stage.name: stage for stage in state.stages}
-        stages = tuple(old.get(s["name"]) or StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data["stages"])
+        stages = tuple(
+            old.get(s["name"]) or StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data["stages"]
+        )
         return msgspec.structs.replace(state, stages=stages, version=data.get("version", state.version))
     if event.kind == "warning":
         return msgspec.structs.replace(state, warnings=(*state.warnings, data["text"]))
@@ -95,7 +97,12 @@ def _stage(stage: StageState, event: Event) -> StageState:
     change: dict[str, Any] = {}
     if event.kind == "stage-started":
         change = {"status": "running", "attempt": event.attempt, "started": event.time, "failure": None}
-        change |= {"reasons": tuple(data.get("reasons", ())), "expected": data.get("expected"), "metrics": {}, "source": ""}
+        change |= {
+            "reasons": tuple(data.get("reasons", ())),
+            "expected": data.get("expected"),
+            "metrics": {},
+            "source": "",
+        }
     elif event.kind == "stage-cached":
         change = {"status": "cached", "source": data.get("source", ""), "metrics": data.get("metrics", {})}
         change |= {"seconds": 0.0, "failure": None}

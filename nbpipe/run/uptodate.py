@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
 from nbpipe.plan.facts import Files
 from nbpipe.plan.planner import decide
@@ -43,7 +41,9 @@ def up_to_date(
             return None
         committed[stage.name] = trace.outcome
         keys[stage.name] = trace.key
-    left: dict[str, FileState] = {state.path: state for outcome in committed.values() for state in outcome.files_written}
+    left: dict[str, FileState] = {
+        state.path: state for outcome in committed.values() for state in outcome.files_written
+    }
     if any(files.digest(path) != state.digest for path, state in left.items()):
         return None
     same = (r for r in candidates if r.keys == keys and (project.root / r.executed).exists())

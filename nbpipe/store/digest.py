@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Handler = Callable[["Digester", Any], None]
 
 
-class Undigestable(TypeError):  # noqa: N818 - what it says of the value
+class Undigestable(TypeError):
     """The value has no digest (generator, lock, open file …): treat it as changed, and as one that cannot be stored."""
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import nbformat
 import pytest
 from corpus import Case, cases
+from reference import Reference, normal, run_all
+
 from nbpipe.errors import NbpipeError
 from nbpipe.run.api import RunResult, run_notebook
-from reference import Reference, normal, run_all
 
 CASES = cases()
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from nbpipe.run.api import RunResult, run_notebook
 
 EXAMPLES = Path(__file__).parents[2] / "example_notebooks"
 #: Notebook -> (parameter, value, stages that must run again, stages that must not).
-CHANGES = {
+CHANGES: dict[str, tuple[dict[str, float], set[str], set[str]]] = {
     "quickstart.ipynb": ({"sides": 20}, {"throw", "summarize", "fair"}, set()),
     "digits.ipynb": ({"C": 1.0}, {"train_svm", "evaluate"}, {"load", "look", "prepare", "train_cnn"}),
     "weather.ipynb": ({"alpha": 5.0}, {"forecast", "evaluate", "picture"}, {"collect", "features", "split"}),

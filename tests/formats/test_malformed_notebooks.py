@@ -185,7 +185,7 @@ def test_a_broken_text_notebook_is_a_notebook_error_or_read(data: bytes) -> None
         try:
             parse_notebook(data, f"a{suffix}")
         except NotebookError as error:
-            assert f"a{suffix}" in error.message  # noqa: PT017 - raising is allowed, not demanded
+            assert f"a{suffix}" in error.message
 
 
 _JSON = st.recursive(
@@ -228,4 +228,4 @@ def survives(data: bytes) -> None:
     try:
         outline(parse_notebook(data, "a.ipynb"))
     except NbpipeError as error:
-        assert error.exit_code == 3  # noqa: PT017 - raising is allowed, not demanded
+        assert error.exit_code == 3

@@ -64,7 +64,9 @@ def _read(path: Path) -> list[Case]:
 def _case(block: str) -> Case:
     head, *lines = block.rstrip("\n").split("\n")
     name, about = head.split(": ", 1)
-    expect, files, tags, cells = "equal", {}, {}, []
+    expect, cells = "equal", list[str]()
+    files: dict[str, str] = {}
+    tags: dict[int, list[str]] = {}
     while lines:
         line = lines.pop(0)
         if _CELL.match(line):

@@ -81,7 +81,9 @@ def _json(text: str) -> dict[str, str]:
 
 
 def _sort(notebook: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    params, setup, stages = [], [], []
+    params: list[Any] = []
+    setup: list[Any] = []
+    stages: list[Any] = []
     for number, cell in enumerate(notebook.cells, start=1):
         match = _ROLE.match(cell.source)
         if cell.cell_type != "code":

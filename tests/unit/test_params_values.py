@@ -250,4 +250,4 @@ def test_any_value_is_taken_or_refused_by_name(body: str, value: Any) -> None:
     try:
         resolved(body, x=value)
     except ParameterError as error:
-        assert error.name == "x"  # noqa: PT017 - raising is allowed, not demanded
+        assert error.name == "x"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from jobs import Bench
 
-from nbpipe.job.files import digest_file, undo
+from nbpipe.job.files import undo
 from nbpipe.model import Outcome
+from nbpipe.pipeline.contents import digest_file
 
 
 @pytest.fixture
