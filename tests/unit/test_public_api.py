@@ -1,0 +1,19 @@
+"""What `import nbpipe` offers, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import nbpipe
+
+
+def test_every_public_name_is_there_and_the_list_is_sorted() -> None:
+    assert sorted(nbpipe.__all__) == list(nbpipe.__all__)
+    assert all(getattr(nbpipe, name) is not None for name in nbpipe.__all__)
+
+
+def test_importing_nbpipe_imports_nothing_heavy() -> None:
+    code = "import sys, nbpipe; print(sorted(m for m in sys.modules if m in {'numpy', 'pandas', 'IPython', 'msgspec', 'nbformat'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
