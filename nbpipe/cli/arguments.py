@@ -50,6 +50,23 @@ def store_option() -> Callable[[F], F]:
     )
 
 
+def fresh_option() -> Callable[[F], F]:
+    """`--fresh`."""
+    return click.option("--fresh", is_flag=True, help="Reuse nothing: run every stage.")
+
+
+def seed_option() -> Callable[[F], F]:
+    """`--seed N`."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Seed for what the notebook does not seed itself.",
+    )
+
+
 def selection_options(function: F) -> F:
     """`--only`, `--from`, `--until`."""
     only = click.option("--only", metavar="STAGE", help="Run this stage; take what it needs as it was computed before.")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nbpipe.cli.arguments import (
+    fresh_option,
     json_option,
     notebook_argument,
     params_option,
     profile_option,
     read_params,
+    seed_option,
     selection_options,
     store_option,
 )
@@ -27,13 +29,11 @@ if TYPE_CHECKING:
 @params_option()
 @profile_option()
 @selection_options
-@click.option("--fresh", is_flag=True, help="Reuse nothing: run every stage.")
+@fresh_option()
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Run at most N stages at once [default: the CPUs]."
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed for what the notebook does not seed."
-)
+@seed_option()
 @store_option()
 @click.option("--detach", is_flag=True, help="Start the run, print its name and return.")
 @click.option("--quiet", is_flag=True, help="Print only errors and the last line.")

@@ -74,7 +74,7 @@ def test_the_reference_documents_every_command_and_option(name: str) -> None:
     section = re.search(rf"^## `nbpipe {name}`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section, f"docs/reference/cli.md has no section for {name}"
     documented = set(
-        re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "".join(re.findall(r"^\| `(.*?)` \|", section[1], re.MULTILINE)))
+        re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(re.findall(r"^\| `(.*?)` \|", section[1], re.MULTILINE)))
     )
     assert documented == options(command(name)) - {"--help", "-h"}
 
