@@ -78,12 +78,7 @@ def _observed(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mappi
     for other in above:
         theirs = observed.get(other.name, {})
         names = set(theirs.get("outputs", ())) & {*stage.flow.inputs, *stage.flow.scope}
-        names |= {name for name in theirs.get("ambient_out", ()) if _reads(name, seen)}
+        names |= set(theirs.get("ambient_out", ())) & set(seen.get("ambient_read", ()))
         if names:
             found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(names)), kind="observed"))
     return found
-
-
-def _reads(name: str, seen: Mapping[str, Any]) -> bool:
-    """Random state matters to who was seen to draw; of other state nobody can say who reads it."""
-    return name in seen.get("ambient_read", (name,)) if "random" in name else True

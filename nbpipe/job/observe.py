@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import blake3
 
 from nbpipe.job import ambient as table
 from nbpipe.job.definitions import apply_state, behaviour, state, written_state
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
+from nbpipe.pipeline.contents import source_digest
 
 _DEFSTATE = "defstate"
 _ABSENT = "absent"
@@ -277,12 +277,12 @@ class Observer:
         return {name: module for name, module in found.items() if name.partition(".")[0] != "nbpipe"}
 
     def modules(self) -> dict[str, tuple[str, str]]:
-        """Local modules loaded: name -> (path, blake3 of the source)."""
+        """Local modules loaded: name -> (path, `source_digest`)."""
         root = Path(self._spec.project).resolve()
         return {
             name: (
                 str(Path(module.__file__).relative_to(root)),
-                blake3.blake3(Path(module.__file__).read_bytes()).hexdigest(),
+                source_digest(Path(module.__file__).read_bytes()),
             )
             for name, module in self._local_modules().items()
         }

@@ -10,6 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from nbpipe.dataflow.links import edges
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, Notebook, Pipeline, Stage
 from nbpipe.pipeline.code import definitions_of
@@ -26,7 +29,9 @@ def write_bundle(pipeline: Pipeline, notebook: Notebook, folder: Path, dest: Pat
     scratch = dest.with_name(f".{dest.name}.writing")
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "stages").mkdir(parents=True)
-    (scratch / PIPELINE).write_bytes(encode(pipeline))
+    # Without what was observed here: the same notebook gives the same bytes on any machine.
+    plain = msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, {}))
+    (scratch / PIPELINE).write_bytes(encode(plain))
     (scratch / f"notebook{Path(notebook.path).suffix}").write_bytes(notebook.raw)
     for stage in pipeline.stages:
         text = json.dumps(stage_notebook(pipeline, stage), indent=1, ensure_ascii=False, sort_keys=True)

@@ -31,8 +31,11 @@ def decode(data: bytes) -> Pipeline:
 
 
 def version_of(pipeline: Pipeline) -> str:
-    """The hash of the canonical bytes, the field `version` itself left empty."""
-    return blake3(encode(msgspec.structs.replace(pipeline, version=""))).hexdigest()
+    """The hash of the canonical bytes, the field `version` itself left empty.
+
+    Edges do not count: they follow from the stages, and what was observed on one machine adds some.
+    """
+    return blake3(encode(msgspec.structs.replace(pipeline, version="", edges=()))).hexdigest()
 
 
 def stamped(pipeline: Pipeline) -> Pipeline:

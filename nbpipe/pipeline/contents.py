@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import blake3
@@ -23,3 +24,12 @@ def digest_file(path: Path) -> str:
 def listing_digest(names: set[str]) -> str:
     """Digest of the names in a folder, hidden machinery left out."""
     return blake3.blake3("\0".join(sorted(names - HIDDEN)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def source_digest(data: bytes) -> str:
+    """Digest of what a Python module does: comments and formatting do not count. Of the bytes if it does not parse."""
+    try:
+        meaning = ast.dump(ast.parse(data)).encode("utf-8", "surrogatepass")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        meaning = data
+    return blake3.blake3(meaning).hexdigest()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from nbpipe.dataflow.transform import normalized
 from nbpipe.model import Pipeline, Snippet, Stage
+from nbpipe.pipeline.contents import source_digest
 
 Found = tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]
 
 
 def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()) -> Found:
-    """Local modules that the code reaches, transitively: name -> (path from `folder`, sha256), and their imports.
+    """Local modules that the code reaches, transitively: name -> (path from `folder`, `source_digest`), and their imports.
 
     Looked for in `folder` first, then in `roots`. A file that does not parse is listed, without imports.
     """
@@ -30,7 +30,7 @@ def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()
         if name in modules or path is None:
             continue
         data = path.read_bytes()
-        modules[name] = (Path(os.path.relpath(path, folder)).as_posix(), hashlib.sha256(data).hexdigest())
+        modules[name] = (Path(os.path.relpath(path, folder)).as_posix(), source_digest(data))
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         names = _module_imports(data, package)
         imports[name] = tuple(

@@ -69,7 +69,8 @@ def make_plan(
         expected = latest.outcome.seconds.get("total") if latest is not None else None
         if target is None:
             above = _waits_for(pipeline, stage, running)
-            why: tuple[str, ...] = (f"{' and '.join(above) or 'a stage above'} runs",)
+            verb = "run" if len(above) > 1 else "runs"
+            why: tuple[str, ...] = (f"{' and '.join(above) or 'a stage above'} {verb}",)
             decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=expected, tentative=True))
             running.append(stage.name)
             continue

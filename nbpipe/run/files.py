@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from nbpipe.job.files import digest_file, listing_digest
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
@@ -26,12 +27,25 @@ class Disk:
         self._digest = digest
         self._project = project
         self._store = store
-        self._original: dict[str, str] = {}
+        #: Path -> digest before the run, and a file that holds those bytes; no file where there was none.
+        self._original: dict[str, tuple[str, Path | None]] = {}
+        self._running: set[Path] = set()
+
+    def path(self, name: str) -> Path:
+        """A recorded path on this machine."""
+        return Path(name) if Path(name).is_absolute() else self._project / name
+
+    # -- what a stage should see
 
     def before_run(self, path: str) -> str:
         """Digest of what a path held before any stage of this run wrote it; "" for nothing."""
-        known = self._original.get(path)
-        return known if known is not None else self._digest(path)
+        if path in self._original:
+            return self._original[path][0]
+        if self._running:
+            written = self._in_flight().get(self.path(path))
+            if written is not None:
+                return written
+        return self._digest(path)
 
     def as_of(self, target: Wanted) -> Callable[[str], str]:
         """Digests of paths as a stage that reads them first should see them: what stages above left, nothing else's."""
@@ -44,33 +58,43 @@ class Disk:
     def _listing(self, path: str, target: Wanted) -> str:
         """A folder's names, without those that this run made, with those that stages above the reader made."""
         folder = self.path(path.rstrip("/") or ".")
-        mine = {self.path(name): digest for name, digest in self._original.items()}
-        above = {self.path(name): state.digest for name, state in target.files.items()}
-        gone = {entry for entry, digest in mine.items() if not digest} | {
-            entry for entry, digest in above.items() if not digest
+        there = self._in_flight() if self._running else {}
+        there |= {self.path(name): digest for name, (digest, _) in self._original.items()}
+        there |= {self.path(name): state.digest for name, state in target.files.items()}
+        inside = {entry: digest for entry, digest in there.items() if folder in entry.parents}
+        gone = {entry for entry, digest in inside.items() if not digest}
+        names = {entry.name for entry in _entries(folder) if not _made_of(entry, gone)}
+        names |= {entry.relative_to(folder).parts[0] for entry, digest in inside.items() if digest}
+        return listing_digest(names) if names or folder.is_dir() else ""
+
+    def _in_flight(self) -> dict[Path, str]:
+        """What running jobs have written so far -> the digest of what was there before."""
+        return {
+            Path(path): digest_file(folder / UNDO / copy) if copy else ""
+            for folder in self._running
+            for path, copy in _copies(folder).items()
         }
-        kept = {entry for entry, digest in mine.items() if digest} | {
-            entry for entry, digest in above.items() if digest
-        }
-        names = {entry.name for entry in _entries(folder)} - {e.name for e in gone if e.parent == folder}
-        for entry in kept - {e for e, digest in above.items() if not digest}:
-            if entry.is_relative_to(folder) and entry != folder:
-                names.add(entry.relative_to(folder).parts[0])
-        return listing_digest(names) if folder.is_dir() else ""
+
+    # -- what jobs do
+
+    def started(self, folder: Path) -> None:
+        """A job runs in this folder: what it writes is not yet anybody's."""
+        self._running.add(folder)
+
+    def ended(self, folder: Path) -> None:
+        """It has ended; `wrote` or an undo follows."""
+        self._running.discard(folder)
 
     def wrote(self, outcome: Outcome, folder: Path) -> None:
         """An attempt wrote files: remember what they were, from the copies it took."""
         copies = _copies(folder)
         for state in outcome.files_written:
-            if state.path in self._original:
-                continue
             copy = copies.get(str(self.path(state.path)))
-            if copy is not None:
-                self._original[state.path] = digest_file(folder / UNDO / copy) if copy else ""
+            if state.path not in self._original and copy is not None:
+                kept = folder / UNDO / copy if copy else None
+                self._original[state.path] = (digest_file(kept) if kept else "", kept)
 
-    def path(self, name: str) -> Path:
-        """A recorded path on this machine."""
-        return Path(name) if Path(name).is_absolute() else self._project / name
+    # -- what must be on disk
 
     def restore(self, states: Iterable[FileState]) -> None:
         """Make the disk hold these contents. Raises StoreError if an object is gone, OSError if it cannot be written."""
@@ -78,17 +102,42 @@ class Disk:
             present = self._digest(state.path)
             if present == state.digest:
                 continue
-            self._original.setdefault(state.path, present)
             target = self.path(state.path)
+            if state.path not in self._original:
+                kept = self._store.objects.local_path(self._store.objects.put_file(target)) if present else None
+                self._original[state.path] = (present, kept)
             fault("restore.before_file")
-            if not state.digest:
-                target.unlink(missing_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f".{target.name}.restoring")
-            shutil.copyfile(self._store.objects.local_path(state.object), scratch)
-            scratch.replace(target)
+            _put(target, self._store.objects.local_path(state.object) if state.digest else None)
             fault("restore.after_file")
+
+    def revert(self, states: Iterable[FileState]) -> None:
+        """Put back what these paths held before the run."""
+        for state in states:
+            if state.path in self._original:
+                _put(self.path(state.path), self._original[state.path][1])
+
+
+def _put(target: Path, source: Path | None) -> None:
+    """Make `target` a copy of `source`, whole or not at all; without a source there is no file."""
+    if source is None:
+        target.unlink(missing_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.restoring")
+    try:
+        shutil.copyfile(source, scratch)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _made_of(entry: Path, gone: set[Path]) -> bool:
+    """Whether an entry of a folder is there only because of files that should not be."""
+    if entry in gone:
+        return True
+    if not any(entry in path.parents for path in gone) or not entry.is_dir():
+        return False
+    return all(path in gone for path in entry.rglob("*") if not path.is_dir())
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -100,8 +149,9 @@ def _entries(folder: Path) -> list[Path]:
 
 def _copies(folder: Path) -> dict[str, str]:
     """Path -> name of the copy that was taken before the first write; "" if there was no file."""
-    index = folder / UNDO / "index.jsonl"
-    if not index.exists():
+    try:
+        lines = (folder / UNDO / "index.jsonl").read_text().splitlines(keepends=True)
+    except FileNotFoundError:
         return {}
-    entries = [json.loads(line) for line in index.read_text().splitlines()]
+    entries = [json.loads(line) for line in lines if line.endswith("\n")]
     return {entry["path"]: entry["copy"] or "" for entry in entries}

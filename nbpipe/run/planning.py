@@ -1,0 +1,43 @@
+"""`plan_notebook`: what a run would do. Starts nothing, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbpipe.model import Plan
+from nbpipe.notebook.reader import read_notebook
+from nbpipe.pipeline.extract import extract
+from nbpipe.pipeline.params import resolve_params
+from nbpipe.plan.facts import Files
+from nbpipe.plan.planner import make_plan
+from nbpipe.run import merges
+from nbpipe.run.project import find_project
+from nbpipe.store import open_store
+
+
+def plan_notebook(
+    path: str | Path,
+    *,
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    seed: int = 0,
+    store: str | None = None,
+) -> Plan:
+    """The plan of the notebook at `path` with these parameters. Raises as `run_notebook` does before it starts."""
+    notebook = read_notebook(Path(path))
+    project = find_project(Path(path))
+    place = open_store(store or project.store)
+    pipeline = extract(Path(path), observed=place.hints.observed, merges=merges.known(project, notebook))
+    values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
+    registered = next((s.options.register for s in pipeline.stages if s.options.register), None)
+
+    def champion() -> Mapping[str, float]:
+        from nbpipe.tracking.registry import champion_metrics
+
+        return champion_metrics(project.root, registered) if registered else {}
+
+    return make_plan(
+        pipeline, values, place.traces, file_digest=Files(project.root).digest, seed=seed, champion=champion
+    )
