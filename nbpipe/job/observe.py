@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-
 from nbpipe.job import ambient as table
 from nbpipe.job.definitions import apply_state, behaviour, state, written_state
 from nbpipe.job.seeds import Seeds

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nbpipe.job.files import digest_file, listing_digest
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
+from nbpipe.pipeline.contents import digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
