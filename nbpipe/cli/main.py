@@ -29,7 +29,8 @@ COMMANDS = {
 }
 #: Set by the shell that asks for completions; click's name for it.
 COMPLETION = "_NBPIPE_COMPLETE"
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+_WIDEST_HELP = 100
 
 
 class Commands(click.Group):
@@ -105,6 +106,7 @@ def run(argv: Sequence[str]) -> int:
             prog_name="nbpipe",
             standalone_mode=False,
             color=wants_color(),
+            terminal_width=_help_width(),
         )
         sys.stdout.flush()
     except click.exceptions.Exit as end:
@@ -134,6 +136,19 @@ def wants_color() -> bool | None:
     if os.environ.get("NO_COLOR"):
         return False
     return True if os.environ.get("FORCE_COLOR") else None
+
+
+def _help_width() -> int:
+    """Columns of help texts. Told to click, which else imports shutil and all its compressors to find out."""
+    text = os.environ.get("COLUMNS", "")
+    if text.isdecimal() and int(text):
+        columns = int(text)
+    else:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or _WIDEST_HELP
+        except (OSError, ValueError):
+            columns = _WIDEST_HELP
+    return max(min(columns, _WIDEST_HELP) - 2, 40)
 
 
 def _known(error: NbpipeError, *, as_json: bool) -> int:
