@@ -91,9 +91,11 @@ def print_unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
         click.echo(details, err=True)
     kind = type(error).__name__
     path = _write_report(details)
-    where = f"A report is in {path}" if path else "No report could be written; --debug shows it"
-    click.echo(f"nbpipe: this is a mistake in nbpipe: {kind}: {plain(str(error))}", err=True)
-    click.echo(f"{_INDENT}{where}. Nothing that was committed is lost; --debug shows the details.", err=True)
+    where = f"A report is in {path}" if path else "No report could be written"
+    columns = min(_columns(), _WIDEST)
+    lines = _wrapped(f"nbpipe: this is a mistake in nbpipe: {kind}: {plain(str(error))}", columns, first="")
+    after = f"{where}. Nothing that was committed is lost. --debug shows the traceback."
+    click.echo("\n".join([*lines, *_wrapped(after, columns, first=_INDENT)]), err=True)
     if as_json:
         message = f"{kind}: {error}"
         _print_object({"code": "internal", "message": message, "report": path, "fix": None}, INTERNAL)

@@ -101,7 +101,8 @@ def run(argv: Sequence[str]) -> int:
     as_json = "--json" in argv
     _survive_odd_terminals()
     try:
-        nbpipe.main(
+        # Without "standalone", click returns the code of an `Exit` instead of ending the process with it.
+        code = nbpipe.main(
             args=[word for word in argv if word != "--debug"],
             prog_name="nbpipe",
             standalone_mode=False,
@@ -109,8 +110,6 @@ def run(argv: Sequence[str]) -> int:
             terminal_width=_help_width(),
         )
         sys.stdout.flush()
-    except click.exceptions.Exit as end:
-        return end.exit_code
     except BrokenPipeError:
         return end_quietly()
     except SystemExit:
@@ -128,7 +127,7 @@ def run(argv: Sequence[str]) -> int:
         return _known(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence; nothing is lost, see `_unexpected`
         return _unexpected(error, as_json=as_json, debug=debug)
-    return EXIT_CODES["ok"]
+    return code if isinstance(code, int) else EXIT_CODES["ok"]
 
 
 def wants_color() -> bool | None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from nbpipe.cli.check import command
+from nbpipe.cli.main import run
 from nbpipe.cli.problems import find_problems
 
 
@@ -87,7 +88,7 @@ def test_the_exit_code_says_what_kind_of_problem_it_is(
 ) -> None:
     path = write(tmp_path, *sources)
     for extra in ([], ["--json"]):
-        assert CliRunner().invoke(command, [str(path), *arguments, *extra]).exit_code == code
+        assert run(["check", str(path), *arguments, *extra]) == code
 
 
 def test_json_lists_every_problem_with_its_place_and_fix(tmp_path: Path) -> None:
