@@ -32,6 +32,8 @@ class Attempt:
     started: float
     handle: str = ""
     cancelled: bool = False
+    #: The engine stopped it because it did not stop itself at its timeout.
+    overdue: bool = False
     #: Seconds on the engine's clock after which the engine itself stops the job.
     deadline: float | None = None
     renewed: float = field(default=0.0)
@@ -104,12 +106,20 @@ def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome
     """What came of an attempt whose process has ended: its verdict, with what its cells logged; or that it was lost."""
     found = read_verdict(attempt.folder, attempt.spec.token)
     if found is None:
-        why = f"the job ended without a verdict (exit code {returncode})"
-        failure = Failure(code="kernel-lost", message=why, fix="nbpipe logs shows what it printed last; run again.")
-        status: Status = "cancelled" if attempt.cancelled else "lost"
+        status, failure = _lost(attempt, returncode)
         return Outcome(
             stage=attempt.stage.name, attempt=attempt.number, token=attempt.spec.token, status=status, failure=failure
         )
     logged = read_spool(attempt.folder)
     files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
     return msgspec.structs.replace(found, metrics={**logged.metrics, **found.metrics}, logged={**found.logged, **files})
+
+
+def _lost(attempt: Attempt, returncode: int | None) -> tuple[Status, Failure]:
+    if attempt.overdue:
+        why = f"it ran longer than its timeout of {attempt.spec.timeout:g} s"
+        return "timeout", Failure(code="timeout", message=why, fix="Give it more time with --timeout.")
+    if attempt.cancelled:
+        return "cancelled", Failure(code="interrupted", message="it was cancelled")
+    why = f"the job ended without a verdict (exit code {returncode})"
+    return "lost", Failure(code="kernel-lost", message=why, fix="nbpipe logs shows what it printed last; run again.")

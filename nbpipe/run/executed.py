@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nbpipe.errors import StoreError
+from nbpipe.job.folder import write_durably
 from nbpipe.model import Notebook, Outcome, Pipeline
 from nbpipe.run.assemble import assemble
 from nbpipe.run.record import Record
@@ -31,7 +32,7 @@ def write_executed(
     plain = {snippet.cell for snippet in pipeline.snippets if snippet.kind == "param"}
     about = {"run": record.id, "version": pipeline.version, "status": status, "params": record.params}
     path = folder / f"{Path(notebook.path).stem}.ipynb"
-    path.write_bytes(assemble(notebook, cells, plain=plain, about=about))
+    write_durably(path, assemble(notebook, cells, plain=plain, about=about))
     return path
 
 

@@ -28,18 +28,26 @@ class Journal:
         events = list(read(self.path))
         self._seq = events[-1].seq if events else 0
         self._listener = listener
-        _cut_torn_line(self.path)
-        self._file = self.path.open("ab")
+        cut_torn_line(self.path)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def append(self, kind: str, *, stage: str = "", attempt: int = 0, **data: Any) -> Event:
-        """Append an event and make it durable. Raises StoreError if the disk refuses."""
+        """Append an event and make it durable. Raises StoreError if the disk refuses; the file is then as before."""
         event = Event(seq=self._seq + 1, time=time.time(), kind=kind, stage=stage, attempt=attempt, data=data)
+        line = msgspec.json.encode(event) + b"\n"
+        before = os.fstat(self._file).st_size
         try:
-            self._file.write(msgspec.json.encode(event) + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            left = memoryview(line)
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
         except OSError as error:
-            raise StoreError(f"the journal cannot be written: {error.strerror}", name=str(self.path)) from error
+            os.ftruncate(self._file, before)
+            raise StoreError(
+                f"the journal cannot be written: {error.strerror}",
+                name=str(self.path),
+                fix="Free space on the disk that holds .nbpipe, then run again.",
+            ) from error
         fault("journal.after_write")
         self._seq += 1
         if self._listener is not None:
@@ -48,7 +56,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the file. Safe to repeat."""
-        self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def read(path: Path, after: int = 0) -> Iterator[Event]:
@@ -84,7 +94,7 @@ def follow(path: Path, *, after: int = 0, alive: Callable[[], bool], interval: f
         time.sleep(interval)
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """A crash may have left half a line: the next event must not be glued to it."""
     if not path.exists():
         return

@@ -75,3 +75,9 @@ def find_project(path: Path) -> Project:
         if any((candidate / mark).exists() for mark in _MARKS):
             return Project(candidate)
     return Project(folder)
+
+
+def relative(path: Path, root: Path) -> str:
+    """The path from `root`, where it lies below; else absolute."""
+    resolved = path.resolve()
+    return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)

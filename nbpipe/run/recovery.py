@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
+from nbpipe.errors import StoreError
 from nbpipe.job.files import undo
-from nbpipe.job.folder import SPEC, read_spec, read_verdict
+from nbpipe.job.folder import KERNEL_PID, SPEC, UNDO, read_spec, read_verdict
 from nbpipe.job.server import kill_kernel
 from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
 from nbpipe.run.attempt import WANTED
-from nbpipe.run.journal import JOURNAL, Journal, read
+from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
+from nbpipe.tracking.spool import read_spool
 
 _LATEST = 50
 
 
 def recover(project: Project, store: Store) -> list[str]:
-    """Settle every run that nobody drives any more; ids of those that were. Safe beside other callers."""
+    """Settle every run that nobody drives any more; ids of those that were. Safe beside other callers, and to repeat."""
     settled = []
     for run in project.run_ids()[:_LATEST]:
         folder = project.runs / run
-        record = records.read(folder)
-        if record is None or record.status != "running" or records.is_alive(record):
+        if not _abandoned(folder):
+            continue
+        # A lease, because whoever settles the run may die of it: then the next one takes over.
+        lease = store.leases.claim(f"recover-{blake3(str(folder).encode()).hexdigest()[:32]}", run)
+        if lease is None:
             continue
         try:
-            (folder / "recovered").mkdir()
-        except FileExistsError:
-            continue
-        _settle(folder, record, store)
-        settled.append(run)
+            record = _abandoned(folder)
+            if record is not None:
+                _settle(project, folder, record, store)
+                settled.append(run)
+        finally:
+            lease.release()
     return settled
 
 
-def _settle(folder: Path, record: records.Record, store: Store) -> None:
-    for event in _in_flight(folder):
+def _abandoned(folder: Path) -> records.Record | None:
+    record = records.read(folder)
+    return record if record is not None and record.status == "running" and not records.is_alive(record) else None
+
+
+def _settle(project: Project, folder: Path, record: records.Record, store: Store) -> None:
+    events = list(read(folder / JOURNAL))
+    if events and events[-1].kind == "run-finished":
+        # It died after its last event: the journal is the truth, the record only has to say the same.
+        record.status, record.exit_code = events[-1].data["status"], events[-1].data.get("exit_code", 0)
+        record.ended = events[-1].time
+        executed = folder / Path(record.notebook).with_suffix(".ipynb").name
+        record.executed = str(executed.relative_to(project.root)) if executed.exists() else ""
+        records.write(folder, record)
+        return
+    for event in reversed(_in_flight(events)):
         job = folder / "jobs" / f"{event.stage}.{event.attempt}"
-        if not (job / SPEC).exists():
-            continue
-        kill_kernel(job)
-        if not _adopt(job, str(event.data.get("token", "")), record, store):
-            undo(job)
+        if (job / SPEC).exists():
+            _end_kernel(job)
+            if not _adopt(job, record, store):
+                cut_torn_line(job / UNDO / "index.jsonl")
+                undo(job)
     journal = Journal(folder)
     journal.append("run-finished", status="interrupted", exit_code=130)
     journal.close()
@@ -53,18 +75,32 @@ def _settle(folder: Path, record: records.Record, store: Store) -> None:
     records.write(folder, record)
 
 
-def _in_flight(folder: Path) -> list[Event]:
-    """The latest start of each stage that has no end."""
+def _in_flight(events: list[Event]) -> list[Event]:
+    """The latest start of each stage that has no end, in order."""
     open_: dict[str, Event] = {}
-    for event in read(folder / JOURNAL):
+    for event in events:
         if event.kind == "stage-started":
             open_[event.stage] = event
-        elif event.stage and event.kind != "stage-started":
+        elif event.stage:
             open_.pop(event.stage, None)
     return list(open_.values())
 
 
-def _adopt(job: Path, token: str, record: records.Record, store: Store) -> bool:
+def _end_kernel(job: Path) -> None:
+    """Kill the job's kernel if it still lives; not a process that got its number since."""
+    try:
+        noted = (job / KERNEL_PID).stat().st_mtime
+        pid = int((job / KERNEL_PID).read_text())
+        ticks = records.process_start(pid)
+        boot = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line[:5] == "btime")
+    except (OSError, ValueError, StopIteration):
+        return
+    started = boot + ticks / os.sysconf("SC_CLK_TCK")
+    if ticks and started <= noted + 2:
+        kill_kernel(job)
+
+
+def _adopt(job: Path, record: records.Record, store: Store) -> bool:
     """A job that finished while nobody watched is a result like any other, if its verdict is its own and verifies."""
     try:
         spec = read_spec(job)
@@ -72,14 +108,20 @@ def _adopt(job: Path, token: str, record: records.Record, store: Store) -> bool:
     except (OSError, msgspec.MsgspecError):
         return False
     outcome = read_verdict(job, spec.token)
-    if outcome is None or outcome.status != "succeeded" or (token and token != spec.token):
-        return False
-    if outcome.uncacheable or record.status != "running":
+    if outcome is None or outcome.status != "succeeded" or outcome.uncacheable:
         return False
     if any(trace.outcome.token == spec.token for trace in store.traces.lookup(found["key"])):
         return True
+    logged = read_spool(job)
+    files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
+    outcome = msgspec.structs.replace(
+        outcome, metrics={**logged.metrics, **outcome.metrics}, logged={**outcome.logged, **files}
+    )
     trace = Trace(
         key=found["key"], stage=spec.stage, parts=found["parts"], outcome=outcome, run=record.id, created=time.time()
     )
-    store.traces.commit(trace)
+    try:
+        store.traces.commit(trace)
+    except StoreError:
+        return False
     return True

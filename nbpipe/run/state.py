@@ -80,7 +80,9 @@ def advance(state: RunState, event: Event) -> RunState:
         stages = tuple(
             old.get(s["name"]) or StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data["stages"]
         )
-        return msgspec.structs.replace(state, stages=stages, version=data.get("version", state.version))
+        return msgspec.structs.replace(
+            state, stages=stages, version=data.get("version", state.version), number=data.get("number", state.number)
+        )
     if event.kind == "warning":
         return msgspec.structs.replace(state, warnings=(*state.warnings, data["text"]))
     if event.kind == "run-finished":
@@ -112,7 +114,7 @@ def _stage(stage: StageState, event: Event) -> StageState:
         failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
         change = {"status": data["status"], "seconds": data.get("seconds", 0.0), "failure": failure}
         change |= {"metrics": data.get("metrics", {})}
-    elif event.kind == "stage-superseded":
+    elif event.kind in {"stage-superseded", "stage-retry", "stage-waiting"}:
         change = {"status": "waiting", "reasons": tuple(data.get("reasons", ()))}
     elif event.kind == "stage-skipped":
         change = {"status": "skipped"}

@@ -7,8 +7,8 @@ from nbpipe.plan.facts import Files
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import wanted
 from nbpipe.run import record as records
-from nbpipe.run.engine import Settings
 from nbpipe.run.project import Project
+from nbpipe.run.settings import Settings
 from nbpipe.store import Store
 
 _LATEST = 20

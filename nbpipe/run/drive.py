@@ -1,0 +1,256 @@
+"""One run folder from its first event to its last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import EXIT_CODES, NbpipeError, StoreError
+from nbpipe.executors.base import Executor
+from nbpipe.model import Event, Failure, Notebook, Pipeline
+from nbpipe.plan.facts import Files
+from nbpipe.run import record as records
+from nbpipe.run.attempt import Place
+from nbpipe.run.engine import Engine, MergeNeeded
+from nbpipe.run.executed import write_executed
+from nbpipe.run.expected import expected_seconds
+from nbpipe.run.faults import fault
+from nbpipe.run.files import Disk
+from nbpipe.run.journal import Journal, read
+from nbpipe.run.outcome import RunResult, StageResult
+from nbpipe.run.project import Project, relative
+from nbpipe.run.settings import Settings
+from nbpipe.run.state import RunState, advance, replay
+from nbpipe.store import Store
+
+_EXITS = {
+    "succeeded": EXIT_CODES["ok"],
+    "cancelled": EXIT_CODES["interrupted"],
+    "rejected": EXIT_CODES["rejected"],
+}
+_FAILED = {
+    "timeout": EXIT_CODES["timeout"],
+    "lost": EXIT_CODES["lost"],
+    "kernel-lost": EXIT_CODES["lost"],
+    "store": EXIT_CODES["store"],
+    "corrupt": EXIT_CODES["store"],
+    "security": EXIT_CODES["security"],
+}
+
+
+class Drive:
+    """Writes a run's record, journal and executed notebook around an engine.
+
+    Responsibilities: every run that began has an end on record, whatever happened between. Must not decide what runs.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        store: Store,
+        notebook: Notebook,
+        *,
+        seed: int = 0,
+        profile: str | None = None,
+        listener: Callable[[Event], None] | None = None,
+        run: str | None = None,
+    ) -> None:
+        self.project = project
+        self.store = store
+        self.notebook = notebook
+        self.run = run or project.new_run()
+        self.folder = project.runs / self.run
+        self._cwd = Path(notebook.path).resolve().parent
+        self._listener = listener
+        self._disk = Disk(Files(project.root).digest, project.root, store)
+        self.journal = Journal(self.folder, self._hear)
+        self.state: RunState = replay(read(self.journal.path))
+        self.record = records.Record(
+            id=self.run,
+            notebook=relative(Path(notebook.path), project.root),
+            name=Path(notebook.path).stem,
+            version="",
+            sha256=notebook.sha256,
+            profile=profile,
+            seed=seed,
+            created=time.time(),
+            pid=os.getpid(),
+            process_started=records.process_start(os.getpid()),
+        )
+
+    def _hear(self, event: Event) -> None:
+        self.state = advance(self.state, event)
+        if self._listener is not None:
+            self._listener(event)
+
+    def go(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> RunResult | MergeNeeded:
+        """Run this pipeline to its end; or to where stages have to be joined: then call again with them joined."""
+        self._begin(pipeline, settings)
+        engine = self._engine(pipeline, settings, executor)
+        error: NbpipeError | None = None
+        try:
+            self._bundle(pipeline)
+            with _signals(engine):
+                status = engine.run()
+        except MergeNeeded as merge:
+            engine.take_all_back()
+            names = ", ".join(merge.names)
+            self.journal.append("warning", text=f"{names} run as one stage '{merge.names[0]}': {merge.failure.message}")
+            return merge
+        except NbpipeError as found:
+            engine.abandon()
+            error, status = found, "failed"
+        except OSError as found:
+            engine.abandon()
+            error, status = StoreError(f"the disk failed: {found}", name=str(found.filename or self.folder)), "failed"
+        except BaseException:
+            engine.abandon()
+            self._end("failed", EXIT_CODES["user"], None)
+            raise
+        return self._finish(pipeline, engine, status, error)
+
+    def close(self) -> None:
+        """Let go of the journal. Safe to repeat."""
+        self.journal.close()
+
+    # -- the beginning
+
+    def _begin(self, pipeline: Pipeline, settings: Settings) -> None:
+        from nbpipe.pipeline.numbering import version_number
+
+        record = self.record
+        record.version = pipeline.version
+        record.number = version_number(self.project.state, pipeline.name, pipeline.version)
+        record.params = dict(settings.params)
+        records.write(self.folder, record)
+        fault("run.created")
+        stages = [{"name": stage.name, "kind": stage.kind} for stage in pipeline.stages]
+        if self.state.id:
+            self.journal.append("stages", stages=stages, version=record.version, number=record.number)
+            return
+        self.journal.append(
+            "run-started",
+            id=record.id,
+            notebook=record.notebook,
+            name=record.name,
+            version=record.version,
+            number=record.number,
+            params=record.params,
+            profile=record.profile,
+            sha256=record.sha256,
+            stages=stages,
+        )
+        for text in pipeline.warnings:
+            self.journal.append("warning", text=text)
+
+    def _bundle(self, pipeline: Pipeline) -> None:
+        from nbpipe.pipeline.bundle import write_bundle
+        from nbpipe.tracking.environment import record
+
+        write_bundle(pipeline, self.notebook, self._cwd, self.folder / "bundle")
+        found = record(self.project.root, pipeline.distributions)
+        (self.folder / "environment.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+
+    def _engine(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> Engine:
+        from nbpipe.tracking.registry import champion_metrics
+
+        return Engine(
+            pipeline,
+            Place(self.run, self.folder, self.project.root, self._cwd, self.store),
+            executor,
+            self.journal,
+            self._disk,
+            settings,
+            champion=lambda name: champion_metrics(self.project.root, name),
+            expected=expected_seconds(self.project, self.record.notebook),
+            attempts={stage.name: stage.attempt for stage in self.state.stages},
+        )
+
+    # -- the end
+
+    def _finish(self, pipeline: Pipeline, engine: Engine, status: str, error: NbpipeError | None) -> RunResult:
+        failure = _failure_of(error) if error is not None else engine.failure
+        code = error.exit_code if error is not None else _exit_code(status, engine)
+        fault("finish.before_notebook")
+        executed = write_executed(self.folder, self.notebook, pipeline, engine, self.record, status)
+        fault("finish.after_notebook")
+        self.record.executed = relative(executed, self.project.root)
+        self.record.keys = {name: trace.key for name, trace in engine.traces.items()}
+        self._end(status, code, failure)
+        return RunResult(
+            run=self.run,
+            status=status,
+            exit_code=code,
+            notebook=executed,
+            version=self.record.version,
+            number=self.record.number,
+            seconds=self.record.ended - self.record.created,
+            warnings=self.state.warnings,
+            stages=tuple(
+                StageResult(
+                    name=stage.name,
+                    status=stage.status,
+                    seconds=stage.seconds,
+                    reason=f"from {stage.source}" if stage.status == "cached" else "; ".join(stage.reasons),
+                    metrics=stage.metrics,
+                )
+                for stage in self.state.stages
+            ),
+            failure=failure,
+        )
+
+    def _end(self, status: str, code: int, failure: Failure | None) -> None:
+        for stage in self.state.stages:
+            if stage.status == "waiting":
+                self.journal.append("stage-skipped", stage=stage.name)
+            elif stage.status == "running":
+                self.journal.append("stage-ended", stage=stage.name, attempt=stage.attempt, status="cancelled")
+        told = msgspec.to_builtins(failure) if failure is not None else None
+        self.journal.append("run-finished", status=status, exit_code=code, failure=told)
+        fault("finish.after_event")
+        self.record.status, self.record.exit_code, self.record.ended = status, code, time.time()
+        self.record.warnings = list(self.state.warnings)
+        records.write(self.folder, self.record)
+
+
+@contextmanager
+def _signals(engine: Engine) -> Iterator[None]:
+    """Ctrl-C once asks the jobs to stop, twice kills them; SIGTERM asks. Only the main thread may listen."""
+
+    def stop(number: int, _frame: Any) -> None:
+        engine.stopping = "kill" if engine.stopping and number == signal.SIGINT else engine.stopping or "ask"
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(status: str, engine: Engine) -> int:
+    if status != "failed":
+        return _EXITS[status]
+    for outcome in engine.failures.values():
+        code = _FAILED.get(outcome.status) or _FAILED.get(outcome.failure.code if outcome.failure else "")
+        if code:
+            return code
+    return EXIT_CODES["user"]
+
+
+def _failure_of(error: NbpipeError) -> Failure:
+    said = f"stage '{error.stage}' {error.message}" if error.stage else error.message
+    return Failure(
+        code=error.code, message=said, cell=error.cell, line=error.line, name=error.name, fix=error.fix or ""
+    )

@@ -1,0 +1,29 @@
+"""How long stages are expected to take: what they took in the latest runs of the notebook."""
+
+from __future__ import annotations
+
+from nbpipe.run import record as records
+from nbpipe.run.journal import JOURNAL, read
+from nbpipe.run.project import Project
+
+_LATEST = 5
+
+
+def expected_seconds(project: Project, notebook: str) -> dict[str, float]:
+    """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it."""
+    found: dict[str, float] = {}
+    looked_at = 0
+    for run in project.run_ids():
+        record = records.read(project.runs / run)
+        if record is None or record.notebook != notebook:
+            continue
+        latest = {
+            event.stage: float(event.data.get("seconds", 0.0))
+            for event in read(project.runs / run / JOURNAL)
+            if event.kind == "stage-succeeded"
+        }
+        found = {**latest, **found}
+        looked_at += 1
+        if looked_at == _LATEST:
+            break
+    return found
