@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nbpipe.dataflow import ordering
-from nbpipe.dataflow.effects import effects
 from nbpipe.dataflow.flow import Flow
 from nbpipe.dataflow.known import Known, Names
 from nbpipe.dataflow.links import edges
 from nbpipe.dataflow.snippets import config_magic, definition
 from nbpipe.dataflow.stage import StageWalk
 from nbpipe.dataflow.transform import parse
+from nbpipe.dataflow.walker import effects
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, Outline, Param, Snippet, Stage, StageCells
 
@@ -125,7 +125,7 @@ def _params(outline: Outline, params: tuple[Param, ...], known: Known, names: Na
                 line=code.line + node.lineno - 1,
                 needs=tuple(sorted(name for name in found.reads if name not in bound and not hasattr(builtins, name))),
             )
-            known.add(item, definition(node, containers=True), names.table)
+            known.add(item, definition(node, containers=True), names.table.get)
             for name in bound:
                 names.table[name] = ("param", name) if name in declared else ("snippet", item.id)
                 known.param_snippets[name] = item.id
@@ -143,7 +143,7 @@ def _setup(outline: Outline, known: Known, names: Names) -> None:
             item = definition(node)
             if item is not None:
                 known.setup_definitions.update(dict.fromkeys(item.names, item))
-        known.setup_reads |= {*found.reads, *found.soft}
+        known.setup_reads |= found.touched
         for name in found.binds:
             names.table[name] = ("setup", "")
 
@@ -170,8 +170,9 @@ def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
         if line is not None:
             known.configure(line, code, node, None)
         return
-    snippet = known.snippet(item, code, node, None, names.table)
+    snippet = known.snippet(item, code, node, None, names.table.get)
     for name in item.names:
+        known.new_version(name)
         names.table[name] = ("snippet", snippet.id)
 
 

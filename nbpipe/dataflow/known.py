@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from nbpipe.model import Code, Snippet
 
 #: Where a name comes from: (kind, stage or snippet id or parameter).
 Provider = tuple[Literal["value", "snippet", "setup", "param"], str]
+#: The provider of a name at the present place.
+Lookup = Callable[[str], Provider | None]
 
 
 @dataclass
@@ -33,8 +36,10 @@ class Known:
     mergeable: bool = False
     snippets: dict[str, Snippet] = field(default_factory=dict)
     definitions: dict[str, Definition] = field(default_factory=dict)
-    #: Providers of what a snippet needs, at the place where it stands.
-    need_providers: dict[str, dict[str, Provider]] = field(default_factory=dict)
+    #: Provider and version of what a snippet needs, at the place where it stands.
+    need_providers: dict[str, dict[str, tuple[Provider | None, int]]] = field(default_factory=dict)
+    #: How often a name was bound or changed so far.
+    versions: dict[str, int] = field(default_factory=dict)
     param_snippets: dict[str, str] = field(default_factory=dict)
     #: Parameters whose values cannot be changed in place.
     scalars: frozenset[str] = frozenset()
@@ -47,8 +52,11 @@ class Known:
     standing: list[str] = field(default_factory=list)
     #: Values that share objects: name -> names.
     shared: dict[str, set[str]] = field(default_factory=dict)
+    #: Functions and classes whose state some stage changes.
+    stateful: set[str] = field(default_factory=set)
     star: bool = False
-    dynamic: bool = False
+    #: The last stage whose code nobody can see through; it may bind anything.
+    dynamic: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def source(self, code: Code, node: ast.stmt) -> str:
@@ -62,12 +70,27 @@ class Known:
             return ast.unparse(node)
         return text if len(alone) == 1 and ast.dump(alone[0]) == ast.dump(node) else ast.unparse(node)
 
-    def add(self, snippet: Snippet, item: Definition | None, table: dict[str, Provider]) -> None:
+    def add(self, snippet: Snippet, item: Definition | None, lookup: Lookup) -> None:
         """Remember a snippet and where what it needs comes from."""
         self.snippets[snippet.id] = snippet
         if item is not None:
             self.definitions[snippet.id] = item
-        self.need_providers[snippet.id] = {name: table[name] for name in snippet.needs if name in table}
+        self.need_providers[snippet.id] = {
+            name: (provider, self.versions.get(name, 0))
+            for name in snippet.needs
+            if (provider := lookup(name)) is not None
+        }
+
+    def new_version(self, name: str) -> None:
+        """The name stands for something else from here on, or what it stands for was changed."""
+        self.versions[name] = self.versions.get(name, 0) + 1
+
+    def same_import(self, one: Provider | None, other: Provider | None) -> bool:
+        """Both are the same import statement, written twice."""
+        if one is None or other is None or one[0] != "snippet" or other[0] != "snippet":
+            return False
+        first, second = self.snippets[one[1]], self.snippets[other[1]]
+        return first.kind == second.kind == "import" and first.source == second.source
 
     def snippet(
         self,
@@ -75,7 +98,7 @@ class Known:
         code: Code,
         node: ast.stmt,
         stage: str | None,
-        table: dict[str, Provider],
+        lookup: Lookup,
     ) -> Snippet:
         """Make the snippet of a definition."""
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
@@ -88,11 +111,11 @@ class Known:
             cell=code.cell,
             line=code.line + first - 1,
             stage=stage,
-            needs=tuple(sorted(item.needs)),
+            needs=tuple(sorted(item.needs | {name for name in item.annotated if lookup(name) is not None})),
             uses=tuple(sorted(item.uses - {*names})),
             modules=item.modules,
         )
-        self.add(made, item, table)
+        self.add(made, item, lookup)
         return made
 
     def configure(self, line: str, code: Code, node: ast.stmt, stage: str | None) -> None:

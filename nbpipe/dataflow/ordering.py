@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbpipe.dataflow.effects import Effects, effects
 from nbpipe.dataflow.transform import parse
+from nbpipe.dataflow.walker import effects
 from nbpipe.errors import CycleError
 from nbpipe.model import Code, StageCells
 
@@ -23,7 +23,7 @@ def stages(cells: Sequence[StageCells]) -> list[StageCells]:
 
 def _refuse_conflict(stage: StageCells, code: Code, other: StageCells, theirs: Code) -> None:
     mine, their = effects(parse(code.body).body), effects(parse(theirs.body).body)
-    shared = (_written(their) & (_read(mine) | _written(mine))) | (_read(their) & _written(mine))
+    shared = (their.written & (mine.touched | mine.written)) | (their.touched & mine.written)
     if not shared and not mine.dynamic and not their.dynamic:
         return
     listed = ", ".join(f"'{name}'" for name in sorted(shared)) or "names that cannot be seen"
@@ -36,11 +36,3 @@ def _refuse_conflict(stage: StageCells, code: Code, other: StageCells, theirs: C
         name=next(iter(sorted(shared)), None),
         fix="Give the later cell a stage name of its own, or move it next to the others.",
     )
-
-
-def _read(found: Effects) -> set[str]:
-    return {*found.reads, *found.soft}
-
-
-def _written(found: Effects) -> set[str]:
-    return found.binds | found.deletes | found.mutates | found.global_binds

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from nbpipe.dataflow.purity import COPY_ATTRIBUTES, VIEW_METHODS, is_pure_method
+from nbpipe.dataflow.purity import COPY_ATTRIBUTES, KEEPING_FUNCTIONS, VIEW_METHODS, is_pure_method
 
-#: Builtins whose result holds their arguments.
-_KEEPERS = frozenset(
-    {"list", "tuple", "dict", "set", "zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "partial"}
-)
+#: What stands in `x[…]` when the result is always a copy: lists of columns or rows, and masks.
+_SELECTIONS = (ast.List, ast.ListComp, ast.Compare)
 
 
 def roots(node: ast.AST | None) -> frozenset[str]:  # noqa: PLR0911  one per kind of expression
@@ -18,6 +16,8 @@ def roots(node: ast.AST | None) -> frozenset[str]:  # noqa: PLR0911  one per kin
         return frozenset({node.id})
     if isinstance(node, ast.Attribute):
         return frozenset() if node.attr in COPY_ATTRIBUTES else roots(node.value)
+    if isinstance(node, ast.Subscript) and _selects(node.slice):
+        return frozenset()
     if isinstance(node, ast.Subscript | ast.Starred | ast.Await):
         return roots(node.value)
     if isinstance(node, ast.NamedExpr):
@@ -55,13 +55,20 @@ def _call_roots(node: ast.Call) -> frozenset[str]:
         name, owner = function.attr, roots(function.value)
         if name in VIEW_METHODS:
             return owner
-        if name[:1].isupper():
+        if name[:1].isupper() or name in KEEPING_FUNCTIONS:
             return arguments
         return frozenset() if is_pure_method(name) else owner
     if isinstance(function, ast.Name):
-        holds = function.id[:1].isupper() or function.id in _KEEPERS
+        holds = function.id[:1].isupper() or function.id in KEEPING_FUNCTIONS
         return arguments if holds else frozenset()
     return frozenset()
+
+
+def _selects(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
+        return True
+    masks = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr)
+    return masks or isinstance(node, _SELECTIONS)
 
 
 def dotted(node: ast.AST) -> str:

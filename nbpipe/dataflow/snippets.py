@@ -7,9 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nbpipe.dataflow.effects import CallEffects, FunctionNode, callable_effects, effects
+from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.magic_calls import magic_call
 from nbpipe.dataflow.roots import dotted
+from nbpipe.dataflow.scopes import FunctionNode
+from nbpipe.dataflow.walker import call_effects, effects
 
 Kind = Literal["import", "function", "class", "constant", "param", "compound", "magic"]
 _TYPE_MAKERS = frozenset(
@@ -36,6 +38,10 @@ class Definition:
     runs: frozenset[str]
     #: A list, set or dict that somebody may change.
     mutable: bool = False
+    #: Read by annotations: needed where there is such a name.
+    annotated: frozenset[str] = frozenset()
+    #: Values that running it changes in place, such as a registry.
+    changes: frozenset[str] = frozenset()
 
 
 def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None:
@@ -48,14 +54,25 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
         return None
     found = effects([node])
     functions = _functions(node)
-    callables = tuple(callable_effects(function) for function in functions)
+    callables = tuple(call_effects(function) for function in functions)
     names = tuple(sorted(found.binds))
     needs = frozenset(found.reads) - found.binds
-    uses = frozenset(found.soft).union(*(c.uses for c in callables)) if callables else frozenset(found.soft)
+    uses = frozenset({*found.soft, *found.late}).union(*(effect.uses for effect in callables))
     runs = frozenset(call.callee for call in found.calls) | _decorators(node)
     value = getattr(node, "value", None)
     mutable = isinstance(value, ast.List | ast.Dict | ast.Set)
-    return Definition(kind, names, needs, uses, modules_of(node), callables, runs, mutable)
+    return Definition(
+        kind,
+        names,
+        needs,
+        uses,
+        modules_of(node),
+        callables,
+        runs,
+        mutable,
+        frozenset(found.annotated) - found.binds,
+        frozenset(found.mutates),
+    )
 
 
 def modules_of(node: ast.AST) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import io
 import re
+import tokenize
 import warnings
 
 from nbpipe.errors import PipelineError
@@ -17,6 +19,9 @@ CODE_MAGICS = frozenset(
     {"time", "timeit", "capture", "prun", "memit", "mprun", "lprun", "python_inline", "wandb", "heat"}
 )
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_BLANK = frozenset(
+    {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+)
 _CELL_MAGIC = re.compile(r"\s*%%(?!%)(\S+)[ \t]*(.*)$")
 #: What IPython runs as a magic although it has no %: only where the cell is one line.
 _AUTOMAGIC = re.compile(
@@ -42,9 +47,22 @@ def parse(body: str) -> ast.Module:
 def normalized(body: str) -> str:
     """The code without comments, formatting and positions, as Python; docstrings count. The raw text if it cannot be parsed."""
     try:
-        return ast.unparse(parse(body))
+        text = ast.unparse(parse(body))
     except (PipelineError, ValueError, RecursionError):
         return body
+    return f"{text};" if ";" in body and _quiet(body) else text
+
+
+def _quiet(body: str) -> bool:
+    """The cell ends in `;`, which keeps IPython from showing the last value."""
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(body).readline):
+            if token.type not in _BLANK:
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return body.rstrip().endswith(";")
+    return last == ";"
 
 
 @functools.lru_cache(maxsize=4096)

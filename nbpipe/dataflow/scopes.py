@@ -1,0 +1,212 @@
+"""Python's scoping, for a walk over code: which names are local, and what reading, binding or changing one means."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from nbpipe.dataflow.effects import Effects
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass
+class Scope:
+    """One function, class body, comprehension or handler: its local names and its `global` declarations."""
+
+    bound: set[str] = field(default_factory=set)
+    declared: frozenset[str] = frozenset()
+    #: A class body binds as it goes, and its names are not seen from the functions inside.
+    is_class: bool = False
+
+
+class Scoped(ast.NodeVisitor):
+    """The state of a walk.
+
+    Responsibilities: scopes, names that are surely bound by now, aliases of local names. Must not know any statement.
+    """
+
+    def __init__(self) -> None:
+        self.found = Effects()
+        self.scopes: list[Scope] = []
+        #: Inside functions: local name -> names it may share with.
+        self.aliases: dict[str, frozenset[str]] = {}
+        self.local_mutations: set[str] = set()
+        #: Names that this walk has surely bound by now.
+        self.certain: frozenset[str] = frozenset()
+        #: Bodies of functions count as if they ran: true while a function's own effects are looked for.
+        self.called = False
+        #: Parameters of the function whose effects are looked for.
+        self.params: frozenset[str] = frozenset()
+        #: Local names that no longer stand for what the caller gave.
+        self.fresh: set[str] = set()
+        self._late = 0
+        self._soft = 0
+        self._unsure = 0
+
+    def _owner(self, name: str) -> Scope | None:
+        """The scope a name belongs to; None for the module's."""
+        for scope in reversed(self.scopes):
+            if name in scope.declared:
+                return None
+            if name in scope.bound and (not scope.is_class or scope is self.scopes[-1]):
+                return scope
+        return None
+
+    def _local(self, name: str) -> bool:
+        return self._owner(name) is not None
+
+    def _declared(self, name: str) -> bool:
+        """A function or class body around says `global name`."""
+        return any(name in scope.declared for scope in self.scopes)
+
+    def _read(self, name: str, line: int) -> None:
+        if self._local(name):
+            return
+        if self._late:
+            self.found.late.setdefault(name, line)
+        elif name not in self.certain:
+            soft = self._soft or name in self.found.binds
+            (self.found.soft if soft else self.found.reads).setdefault(name, line)
+
+    def _bind(self, name: str) -> None:
+        if self.scopes and self.scopes[-1].is_class and name not in self.scopes[-1].declared:
+            self.scopes[-1].bound.add(name)
+        elif self._local(name):
+            return
+        elif self._late or self._declared(name):
+            self.found.global_binds.add(name)
+            if not self._late:
+                self.found.binds.add(name)
+        else:
+            self.found.binds.add(name)
+            self.certain |= {name}
+
+    def _unbind(self, name: str) -> None:
+        if self.scopes and self.scopes[-1].is_class:
+            self.scopes[-1].bound.discard(name)
+        elif self._late and not self._local(name):
+            self.found.global_binds.add(name)
+        elif not self._local(name):
+            self.found.deletes.add(name)
+            self.certain |= {name}
+
+    def _behind(self, names: Iterable[str]) -> frozenset[str]:
+        """The names, and those that local ones among them stand for."""
+        given = frozenset(names)
+        held = given.union(*(self.aliases.get(name, frozenset()) for name in given))
+        return frozenset(
+            name for name in held if name not in self.fresh and (not self._local(name) or name in self.params)
+        )
+
+    def _mutate(self, names: Iterable[str]) -> None:
+        if self._late and not self.called:
+            return
+        for name in names:
+            if self._local(name):
+                shared = self._behind([name])
+                self.local_mutations |= shared & self.params
+                self.found.mutates |= {other for other in shared if not self._local(other)}
+            else:
+                self.found.mutates.add(name)
+
+    def _link(self, target: str, sources: frozenset[str]) -> None:
+        if not sources or (self._late and not self.called):
+            return
+        if self._local(target):
+            self.aliases[target] = self.aliases.get(target, frozenset()) | self._behind(sources)
+        elif kept := self._behind(sources) - {target}:
+            self.found.links.append((target, kept))
+
+    def _rebind(self, target: str, sources: frozenset[str]) -> None:
+        """A plain assignment: whatever a local name stood for is gone, if the statement surely runs."""
+        held = self._behind(sources)
+        if self._local(target) and not self._unsure and self._late <= 1 and target not in held:
+            self.fresh.add(target)
+            self.aliases[target] = held
+        else:
+            self._link(target, sources)
+
+    @contextmanager
+    def _scope(self, scope: Scope) -> Iterator[None]:
+        self.scopes.append(scope)
+        yield
+        self.scopes.pop()
+
+    @contextmanager
+    def _later(self) -> Iterator[None]:
+        """Code that runs when a function is called."""
+        self._late += 1
+        yield
+        self._late -= 1
+
+    @contextmanager
+    def _perhaps(self) -> Iterator[None]:
+        """Code that may not run: what it binds is not sure behind it."""
+        before = self.certain
+        self._unsure += 1
+        yield
+        self._unsure -= 1
+        self.certain = before
+
+    def _ways(self, blocks: Sequence[Sequence[ast.stmt]], *, all_ways: bool) -> None:
+        """Blocks of which one is executed; with `all_ways`, one surely is."""
+        before = self.certain
+        ends = []
+        self._unsure += 1
+        for block in blocks:
+            self.certain = before
+            for child in block:
+                self.visit(child)
+            if not _leaves(block):
+                ends.append(self.certain)
+        self._unsure -= 1
+        self.certain = frozenset.intersection(*ends) if all_ways and ends else before
+
+
+def _leaves(block: Sequence[ast.stmt]) -> bool:
+    return bool(block) and isinstance(block[-1], ast.Raise)
+
+
+def parameters(args: ast.arguments) -> tuple[str, ...]:
+    """Names of the parameters, those by position first and in order."""
+    names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+    names += [a.arg for a in (args.vararg, args.kwarg) if a is not None]
+    return tuple(names)
+
+
+def function_scope(node: FunctionNode) -> Scope:
+    """The scope of a function: its parameters and all that its body binds, without nested scopes."""
+    bound, declared, outer = set(parameters(node.args)), set[str](), set[str]()
+    todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(part.name)
+            todo += part.decorator_list
+            continue
+        if isinstance(part, ast.Lambda):
+            continue
+        if isinstance(part, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            bound |= {n.target.id for n in ast.walk(part) if isinstance(n, ast.NamedExpr)}
+            continue
+        if isinstance(part, ast.Global):
+            declared |= set(part.names)
+        elif isinstance(part, ast.Nonlocal):
+            outer |= set(part.names)
+        else:
+            bound |= _bound_by(part)
+        todo += list(ast.iter_child_nodes(part))
+    return Scope(bound - declared - outer, frozenset(declared))
+
+
+def _bound_by(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        return {node.id}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        return {node.name}
+    return {node.rest} if isinstance(node, ast.MatchMapping) and node.rest else set()
