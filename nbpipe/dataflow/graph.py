@@ -144,6 +144,7 @@ def _setup(outline: Outline, known: Known, names: Names) -> None:
             if item is not None:
                 known.setup_definitions.update(dict.fromkeys(item.names, item))
         known.setup_reads |= found.touched
+        known.star |= bool(found.stars)
         for name in found.binds:
             names.table[name] = ("setup", "")
 
@@ -171,6 +172,9 @@ def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
             known.configure(line, code, node, None)
         return
     snippet = known.snippet(item, code, node, None, names.table.get)
+    if item.kind == "import" and not item.names:
+        known.star = True
+        known.standing.append(snippet.id)
     for name in item.names:
         known.new_version(name)
         names.table[name] = ("snippet", snippet.id)

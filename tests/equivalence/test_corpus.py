@@ -85,15 +85,21 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
 
     again = run_notebook(notebook, jobs=2)
     assert again.status in {"succeeded", "up-to-date"}
-    if case.expect != "equal-ignoring-output":
-        assert _outputs(again) == _outputs(cold)
+    if case.expect != "equal-ignoring-output" and _outputs(again) != _outputs(cold):
+        # Files that the first run left behind may matter: then a second fresh kernel finds them too.
+        _same_outputs(case, again, run_all(case.notebook(), elsewhere, {}))
 
 
 def _compare(case: Case, result: RunResult, stored: dict[str, dict[str, str]], reference: Reference) -> None:
     if case.expect != "equal-ignoring-output":
-        outputs = _outputs(result)
-        for number, expected in reference.outputs.items():
-            if number > 0 and not case.cells[number - 1].startswith("%%params"):
-                assert outputs[number] == expected, f"cell {number}"
-    for stage, names in stored.items():
-        assert names == reference.digests.get(stage, {}), stage
+        _same_outputs(case, result, reference)
+    if case.expect != "equal-ignoring-values":
+        for stage, names in stored.items():
+            assert names == reference.digests.get(stage, {}), stage
+
+
+def _same_outputs(case: Case, result: RunResult, reference: Reference) -> None:
+    outputs = _outputs(result)
+    for number, expected in reference.outputs.items():
+        if number > 0 and not case.cells[number - 1].startswith("%%params"):
+            assert outputs[number] == expected, f"cell {number}"

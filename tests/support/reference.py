@@ -93,7 +93,7 @@ def _sort(notebook: Any) -> tuple[list[Any], list[Any], list[Any]]:
             continue
         body, tags = cell.source[match.end() :], list(cell.metadata.get("tags", []))
         if not body.startswith("%%"):
-            body = "\n" + body  # line numbers count the magic line
+            body = "#\n" + body  # line numbers count the magic line
         role, name = match.group(1), match.group(2)
         if role == "params" and not name:
             params.append((number, body, tags))

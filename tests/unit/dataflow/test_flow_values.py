@@ -1,0 +1,171 @@
+"""Which stage takes which value from which."""
+
+from __future__ import annotations
+
+import pytest
+from flows import data_edges, flow_of, inputs_of, stages_of
+
+A = "%%stage a\n"
+B = "%%stage b\n"
+C = "%%stage c\n"
+
+
+def test_a_stage_takes_what_it_reads_from_the_last_stage_that_bound_it() -> None:
+    cells = (A + "x = 1 + f()", B + "x = g()", C + "print(x)")
+    cells = ("%%explore\n", *cells)[1:]
+    assert inputs_of("c", "from m import f, g", *cells) == {"x": "b"}
+
+
+def test_names_that_nobody_reads_are_not_stored() -> None:
+    flow = stages_of("from m import f", A + "x = f()\ny = f()", B + "print(x)")["a"].flow
+    assert flow.writes == ("x", "y")
+    assert flow.outputs == ("x",)
+
+
+def test_a_change_in_place_is_a_new_value() -> None:
+    cells = ("import pandas as pd", A + "df = pd.read_csv('x')", B + "df['n'] = 1", C + "df.head()")
+    assert inputs_of("c", *cells) == {"df": "b"}
+    assert stages_of(*cells)["b"].flow.mutates == ("df",)
+
+
+def test_pure_methods_keep_stages_side_by_side() -> None:
+    cells = ("import pandas as pd", A + "df = pd.read_csv('x')", B + "m = df.mean()", C + "d = df.describe()")
+    assert data_edges(*cells) == {("a", "b", ("df",)), ("a", "c", ("df",))}
+
+
+def test_a_change_through_another_name_reaches_all_that_share_it() -> None:
+    cells = ("from m import load", A + "x = load()\ny = x[1:]", B + "y[0] = 1", C + "print(x)")
+    assert inputs_of("c", *cells) == {"x": "b"}
+
+
+def test_a_loop_over_a_list_of_frames_changes_the_frames() -> None:
+    cells = (
+        "from m import load",
+        A + "one = load()\ntwo = load()",
+        B + "for df in [one, two]:\n    df['k'] = 1",
+        C + "one",
+    )
+    assert inputs_of("c", *cells) == {"one": "b"}
+
+
+def test_a_copy_is_not_shared() -> None:
+    cells = ("from m import load", A + "x = load()", B + "y = x.copy()\ny[0] = 1", C + "print(x)")
+    assert inputs_of("c", *cells) == {"x": "a"}
+
+
+def test_what_a_function_changes_is_changed_where_it_is_called() -> None:
+    cells = (
+        "def tidy(frame):\n    frame['k'] = 1\nfrom m import load",
+        A + "df = load()",
+        B + "tidy(df)",
+        C + "print(df)",
+    )
+    assert inputs_of("c", *cells) == {"df": "b"}
+
+
+def test_what_a_function_returns_may_be_its_argument() -> None:
+    cells = (
+        "from m import load\ndef same(frame):\n    return frame",
+        A + "df = load()",
+        B + "other = same(df)\nother['k'] = 1",
+        C + "print(df)",
+    )
+    assert inputs_of("c", *cells) == {"df": "b"}
+
+
+def test_captures_are_followed_through_functions() -> None:
+    cells = (
+        "def inner():\n    return k\ndef outer():\n    return inner()\nfrom m import load",
+        A + "k = load()",
+        B + "print(outer())",
+    )
+    assert inputs_of("b", *cells) == {"k": "a"}
+
+
+def test_a_function_of_a_stage_is_created_again_and_reads_the_present_value() -> None:
+    cells = ("from m import load", A + "k = load()\ndef f():\n    return k", B + "k = load()", C + "f()")
+    assert inputs_of("c", *cells) == {"k": "b"}
+    assert any(ref.startswith("f@") for ref in stages_of(*cells)["c"].flow.definitions)
+
+
+def test_a_conditional_binding_hands_on_the_old_value() -> None:
+    cells = ("from m import f", A + "x = f()", B + "if f():\n    x = 2", C + "print(x)")
+    assert inputs_of("b", *cells) == {"x": "a"}
+    assert stages_of(*cells)["b"].flow.optional == ("x",)
+    assert inputs_of("c", *cells) == {"x": "b"}
+
+
+def test_a_deleted_name_does_not_come_back() -> None:
+    cells = ("from m import f", A + "x = f()", B + "del x", C + "try:\n    print(x)\nexcept NameError:\n    pass")
+    assert inputs_of("c", *cells) == {"x": "b"}
+
+
+def test_numbers_are_constants_that_any_stage_can_have() -> None:
+    cells = (A + "n = 3\nname = 'x'\npair = (1, 2)", B + "print(n, name, pair)")
+    assert data_edges(*cells) == set()
+    assert len(stages_of(*cells)["b"].flow.definitions) == 3
+
+
+def test_a_list_of_an_exploration_cell_exists_once() -> None:
+    cells = ("seen = []", A + "seen.append(1)", B + "print(seen)")
+    assert inputs_of("b", *cells) == {"seen": "a"}
+
+
+def test_parameters_are_not_values() -> None:
+    cells = ("%%params\nlr = 0.1", A + "x = f = lr * 2", B + "print(lr)")
+    flow = stages_of(*cells)["b"].flow
+    assert (flow.inputs, flow.params) == ({}, ("lr",))
+
+
+def test_a_changed_parameter_is_a_value_from_there_on() -> None:
+    cells = ("%%params\nlr = 0.1", A + "lr = lr / 2", B + "print(lr)")
+    assert inputs_of("b", *cells) == {"lr": "a"}
+
+
+def test_dynamic_code_takes_and_gives_everything() -> None:
+    cells = ("from m import f", A + "x = f()", B + "exec(f())", C + "print(x, unheard_of)")
+    stages = stages_of(*cells)
+    assert stages["b"].flow.dynamic
+    assert "x" in stages["b"].flow.inputs
+    assert inputs_of("c", *cells)["unheard_of"] == "b"
+
+
+def test_checks_gate_everything_below() -> None:
+    cells = ("from m import f", A + "x = f()", "%%check sane\nassert x", C + "print(1)")
+    assert stages_of(*cells)["c"].after == ("sane",)
+    assert data_edges(*cells, kind="after") == {("sane", "c", ())}
+
+
+def test_what_setup_reads_every_stage_needs() -> None:
+    cells = ("%%params\nseed = 1", "%%setup\nimport random\nrandom.seed(seed)", A + "print(1)")
+    assert stages_of(*cells)["a"].flow.params == ("seed",)
+
+
+def test_options_ask_for_values() -> None:
+    cells = ("from m import f", A + "acc = f()\nnet = f()", "%%stage b --metrics acc --model net\nprint(1)")
+    assert inputs_of("b", *cells) == {"acc": "a", "net": "a"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pandas as pd", "from pandas import *"],
+)
+def test_imports_of_exploration_cells_come_along(line: str) -> None:
+    flow = stages_of(line, A + ("x = pd.DataFrame()" if "as" in line else "x = DataFrame()"))["a"].flow
+    assert len(flow.definitions) == 1
+
+
+def test_a_stage_that_imports_gives_the_import_to_the_others() -> None:
+    stages = stages_of(A + "import json\nx = json.loads('1')", B + "json.dumps(x)")
+    assert [ref.split("@")[0] for ref in stages["b"].flow.definitions] == ["json"]
+    assert "json" not in stages["b"].flow.inputs
+
+
+def test_state_that_hangs_on_a_class_orders_the_stages() -> None:
+    cells = ("class Counter:\n    n = 0", A + "Counter.n += 1", B + "print(Counter.n)")
+    assert ("a", "b") in {(edge.source, edge.target) for edge in flow_of(*cells).edges}
+
+
+def test_the_same_cells_give_the_same_analysis() -> None:
+    cells = ("import numpy as np", A + "x = np.arange(3)\ny = x\nz = [x, y]", B + "z[0][1] = 2", C + "print(x, y)")
+    assert flow_of(*cells) == flow_of(*cells)
