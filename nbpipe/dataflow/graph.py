@@ -172,9 +172,7 @@ def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
             known.configure(line, code, node, None)
         return
     snippet = known.snippet(item, code, node, None, names.table.get)
-    if item.kind == "import" and not item.names:
-        known.star = True
-        known.standing.append(snippet.id)
+    known.stand(node, snippet)
     for name in item.names:
         known.new_version(name)
         names.table[name] = ("snippet", snippet.id)

@@ -55,6 +55,8 @@ class Known:
     #: Functions and classes whose state some stage changes.
     stateful: set[str] = field(default_factory=set)
     star: bool = False
+    #: `from __future__ import annotations` is on: IPython keeps it on for the cells below.
+    future: bool = False
     #: The last stage whose code nobody can see through; it may bind anything.
     dynamic: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -111,12 +113,26 @@ class Known:
             cell=code.cell,
             line=code.line + first - 1,
             stage=stage,
-            needs=tuple(sorted(item.needs | {name for name in item.annotated if lookup(name) is not None})),
+            needs=tuple(sorted(item.needs | self._annotated(item, lookup))),
             uses=tuple(sorted(item.uses - {*names})),
             modules=item.modules,
         )
         self.add(made, item, lookup)
         return made
+
+    def _annotated(self, item: Definition, lookup: Lookup) -> set[str]:
+        return set() if self.future else {name for name in item.annotated if lookup(name) is not None}
+
+    def stand(self, node: ast.stmt, snippet: Snippet) -> None:
+        """Take in an import that concerns every stage below: `from x import *` and `from __future__ import …`."""
+        if not isinstance(node, ast.ImportFrom):
+            return
+        if node.module == "__future__":
+            self.future |= any(alias.name == "annotations" for alias in node.names)
+            self.standing.append(snippet.id)
+        elif any(alias.name == "*" for alias in node.names):
+            self.star = True
+            self.standing.append(snippet.id)
 
     def configure(self, line: str, code: Code, node: ast.stmt, stage: str | None) -> None:
         """A magic that sets up the kernel for every stage below."""

@@ -57,10 +57,10 @@ class StageWalk(Reach):
         else:
             self._bind(found, rebinds=not isinstance(node, ast.AugAssign))
             self._share(found)
+            self._stars(found)
         for name in sorted(found.mutates):
             self.change(name, node.lineno)
         self.dynamic |= found.dynamic
-        self._stars(found)
 
     def _hints(self, node: ast.stmt) -> None:
         reads, writes = hints.files([node])
@@ -75,7 +75,7 @@ class StageWalk(Reach):
             self.touch(name, line, "now")
         for name, line in found.soft.items():
             self.touch(name, line, "perhaps")
-        for name, line in found.annotated.items():
+        for name, line in () if self.known.future else found.annotated.items():
             self.touch(name, line, "perhaps")
         for name, line in found.late.items():
             # The function has no name that could be followed, or it is followed when it is called.
@@ -91,6 +91,7 @@ class StageWalk(Reach):
 
     def _define(self, item: Definition, node: ast.stmt, code: Code) -> None:
         snippet = self.known.snippet(item, code, node, self.name, self.provider)
+        self.known.stand(node, snippet)
         for name in item.names:
             self.known.unshare(name)
             self.bind(name, ("snippet", snippet.id))
@@ -115,8 +116,7 @@ class StageWalk(Reach):
         for star in found.stars:
             item = Definition("import", (), frozenset(), frozenset(), modules_of(star), (), frozenset())
             snippet = self.known.snippet(item, self.at, star, self.name, self.provider)
-            self.known.star = True
-            self.known.standing.append(snippet.id)
+            self.known.stand(star, snippet)
 
     def _patches(self, found: Effects, node: ast.stmt, code: Code) -> None:
         """Attributes set on modules or notebook classes: every later stage has to do the same."""

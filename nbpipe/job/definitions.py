@@ -83,8 +83,8 @@ class Definitions:
     def _execute(self, tree: ast.Module, source: str) -> None:
         ast.fix_missing_locations(tree)
         name = self._shell.compile.cache(source, -1, raw_code=source)
-        flags = self._shell.compile.flags
-        exec(compile(tree, name, "exec", flags=flags, dont_inherit=True), self._shell.user_ns)  # noqa: S102
+        # The shell's own compiler: a `__future__` import holds for the cells below, as in a notebook.
+        exec(self._shell.compile(tree, name, "exec"), self._shell.user_ns)  # noqa: S102
 
 
 def _assigned(node: ast.stmt) -> str | None:

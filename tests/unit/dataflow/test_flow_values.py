@@ -169,3 +169,8 @@ def test_state_that_hangs_on_a_class_orders_the_stages() -> None:
 def test_the_same_cells_give_the_same_analysis() -> None:
     cells = ("import numpy as np", A + "x = np.arange(3)\ny = x\nz = [x, y]", B + "z[0][1] = 2", C + "print(x, y)")
     assert flow_of(*cells) == flow_of(*cells)
+
+
+def test_a_future_import_holds_for_the_stages_below() -> None:
+    cells = (A + "from __future__ import annotations", B + "def f(x: Nowhere): pass", C + "f(1)")
+    assert [ref.split("@")[0] for ref in stages_of(*cells)["c"].flow.definitions] == ["annotations", "f"]
