@@ -30,8 +30,13 @@ _NOISE = frozenset(
         "MPLBACKEND",
         "KMP_DUPLICATE_LIB_OK",
         "KMP_INIT_AT_FORK",
+        # Set by polars, and taken away or set by MLflow, while they work.
+        "_RJEM_MALLOC_CONF",
+        "MLFLOW_RUN_ID",
+        "MLFLOW_EXPERIMENT_ID",
     }
 )
+_INLINE = "matplotlib_inline.backend_inline"
 
 
 @dataclass(frozen=True)
@@ -168,13 +173,21 @@ def _rc_get() -> dict[str, Any]:
         name: str(value) if name == "axes.prop_cycle" else value
         for name, value in dict.items(mpl.rcParams)
         if name not in {"backend", "backend_fallback", "figure.hooks", "path.effects"}
-    } | {"axes.prop_cycle": [dict(item) for item in mpl.rcParams["axes.prop_cycle"]]}
+    } | {
+        "axes.prop_cycle": [dict(item) for item in mpl.rcParams["axes.prop_cycle"]],
+        # The notebook's backend switches it on with the first figure; off after that is somebody's wish.
+        "interactive": mpl.is_interactive() or _INLINE not in sys.modules,
+    }
 
 
 def _rc_set(data: Any) -> None:
     import matplotlib as mpl
     from cycler import cycler
 
+    if not data["interactive"]:
+        from matplotlib import pyplot as plt
+
+        plt.switch_backend(mpl.get_backend())
     cycle = data["axes.prop_cycle"]
     keys = sorted({key for item in cycle for key in item})
     mpl.rcParams.update({name: value for name, value in data.items() if name != "axes.prop_cycle"})

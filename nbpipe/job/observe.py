@@ -58,7 +58,7 @@ class Observer:
             if entry.owner == module:
                 self._first.setdefault(entry.name, entry.get())
         self._restore(module)
-        self._note_start()
+        self._note_start(module)
 
     def _restore(self, module: str) -> None:
         for name in [name for name in self._waiting if _owner(name) == module]:
@@ -69,9 +69,12 @@ class Observer:
             else:
                 table.BY_NAME[name].set(value)
 
-    def _note_start(self) -> None:
+    def _note_start(self, loaded: str = "") -> None:
+        """Note the state of every library that is there; one that is half imported is noted when it is `loaded`."""
         for entry in table.TABLE:
-            if entry.name not in self._ambient and entry.owner in sys.modules:
+            if entry.name in self._ambient or entry.owner not in sys.modules:
+                continue
+            if entry.owner == loaded or not _importing(entry.owner):
                 self._ambient[entry.name] = entry.get()
 
     def around_import(self, done: bool) -> None:  # noqa: FBT001
@@ -316,6 +319,11 @@ class Observer:
             if not ok:
                 return Failure(code="rejected", message=said, cell=self._spec.cells[0].cell, line=1)
         return None
+
+
+def _importing(module: str) -> bool:
+    """Its import has begun and not ended."""
+    return bool(getattr(sys.modules[module].__spec__, "_initializing", False))
 
 
 def _owner(name: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
 
+# Not matplotlib: it settles its backend and hooks into IPython when it is imported, which must happen in the kernel.
 _PRELOADED = (
     "papermill",
     "nbformat",
@@ -27,7 +28,6 @@ _PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.datapub",
-    "matplotlib_inline",
     "nbpipe.job.kernel",
     "nbpipe.job.runner",
     "nbpipe.job.engine",
