@@ -161,7 +161,7 @@ def test_what_is_bound_on_every_way(code: str, names: set[str]) -> None:
         ("def f(eval): return eval(1)", False),
     ],
 )
-def test_code_that_no_analysis_can_see_through_is_dynamic(code: str, dynamic: bool) -> None:
+def test_code_that_no_analysis_can_see_through_is_dynamic(code: str, *, dynamic: bool) -> None:
     assert of(code).dynamic is dynamic
 
 
@@ -194,7 +194,7 @@ _SIMPLE = st.one_of(
 _PROGRAMS = st.recursive(_SIMPLE, _lines, max_leaves=8).map("\n".join)
 
 
-def _global_names(code: types.CodeType, module: bool) -> set[str]:
+def _global_names(code: types.CodeType, *, module: bool) -> set[str]:
     import dis
 
     found = set()

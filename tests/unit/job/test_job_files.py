@@ -9,7 +9,7 @@ from jobs import Bench
 
 from nbpipe.job.files import undo
 from nbpipe.model import Outcome
-from nbpipe.pipeline.contents import digest_file
+from nbpipe.pipeline.contents import digest_file, source_digest
 
 
 @pytest.fixture
@@ -39,7 +39,8 @@ def _paths(outcome: Outcome) -> tuple[list[str], list[str]]:
         ("import os; os.listdir('.')", ["./"], []),
         ("import glob; glob.glob('*.csv')", ["./"], []),
         ("import tempfile; tempfile.NamedTemporaryFile().write(b'1')", [], []),
-        ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv"], ["d.csv"]),
+        ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv", "d.csv"], ["d.csv"]),  # looks whether it is there
+        ("import os; os.path.exists('none.csv')", ["none.csv"], []),
     ],
 )  # fmt: skip
 def test_what_a_stage_does_with_files_is_seen(bench: Bench, body: str, read: list[str], written: list[str]) -> None:
@@ -57,7 +58,7 @@ def test_local_modules_are_modules_and_not_files(bench: Bench) -> None:
     (bench.project / "helper.py").write_text("N = 1\n")
     outcome = bench.run("import helper")
     assert _paths(outcome) == ([], [])
-    assert outcome.modules == {"helper": ("helper.py", digest_file(bench.project / "helper.py"))}
+    assert outcome.modules == {"helper": ("helper.py", source_digest(b"N = 1"))}
 
 
 def test_undo_puts_everything_back_even_after_a_kill(bench: Bench) -> None:
