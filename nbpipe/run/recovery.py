@@ -39,6 +39,7 @@ def recover(project: Project, store: Store) -> list[str]:
         try:
             record = _abandoned(folder)
             if record is not None:
+                store.leases.sweep()
                 _settle(project, folder, record, store)
                 settled.append(run)
         finally:

@@ -193,6 +193,15 @@ class Leases:
         found = _holder(self._documents.read(name))
         return str(found.get("owner", "")) if found is not None and self._alive(name) else None
 
+    def sweep(self) -> None:
+        """Take away the leases of holders that died: nobody may ever ask for their keys again."""
+        for name in self._documents.names("leases"):
+            key = name.rsplit("/", 1)[-1].removesuffix(".json")
+            if name.endswith(".json") and not self._alive(name):
+                lease = self.claim(key)
+                if lease is not None:
+                    lease.release()
+
     def _alive(self, name: str) -> bool:
         found = _holder(self._documents.read(name))
         if found is None:
