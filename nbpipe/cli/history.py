@@ -75,7 +75,8 @@ def _row(item: RunSummary, now: float, *, several: bool) -> list[list[Part]]:
 
     version = f"v{item.number}" if item.number else item.version[:7]
     took = duration(item.seconds if item.ended else max(now - item.started, 0.0) if item.status == "running" else None)
-    words = [params_text(item.params), metrics_text(item.metrics)]
+    given = {name: item.params[name] for name in item.given if name in item.params}
+    words = [params_text(given), metrics_text(item.metrics)]
     if item.broken:
         words.insert(0, f"at {', '.join(item.broken)}")
     return [

@@ -78,6 +78,7 @@ def summary_shape(summary: RunSummary) -> dict[str, Any]:
         "ended": summary.ended or None,
         "seconds": round(summary.seconds, 3),
         "params": summary.params,
+        "given": list(summary.given),
         "metrics": summary.metrics,
         "stages": summary.stages,
         "broken": list(summary.broken),

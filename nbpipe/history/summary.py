@@ -31,6 +31,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: float = 0.0
     seconds: float = 0.0
     params: dict[str, Any] = {}
+    #: Names of the parameters that differ from the notebook because the run was given them.
+    given: tuple[str, ...] = ()
     metrics: dict[str, float] = {}
     #: Stage status -> how many stages have it.
     stages: dict[str, int] = {}
@@ -59,6 +61,7 @@ def summarize(run: str, state: RunState) -> RunSummary:
         ended=state.ended,
         seconds=state.seconds,
         params=state.params,
+        given=state.given,
         metrics=state.metrics,
         stages=dict(Counter[str](stage.status for stage in state.stages)),
         broken=tuple(stage.name for stage in state.stages if stage.status in bad),

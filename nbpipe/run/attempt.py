@@ -112,7 +112,9 @@ def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome
         )
     logged = read_spool(attempt.folder)
     files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
-    return msgspec.structs.replace(found, metrics={**logged.metrics, **found.metrics}, logged={**found.logged, **files})
+    # What the stage declares comes first, and wins.
+    metrics = found.metrics | {name: value for name, value in logged.metrics.items() if name not in found.metrics}
+    return msgspec.structs.replace(found, metrics=metrics, logged={**found.logged, **files})
 
 
 def _lost(attempt: Attempt, returncode: int | None) -> tuple[Status, Failure]:

@@ -15,6 +15,7 @@ import msgspec
 from nbpipe.errors import EXIT_CODES, NbpipeError, StoreError
 from nbpipe.executors.base import Executor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
+from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.facts import Files
 from nbpipe.run import record as records
 from nbpipe.run.attempt import Place
@@ -128,7 +129,7 @@ class Drive:
         record = self.record
         record.version = pipeline.version
         record.number = version_number(self.project.state, pipeline.name, pipeline.version)
-        record.params = dict(settings.params)
+        record.params = effective_params(pipeline.params, settings.params)
         records.write(self.folder, record)
         fault("run.created")
         stages = [{"name": stage.name, "kind": stage.kind} for stage in pipeline.stages]
@@ -143,6 +144,7 @@ class Drive:
             version=record.version,
             number=record.number,
             params=record.params,
+            given=sorted(settings.params),
             profile=record.profile,
             sha256=record.sha256,
             stages=stages,

@@ -43,7 +43,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: RunStatus = "running"
     started: float = 0.0
     ended: float = 0.0
+    #: Every parameter's value; those the params cell computes only where they are `given`.
     params: dict[str, Any] = {}
+    #: Names of the parameters that this run was given.
+    given: tuple[str, ...] = ()
     #: In notebook order.
     stages: tuple[StageState, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -72,7 +75,10 @@ def advance(state: RunState, event: Event) -> RunState:
     """The state after one more event. Unknown kinds change nothing: newer versions may add some."""
     data = event.data
     if event.kind == "run-started":
-        known = {k: data[k] for k in ("id", "notebook", "name", "version", "number", "params") if k in data}
+        known: dict[str, Any] = {
+            k: data[k] for k in ("id", "notebook", "name", "version", "number", "params") if k in data
+        }
+        known["given"] = tuple(data.get("given", known.get("params", ())))
         stages = tuple(StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data.get("stages", ()))
         return msgspec.structs.replace(state, **known, stages=stages, started=event.time)
     if event.kind == "stages":

@@ -20,12 +20,12 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.model import Artifact
+from nbpipe.model import Artifact, FileState
 from nbpipe.tracking import artifacts, outbox, registry
 from nbpipe.tracking.mlflow import artifact_root, client
 from nbpipe.tracking.projection import Projection
 from nbpipe.tracking.recorded import RecordedRun, RecordedStage, read_run
-from nbpipe.tracking.spool import Point, Spooled, read_spool
+from nbpipe.tracking.spool import Dataset, Point, Spooled, read_spool
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -64,6 +64,8 @@ def _stage(
     tags = {"nbpipe.status": stage.status, "nbpipe.version": str(run.fields.get("version", "")), **spooled.tags}
     if stage.reasons:
         tags["nbpipe.reason"] = "; ".join(stage.reasons)
+    if stage.failure:
+        tags["nbpipe.failure"] = stage.failure
     if stage.source:
         tags["nbpipe.cached_from"] = stage.source
     if stage.attempt:
@@ -76,11 +78,22 @@ def _stage(
     shown.log(child, params=_params(run, stage) | spooled.params, metrics={**curves, **spooled.curves})
     # The parent shows each metric of its stages, so that runs compare in one table.
     shown.log(parent, metrics=curves)
-    if stage.outcome:
-        shown.inputs(child, stage.outcome.files_read)
+    read = [_read(state) for state in stage.outcome.files_read if state.digest] if stage.outcome else []
+    shown.inputs(child, (*read, *spooled.datasets))
     for at, path in artifacts.of_stage(stage, spooled, run.store, scratch):
         shown.file(child, path, at)
     shown.end(child, stage.status, stage.ended)
+
+
+def _read(state: FileState) -> Dataset:
+    """A file that was read: name and digest; its contents are not looked at."""
+    return Dataset(
+        name=state.path,
+        digest=state.digest,
+        source=msgspec.json.encode({"uri": state.path}).decode(),
+        profile=msgspec.json.encode({"bytes": state.size}).decode(),
+        context="read",
+    )
 
 
 def _params(run: RecordedRun, stage: RecordedStage) -> dict[str, Any]:
@@ -134,6 +147,8 @@ def _source_tags(run: RecordedRun) -> dict[str, str]:
     tags = {
         "nbpipe.version": str(run.fields.get("version", "")),
         "nbpipe.number": str(run.fields.get("number", "")),
+        "nbpipe.seed": str(run.fields.get("seed", 0)),
+        "nbpipe.profile": str(run.fields.get("profile") or ""),
         "mlflow.source.name": str(run.fields.get("notebook", "")),
         "mlflow.source.type": "NOTEBOOK",
     }

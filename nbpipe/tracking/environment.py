@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import platform
@@ -63,6 +64,19 @@ def record(project: Path, distributions: Mapping[str, str] | None = None) -> dic
             for row in rows.splitlines()
             if row.strip()
         ]
+        found |= _cuda()
+    return found
+
+
+def _cuda() -> dict[str, str]:
+    """CUDA and cuDNN as installed from packages; nothing where they are the system's."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str] = {}
+    for name, package in (("cuda", "nvidia-cuda-runtime"), ("cudnn", "nvidia-cudnn")):
+        for suffix in ("", "-cu13", "-cu12"):
+            with contextlib.suppress(PackageNotFoundError):
+                found.setdefault(name, version(package + suffix))
     return found
 
 

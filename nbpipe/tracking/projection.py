@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nbpipe.model import FileState
-
 if TYPE_CHECKING:
-    from nbpipe.tracking.spool import Point
+    from nbpipe.tracking.spool import Dataset, Point
 
 _STATUS = {
     "running": "RUNNING",
@@ -25,6 +23,7 @@ _STATUS = {
 _BATCH = 100
 _CURVE_BATCH = 500
 _TEXT = 5000
+_NAME = 500
 _DIGEST = 36
 
 
@@ -80,23 +79,24 @@ class Projection:
         for part in _parts(points, _CURVE_BATCH):
             self.client.log_batch(run_id, metrics=part)
 
-    def inputs(self, run_id: str, files: Iterable[FileState]) -> None:
-        """Files that were read, as dataset inputs: name and digest; their contents are not looked at."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+    def inputs(self, run_id: str, datasets: Iterable[Dataset]) -> None:
+        """Datasets as inputs; one that is there already is not logged again."""
+        from mlflow.entities import Dataset as Shown
+        from mlflow.entities import DatasetInput, InputTag
 
         found = [
             DatasetInput(
-                Dataset(
-                    name=state.path[-_BATCH:],
-                    digest=state.digest[:_DIGEST],
-                    source_type="local",
-                    source=msgspec.json.encode({"uri": state.path}).decode(),
-                    profile=msgspec.json.encode({"bytes": state.size}).decode(),
+                Shown(
+                    name=data.name[-_NAME:],
+                    digest=data.digest[:_DIGEST],
+                    source_type=data.source_type,
+                    source=data.source,
+                    schema=data.schema,
+                    profile=data.profile,
                 ),
-                tags=[InputTag("mlflow.data.context", "read")],
+                tags=[InputTag("mlflow.data.context", data.context)] if data.context else [],
             )
-            for state in files
-            if state.digest
+            for data in dict.fromkeys(datasets)
         ]
         for part in _parts(found, _BATCH):
             self.client.log_inputs(run_id, datasets=part)

@@ -27,6 +27,8 @@ class RecordedStage(msgspec.Struct, kw_only=True):
     #: Run whose result was reused.
     source: str = ""
     key: str = ""
+    #: Why it did not succeed, one line; already redacted.
+    failure: str = ""
     metrics: dict[str, float] = {}
     #: Job folder of the last attempt; None for a reused stage.
     folder: Path | None = None
@@ -88,7 +90,7 @@ def _apply(stages: dict[str, RecordedStage], event: Event) -> None:
     stage.metrics = dict(data.get("metrics", stage.metrics))
     stage.key = str(data.get("key", stage.key))
     if event.kind == "stage-started":
-        stage.status, stage.source = "running", ""
+        stage.status, stage.source, stage.failure = "running", "", ""
         stage.reasons = tuple(data.get("reasons", ()))
     elif event.kind == "stage-cached":
         stage.status, stage.source = "cached", str(data.get("source", ""))
@@ -96,6 +98,7 @@ def _apply(stages: dict[str, RecordedStage], event: Event) -> None:
         stage.status = "succeeded"
     elif event.kind == "stage-ended":
         stage.status = str(data.get("status", "failed"))
+        stage.failure = str((data.get("failure") or {}).get("message", ""))
 
 
 def _events(path: Path) -> Iterator[Event]:

@@ -6,7 +6,8 @@ The folder is laid out as MLflow's file store, written without importing MLflow.
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,19 @@ class Point(msgspec.Struct, frozen=True):
     step: int = 0
 
 
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset that cells or autolog logged as an input; fields as MLflow names them."""
+
+    name: str
+    digest: str
+    source_type: str = "local"
+    source: str = ""
+    schema: str | None = None
+    profile: str | None = None
+    #: What it was used for: "train", "eval".
+    context: str = ""
+
+
 class Spooled(msgspec.Struct, frozen=True, kw_only=True):
     """What the cells of one stage logged, in all runs they opened. Artifact paths map to files in the spool."""
 
@@ -31,6 +45,7 @@ class Spooled(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     files: dict[str, Path] = {}
+    datasets: tuple[Dataset, ...] = ()
 
 
 def stage_environment(job_dir: Path) -> dict[str, str]:
@@ -88,18 +103,20 @@ def read_spool(job_dir: Path) -> Spooled:
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     files: dict[str, Path] = {}
+    datasets: list[Dataset] = []
     for run in runs:
         curves |= {name: _points(path) for name, path in _tree(run / "metrics").items()}
         params |= {name: path.read_text() for name, path in _tree(run / "params").items()}
         own = {name: path.read_text() for name, path in _tree(run / "tags").items()}
         tags |= {name: text for name, text in own.items() if not name.startswith("mlflow.")}
         files |= _tree(run / "artifacts")
+        datasets += _datasets(run)
     for folder in sorted(root.glob("*/models/*/artifacts")):
         # MLflow 3 keeps a logged model beside the runs, under an id of its own; people know it by its name.
         name = _model_name(folder.parent)
         files |= {f"models/{name}/{path}": file for path, file in _tree(folder).items()}
     last = {name: points[-1].value for name, points in curves.items() if points}
-    return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files)
+    return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files, datasets=tuple(datasets))
 
 
 def _tree(folder: Path) -> dict[str, Path]:
@@ -110,14 +127,32 @@ def _tree(folder: Path) -> dict[str, Path]:
 
 def _model_name(model: Path) -> str:
     """Its name, where the file that holds it is whole and the name is one folder; else its id."""
+    name = str(_fields(model / "meta.yaml").get("name", ""))
+    return name if name and "/" not in name and not name.startswith(".") else model.name
+
+
+def _datasets(run: Path) -> list[Dataset]:
+    """Inputs of a run: links to datasets, which lie beside the runs of the experiment."""
+    found = []
+    for link in sorted(run.glob("inputs/*/meta.yaml")):
+        about = _fields(link)
+        folder = PurePosixPath(str(about.get("source_id", ""))).name
+        fields = {name: str(text) for name, text in _fields(run.parent / "datasets" / folder / "meta.yaml").items()}
+        context = about.get("tags", {}).get("mlflow.data.context", "")
+        if {"name", "digest"} <= set(fields):
+            found.append(msgspec.convert(fields | {"context": str(context)}, Dataset))
+    return found
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    """A file of MLflow's; empty where it is not there or not whole."""
     import yaml  # type: ignore[import-untyped]
 
     try:
-        fields = yaml.safe_load((model / "meta.yaml").read_text())
+        fields = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError):
-        return model.name
-    name = str(fields.get("name", "")) if isinstance(fields, dict) else ""
-    return name if name and "/" not in name and not name.startswith(".") else model.name
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _points(path: Path) -> tuple[Point, ...]:
