@@ -25,7 +25,9 @@ def notebook_argument(*, required: bool = True) -> Callable[[F], F]:
 
 def run_argument(*, required: bool = False) -> Callable[[F], F]:
     """`RUN`: `r43`, `43` or `latest`."""
-    return click.argument("run", required=required, default=None if required else "latest", shell_complete=complete_run)
+    # A required argument must not be given a default, not even None: click would take it for the value.
+    given: dict[str, Any] = {"required": True} if required else {"required": False, "default": "latest"}
+    return click.argument("run", shell_complete=complete_run, **given)
 
 
 def json_option(help_text: str = "Print JSON for programs.") -> Callable[[F], F]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -290,13 +291,18 @@ class Observer:
         }
 
     def metrics(self) -> dict[str, float]:
-        """Values of the metrics asked for; the last element of a sequence. A missing one is a warning."""
+        """Values of the metrics asked for; the last element of a sequence. A missing or infinite one is a warning."""
         found = {}
         for name in self._spec.metrics:
             try:
-                found[name] = _number(self._names[name])
+                value = _number(self._names[name])
             except (KeyError, TypeError, ValueError, IndexError):
                 self.warnings.append(f"metric '{name}' is not a number at the end of the stage")
+                continue
+            if math.isfinite(value):
+                found[name] = value
+            else:
+                self.warnings.append(f"metric '{name}' is {value} at the end of the stage: left out")
         return found
 
     def rejected(self, metrics: dict[str, float]) -> Failure | None:

@@ -5,6 +5,7 @@ The folder is laid out as MLflow's file store, written without importing MLflow.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -115,7 +116,8 @@ def read_spool(job_dir: Path) -> Spooled:
         # MLflow 3 keeps a logged model beside the runs, under an id of its own; people know it by its name.
         name = _model_name(folder.parent)
         files |= {f"models/{name}/{path}": file for path, file in _tree(folder).items()}
-    last = {name: points[-1].value for name, points in curves.items() if points}
+    # The curves keep what is not finite; JSON, which carries the last values, cannot.
+    last = {name: points[-1].value for name, points in curves.items() if points and math.isfinite(points[-1].value)}
     return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files, datasets=tuple(datasets))
 
 

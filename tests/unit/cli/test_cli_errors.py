@@ -64,6 +64,7 @@ def test_an_error_before_anything_runs_is_still_one_json_line(
     [
         ["rnu"],
         ["run"],
+        ["stop"],
         ["run", "x.ipynb", "--wat"],
         ["run", "x.ipynb", "--jobs", "0"],
         ["run", "x.ipynb", "-p", "lr"],

@@ -145,6 +145,12 @@ def test_metrics_are_numbers_at_the_end_or_a_warning(bench: Bench) -> None:
     assert outcome.warnings == ("metric 'f1' is not a number at the end of the stage",)
 
 
+def test_a_metric_that_is_nan_is_left_out_with_a_warning(bench: Bench) -> None:
+    outcome = bench.run("loss = [1.0, float('nan')]; acc = 0.5", metrics=("loss", "acc"))
+    assert (outcome.status, outcome.metrics) == ("succeeded", {"acc": 0.5})
+    assert outcome.warnings == ("metric 'loss' is nan at the end of the stage: left out",)
+
+
 def test_a_secret_appears_nowhere(bench: Bench) -> None:
     canary = "s3cr3t-canary-value"
     body = (

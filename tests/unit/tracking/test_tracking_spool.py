@@ -46,3 +46,12 @@ def test_a_run_is_pending_once_however_often_it_is_enqueued(tmp_path: Path) -> N
     enqueue(run)
     enqueue(run)
     assert pending(tmp_path) == [run]
+
+
+def test_a_curve_keeps_nan_and_the_last_values_leave_it_out(tmp_path: Path) -> None:
+    stage_environment(tmp_path)
+    (path,) = (tmp_path / "mlflow").glob("*/*/metrics")
+    (path / "loss").write_text("1 0.5 0\n2 nan 1\n")
+    found = read_spool(tmp_path)
+    assert found.metrics == {}
+    assert [str(point.value) for point in found.curves["loss"]] == ["0.5", "nan"]
