@@ -104,6 +104,12 @@ class Reach:
             self.dynamic |= effect.dynamic
         return todo
 
+    def need(self, ref: str) -> None:
+        """The definition has to be created before the stage's cells, with all it needs."""
+        todo: _Todo = []
+        self.define(ref, 1, todo)
+        self._follow(todo)
+
     def define(self, ref: str, line: int, todo: _Todo) -> None:
         """The definition has to be created in this stage."""
         if ref in self.definitions:

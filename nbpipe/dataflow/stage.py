@@ -9,6 +9,7 @@ from nbpipe.dataflow import hints
 from nbpipe.dataflow.effects import Effects
 from nbpipe.dataflow.known import Known, Names, Provider
 from nbpipe.dataflow.reach import Reach
+from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.snippets import Definition, config_magic, definition, modules_of
 from nbpipe.dataflow.walker import effects
 from nbpipe.errors import PipelineError
@@ -30,7 +31,8 @@ class StageWalk(Reach):
     def __init__(self, stage: StageCells, known: Known, names: Names, later: dict[str, str]) -> None:
         super().__init__(stage, known, names, later)
         self.names = names
-        self.definitions |= set(known.standing)
+        for ref in known.standing:
+            self.need(ref)
         self.sets: set[str] = set()
         self.uses: set[str] = set()
         self.reads_files: set[str] = set()
@@ -119,16 +121,16 @@ class StageWalk(Reach):
             self.known.stand(star, snippet)
 
     def _patches(self, found: Effects, node: ast.stmt, code: Code) -> None:
-        """Attributes set on modules or notebook classes: every later stage has to do the same."""
+        """Attributes set on modules, and behaviour set on notebook classes: every later stage has to do the same."""
         for root, target, line in found.patched:
-            if not self._is_patch(root, target):
-                continue
-            values = [name for name in found.reads if (self.provider(name) or ("snippet", ""))[0] == "value"]
             provider = self.provider(root)
-            imported = provider is not None and (
-                provider[0] == "setup" or self.known.snippets[provider[1]].kind == "import"
-            )
-            if values and imported:
+            if provider is None or provider[0] not in {"snippet", "setup"} or _AMBIENT_ROOTS.match(target):
+                continue
+            kind = "import" if provider[0] == "setup" else self.known.snippets[provider[1]].kind
+            if kind == "constant" or self.known.is_local_module(root):
+                continue
+            values = [name for name in found.reads if self._is_given(name)]
+            if values and kind == "import":
                 raise PipelineError(
                     f"sets '{target}', which the stages below would not see, and '{values[0]}' is needed for it",
                     stage=self.name,
@@ -137,17 +139,23 @@ class StageWalk(Reach):
                     name=target,
                     fix="Move the line into a %%setup cell.",
                 )
-            if not values and not found.binds:
+            # Data that hangs on a class or function is carried with it; what it does has to be set again.
+            if not values and not found.binds and (kind == "import" or self._sets_behaviour(node)):
                 patch = Definition("compound", (), frozenset(found.reads), frozenset(), (), (), frozenset())
                 self.known.standing.append(self.known.snippet(patch, code, node, self.name, self.provider).id)
 
-    def _is_patch(self, root: str, target: str) -> bool:
-        provider = self.provider(root)
-        if provider is None or provider[0] not in {"snippet", "setup"} or _AMBIENT_ROOTS.match(target):
-            return False
-        if self.known.is_local_module(root):
-            return False
-        return provider[0] == "setup" or self.known.snippets[provider[1]].kind != "constant"
+    def _is_given(self, name: str) -> bool:
+        provider = self.provider(name)
+        return provider is not None and provider[0] == "value"
+
+    def _sets_behaviour(self, node: ast.stmt) -> bool:
+        value = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(value, ast.Call) and dotted(value.func) in {"property", "classmethod", "staticmethod"}:
+            return True
+        if not isinstance(value, ast.Name):
+            return isinstance(value, ast.Lambda)
+        provider = self.provider(value.id)
+        return provider is not None and provider[0] == "snippet" and self.known.snippets[provider[1]].kind != "constant"
 
     # -- the end
 

@@ -172,6 +172,16 @@ class _Needs:
         self.inputs[name] = artifact
         for need in artifact.needs:
             self._name(need)
+        for mate in artifact.group:
+            self._mate(mate, giver, artifact)
+
+    def _mate(self, name: str, giver: str | None, artifact: Artifact) -> None:
+        """A value that shares objects comes with those it shares them with: a change of one is a change of all."""
+        if giver is None or _provider(self._above, self._committed, name) != giver:
+            return
+        mate = _given(self._committed[giver], name)
+        if mate is not None and mate.group == artifact.group:
+            self._value(name)
 
     def _name(self, name: str) -> None:
         kind, _, target = self._scope.get(name, "").partition(":")

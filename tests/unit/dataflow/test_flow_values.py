@@ -174,3 +174,15 @@ def test_the_same_cells_give_the_same_analysis() -> None:
 def test_a_future_import_holds_for_the_stages_below() -> None:
     cells = (A + "from __future__ import annotations", B + "def f(x: Nowhere): pass", C + "f(1)")
     assert [ref.split("@")[0] for ref in stages_of(*cells)["c"].flow.definitions] == ["annotations", "f"]
+
+
+def test_behaviour_set_on_a_class_is_set_again_and_data_is_carried() -> None:
+    start = "class P:\n    n = 0\ndef hello(self):\n    return 1"
+    again = stages_of(start, A + "P.hello = hello", B + "print(1)")["b"].flow.definitions
+    assert [ref.split("@")[0] for ref in again] == ["P", "hello", "*"]
+    assert stages_of(start, A + "P.n += 1\nP.k = 3", B + "print(1)")["b"].flow.definitions == ()
+
+
+def test_a_patched_module_is_patched_again() -> None:
+    cells = ("import pandas as pd\ndef total(df):\n    return 1", A + "pd.DataFrame.total = total", B + "print(1)")
+    assert [ref.split("@")[0] for ref in stages_of(*cells)["b"].flow.definitions] == ["pd", "total", "*"]
