@@ -171,9 +171,11 @@ class StageWalk(Reach):
             self.touch(name, 1, "now")
         if self.dynamic:
             self.known.dynamic = self.name
-            for name, (kind, _) in self.entry.items():
-                if kind != "setup":
+            for name, provider in self.entry.items():
+                if provider[0] != "setup":
                     self.touch(name, 1, "perhaps")
+                if name not in self.local and self.is_value(name):
+                    self.bind_maybe(name)
         for name in sorted(self.known.setup_reads & self.entry.keys()):
             self.touch(name, 1, "call")
         for name in self.writes | self.mutates:

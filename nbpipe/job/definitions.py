@@ -47,6 +47,10 @@ class Definitions:
         names = self._shell.user_ns
         self._pending = [s for s in self._pending if not (s.cell in cells and all(name in names for name in s.names))]
 
+    def pending(self) -> frozenset[str]:
+        """Names that are still to be defined."""
+        return frozenset(name for snippet in self._pending for name in snippet.names)
+
     def names(self) -> frozenset[str]:
         """Names bound by functions and classes that were created."""
         return frozenset(

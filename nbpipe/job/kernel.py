@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.errors import Unserializable
+from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import TABLE
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
@@ -75,7 +75,7 @@ class Session:
         self.definitions.run_ready()
         # What is opened and listed to load inputs is no deed of the stage.
         self.files.on = False
-        self.observer.load_inputs()
+        self.observer.load_inputs(self.definitions)
         self.files.on = True
         self.definitions.run_rest()
         self.observer.baseline(self.definitions.names())
@@ -138,21 +138,21 @@ class Session:
             if found is not None and (cell is None or found[0].cell == cell):
                 cell, line = found[0].cell, trace.tb_lineno + found[1]
             trace = trace.tb_next
-        code = "unserializable" if isinstance(error, Unserializable) else "user-code"
+        code = error.code if isinstance(error, NbpipeError) else "user-code"
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
             code="rejected" if check else code,
             message=Redactor.of(self.spec.secrets, os.environ).text(_said(error)),
             cell=cell,
             line=line,
-            name=getattr(error, "name", None) if isinstance(error, Unserializable) else None,
-            fix=(error.fix or "") if isinstance(error, Unserializable) else "",
+            name=getattr(error, "name", None) if isinstance(error, NbpipeError) else None,
+            fix=(error.fix or "") if isinstance(error, NbpipeError) else "",
         )
         write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, Unserializable):
+    if isinstance(error, NbpipeError):
         return error.message
     if isinstance(error, SystemExit):
         return (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipe.job import ambient as table
-from nbpipe.job.definitions import apply_state, behaviour, state, written_state
+from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
 from nbpipe.pipeline.contents import source_digest
@@ -87,12 +87,21 @@ class Observer:
             if self._ambient.get(name) == before:
                 self._ambient[name] = table.BY_NAME[name].get()
 
-    def load_inputs(self) -> None:
-        """Bind the inputs; one stored as absent stays unbound."""
+    def load_inputs(self, definitions: Definitions) -> None:
+        """Bind the inputs; one stored as absent stays unbound.
+
+        A class may be made with a value, and a value may be of a class: whatever has all it needs goes first.
+        """
         from nbpipe.store.values import load_values
 
-        wanted = {n: a for n, a in self._spec.inputs.items() if a.format not in {_ABSENT, _DEFSTATE}}
-        load_values(self._store, wanted, self._names)
+        waiting = {n: a for n, a in self._spec.inputs.items() if a.format not in {_ABSENT, _DEFSTATE}}
+        while waiting:
+            pending = definitions.pending()
+            held = {a.objects for a in waiting.values() if pending.intersection(a.needs)}
+            ready = {n: a for n, a in waiting.items() if a.objects not in held} or waiting
+            load_values(self._store, ready, self._names)
+            waiting = {n: a for n, a in waiting.items() if n not in ready}
+            definitions.run_ready()
 
     def apply_states(self) -> None:
         """Definitions get the state that earlier stages hung on them."""
@@ -135,6 +144,7 @@ class Observer:
             wanted += [name for name in self._visible() if name not in wanted]
         changed = [name for name in self._changed_inputs() if name not in wanted]
         changed += [name for name in self._shared(wanted) if name not in changed]
+        changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
         every = [*wanted, *changed]
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
         found = save_values(self._store, values, stage=self._spec.stage)
@@ -200,6 +210,17 @@ class Observer:
             if self._state_digest(name) != self._states[name]:
                 found.append(name)
         return found
+
+    def _replaced_definitions(self) -> list[str]:
+        """Definitions from above that stand for something else now, although no statement of the stage says so."""
+        gone = [name for name, value in self._created.items() if self._names.get(name) is not value]
+        if not gone:
+            return []
+        from nbpipe.dataflow.transform import parse
+        from nbpipe.dataflow.walker import effects
+
+        said = set[str]().union(*(effects(parse(code.body).body).written for code in self._spec.cells))
+        return [name for name in gone if name not in said]
 
     def _grown_definitions(self) -> list[str]:
         """Functions and classes of the stage's own cells that are no longer what their source gives."""

@@ -152,8 +152,8 @@ class _Needs:
         for name in self._start:
             self._value(name)
         for ident in sorted(self.snippets):
-            for name in self._by_id[ident].names if ident in self._by_id else ():
-                self._state(name)
+            if ident in self._by_id:
+                self._state(self._by_id[ident])
         for name in sorted(self.params):
             self._param(name)
         return self._complete
@@ -192,8 +192,7 @@ class _Needs:
         elif kind == "snippet" and target not in self.snippets:
             self.snippets.add(target)
             snippet = self._by_id[target]
-            for item in snippet.names:
-                self._state(item)
+            self._state(snippet)
             for need in (*snippet.needs, *snippet.uses):
                 self._name(need)
 
@@ -205,10 +204,13 @@ class _Needs:
             for need in self._by_id[ident].needs:
                 self._name(need)
 
-    def _state(self, name: str) -> None:
-        """A definition whose state some stage above was seen to change arrives as a value of its own name."""
-        if any(name in self._committed[item.name].observed for item in self._above if item.name in self._committed):
-            self._value(name)
+    def _state(self, snippet: Snippet) -> None:
+        """A definition that some stage below it was seen to change or replace arrives as a value of its own name."""
+        for name in snippet.names:
+            for item in self._above:
+                outcome = self._committed.get(item.name)
+                if outcome is not None and name in outcome.observed and item.cells[-1].cell >= snippet.cell:
+                    self._value(name)
 
 
 def _above(pipeline: Pipeline, name: str) -> tuple[Stage, ...]:
@@ -219,7 +221,7 @@ def _above(pipeline: Pipeline, name: str) -> tuple[Stage, ...]:
 def _provider(above: tuple[Stage, ...], committed: Mapping[str, Outcome], name: str) -> str | None:
     for item in reversed(above):
         outcome = committed.get(item.name)
-        if name in item.flow.outputs or (outcome is not None and name in outcome.observed):
+        if name in item.flow.outputs or (outcome is not None and _given(outcome, name) is not None):
             return item.name
     return None
 

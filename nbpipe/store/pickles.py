@@ -92,7 +92,7 @@ def bindings(namespace: dict[str, Any]) -> dict[tuple[str, str], Any]:
         return new_function(module, code, name, qualname, cells, namespace if module == "__main__" else None)
 
     home = definition.__module__
-    return {(home, "definition"): lambda name: resolve(name, namespace), (home, "new_function"): function}
+    return {(home, "definition"): lambda name, code: resolve(name, code, namespace), (home, "new_function"): function}
 
 
 def comes_back(value: object, signer: Signer, reducer: Reducer) -> object:

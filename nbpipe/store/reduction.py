@@ -15,6 +15,7 @@ import types
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nbpipe.store.fingerprint import fingerprint
 from nbpipe.store.identity import found_by_name
 from nbpipe.store.sharing import reach, regions
 
@@ -64,7 +65,7 @@ class Reducer:
         name = value.__qualname__
         if found_by_name(value) and id(value) not in self._by_value:
             self.needs.add(name.partition(".")[0])
-            return definition, (name,)
+            return definition, (name, fingerprint(value))
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, type):
@@ -168,19 +169,21 @@ def global_names(code: types.CodeType, globals_: dict[str, Any]) -> Iterator[str
 # ----------------------------------------------------------------- what pickles call when they are loaded
 
 
-def definition(name: str) -> Any:
+def definition(name: str, code: str) -> Any:
     """Stands for a notebook definition; the loader binds it to its namespace."""
-    return resolve(name, vars(sys.modules["__main__"]))
+    return resolve(name, code, vars(sys.modules["__main__"]))
 
 
-def resolve(name: str, namespace: dict[str, Any]) -> Any:
-    """The definition with this qualified name; raises LookupError."""
+def resolve(name: str, code: str, namespace: dict[str, Any]) -> Any:
+    """The definition with this qualified name and this fingerprint; raises LookupError."""
     first, *rest = name.split(".")
     if first not in namespace:
         raise LookupError(f"the notebook's definition of '{first}' is needed and missing")
     found = namespace[first]
     for part in rest:
         found = getattr(found, part)
+    if fingerprint(found) != code:
+        raise LookupError(f"it holds '{name}' as it was before it was defined again")
     return found
 
 

@@ -164,7 +164,7 @@ def _unpickle(store: Store, name: str, artifact: Artifact, namespace: dict[str, 
         raise StoreError(
             f"'{name}' ({artifact.type}) cannot be loaded: {type(error).__name__}: {error}",
             name=name,
-            fix="The environment or a definition differs from when it was stored; run the stage that makes it again.",
+            fix="A definition or the environment differs from when it was stored. Give definitions that differ different names.",
         ) from error
 
 

@@ -105,7 +105,7 @@ def _describable(dtype: np.dtype[Any]) -> bool:
 
     if dtype.hasobject or dtype.metadata is not None or dtype.kind not in "biufcSUVmM" or dtype.isalignedstruct:
         return False
-    if dtype.names is not None and not all(name.isascii() for name in dtype.names):
+    if dtype.names is not None and not str(dtype.fields).isascii():
         return False
     try:
         return bool(npy.descr_to_dtype(npy.dtype_to_descr(dtype)) == dtype and dtype.type.__module__ == "numpy")
