@@ -191,7 +191,12 @@ def _outbox(project: Project) -> Finding:
     waiting = len(pending(project.root))
     if waiting:
         detail = f"{count(waiting, 'run')} not yet delivered to MLflow"
-        return Finding(name="outbox", status="warning", detail=detail, fix="They are delivered with the next run.")
+        return Finding(
+            name="outbox",
+            status="warning",
+            detail=detail,
+            fix="nbpipe history tries again; see .nbpipe/outbox/deliver.log.",
+        )
     return Finding(name="outbox", status="ok", detail="everything is delivered to MLflow")
 
 

@@ -39,11 +39,13 @@ def command(notebook: str | None, status: str | None, limit: int | None, *, ever
 
     from nbpipe.cli.places import project_of
     from nbpipe.history.query import runs
+    from nbpipe.tracking.outbox import flush
 
     is_path = notebook is not None and Path(notebook).exists()
     project = project_of(Path(notebook)) if notebook is not None and is_path else project_of()
     most = None if everything else limit or _SHOWN
     found = runs(project, notebook=notebook, status=status, limit=most)
+    flush(project.root)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json, summary_shape
 

@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe plan digits.ipynb -p lr=0.01
       nbpipe plan digits.ipynb --json
     """  # noqa: D301 - click's mark
-    from nbpipe.cli.planning import plan_notebook
+    from nbpipe.run.planning import plan_notebook
 
     plan = plan_notebook(
         notebook,

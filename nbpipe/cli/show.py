@@ -34,9 +34,11 @@ def command(run: str, stage: str | None, *, as_json: bool) -> None:
     """  # noqa: D301 - click's mark
     from nbpipe.cli.places import project_of
     from nbpipe.history.query import detail, find_run
+    from nbpipe.tracking.outbox import flush
 
     project = project_of()
     found = detail(project, find_run(project, run))
+    flush(project.root)
     chosen = _stage(found, stage) if stage is not None else None
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, detail_shape, print_json, stage_shape

@@ -332,6 +332,9 @@ class Observer:
 
         for text in self._spec.thresholds:
             own, champion = threshold_names(text)
+            if champion and not self._spec.champion:
+                self.warnings.append(f"there is no champion yet, so '{text}' was not compared")
+                continue
             values: dict[str, Any] = {**self._spec.known_metrics, **metrics}
             for name in own:
                 if name in self._names:

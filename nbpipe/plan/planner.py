@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from nbpipe.model import Decision, Outcome, Pipeline, Plan, Stage, Trace
+from nbpipe.plan.champion import compared_model
 from nbpipe.plan.explain import changes
 from nbpipe.plan.resolve import Wanted, holds, wanted
 
@@ -49,7 +50,7 @@ def make_plan(
     *,
     file_digest: Callable[[str], str],
     seed: int = 0,
-    champion: Callable[[], Mapping[str, float]] = dict,
+    champion: Callable[[str], Mapping[str, float]] = lambda _: {},
     forced: frozenset[str] = frozenset(),
     selected: frozenset[str] | None = None,
 ) -> Plan:
@@ -63,7 +64,8 @@ def make_plan(
     for stage in pipeline.stages:
         if selected is not None and stage.name not in selected:
             continue
-        best = champion() if any("champion" in text for text in stage.options.thresholds) else {}
+        model = compared_model(pipeline, stage)
+        best = champion(model) if model is not None else {}
         target = wanted(pipeline, stage.name, committed, params, seed=seed, champion=best)
         latest = traces.latest(stage.name)
         expected = latest.outcome.seconds.get("total") if latest is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
 from nbpipe.store import open_store
+from nbpipe.tracking import outbox
 
 __all__ = ["RunResult", "StageResult", "run_notebook"]
 
@@ -66,6 +66,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     if run_id is None:
         found = up_to_date(pipeline, project, place, asked(), notebook)
         if found is not None:
+            outbox.flush(project.root)
             return _earlier(found, project)
     own = executor is None
     if executor is None:
@@ -82,7 +83,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         drive.close()
         if own:
             executor.close()
-    _deliver(project, drive.folder)
+    outbox.flush(project.root)
     return outcome
 
 
@@ -97,13 +98,3 @@ def _earlier(found: Record, project: Project) -> RunResult:
         warnings=tuple(found.warnings),
         stages=tuple(StageResult(name=name, status="cached", seconds=0.0) for name in found.keys),
     )
-
-
-def _deliver(project: Project, folder: Path) -> None:
-    """Hand the run to tracking. Whatever happens there changes nothing here."""
-    from nbpipe.tracking import outbox
-
-    if os.environ.get("NBPIPE_TRACKING", "on") == "off":
-        return
-    outbox.enqueue(folder)
-    outbox.flush(project.root)

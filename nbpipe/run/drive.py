@@ -30,6 +30,7 @@ from nbpipe.run.project import Project, relative
 from nbpipe.run.settings import Settings
 from nbpipe.run.state import RunState, advance, replay
 from nbpipe.store import Store
+from nbpipe.tracking import outbox
 
 _EXITS = {
     "succeeded": EXIT_CODES["ok"],
@@ -81,6 +82,7 @@ class Drive:
             sha256=notebook.sha256,
             profile=profile,
             seed=seed,
+            store="" if store.location == str(project.state / "store") else store.location,
             created=time.time(),
             pid=os.getpid(),
             process_started=records.process_start(os.getpid()),
@@ -217,6 +219,8 @@ class Drive:
         told = msgspec.to_builtins(failure) if failure is not None else None
         self.journal.append("run-finished", status=status, exit_code=code, failure=told)
         fault("finish.after_event")
+        # Before the record: while that says "running", recovery settles the run and notes it.
+        outbox.note(self.folder)
         self.record.status, self.record.exit_code, self.record.ended = status, code, time.time()
         self.record.warnings = list(self.state.warnings)
         records.write(self.folder, self.record)

@@ -12,6 +12,7 @@ from nbpipe.errors import PipelineError
 from nbpipe.executors.base import Executor
 from nbpipe.job.files import undo
 from nbpipe.model import Failure, FileState, Outcome, Pipeline, Stage, Trace
+from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, holds, providers, wanted
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
@@ -200,10 +201,8 @@ class Engine:
         )
 
     def _champion_of(self, stage: Stage) -> Mapping[str, float]:
-        if not any("champion" in text for text in stage.options.thresholds):
-            return {}
-        names = [s.options.register for s in self.pipeline.stages if s.options.register]
-        return self._champion(names[0]) if names else {}
+        model = compared_model(self.pipeline, stage)
+        return self._champion(model) if model is not None else {}
 
     # -- settled?
 

@@ -14,30 +14,42 @@ from nbpipe.plan.facts import Files
 from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
 from nbpipe.run.project import find_project
+from nbpipe.run.selection import select
 from nbpipe.store import open_store
 
 
-def plan_notebook(
+def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     path: str | Path,
     *,
     params: Mapping[str, Any] | None = None,
     profile: str | None = None,
+    only: str | None = None,
+    from_: str | None = None,
+    until: str | None = None,
+    fresh: bool = False,
     seed: int = 0,
     store: str | None = None,
 ) -> Plan:
-    """The plan of the notebook at `path` with these parameters. Raises as `run_notebook` does before it starts."""
+    """What `run_notebook` with the same arguments would do. Raises as it does before it starts."""
     notebook = read_notebook(Path(path))
     project = find_project(Path(path))
     place = open_store(store or project.store)
     pipeline = extract(Path(path), observed=place.hints.observed, merges=merges.known(project, notebook))
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
-    registered = next((s.options.register for s in pipeline.stages if s.options.register), None)
+    chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
 
-    def champion() -> Mapping[str, float]:
+    def champion(name: str) -> Mapping[str, float]:
         from nbpipe.tracking.registry import champion_metrics
 
-        return champion_metrics(project.root, registered) if registered else {}
+        return champion_metrics(project.root, name)
 
     return make_plan(
-        pipeline, values, place.traces, file_digest=Files(project.root).digest, seed=seed, champion=champion
+        pipeline,
+        values,
+        place.traces,
+        file_digest=Files(project.root).digest,
+        seed=seed,
+        champion=champion,
+        forced=chosen["forced"],
+        selected=chosen["selected"],
     )

@@ -27,6 +27,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     params: dict[str, Any] = {}
     profile: str | None = None
     seed: int = 0
+    #: Location of the store that its results lie in; "" for the project's own.
+    store: str = ""
     created: float = 0.0
     ended: float = 0.0
     pid: int = 0

@@ -20,6 +20,7 @@ from nbpipe.run.attempt import WANTED
 from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
+from nbpipe.tracking import outbox
 from nbpipe.tracking.spool import read_spool
 
 _LATEST = 50
@@ -41,6 +42,7 @@ def recover(project: Project, store: Store) -> list[str]:
             if record is not None:
                 store.leases.sweep()
                 _settle(project, folder, record, store)
+                outbox.note(folder)
                 settled.append(run)
         finally:
             lease.release()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import msgspec
@@ -32,6 +30,12 @@ def enqueue(run_dir: Path) -> Path:
     return path
 
 
+def note(run_dir: Path) -> None:
+    """Note a run that has ended; while tracking is off it is never delivered."""
+    if not is_off():
+        enqueue(run_dir)
+
+
 def pending(project: Path) -> list[Path]:
     """Folders of the runs still to be delivered: r2 before r10."""
     box = project / ".nbpipe" / "outbox"
@@ -45,7 +49,7 @@ def note_of(run_dir: Path) -> Path:
 
 
 def is_off() -> bool:
-    """`NBPIPE_TRACKING=off`: nothing is delivered; runs stay in the outbox until it is on again."""
+    """`NBPIPE_TRACKING=off`: nothing is noted or delivered; what was noted before stays until it is on again."""
     return os.environ.get("NBPIPE_TRACKING", "").lower() == "off"
 
 
@@ -57,6 +61,9 @@ def flush(project: Path, *, wait: bool = False) -> None:
     """
     if is_off() or not pending(project):
         return
+    import subprocess
+    import threading
+
     log = project / ".nbpipe" / "outbox" / LOG
     with log.open("ab") as out:
         process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class RecordedRun(msgspec.Struct, kw_only=True):
 def read_run(run_dir: Path, project: Path) -> RecordedRun:
     """Read the folder of a run. Raises OSError or msgspec.MsgspecError when `run.json` or the bundle cannot be read."""
     fields = msgspec.json.decode((run_dir / "run.json").read_bytes(), type=dict[str, Any])
-    store = open_store(os.environ.get("NBPIPE_STORE") or project / ".nbpipe" / "store")
+    store = open_store(fields.get("store") or project / ".nbpipe" / "store")
     bundle = run_dir / "bundle" / "pipeline.json"
     run = RecordedRun(folder=run_dir, store=store, fields=fields, status=str(fields.get("status", "running")))
     run.pipeline = msgspec.json.decode(bundle.read_bytes(), type=Pipeline) if bundle.exists() else None
@@ -71,6 +70,8 @@ def read_run(run_dir: Path, project: Path) -> RecordedRun:
             _apply(stages, event)
     kinds = {stage.name: stage.kind for stage in run.pipeline.stages} if run.pipeline else {}
     for stage in stages.values():
+        if stage.status == "running" and run.status != "running":
+            stage.status = "interrupted"
         stage.kind = kinds.get(stage.name, stage.kind)
         folder = run_dir / "jobs" / f"{stage.name}.{stage.attempt}"
         stage.folder = folder if stage.status != "cached" and folder.is_dir() else None

@@ -14,6 +14,7 @@ from nbpipe.tracking.mlflow import client, tracking_uri
 
 CHAMPION = "champion"
 
+_ALIAS = "SELECT 1 FROM registered_model_aliases WHERE name = ? AND alias = ?"
 _METRICS = """
 SELECT m.key, m.value, m.is_nan FROM registered_model_aliases a
 JOIN model_versions v ON v.name = a.name AND v.version = a.version
@@ -23,10 +24,10 @@ WHERE a.name = ? AND a.alias = ?
 
 
 def champion_metrics(project: Path, registered: str) -> dict[str, float]:
-    """Metrics of the run that made the version with the alias `champion`; empty when there is none.
+    """Metrics of the run that made the version with the alias `champion`; empty when no version has it.
 
     Cheap with the embedded store: MLflow is not imported, the database only read. Raises StoreError when the registry
-    is there but cannot be asked: a gate must not pass because of that.
+    is there but cannot be asked, or the champion has no metrics: a gate must not pass because of that.
     """
     uri = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri(project)
     if uri.startswith("sqlite:///"):
@@ -70,6 +71,8 @@ def _embedded_metrics(database: Path, registered: str) -> dict[str, float]:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=10)) as connection:
             rows = connection.execute(_METRICS, (registered, CHAMPION)).fetchall()
+            if not rows and connection.execute(_ALIAS, (registered, CHAMPION)).fetchone():
+                raise _without_metrics(registered)
     except sqlite3.Error as error:
         if "no such table" in str(error):  # the first delivery is just making it
             return {}
@@ -83,11 +86,22 @@ def _remote_metrics(project: Path, registered: str) -> dict[str, float]:
     try:
         mlflow = client(project)
         version = mlflow.get_model_version_by_alias(registered, CHAMPION)
-        return dict(mlflow.get_run(version.run_id).data.metrics) if version.run_id else {}
+        metrics = dict(mlflow.get_run(version.run_id).data.metrics) if version.run_id else {}
     except MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return {}
         raise _unreachable(registered, error) from error
+    if not metrics:
+        raise _without_metrics(registered)
+    return metrics
+
+
+def _without_metrics(registered: str) -> StoreError:
+    return StoreError(
+        f"the champion of '{registered}' has no metrics to compare with",
+        name=registered,
+        fix=f"Give the alias '{CHAMPION}' to a version that a run made.",
+    )
 
 
 def _unreachable(registered: str, error: Exception) -> StoreError:

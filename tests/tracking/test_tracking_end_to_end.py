@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
+from tracked import environment, files, nbpipe, runs, wait_until_delivered, write
 
 from nbpipe.tracking import outbox
 from nbpipe.tracking.mlflow import client
@@ -34,50 +32,6 @@ mlflow.log_text("hello", "notes/hello.txt")
 print("trained")"""
 CHECK = '%%check good --metric "acc >= 0.5" --metric "loss < 1"\nassert acc'
 PLOT = "%%stage plot\nimport matplotlib.pyplot as plt\nplt.plot([1, acc]);"
-
-
-def write(folder: Path, name: str, *cells: str) -> Path:
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell, id=f"cell-{n}") for n, cell in enumerate(cells)]
-    )
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(book, folder / name)
-    return folder / name
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    """What a newcomer has: nothing set for nbpipe or MLflow, a home of their own."""
-    plain = {name: text for name, text in os.environ.items() if not name.startswith(("NBPIPE_", "MLFLOW_"))}
-    return plain | {"XDG_CONFIG_HOME": str(folder / "config")} | more
-
-
-def nbpipe(folder: Path, *words: str, **more: str) -> tuple[int, dict[str, Any]]:
-    """Run a command with --json: its exit code and last line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nbpipe", *words, "--json"],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout.splitlines()[-1])
-
-
-def wait_until_delivered(folder: Path) -> None:
-    deadline = time.monotonic() + 90
-    while outbox.pending(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert outbox.pending(folder) == [], (folder / ".nbpipe" / "outbox" / "deliver.log").read_text()
-
-
-def files(mlflow: Any, run_id: str, at: str | None = None) -> Iterator[str]:
-    for item in mlflow.list_artifacts(run_id, at):
-        if item.is_dir:
-            yield from files(mlflow, run_id, item.path)
-        else:
-            yield item.path
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +72,6 @@ def mlflow(project: Path) -> Any:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             patch.delenv(name, raising=False)
         yield client(project)
-
-
-def runs(mlflow: Any, experiment: str) -> dict[str, Any]:
-    found = mlflow.get_experiment_by_name(experiment)
-    assert found is not None, f"there is no experiment {experiment}"
-    listed = mlflow.search_runs([found.experiment_id])
-    named = {run.info.run_name: run for run in listed}
-    assert len(named) == len(listed)
-    return named
 
 
 def test_a_notebook_is_an_experiment_a_run_its_parent_and_stages_are_children(mlflow: Any) -> None:

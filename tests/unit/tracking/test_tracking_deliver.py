@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tracked import files, free_port, server
 
 from nbpipe.model import Artifact, Code, Event, FileState, Options, Outcome, Pipeline, Stage, StageFlow
 from nbpipe.store import open_store
@@ -144,7 +141,7 @@ def everything(mlflow: Any) -> dict[str, Any]:
                 "params": run.data.params,
                 "history": history,
                 "inputs": [i.dataset.name for i in run.inputs.dataset_inputs],
-                "files": sorted(_files(mlflow, run.info.run_id)),
+                "files": sorted(files(mlflow, run.info.run_id)),
                 "tags": {
                     key: text for key, text in run.data.tags.items() if key.startswith(("nbpipe.", "mlflow.source"))
                 },
@@ -152,14 +149,6 @@ def everything(mlflow: Any) -> dict[str, Any]:
     versions = mlflow.search_model_versions("name = 'shop'")
     found["versions"] = sorted((int(v.version), v.tags["nbpipe.digest"]) for v in versions)
     return found
-
-
-def _files(mlflow: Any, run_id: str, at: str | None = None) -> Iterator[str]:
-    for item in mlflow.list_artifacts(run_id, at):
-        if item.is_dir:
-            yield from _files(mlflow, run_id, item.path)
-        else:
-            yield item.path
 
 
 def test_a_run_is_shown_with_its_stages_and_all_they_made(tmp_path: Path) -> None:
@@ -293,37 +282,10 @@ def _rows(project: Path) -> int:
         return 0
 
 
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[None]:
-    """A real MLflow server on loopback, for as long as the block lasts."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        f"{folder}/artifacts",
-    ]
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def test_a_server_that_was_down_gets_everything_once_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     project = tmp_path / "project"
     for number in (1, 2):
