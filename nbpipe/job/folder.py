@@ -20,13 +20,20 @@ UNDO = "undo"
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write beside, fsync, rename, fsync the folder: after a crash there is the old file or the new one."""
+    """Write beside, fsync, rename, fsync the folder: after a crash there is the old file or the new one.
+
+    Raises OSError, and leaves nothing beside, if the disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -24,6 +24,7 @@ from nbpipe.job.observe import Observer
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import Failure, JobSpec, Outcome
+from nbpipe.store.base import write_error
 
 _SESSIONS: dict[str, Session] = {}
 
@@ -44,6 +45,7 @@ class Session:
         self.files.declared = self.spec.declared
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         self.seconds: dict[str, float] = {}
+        self._explained = False
 
     def begin(self) -> None:
         """Restore ambient state, make the parameters and what setup needs, and start to watch."""
@@ -113,13 +115,20 @@ class Session:
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )
-        write_durably(self.folder / SENTINEL, msgspec.json.encode(outcome))
+        try:
+            write_durably(self.folder / SENTINEL, msgspec.json.encode(outcome))
+        except OSError as error:
+            raise write_error(str(self.folder), error) from error
 
     def explain(self, cell: int | None, error: BaseException | None) -> None:
-        """Write the place and the cause of the last error for the runner."""
+        """Write the place and the cause of an error for the runner; without one, of the last that user code raised."""
+        if error is None and self._explained:
+            return
+        self._explained = True
         error = error or getattr(sys, "last_value", None)
         if error is None:
             return
+        own = error if isinstance(error, NbpipeError) else None
         names = {
             self.shell.compile.get_code_name(text, text, 0): (code, shift)
             for code in (*self.spec.setup, *self.spec.cells)
@@ -138,22 +147,19 @@ class Session:
             if found is not None and (cell is None or found[0].cell == cell):
                 cell, line = found[0].cell, trace.tb_lineno + found[1]
             trace = trace.tb_next
-        code = error.code if isinstance(error, NbpipeError) else "user-code"
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
-            code="rejected" if check else code,
-            message=Redactor.of(self.spec.secrets, os.environ).text(_said(error)),
-            cell=cell,
+            code="rejected" if check else own.code if own is not None else "user-code",
+            message=Redactor.of(self.spec.secrets, os.environ).text(own.message if own is not None else _said(error)),
+            cell=cell if own is None or line is not None else None,
             line=line,
-            name=getattr(error, "name", None) if isinstance(error, NbpipeError) else None,
-            fix=(error.fix or "") if isinstance(error, NbpipeError) else "",
+            name=own.name if own is not None else None,
+            fix=(own.fix or "") if own is not None else "",
         )
         write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, NbpipeError):
-        return error.message
     if isinstance(error, SystemExit):
         return (
             f"the cell ended the program: sys.exit({error.code!r}) or exit() stops a run before its stage is finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.errors import NbpipeError
+from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.job import folder as files
 from nbpipe.job.launch import start_kernel
 from nbpipe.model import Failure, JobSpec, Outcome
@@ -21,7 +22,7 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
     """Run the job in `folder`; returns the exit code, after the verdict is durable.
 
     `parent` is a process that the job must not outlive; `fork` says that this process is the job's alone. A job that
-    has a verdict for its token already is not run again.
+    has a verdict for its token already is not run again. 6 without a verdict: there was no room for one.
     """
     folder = folder.resolve()
     try:
@@ -40,7 +41,12 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
         outcome = failed(spec, "failed", Failure(code=error.code, message=error.message, fix=error.fix or ""))
     except OSError as error:
         outcome = failed(spec, "failed", Failure(code="store", message=f"the job's folder or store failed: {error}"))
-    files.write_durably(folder / files.VERDICT, msgspec.json.encode(outcome))
+    try:
+        files.write_durably(folder / files.VERDICT, msgspec.json.encode(outcome))
+    except OSError as error:
+        with contextlib.suppress(OSError):  # its own log lies on the same disk
+            os.write(2, f"the verdict cannot be written: {error}\n".encode())
+        return EXIT_CODES["store"]
     return exit_code(outcome)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from nbpipe.errors import EXIT_CODES, StoreError
 from nbpipe.job.engine import Execution
-from nbpipe.job.folder import FAILURE, read_sentinel
+from nbpipe.job.folder import FAILURE, read_sentinel, write_durably
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 
@@ -107,7 +107,20 @@ def _error(folder: Path, execution: Execution, redactor: Redactor) -> tuple[Stat
         failure = msgspec.json.decode((folder / FAILURE).read_bytes(), type=Failure)
     except FileNotFoundError:
         said = f"{error.get('ename')}: {error.get('evalue')}"
-        failure = Failure(code="user-code", message=said, cell=execution.cell)
-    trace = "" if failure.code == "unserializable" else redactor.text(_ANSI.sub("", text))
+        # The kernel could not even say why: with a full disk it cannot.
+        full = _full(folder)
+        failure = Failure(code="store" if full else "user-code", message=full or said, cell=execution.cell)
+    theirs = failure.code in {"user-code", "rejected"}
+    trace = redactor.text(_ANSI.sub("", text)) if theirs else ""
     failure = msgspec.structs.replace(failure, message=redactor.text(failure.message), traceback=trace)
     return ("rejected" if failure.code == "rejected" else "failed"), failure
+
+
+def _full(folder: Path) -> str:
+    """What prevents a file in the job's folder; empty if nothing does."""
+    try:
+        write_durably(folder / "room", bytes(4096))
+        (folder / "room").unlink()
+    except OSError as error:
+        return f"the job's folder cannot be written: {error.strerror}"
+    return ""

@@ -18,6 +18,7 @@ from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import Project, find_project
 from nbpipe.run.record import Record
 from nbpipe.run.recovery import recover
+from nbpipe.run.refused import refused
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
@@ -73,14 +74,18 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         from nbpipe.executors.local import LocalExecutor
 
         executor = LocalExecutor(cpus=jobs)
-    drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id)
+    drive: Drive | None = None
     try:
+        drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id)
         while not isinstance(outcome := drive.go(pipeline, asked(), executor), RunResult):
             joined = (*joined, outcome.names)
             merges.remember(project, notebook, joined)
             pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
+    except OSError as error:
+        raise refused(project.state, error) from error
     finally:
-        drive.close()
+        if drive is not None:
+            drive.close()
         if own:
             executor.close()
     outbox.flush(project.root)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
+from nbpipe.errors import EXIT_CODES
 from nbpipe.job.folder import read_verdict, write_durably, write_spec
 from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
 from nbpipe.plan.resolve import Wanted
@@ -123,5 +124,8 @@ def _lost(attempt: Attempt, returncode: int | None) -> tuple[Status, Failure]:
         return "timeout", Failure(code="timeout", message=why, fix="Give it more time with --timeout.")
     if attempt.cancelled:
         return "cancelled", Failure(code="interrupted", message="it was cancelled")
+    if returncode == EXIT_CODES["store"]:
+        why = "the job had no room for its verdict: the disk that holds .nbpipe is full, or refuses writes"
+        return "failed", Failure(code="store", message=why, fix="Free space there, then run again.")
     why = f"the job ended without a verdict (exit code {returncode})"
     return "lost", Failure(code="kernel-lost", message=why, fix="nbpipe logs shows what it printed last; run again.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.errors import EXIT_CODES, NbpipeError, StoreError
+from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.executors.base import Executor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
 from nbpipe.pipeline.params import effective_params
@@ -27,6 +27,7 @@ from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal, read
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import Project, relative
+from nbpipe.run.refused import refused
 from nbpipe.run.settings import Settings
 from nbpipe.run.state import RunState, advance, replay
 from nbpipe.store import Store
@@ -112,9 +113,10 @@ class Drive:
             error, status = found, "failed"
         except OSError as found:
             engine.abandon()
-            error, status = StoreError(f"the disk failed: {found}", name=str(found.filename or self.folder)), "failed"
+            error, status = refused(self.folder, found), "failed"
         except BaseException:
             engine.abandon()
+            self._listener = None  # it may be what raised
             self._end("failed", EXIT_CODES["user"], None)
             raise
         return self._finish(pipeline, engine, status, error)
@@ -183,9 +185,15 @@ class Drive:
         failure = _failure_of(error) if error is not None else engine.failure
         code = error.exit_code if error is not None else _exit_code(status, engine)
         fault("finish.before_notebook")
-        executed = write_executed(self.folder, self.notebook, pipeline, engine, self.record, status)
+        executed = self.folder / f"{Path(self.notebook.path).stem}.ipynb"
+        try:
+            write_executed(executed, self.notebook, pipeline, engine, self.record, status)
+            self.record.executed = relative(executed, self.project.root)
+        except OSError as found:
+            # The stages are committed, but a run whose notebook is missing is not what was asked for.
+            error = error or refused(executed, found)
+            status, failure, code = "failed", failure or _failure_of(error), code or error.exit_code
         fault("finish.after_notebook")
-        self.record.executed = relative(executed, self.project.root)
         self.record.keys = {name: trace.key for name, trace in engine.traces.items()}
         self._end(status, code, failure)
         return RunResult(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def write_executed(
-    folder: Path, notebook: Notebook, pipeline: Pipeline, engine: Engine, record: Record, status: str
-) -> Path:
-    """Write `NOTEBOOK.ipynb` into the run's folder; returns its path."""
+    path: Path, notebook: Notebook, pipeline: Pipeline, engine: Engine, record: Record, status: str
+) -> None:
+    """Write the executed copy to `path`. Raises OSError."""
     cells: dict[int, dict[str, Any]] = {}
     for stage in pipeline.stages:
         outcome = engine.committed.get(stage.name) or engine.failures.get(stage.name)
@@ -31,9 +31,7 @@ def write_executed(
             cells.setdefault(number, found)
     plain = {snippet.cell for snippet in pipeline.snippets if snippet.kind == "param"}
     about = {"run": record.id, "version": pipeline.version, "status": status, "params": record.params}
-    path = folder / f"{Path(notebook.path).stem}.ipynb"
     write_durably(path, assemble(notebook, cells, plain=plain, about=about))
-    return path
 
 
 def _executed(outcome: Outcome, engine: Engine) -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.errors import StoreError
 from nbpipe.model import Event
 from nbpipe.run.faults import fault
+from nbpipe.run.refused import refused
 
 JOURNAL = "journal.jsonl"
 
@@ -43,11 +43,7 @@ class Journal:
             os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, before)
-            raise StoreError(
-                f"the journal cannot be written: {error.strerror}",
-                name=str(self.path),
-                fix="Free space on the disk that holds .nbpipe, then run again.",
-            ) from error
+            raise refused(self.path, error) from error
         fault("journal.after_write")
         self._seq += 1
         if self._listener is not None:

@@ -151,6 +151,12 @@ def write_error(where: str, cause: OSError) -> StoreError:
     """A StoreError that says in plain words why `where` cannot be written."""
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"the store at {where} is full", name=where, fix="Free space there, or run `nbpipe gc`.")
+    if cause.errno == errno.EFBIG:
+        return StoreError(
+            f"a file for the store at {where} is larger than this user may write",
+            name=where,
+            fix="Raise the limit: ulimit -f.",
+        )
     if cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return StoreError(f"the store at {where} cannot be written", name=where, fix="Check its permissions.")
     return StoreError(f"the store at {where} cannot be written: {cause}", name=where)

@@ -71,7 +71,8 @@ class Site:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What every process of this project is started with."""
-        given = {_MARK: str(self.root), "NBPIPE_TRACKING": "off", "XDG_CONFIG_HOME": str(self.root / "config")}
+        given = {_MARK: str(self.root), "NBPIPE_TRACKING": "off"}
+        given |= {"XDG_CONFIG_HOME": str(self.root / "config"), "XDG_CACHE_HOME": str(self.root / "cache")}
         return {**os.environ, **given, **more}
 
     def start(self, *words: str, prepare: Callable[[], None] | None = None, **more: str) -> subprocess.Popen[str]:
