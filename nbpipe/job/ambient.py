@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nbpipe.job import figures
+
 #: What a kernel's own machinery sets.
 _NOISE = frozenset(
     {
@@ -36,7 +38,6 @@ _NOISE = frozenset(
         "MLFLOW_EXPERIMENT_ID",
     }
 )
-_INLINE = "matplotlib_inline.backend_inline"
 
 
 @dataclass(frozen=True)
@@ -166,34 +167,6 @@ def _numpy_set(data: Any) -> None:
     np.seterr(**data["err"])
 
 
-def _rc_get() -> dict[str, Any]:
-    import matplotlib as mpl
-
-    return {
-        name: str(value) if name == "axes.prop_cycle" else value
-        for name, value in dict.items(mpl.rcParams)
-        if name not in {"backend", "backend_fallback", "figure.hooks", "path.effects"}
-    } | {
-        "axes.prop_cycle": [dict(item) for item in mpl.rcParams["axes.prop_cycle"]],
-        # The notebook's backend switches it on with the first figure; off after that is somebody's wish.
-        "interactive": mpl.is_interactive() or _INLINE not in sys.modules,
-    }
-
-
-def _rc_set(data: Any) -> None:
-    import matplotlib as mpl
-    from cycler import cycler
-
-    if not data["interactive"]:
-        from matplotlib import pyplot as plt
-
-        plt.switch_backend(mpl.get_backend())
-    cycle = data["axes.prop_cycle"]
-    keys = sorted({key for item in cycle for key in item})
-    mpl.rcParams.update({name: value for name, value in data.items() if name != "axes.prop_cycle"})
-    mpl.rcParams["axes.prop_cycle"] = cycler(**{key: [item[key] for item in cycle] for key in keys})
-
-
 def _warnings_get() -> list[list[Any]]:
     import warnings
 
@@ -317,7 +290,8 @@ TABLE: tuple[Ambient, ...] = (
     Ambient("@torch.random", "torch", _torch_random_get, _torch_random_set, random=True),
     Ambient("@pandas.options", "pandas", _pandas_get, _pandas_set),
     Ambient("@numpy.options", "numpy", _numpy_get, _numpy_set),
-    Ambient("@matplotlib.rcParams", "matplotlib", _rc_get, _rc_set),
+    Ambient("@matplotlib.rcParams", "matplotlib", figures.rc_get, figures.rc_set, pack=figures.rc_pack),
+    Ambient("@matplotlib.inline", figures.INLINE, figures.inline_get, figures.inline_set),
     Ambient("@warnings", "warnings", _warnings_get, _warnings_set),
     Ambient("@logging", "logging", _logging_get, _logging_set),
     Ambient("@locale", "locale", _locale_get, _locale_set),

@@ -40,3 +40,26 @@ def test_interactive_drawing_switched_off_stays_off_in_the_next_stage(bench: Ben
     assert bench.printed() == "True\n"
     bench.run(ASK, ambient=given)
     assert bench.printed() == "False\n"
+
+
+def test_formats_chosen_by_a_call_hold_in_the_next_stage(bench: Bench) -> None:
+    choose = (
+        "import matplotlib.pyplot as plt\nplt.figure()\nfrom matplotlib_inline.backend_inline import "
+        "set_matplotlib_formats as choose\nchoose('svg', facecolor='red')"
+    )
+    given = ambient(bench.run(choose))
+    assert list(given) == ["@matplotlib.inline"]
+    bench.run(END_OF_CELL, ambient=given)
+    assert images(bench) == 0
+    assert [line["data"]["image/svg+xml"].count("#ff0000") for line in bench.log() if "image/svg+xml" in str(line)] != [
+        0
+    ]
+
+
+def test_only_the_settings_that_were_changed_are_carried(bench: Bench) -> None:
+    first = bench.run("import matplotlib as mpl\nmpl.rcParams['image.cmap'] = 'gray'\nmpl.rcParams['font.size'] = 9")
+    (state,) = [state for state in first.ambient if state.artifact is not None]
+    assert state.artifact is not None
+    assert state.artifact.summary["len"] == 2
+    bench.run("import matplotlib as mpl\nprint(mpl.rcParams['image.cmap'])", ambient=ambient(first))
+    assert bench.printed() == "gray\n"
