@@ -7,13 +7,15 @@ from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.project import Project
 
 _LATEST = 5
+#: Runs, of any notebook, among which those are looked for.
+_MOST = 50
 
 
 def expected_seconds(project: Project, notebook: str) -> dict[str, float]:
     """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it."""
     found: dict[str, float] = {}
     looked_at = 0
-    for run in project.run_ids():
+    for run in project.run_ids()[:_MOST]:
         record = records.read(project.runs / run)
         if record is None or record.notebook != notebook:
             continue

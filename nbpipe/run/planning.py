@@ -14,6 +14,7 @@ from nbpipe.plan.facts import Files
 from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
 from nbpipe.run.project import find_project
+from nbpipe.run.results import Results
 from nbpipe.run.selection import select
 from nbpipe.store import open_store
 
@@ -46,7 +47,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     return make_plan(
         pipeline,
         values,
-        place.traces,
+        Results(place),
         file_digest=Files(project.root).digest,
         seed=seed,
         champion=champion,

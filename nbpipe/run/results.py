@@ -1,24 +1,37 @@
-"""Earlier results, as a run asks for them: the same question is not asked of the store twice."""
+"""Earlier results, as a run or a plan asks for them: the store is not read twice for the same answer."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from nbpipe.model import Trace
 from nbpipe.store import Store
 
+#: Results looked through, newest first, for the latest of each stage. It serves reasons and estimates only.
+_MOST = 2000
+
 
 class Results:
-    """The store's traces; the newest of a stage is looked for once, because that may read them all."""
+    """The store's traces; the newest of each stage is found in one pass over them, which goes only as far as needed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._latest: dict[str, Trace | None] = {}
+        self._latest: dict[str, Trace] = {}
+        self._rest: Iterator[Trace] | None = None
+        self._seen = 0
 
     def lookup(self, key: str, problems: list[str] | None = None) -> list[Trace]:
         """Sound traces under a key, newest first."""
         return self._store.traces.lookup(key, problems)
 
     def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
-        """The newest trace of a stage, as of the first time it was asked for."""
-        if stage not in self._latest:
-            self._latest[stage] = self._store.traces.latest(stage, problems)
-        return self._latest[stage]
+        """The newest trace of a stage, as of the first question; None if the newest 2000 of all stages hold none."""
+        if self._rest is None:
+            self._rest = self._store.traces.all(problems)
+        while stage not in self._latest and self._seen < _MOST:
+            trace = next(self._rest, None)
+            if trace is None:
+                break
+            self._seen += 1
+            self._latest.setdefault(trace.stage, trace)
+        return self._latest.get(stage)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
 from nbpipe.plan.facts import Files
-from nbpipe.plan.planner import decide
-from nbpipe.plan.resolve import wanted
+from nbpipe.plan.resolve import holds, wanted
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
 from nbpipe.run.settings import Settings
@@ -31,12 +30,13 @@ def up_to_date(
     committed: dict[str, Outcome] = {}
     keys: dict[str, str] = {}
     for stage in pipeline.stages:
-        if any("champion" in text for text in stage.options.thresholds):
+        if stage.options.cache == "never" or any("champion" in text for text in stage.options.thresholds):
             return None
         target = wanted(pipeline, stage.name, committed, settings.params, seed=settings.seed)
         if target is None:
             return None
-        trace: Trace | None = decide(stage, target, store.traces, files.digest)[0]
+        found = store.traces.lookup(target.key)
+        trace: Trace | None = next((t for t in found if holds(t, target, files.digest) is None), None)
         if trace is None:
             return None
         committed[stage.name] = trace.outcome

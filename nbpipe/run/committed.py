@@ -1,0 +1,120 @@
+"""What stands so far: the committed outcomes of a run, whether they still hold, and how one is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from nbpipe.errors import PipelineError
+from nbpipe.job.files import undo
+from nbpipe.model import FileState, Outcome, Pipeline, Stage, Trace
+from nbpipe.plan.resolve import Wanted, holds
+from nbpipe.run.files import Disk
+from nbpipe.run.journal import Journal
+
+#: A stage is not run more often than this because others changed what it saw: then the notebook does not settle.
+_MOST_ROUNDS = 8
+
+
+class Committed:
+    """The outcomes that count by now.
+
+    Responsibilities: says whether an outcome is still what its stage should have given; takes one back with its files.
+    Must not decide what runs next, nor start anything.
+    """
+
+    def __init__(self, pipeline: Pipeline, disk: Disk, journal: Journal) -> None:
+        self._pipeline = pipeline
+        self._disk = disk
+        self._journal = journal
+        self.outcomes: dict[str, Outcome] = {}
+        self.traces: dict[str, Trace] = {}
+        #: Stage -> stages above that it waits for, whatever the graph says.
+        self.waits: dict[str, set[str]] = {}
+        #: Stage -> why it has to be looked at again.
+        self.why: dict[str, tuple[str, ...]] = {}
+        #: Folders of the jobs of this run whose outcome stands, in the order of their commits.
+        self._ran: dict[str, Path] = {}
+        self._rounds: dict[str, int] = {}
+        self.position = {stage.name: n for n, stage in enumerate(pipeline.stages)}
+
+    def add(self, trace: Trace, folder: Path | None = None) -> None:
+        """From now on this outcome stands; `folder` is that of its job, where this run ran it."""
+        self.outcomes[trace.stage] = trace.outcome
+        self.traces[trace.stage] = trace
+        if folder is not None:
+            self._ran[trace.stage] = folder
+
+    def unsettled(self, stage: Stage, target: Wanted, *, busy: bool) -> str | None:
+        """Why an outcome is not what the stage should have given by now; None if it is, or cannot be told yet.
+
+        `busy`: jobs are running.
+        """
+        trace = self.traces[stage.name]
+        if trace.key != target.key:
+            return "what it read has changed"
+        if stage.name in self._ran and trace.outcome.uncacheable:
+            trace = _reusable(trace)
+        reason = holds(trace, target, self._disk.as_of(target))
+        if reason is not None and busy:
+            # Native code writes where nobody sees it until its stage ends: files on disk speak only when all is quiet.
+            seen = {state.path: state.digest for state in trace.outcome.files_read}
+            if holds(trace, target, lambda path: seen.get(path, "")) is None:
+                return None
+        return reason
+
+    def supersede(self, stage: Stage, reason: str) -> None:
+        """Take an outcome back: undo its writes, and those of later stages that wrote what it reads."""
+        paths = {state.path for state in self.outcomes[stage.name].files_read}
+        here = self.position[stage.name]
+        for later in reversed(self._pipeline.stages[here + 1 :]):
+            outcome = self.outcomes.get(later.name)
+            if outcome is not None and paths & {state.path for state in outcome.files_written}:
+                self.waits.setdefault(later.name, set()).add(stage.name)
+                self._take_back(later.name, "a stage above it reads what it writes")
+        self._take_back(stage.name, reason)
+        self._rounds[stage.name] = self._rounds.get(stage.name, 0) + 1
+        if self._rounds[stage.name] > _MOST_ROUNDS:
+            raise PipelineError(
+                f"does not settle: {reason}",
+                stage=stage.name,
+                fix="Declare the order with --after, or the files with --reads and --writes.",
+            )
+
+    def _take_back(self, name: str, reason: str) -> None:
+        outcome = self.outcomes.pop(name)
+        del self.traces[name]
+        folder = self._ran.pop(name, None)
+        if folder is not None:
+            undo(folder)
+        else:
+            self._disk.revert(outcome.files_written)
+        self.again(name, reason)
+
+    def again(self, name: str, reason: str) -> None:
+        """Note that a stage has to be looked at again."""
+        self.why[name] = (reason,)
+        self._journal.append("stage-superseded", stage=name, reasons=[reason])
+
+    def undo_all(self) -> None:
+        """Leave the files as if nothing had run: what is committed is found again in the store."""
+        for folder in reversed(self._ran.values()):
+            undo(folder)
+        self._ran.clear()
+
+    def last_written(self, below: int) -> Iterable[FileState]:
+        """The latest state of every file that stages above position `below` wrote."""
+        return {
+            state.path: state
+            for stage in self._pipeline.stages[:below]
+            if stage.name in self.outcomes
+            for state in self.outcomes[stage.name].files_written
+        }.values()
+
+
+def _reusable(trace: Trace) -> Trace:
+    """The trace as if it could be reused: within its own run it stands, and modules it saw are what they are."""
+    outcome = msgspec.structs.replace(trace.outcome, uncacheable=(), modules={})
+    return msgspec.structs.replace(trace, outcome=outcome)

@@ -1,0 +1,130 @@
+"""The jobs that run now: started, watched, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from nbpipe.executors.base import Executor
+from nbpipe.job.files import undo
+from nbpipe.model import Outcome, Pipeline, Stage
+from nbpipe.plan.resolve import Wanted
+from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
+from nbpipe.run.faults import fault
+from nbpipe.run.files import Disk
+from nbpipe.run.journal import Journal
+from nbpipe.run.resources import Slots
+from nbpipe.store import Lease
+
+#: Seconds after a stage's timeout at which the engine stops waiting for the job to notice by itself.
+_HARD_STOP = 20.0
+_HEARTBEAT = 5.0
+
+
+class InFlight:
+    """Attempts that were submitted and have not ended.
+
+    Responsibilities: numbers attempts, keeps their leases alive, stops those that do not stop by themselves.
+    Must not judge an outcome.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        pipeline: Pipeline,
+        place: Place,
+        executor: Executor,
+        journal: Journal,
+        disk: Disk,
+        *,
+        slots: Slots,
+        attempts: Mapping[str, int],
+        expected: Mapping[str, float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._pipeline = pipeline
+        self._place = place
+        self._executor = executor
+        self._journal = journal
+        self._disk = disk
+        self._slots = slots
+        self._numbers = dict(attempts)
+        self._expected = dict(expected)
+        self._clock = clock
+        self.running: dict[str, Attempt] = {}
+        #: Stages that a job was started for in this run.
+        self.launched: set[str] = set()
+
+    def fits(self, stage: Stage) -> bool:
+        """Whether there is room for its job now."""
+        return self._slots.fits(stage.options)
+
+    def launch(
+        self,
+        stage: Stage,
+        target: Wanted,
+        *,
+        lease: Lease | None,
+        reasons: tuple[str, ...],
+        champion: Mapping[str, float],
+        early: set[str],
+    ) -> None:
+        """Start a job; `early` are stages above that have not finished."""
+        number = self._numbers[stage.name] = self._numbers.get(stage.name, 0) + 1
+        spec = prepare(self._place, self._pipeline, stage, number, target, champion)
+        folder = job_folder(self._place, stage.name, number)
+        now = self._clock()
+        deadline = now + spec.timeout + _HARD_STOP if spec.timeout else None
+        attempt = Attempt(stage, number, folder, spec, target, lease, now, deadline=deadline, renewed=now, early=early)
+        self._journal.append(
+            "stage-started",
+            stage=stage.name,
+            attempt=number,
+            reasons=list(reasons),
+            token=spec.token,
+            expected=self._expected.get(stage.name),
+        )
+        self._disk.started(folder)
+        self._slots.take(stage.name, stage.options)
+        self.launched.add(stage.name)
+        self.running[stage.name] = attempt
+        attempt.handle = self._executor.submit(folder, spec)
+        fault("attempt.after_submit")
+
+    def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
+        """Attempts that have ended, with what came of them; the others are watched. The caller gives the lease back."""
+        for name, attempt in list(self.running.items()):
+            state = self._executor.poll(attempt.handle)
+            if state.state == "running":
+                self._watch(attempt)
+                continue
+            outcome = result(attempt, self._place.store, returncode=state.returncode)
+            del self.running[name]
+            self._slots.give_back(name)
+            self._disk.ended(attempt.folder)
+            yield attempt, outcome
+
+    def _watch(self, attempt: Attempt) -> None:
+        now = self._clock()
+        if attempt.lease is not None and now - attempt.renewed > _HEARTBEAT:
+            attempt.renewed = now
+            self._place.store.leases.renew(attempt.lease)
+        if attempt.deadline is not None and now > attempt.deadline:
+            attempt.overdue = True
+            self._executor.cancel(attempt.handle, force=True)
+
+    def cancel(self, *, force: bool) -> None:
+        """Ask every job to stop, once; or kill it."""
+        for attempt in self.running.values():
+            if not attempt.cancelled or force:
+                attempt.cancelled = True
+                self._executor.cancel(attempt.handle, force=force)
+
+    def abandon(self) -> None:
+        """Kill what runs, undo its writes, give its leases back. For a run that cannot go on."""
+        for attempt in self.running.values():
+            self._executor.cancel(attempt.handle, force=True)
+        for attempt in reversed(self.running.values()):
+            self._disk.ended(attempt.folder)
+            undo(attempt.folder)
+            if attempt.lease is not None:
+                attempt.lease.release()
+        self.running.clear()

@@ -1,0 +1,35 @@
+"""An outcome becomes a result that others may reuse: its objects are durable, now its trace."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from nbpipe.model import Outcome, Pipeline, Trace
+from nbpipe.run.attempt import Attempt, Place
+from nbpipe.run.faults import fault
+from nbpipe.run.seen import remember
+
+
+def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome) -> Trace:
+    """The trace of a succeeded attempt. It is in the store unless it cannot be reused, or the lease was lost."""
+    known = attempt.wanted.modules
+    edited = [path for module, (path, digest) in outcome.modules.items() if known.get(module) != digest]
+    if edited:
+        reason = f"{edited[0]} was edited while it ran, or is imported in a way that cannot be seen"
+        outcome = msgspec.structs.replace(outcome, uncacheable=(*outcome.uncacheable, reason))
+    trace = Trace(
+        key=attempt.wanted.key,
+        stage=attempt.stage.name,
+        parts=attempt.wanted.parts,
+        outcome=outcome,
+        run=place.run,
+        created=time.time(),
+    )
+    fault("commit.before_trace")
+    if not outcome.uncacheable and attempt.lease is not None and attempt.lease.holds():
+        place.store.traces.commit(trace)
+    remember(place.store, pipeline, attempt.stage, outcome)
+    fault("commit.after_trace")
+    return trace
