@@ -145,7 +145,7 @@ class Known:
             line=code.line + node.lineno - 1,
             stage=stage,
         )
-        self.snippets[made.id] = made
+        self.add(made, None, lambda _: None)
         self.standing.append(made.id)
 
     def callables(self, name: str, provider: Provider | None) -> tuple[CallEffects, ...]:
