@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbpipe.credentials import secret
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
     from nbpipe.model import Pipeline
     from nbpipe.pipeline.extract import extract
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Pipeline", "RunResult", "extract", "load_ipython_extension", "run", "unload_ipython_extension"]
+__all__ = ["Pipeline", "RunResult", "extract", "load_ipython_extension", "run", "secret", "unload_ipython_extension"]
 
 _PLACES = {
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "RunResult": ("nbpipe.run.api", "RunResult"),
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
+    "secret": ("nbpipe.credentials", "secret"),
     "run": ("nbpipe.run.api", "run_notebook"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }

@@ -2,7 +2,8 @@
 
     NbpipeError
     ├── UsageError                 the command or the API was called wrongly
-    │   └── ParameterError         unknown, missing, or of the wrong type
+    │   ├── ParameterError         unknown, missing, or of the wrong type
+    │   └── SecretError            a secret is not set, or not declared
     ├── NotebookError              the file is not a notebook that can be read
     ├── PipelineError              the notebook is readable, the pipeline in it is not sound
     │   ├── GrammarError           a magic line or a tag that does not parse
@@ -98,6 +99,12 @@ class ParameterError(UsageError):
     """A parameter is unknown, missing, or of the wrong type."""
 
     code = "parameter"
+
+
+class SecretError(UsageError):
+    """A secret is not set, is too short, or was not declared."""
+
+    code = "secret"
 
 
 class NotebookError(NbpipeError):

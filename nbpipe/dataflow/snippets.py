@@ -121,6 +121,9 @@ def _assigned(targets: list[ast.expr], value: ast.expr, *, containers: bool) -> 
     if isinstance(value, ast.Call) and dotted(value.func).split(".")[-1] in _TYPE_MAKERS and len(targets) == 1:
         arguments = [*value.args, *(keyword.value for keyword in value.keywords)]
         return "class" if all(literal(argument, containers=True) for argument in arguments) else None
+    if isinstance(value, ast.Call) and dotted(value.func) == "nbpipe.secret" and len(targets) == 1:
+        # A secret is never stored: whoever uses it asks for it again.
+        return "constant" if len(value.args) == 1 and literal(value.args[0], containers=False) else None
     if literal(value, containers=containers) and (len(targets) == 1 or literal(value, containers=False)):
         return "constant"
     return None

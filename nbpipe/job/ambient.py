@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nbpipe.credentials import DECLARED, value_of
 from nbpipe.job import figures
 
 #: What a kernel's own machinery sets.
@@ -36,6 +37,7 @@ _NOISE = frozenset(
         "_RJEM_MALLOC_CONF",
         "MLFLOW_RUN_ID",
         "MLFLOW_EXPERIMENT_ID",
+        DECLARED,
     }
 )
 
@@ -115,8 +117,9 @@ def _environ_pack(first: dict[str, str], now: dict[str, str]) -> dict[str, Any]:
 
 
 def _environ_set(data: Any) -> None:
-    """Apply what a stage changed: `data` holds "set" and "unset"."""
+    """Apply what a stage changed: `data` holds "set", "unset", and "secrets" by name."""
     os.environ.update(data["set"])
+    os.environ.update({variable: value_of(name, os.environ) for variable, name in data.get("secrets", {}).items()})
     for name in data["unset"]:
         os.environ.pop(name, None)
 

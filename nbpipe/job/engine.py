@@ -173,17 +173,17 @@ class Cells:
         arguments = f"{str(self._folder)!r}, {name!r}, {self.result.cell!r}"
         code = f"__import__('nbpipe.job.kernel', fromlist=['step']).step({arguments})"
         request = self._kernel.client.execute(code, silent=True, store_history=False, allow_stdin=False)
-        return self._wait(request, CellOutputs(self._spec.output_limit), None)
+        return self._wait(request, CellOutputs(self._spec.output_limit, self._redactor), None)
 
     def _cell(self, code: Code) -> bool:
         self.result.cell, self.result.user_code = code.cell, True
-        outputs = CellOutputs(self._spec.output_limit)
+        outputs = CellOutputs(self._spec.output_limit, self._redactor)
         self._log.write("cell-start", code.cell)
         request = self._kernel.client.execute(effective(code.body, code.line), allow_stdin=False, stop_on_error=False)
         try:
             reply = self._wait(request, outputs, code.cell)
         finally:
-            kept = self._redactor.data(outputs.done())
+            kept = outputs.done()
             self.result.executed.append(
                 {"cell": code.cell, "outputs": kept, "execution_count": len(self.result.executed) + 1}
             )
@@ -257,6 +257,9 @@ class Cells:
         return reply
 
     def _output(self, kind: str, content: dict[str, Any], outputs: CellOutputs, cell: int) -> None:
+        if kind != "stream":
+            # A stream comes in pieces, and is looked at when it is whole.
+            content = self._redactor.data(content)
         if kind == "stream":
             self._log.stream(cell, content["name"], content["text"])
             outputs.stream(content["name"], content["text"])

@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
+from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import TABLE
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
+from nbpipe.job.leaks import Leaks
 from nbpipe.job.observe import Observer
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
@@ -39,7 +41,10 @@ class Session:
         self.shell = shell
         self.spec: JobSpec = read_spec(folder)
         self.store = open_store(self.spec.store)
-        self.observer = Observer(self.spec, self.store, shell)
+        secrets = values_of(self.spec.secrets, os.environ)
+        self.redactor = Redactor(secrets.values())
+        self.leaks = Leaks(secrets, self.store)
+        self.observer = Observer(self.spec, self.store, shell, secrets)
         self.definitions = Definitions(shell, self.spec.snippets, self.spec.params)
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
@@ -95,6 +100,9 @@ class Session:
         rejected = self.observer.rejected(metrics)
         outputs, observed = self.observer.values()
         ambient = self.observer.ambient(self.seeds)
+        self.leaks.check({**outputs, **observed}, self.spec.stage)
+        self.leaks.check({state.name: state.artifact for state in ambient if state.artifact}, self.spec.stage)
+        self.leaks.check_files(files_written, self.spec.stage)
         self.seconds["store"] = time.monotonic() - ended
         outcome = Outcome(
             stage=self.spec.stage,
@@ -115,8 +123,9 @@ class Session:
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )
+        told = self.redactor.data(msgspec.to_builtins(outcome)) if self.redactor.active else outcome
         try:
-            write_durably(self.folder / SENTINEL, msgspec.json.encode(outcome))
+            write_durably(self.folder / SENTINEL, msgspec.json.encode(told))
         except OSError as error:
             raise write_error(str(self.folder), error) from error
 
@@ -150,7 +159,7 @@ class Session:
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
             code="rejected" if check else own.code if own is not None else "user-code",
-            message=Redactor.of(self.spec.secrets, os.environ).text(own.message if own is not None else _said(error)),
+            message=self.redactor.text(own.message if own is not None else _said(error)),
             cell=cell if own is None or line is not None else None,
             line=line,
             name=own.name if own is not None else None,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nbpipe.job import ambient as table
 from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
+from nbpipe.job.leaks import by_reference
 from nbpipe.job.seeds import Seeds
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
 from nbpipe.pipeline.contents import source_digest
@@ -23,8 +24,9 @@ _MOVED_BY_IMPORTS = ("@environ", "@sys.path", "@warnings", "@logging")
 class Observer:
     """Compares the namespace and the process before and after a stage's cells."""
 
-    def __init__(self, spec: JobSpec, store: Any, shell: Any) -> None:
+    def __init__(self, spec: JobSpec, store: Any, shell: Any, secrets: Mapping[str, str]) -> None:
         self._spec = spec
+        self._secrets = secrets
         self._store = store
         self._names: dict[str, Any] = shell.user_ns
         self._hidden = shell.user_ns_hidden
@@ -259,7 +261,7 @@ class Observer:
             before = self._ambient.get(entry.name, now)
             started = seeds.start.get(entry.name, before) if entry.random else before
             changed = now != started or (entry.random and entry.name in seeds.seeded)
-            artifact = self._save(entry.name, entry.pack(self._first[entry.name], now)) if changed else None
+            artifact = self._save(entry.name, self._packed(entry, now)) if changed else None
             start = self._spec.ambient[entry.name].digest if given else ""
             found.append(
                 AmbientState(
@@ -271,6 +273,10 @@ class Observer:
                 )
             )
         return (*found, *self._changed_modules())
+
+    def _packed(self, entry: table.Ambient, now: Any) -> Any:
+        packed = entry.pack(self._first[entry.name], now)
+        return by_reference(packed, self._secrets) if entry.name == "@environ" else packed
 
     def _changed_modules(self) -> list[AmbientState]:
         found = []

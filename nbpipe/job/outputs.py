@@ -76,7 +76,8 @@ class Log:
 class CellOutputs:
     """The outputs of one cell as nbformat 4 keeps them, at most `limit` bytes; what is cut off is said in a note."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._limit = limit
         self._room = limit
         self._cut = 0
@@ -91,6 +92,9 @@ class CellOutputs:
             self._cut += len(text)
             return
         kept = text[: self._room]
+        if len(kept) < len(text):
+            # What is cut off may have begun as a secret.
+            kept = kept[: len(kept) - self._redactor.held_back(kept)]
         self._cut += len(text) - len(kept)
         self._room -= len(kept)
         last = self.outputs[-1] if self.outputs else None
@@ -101,7 +105,7 @@ class CellOutputs:
 
     def _settle(self) -> None:
         if self._pieces:
-            self.outputs[-1]["text"] += "".join(self._pieces)
+            self.outputs[-1]["text"] += self._redactor.text("".join(self._pieces))
             self._pieces = []
 
     def add(self, output: dict[str, Any]) -> dict[str, Any] | None:

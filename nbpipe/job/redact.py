@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
-_MASK = "[secret]"
+from nbpipe.credentials import values_of
+
+MASK = "[secret]"
+
+
+def spellings(secret: str) -> set[str]:
+    """The value as it stands, and as it shows in a `repr`, in JSON, in HTML and in an address."""
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret), quote(secret, safe="")}
 
 
 class Redactor:
-    """Replaces the exact values of secrets in text and in JSON-like data.
+    """Replaces the values of secrets in text and in JSON-like data."""
 
-    Values shorter than four characters are left alone: replacing them would garble everything and hide nothing.
-    """
-
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = sorted({value for value in secrets if len(value) >= 4}, key=len, reverse=True)  # noqa: PLR2004
+    def __init__(self, secrets: Iterable[str]) -> None:
+        #: What is looked for, the longest first.
+        self.spelled = sorted({text for value in secrets for text in spellings(value)}, key=len, reverse=True)
 
     @classmethod
     def of(cls, names: Sequence[str], environment: Mapping[str, str]) -> Redactor:
-        """A redactor for the secrets that the environment holds under `names`."""
-        return cls([environment[name] for name in names if name in environment])
+        """A redactor for these secrets. Raises SecretError for one that is not set."""
+        return cls(values_of(names, environment).values())
+
+    @property
+    def active(self) -> bool:
+        """There is something to hide."""
+        return bool(self.spelled)
 
     def text(self, text: str) -> str:
         """`text` without the secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
+        for secret in self.spelled:
+            text = text.replace(secret, MASK)
         return text
 
     def data(self, data: Any) -> Any:
         """Lists, tuples, dicts and text, without the secrets; anything else as it is."""
-        if not self._secrets:
+        if not self.spelled:
             return data
         if isinstance(data, str):
             return self.text(data)
@@ -43,7 +56,7 @@ class Redactor:
     def held_back(self, text: str) -> int:
         """Number of characters at the end of `text` that may be the beginning of a secret."""
         longest = 0
-        for secret in self._secrets:
+        for secret in self.spelled:
             for size in range(min(len(secret) - 1, len(text)), longest, -1):
                 if text.endswith(secret[:size]):
                     longest = size

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from nbpipe.credentials import DECLARED
 from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.job import folder as files
 from nbpipe.job.launch import start_kernel
@@ -52,13 +53,14 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
 
 def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outcome:
     from nbpipe.job import engine
+    from nbpipe.job.leaks import scrub
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
     from nbpipe.job.verdict import judge
     from nbpipe.store import open_store
 
     started = time.monotonic()
-    env = {**spec.env, **spec.tracking}
+    env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
     log_file = folder / "kernel.log"
@@ -78,12 +80,14 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
             signal.signal(number, handler)
         connection.close(patience=5.0 if cells.result.end in {"finished", "error"} else 0)
         log.close()
+        scrubbed = scrub(folder, redactor)
     store = open_store(spec.store)
     outcome = judge(folder, spec, cells.result, store, redactor)
     executed = store.objects.put_bytes(json.dumps(cells.result.executed, ensure_ascii=True).encode())
     _write_notebook(folder, spec, cells.result.executed)
     seconds = {**outcome.seconds, "kernel": cells.result.kernel_seconds, "total": time.monotonic() - started}
-    return msgspec.structs.replace(outcome, executed=executed, seconds=seconds)
+    told = tuple(f"the value of a secret was taken out of {name}" for name in scrubbed)
+    return msgspec.structs.replace(outcome, executed=executed, seconds=seconds, warnings=(*outcome.warnings, *told))
 
 
 def _papermill(spec: JobSpec, cells: Any) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipe.credentials import values_of
+from nbpipe.errors import ParameterError
 from nbpipe.executors.base import Executor
 from nbpipe.model import Event
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
 from nbpipe.pipeline.params import resolve_params
+from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run import merges
 from nbpipe.run.drive import Drive
 from nbpipe.run.outcome import RunResult, StageResult
@@ -58,11 +62,13 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     # From here on the file is not read again: it may be edited while the run goes on.
     pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
+    secrets = secret_names(pipeline, folder)
+    _refuse_secrets(values, values_of(secrets, os.environ))
     recover(project, place)
 
     def asked() -> Settings:
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
-        return Settings(params=values, seed=seed, jobs=jobs, **chosen)
+        return Settings(params=values, seed=seed, jobs=jobs, secrets=secrets, **chosen)
 
     if run_id is None:
         found = up_to_date(pipeline, project, place, asked(), notebook)
@@ -90,6 +96,18 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
             executor.close()
     outbox.flush(project.root)
     return outcome
+
+
+def _refuse_secrets(params: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    """Parameters are written down. Raises ParameterError for one that holds a secret."""
+    for name, value in params.items():
+        for secret, hidden in secrets.items():
+            if hidden in str(value):
+                raise ParameterError(
+                    f"parameter '{name}' is given the value of the secret {secret}, and parameters are recorded",
+                    name=name,
+                    fix=f'Read it in the code: nbpipe.secret("{secret}").',
+                )
 
 
 def _earlier(found: Record, project: Project) -> RunResult:

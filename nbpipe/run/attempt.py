@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from nbpipe.errors import EXIT_CODES
 from nbpipe.job.folder import read_verdict, write_durably, write_spec
+from nbpipe.job.leaks import scrub_dead
 from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
@@ -107,6 +109,7 @@ def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome
     """What came of an attempt whose process has ended: its verdict, with what its cells logged; or that it was lost."""
     found = read_verdict(attempt.folder, attempt.spec.token)
     if found is None:
+        scrub_dead(attempt.folder, attempt.spec.secrets, os.environ)
         status, failure = _lost(attempt, returncode)
         return Outcome(
             stage=attempt.stage.name, attempt=attempt.number, token=attempt.spec.token, status=status, failure=failure

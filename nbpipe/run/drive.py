@@ -14,6 +14,7 @@ import msgspec
 
 from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.executors.base import Executor
+from nbpipe.job.redact import Redactor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
 from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.facts import Files
@@ -100,7 +101,7 @@ class Drive:
         engine = self._engine(pipeline, settings, executor)
         error: NbpipeError | None = None
         try:
-            self._bundle(pipeline)
+            self._bundle(pipeline, settings)
             with _signals(engine):
                 status = engine.run()
         except MergeNeeded as merge:
@@ -156,12 +157,12 @@ class Drive:
         for text in pipeline.warnings:
             self.journal.append("warning", text=text)
 
-    def _bundle(self, pipeline: Pipeline) -> None:
+    def _bundle(self, pipeline: Pipeline, settings: Settings) -> None:
         from nbpipe.pipeline.bundle import write_bundle
         from nbpipe.tracking.environment import record
 
         write_bundle(pipeline, self.notebook, self._cwd, self.folder / "bundle")
-        found = record(self.project.root, pipeline.distributions)
+        found = Redactor.of(settings.secrets, os.environ).data(record(self.project.root, pipeline.distributions))
         (self.folder / "environment.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
 
     def _engine(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> Engine:
@@ -169,7 +170,7 @@ class Drive:
 
         return Engine(
             pipeline,
-            Place(self.run, self.folder, self.project.root, self._cwd, self.store),
+            Place(self.run, self.folder, self.project.root, self._cwd, self.store, settings.secrets),
             executor,
             self.journal,
             self._disk,

@@ -13,6 +13,7 @@ from blake3 import blake3
 from nbpipe.errors import StoreError
 from nbpipe.job.files import undo
 from nbpipe.job.folder import KERNEL_PID, SPEC, UNDO, read_spec, read_verdict
+from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
 from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
@@ -69,6 +70,7 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
         if (job / SPEC).exists():
             _end_kernel(job)
             if not _adopt(job, record, store):
+                scrub_dead(job, _secrets(job), os.environ)
                 cut_torn_line(job / UNDO / "index.jsonl")
                 undo(job)
     journal = Journal(folder)
@@ -76,6 +78,13 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
     journal.close()
     record.status, record.ended, record.exit_code = "interrupted", time.time(), 130
     records.write(folder, record)
+
+
+def _secrets(job: Path) -> tuple[str, ...]:
+    try:
+        return read_spec(job).secrets
+    except (OSError, msgspec.MsgspecError):
+        return ()
 
 
 def _in_flight(events: list[Event]) -> list[Event]:

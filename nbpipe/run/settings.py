@@ -13,6 +13,8 @@ class Settings:
 
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    #: Names of the secrets that the code asks for.
+    secrets: tuple[str, ...] = ()
     #: How many jobs run at once; None for as many as the executor has processors.
     jobs: int | None = None
     #: Stages that are run even if a result is there.

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "nbpipe"
 ORDER = [
     "errors",
     "model",
+    "credentials",
     "notebook",
     "dataflow",
     "pipeline",
