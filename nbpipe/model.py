@@ -287,6 +287,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str
     #: Observed files are those inside `project` (and data files elsewhere); relative paths are relative to it.
     project: str
+    #: The notebook the run was made from, absolute; people may save it while the job runs.
+    source: str = ""
     store: str
     params: dict[str, Any] = {}
     #: Params statements, definitions and setup, in the order of execution.

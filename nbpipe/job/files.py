@@ -19,6 +19,8 @@ from nbpipe.model import FileState
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
+#: People save these while a job runs; native code does not write them.
+_EDITED = (".ipynb", ".py", ".pyi")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -66,6 +68,7 @@ class Files:
         self.uncacheable: list[str] = []
         self.warnings: list[str] = []
         self.declared = False
+        self.source = ""
 
     def start(self) -> None:
         """Look at the project, then watch."""
@@ -219,6 +222,8 @@ class Files:
         """Files read and files written; the bytes of the latter are in the store."""
         self.on = False
         for path, stamp in scan(self._project).items():
+            if path == self.source or path.endswith(_EDITED):
+                continue
             if self._before.get(path) != stamp and path not in self._writes:
                 self._writes[path] = path in self._before
                 if path in self._before:

@@ -48,6 +48,7 @@ class Session:
         self.definitions = Definitions(shell, self.spec.snippets, self.spec.params)
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
+        self.files.source = self.spec.source
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         self.seconds: dict[str, float] = {}
         self._explained = False

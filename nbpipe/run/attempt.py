@@ -53,6 +53,8 @@ class Place:
     project: Path
     cwd: Path
     store: Store
+    #: The notebook that the run was made from, absolute.
+    source: str = ""
     secrets: tuple[str, ...] = ()
 
 
@@ -72,6 +74,7 @@ def prepare(
         token=uuid4().hex,
         cwd=str(place.cwd),
         project=str(place.project),
+        source=place.source,
         store=place.store.location,
         params=wanted.params,
         snippets=wanted.snippets,

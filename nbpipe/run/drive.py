@@ -170,7 +170,15 @@ class Drive:
 
         return Engine(
             pipeline,
-            Place(self.run, self.folder, self.project.root, self._cwd, self.store, settings.secrets),
+            Place(
+                run=self.run,
+                folder=self.folder,
+                project=self.project.root,
+                cwd=self._cwd,
+                store=self.store,
+                source=str(Path(self.notebook.path).resolve()),
+                secrets=settings.secrets,
+            ),
             executor,
             self.journal,
             self._disk,
