@@ -381,6 +381,8 @@ class Trace(Value, frozen=True, kw_only=True, omit_defaults=True):
     #: Labelled parts of the key, for reasons: "code", "param:lr", "input:df", "module:helpers", "dist:numpy", ...
     parts: dict[str, str] = {}
     outcome: Outcome
+    #: Name of the pipeline it was made for; it serves every pipeline that has the key.
+    pipeline: str = ""
     run: str = ""
     created: float = 0.0
 

@@ -71,8 +71,7 @@ def make_plan(
         expected = latest.outcome.seconds.get("total") if latest is not None else None
         if target is None:
             above = _waits_for(pipeline, stage, running)
-            verb = "run" if len(above) > 1 else "runs"
-            why: tuple[str, ...] = (f"{' and '.join(above) or 'a stage above'} {verb}",)
+            why: tuple[str, ...] = (_above_runs(above),)
             decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=expected, tentative=True))
             running.append(stage.name)
             continue
@@ -87,6 +86,12 @@ def make_plan(
     return Plan(
         pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings
     )
+
+
+def _above_runs(names: list[str]) -> str:
+    """`a, b and c run`."""
+    *first, last = names or ["a stage above"]
+    return f"{', '.join(first)} and {last} run" if first else f"{last} runs"
 
 
 def _waits_for(pipeline: Pipeline, stage: Stage, running: list[str]) -> list[str]:

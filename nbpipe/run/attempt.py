@@ -117,11 +117,15 @@ def result(attempt: Attempt, store: Store, *, returncode: int | None) -> Outcome
         return Outcome(
             stage=attempt.stage.name, attempt=attempt.number, token=attempt.spec.token, status=status, failure=failure
         )
-    logged = read_spool(attempt.folder)
+    return with_logged(found, attempt.folder, store)
+
+
+def with_logged(outcome: Outcome, folder: Path, store: Store) -> Outcome:
+    """The outcome with the metrics and files that its cells logged. What the stage declares comes first, and wins."""
+    logged = read_spool(folder)
     files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
-    # What the stage declares comes first, and wins.
-    metrics = found.metrics | {name: value for name, value in logged.metrics.items() if name not in found.metrics}
-    return msgspec.structs.replace(found, metrics=metrics, logged={**found.logged, **files})
+    metrics = outcome.metrics | {name: value for name, value in logged.metrics.items() if name not in outcome.metrics}
+    return msgspec.structs.replace(outcome, metrics=metrics, logged={**outcome.logged, **files})
 
 
 def _lost(attempt: Attempt, returncode: int | None) -> tuple[Status, Failure]:

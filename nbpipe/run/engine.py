@@ -76,7 +76,7 @@ class Engine:
         #: Stage -> key that was looked up in vain, and how much had ended by then.
         self._missed: dict[str, tuple[str, int]] = {}
         self._ended = 0
-        self._results = Results(place.store)
+        self._results = Results(place.store, pipeline.name)
         self._committed = Committed(pipeline, disk, journal)
         self._flight = InFlight(
             pipeline,

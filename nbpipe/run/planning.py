@@ -47,7 +47,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     return make_plan(
         pipeline,
         values,
-        Results(place),
+        Results(place, pipeline.name),
         file_digest=Files(project.root).digest,
         seed=seed,
         champion=champion,

@@ -24,6 +24,7 @@ def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome
         stage=attempt.stage.name,
         parts=attempt.wanted.parts,
         outcome=outcome,
+        pipeline=pipeline.name,
         run=place.run,
         created=time.time(),
     )

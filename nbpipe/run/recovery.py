@@ -17,12 +17,11 @@ from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
 from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
-from nbpipe.run.attempt import WANTED
+from nbpipe.run.attempt import WANTED, with_logged
 from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
-from nbpipe.tracking.spool import read_spool
 
 _LATEST = 50
 
@@ -124,13 +123,14 @@ def _adopt(job: Path, record: records.Record, store: Store) -> bool:
         return False
     if any(trace.outcome.token == spec.token for trace in store.traces.lookup(found["key"])):
         return True
-    logged = read_spool(job)
-    files = {name: store.objects.put_file(path) for name, path in logged.files.items()}
-    outcome = msgspec.structs.replace(
-        outcome, metrics={**logged.metrics, **outcome.metrics}, logged={**outcome.logged, **files}
-    )
     trace = Trace(
-        key=found["key"], stage=spec.stage, parts=found["parts"], outcome=outcome, run=record.id, created=time.time()
+        key=found["key"],
+        stage=spec.stage,
+        parts=found["parts"],
+        outcome=with_logged(outcome, job, store),
+        pipeline=record.name,
+        run=record.id,
+        created=time.time(),
     )
     try:
         store.traces.commit(trace)

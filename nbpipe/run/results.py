@@ -12,10 +12,14 @@ _MOST = 2000
 
 
 class Results:
-    """The store's traces; the newest of each stage is found in one pass over them, which goes only as far as needed."""
+    """The store's traces; those of other pipelines are reused, but say nothing of why this one's stage has to run.
 
-    def __init__(self, store: Store) -> None:
+    The newest of each stage is found in one pass over them, which goes only as far as needed.
+    """
+
+    def __init__(self, store: Store, pipeline: str) -> None:
         self._store = store
+        self._pipeline = pipeline
         self._latest: dict[str, Trace] = {}
         self._rest: Iterator[Trace] | None = None
         self._seen = 0
@@ -25,7 +29,7 @@ class Results:
         return self._store.traces.lookup(key, problems)
 
     def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
-        """The newest trace of a stage, as of the first question; None if the newest 2000 of all stages hold none."""
+        """The newest trace of the pipeline's stage, as of the first question; None if the newest 2000 of all stages hold none."""
         if self._rest is None:
             self._rest = self._store.traces.all(problems)
         while stage not in self._latest and self._seen < _MOST:
@@ -33,5 +37,6 @@ class Results:
             if trace is None:
                 break
             self._seen += 1
-            self._latest.setdefault(trace.stage, trace)
+            if trace.pipeline in {"", self._pipeline}:
+                self._latest.setdefault(trace.stage, trace)
         return self._latest.get(stage)
