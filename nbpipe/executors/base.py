@@ -23,6 +23,8 @@ class Capacity:
 
     cpus: float
     gpus: float = 0.0
+    #: Bytes; None where nobody counted.
+    memory: int | None = None
 
 
 class Executor(Protocol):

@@ -35,7 +35,7 @@ class LocalExecutor:
     """
 
     def __init__(self, *, cpus: float | None = None, gpus: float = 0.0, warm: bool = True) -> None:
-        self._capacity = Capacity(cpus=cpus or os.cpu_count() or 1, gpus=gpus)
+        self._capacity = Capacity(cpus=cpus or os.cpu_count() or 1, gpus=gpus, memory=_memory())
         self._warm = warm and sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
         self._jobs: dict[str, _Job] = {}
         self._by_folder: dict[str, _Job] = {}
@@ -156,3 +156,11 @@ class LocalExecutor:
         if self._server is not None:
             self._server.wait(timeout=10)
             self._server = None
+
+
+def _memory() -> int | None:
+    """Bytes of memory of this machine."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None

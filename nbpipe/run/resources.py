@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nbpipe.executors.base import Capacity
 from nbpipe.model import Options
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    cpus: float
+    gpus: float
+    memory: float
 
 
 class Slots:
@@ -11,17 +20,24 @@ class Slots:
 
     def __init__(self, capacity: Capacity, jobs: int | None) -> None:
         self._jobs = jobs or max(int(capacity.cpus), 1)
-        self._cpus = max(capacity.cpus, self._jobs)
         # Where nobody counted the GPUs, there is one: two stages that want it do not fight for its memory.
-        self._gpus = max(capacity.gpus, 1.0)
-        self._taken: dict[str, tuple[float, float]] = {}
+        self._all = _Wish(
+            cpus=max(capacity.cpus, self._jobs),
+            gpus=max(capacity.gpus, 1.0),
+            memory=capacity.memory if capacity.memory is not None else float("inf"),
+        )
+        self._taken: dict[str, _Wish] = {}
 
     def fits(self, options: Options) -> bool:
-        """Whether a job with these options can start now."""
-        cpus, gpus = self._wish(options)
-        room = sum(taken[0] for taken in self._taken.values()) + cpus <= self._cpus
-        free = not gpus or sum(taken[1] for taken in self._taken.values()) + gpus <= self._gpus
-        return room and free and len(self._taken) < self._jobs
+        """Whether a job with these options can start now. What it does not ask for does not hold it up."""
+        wish = self._wish(options)
+        taken = self._taken.values()
+        return (
+            len(self._taken) < self._jobs
+            and sum(other.cpus for other in taken) + wish.cpus <= self._all.cpus
+            and (not wish.gpus or sum(other.gpus for other in taken) + wish.gpus <= self._all.gpus)
+            and (not wish.memory or sum(other.memory for other in taken) + wish.memory <= self._all.memory)
+        )
 
     def take(self, stage: str, options: Options) -> None:
         """A job has started."""
@@ -31,5 +47,9 @@ class Slots:
         """A job has ended."""
         self._taken.pop(stage, None)
 
-    def _wish(self, options: Options) -> tuple[float, float]:
-        return min(options.cpus or 1.0, self._cpus), min(options.gpus or 0.0, self._gpus)
+    def _wish(self, options: Options) -> _Wish:
+        return _Wish(
+            cpus=min(options.cpus or 1.0, self._all.cpus),
+            gpus=min(options.gpus or 0.0, self._all.gpus),
+            memory=min(options.memory or 0, self._all.memory),
+        )
