@@ -89,7 +89,9 @@ def _numpy_random_set(data: Any) -> None:
 def _torch_random_get() -> Any:
     import torch
 
-    state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
+    from nbpipe.store.formats.tensors import generator_state
+
+    state = {"cpu": generator_state(torch.get_rng_state()).hex()}
     if torch.cuda.is_initialized():
         for number, item in enumerate(torch.cuda.get_rng_state_all()):
             state[f"cuda:{number}"] = item.numpy().tobytes().hex()

@@ -93,7 +93,7 @@ class Reducer:
             if contiguous or not array.size or high - low > _SPARSEST * array.nbytes:
                 return NotImplemented
             group = [(low, high, id(array))]
-        base, block = self._block(group)
+        base, block = self._block(group, array)
         offset = array.__array_interface__["data"][0] - base
         return array_view, (block, array.dtype, array.shape, offset, array.strides, bool(array.flags.writeable))
 
@@ -115,7 +115,7 @@ class Reducer:
         base, block = (
             (extent[0], None)
             if extent[0] == extent[1]
-            else self._block(self._regions.get(id(tensor)) or [(*extent, id(tensor))])
+            else self._block(self._regions.get(id(tensor)) or [(*extent, id(tensor))], tensor)
         )
         layout = (extent[0] - base, tuple(tensor.shape), tensor.stride())
         return (
@@ -127,21 +127,25 @@ class Reducer:
             _fill_tensor,
         )
 
-    def _block(self, group: list[tuple[int, int, Any]]) -> tuple[int, Any]:
-        """The memory that a group of arrays covers, as one array of bytes; the same array each time."""
+    def _block(self, group: list[tuple[int, int, Any]], owner: Any) -> tuple[int, Any]:
+        """The memory that a group of arrays covers, as one array of bytes; the same array each time.
+
+        `owner` is kept: it may be an object's passing state, which nobody else holds.
+        """
         low, high = group[0][0], max(end for _, end, _ in group)
         if low not in self._blocks:
-            self._blocks[low] = memory_block(low, high)
+            self._blocks[low] = memory_block(low, high, (owner, self._reach))
         return low, self._blocks[low]
 
 
-def memory_block(low: int, high: int) -> Any:
-    """The bytes at these addresses as a writeable array; its maker keeps their owners alive."""
+def memory_block(low: int, high: int, owner: object) -> Any:
+    """The bytes at these addresses as a writeable array, which keeps `owner` alive."""
     import ctypes
 
     import numpy as np
 
     memory: Any = (ctypes.c_uint8 * (high - low)).from_address(low)
+    memory.owner = owner
     return np.frombuffer(memory, dtype=np.uint8)
 
 

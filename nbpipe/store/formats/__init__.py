@@ -39,6 +39,7 @@ DIGESTS = {
     "pandas.core.indexes.base.Index": "nbpipe.store.formats.pandas_digest:digest_index",
     "torch.Tensor": "nbpipe.store.formats.tensors:digest_tensor",
     "torch._tensor.Tensor": "nbpipe.store.formats.tensors:digest_tensor",
+    "torch._C.Generator": "nbpipe.store.formats.tensors:digest_generator",
     "torch.dtype": "nbpipe.store.formats.tensors:digest_atom",
     "torch.device": "nbpipe.store.formats.tensors:digest_atom",
     "torch.layout": "nbpipe.store.formats.tensors:digest_atom",

@@ -56,6 +56,28 @@ def _sparse(digester: Digester, tensor: Any, torch: Any) -> None:
         digest_tensor(digester, part)
 
 
+#: Size of the state of a CPU generator, and its bytes between the fields of a C++ struct, which nobody ever sets.
+#: https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/CPUGeneratorImpl.cpp
+_STATE_SIZE = 5056
+_PADDING = (slice(5044, 5048), slice(5053, 5056))
+
+
+def generator_state(state: Any) -> bytes:
+    """The bytes of what `get_state` gives, the same for the same state."""
+    found = bytearray(state.numpy().tobytes())
+    if len(found) == _STATE_SIZE:
+        for gap in _PADDING:
+            found[gap] = bytes(gap.stop - gap.start)
+    return bytes(found)
+
+
+def digest_generator(digester: Digester, value: Any) -> None:
+    """Device and state of a random number generator."""
+    if not digester.met(value):
+        digester.text(b"generator", str(value.device))
+        digester.token(b"raw", generator_state(value.get_state()))
+
+
 def digest_atom(digester: Digester, value: Any) -> None:
     """dtype, device and the like: their name says all."""
     digester.text(b"torch", type(value).__name__, str(value))

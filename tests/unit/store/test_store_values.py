@@ -9,6 +9,7 @@ import enum
 import fractions
 import functools
 import pathlib
+import sys
 import threading
 import types
 import uuid
@@ -29,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbpipe.errors import CorruptObject, SecurityError, Unserializable
+from nbpipe.errors import CorruptObject, SecurityError, StoreError, Unserializable
 from nbpipe.model import Artifact
 from nbpipe.store import Store, open_store
 from nbpipe.store.digest import digest
@@ -474,3 +475,25 @@ def test_a_pickle_that_was_never_signed_is_not_loaded(store: Store, tmp_path: Pa
         with pytest.raises(SecurityError):
             load_values(store, {"x": artifact}, {})
     assert not (tmp_path / "sprung").exists()
+
+
+def test_state_that_an_object_makes_only_to_be_stored_is_kept_until_it_is(store: Store) -> None:
+    generators = [torch.Generator().manual_seed(seed) for seed in range(40)]
+    back = trip(store, generators)
+    for one, other in zip(generators, back, strict=True):
+        assert torch.equal(torch.rand(9, generator=one), torch.rand(9, generator=other))
+
+
+def test_a_function_that_was_defined_again_is_not_taken_for_the_earlier_one(store: Store) -> None:
+    main = vars(sys.modules["__main__"])
+    exec("def hook():\n    return 1\n", main)  # noqa: S102 - a cell of a notebook
+    try:
+        saved = save_values(store, {"hooks": [main["hook"]]}, stage="s")
+        exec("\n\ndef hook():\n    return 1\n", main)  # noqa: S102 - a cell of a notebook
+        assert load_values(store, saved, main)["hooks"][0]() == 1
+        exec("def hook():\n    return 2\n", main)  # noqa: S102 - a cell of a notebook
+        with pytest.raises(StoreError, match="before it was defined again"):
+            load_values(store, saved, main)
+    finally:
+        main.pop("hook", None)
+        main.pop("hooks", None)
