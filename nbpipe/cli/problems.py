@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbpipe.dataflow.transform import parse
+from nbpipe.dataflow.transform import statements
 from nbpipe.errors import GrammarError, NbpipeError, NotebookError, PipelineError, UndefinedNameError
 from nbpipe.model import Cell, Code, Notebook, Outline, Pipeline
 from nbpipe.notebook.grammar import parse_cell
@@ -64,7 +64,7 @@ def _readable(notebook: Notebook, problems: list[NbpipeError]) -> Notebook:
 
 def _parsed(cell: Cell, code: Code, stage: str, problems: list[NbpipeError]) -> Cell:
     try:
-        parse(code.body)
+        statements(code)
     except PipelineError as error:
         error.stage, error.cell, error.line = stage or None, cell.number, code.line + (error.line or 1) - 1
         problems.append(error)

@@ -14,7 +14,7 @@ from nbpipe.dataflow.known import Known, Names
 from nbpipe.dataflow.links import edges
 from nbpipe.dataflow.snippets import config_magic, definition
 from nbpipe.dataflow.stage import StageWalk
-from nbpipe.dataflow.transform import parse
+from nbpipe.dataflow.transform import parse, statements
 from nbpipe.dataflow.walker import effects
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, Outline, Param, Snippet, Stage, StageCells
@@ -47,6 +47,8 @@ def analyze(
         first = stage.cells[0].cell
         while pending and pending[0][0].cell < first:
             _explore(*pending.pop(0), known, names)
+        known.last = position == len(cells) - 1
+        known.alone = not (position or outline.setup or outline.params)
         walk = StageWalk(stage, known, names, later=_bound_below(cells[position + 1 :]))
         for code in stage.cells:
             for node in _tree(code, stage.name):
@@ -98,7 +100,7 @@ def _flow(
 
 def _tree(code: Code, stage: str | None) -> list[ast.stmt]:
     try:
-        return parse(code.body).body
+        return statements(code)
     except PipelineError as error:
         error.stage, error.cell = stage, code.cell
         error.line = code.line + (error.line or 1) - 1

@@ -34,6 +34,10 @@ class Known:
 
     folder: Path
     mergeable: bool = False
+    #: The stage at hand is the last: nothing below could miss what it does.
+    last: bool = False
+    #: Nothing runs in the kernel before its cells.
+    alone: bool = False
     snippets: dict[str, Snippet] = field(default_factory=dict)
     definitions: dict[str, Definition] = field(default_factory=dict)
     #: Provider and version of what a snippet needs, at the place where it stands.

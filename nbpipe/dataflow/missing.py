@@ -26,7 +26,8 @@ def missing_name(walk: Reach, name: str, line: int, when: When) -> str | None:
     if hasattr(builtins, name) or name in _KERNEL or when == "perhaps":
         return None
     known, at = walk.known, walk.at.line + line - 1
-    if _NUMBERED.match(name) or (_RECENT.match(name) and walk.at is walk.stage.cells[0]):
+    earlier = _NUMBERED.match(name) or (_RECENT.match(name) and walk.at is walk.stage.cells[0])
+    if earlier and not known.alone:
         raise UndefinedNameError(
             f"uses '{name}', the result of a cell of another stage",
             stage=walk.name,
@@ -35,7 +36,7 @@ def missing_name(walk: Reach, name: str, line: int, when: When) -> str | None:
             name=name,
             fix="Give that result a name, and use the name.",
         )
-    if _RECENT.match(name):
+    if earlier or _RECENT.match(name):
         return None
     explored = known.explored.get(name)
     if when == "call" and explored is None:

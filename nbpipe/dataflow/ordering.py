@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbpipe.dataflow.transform import parse
+from nbpipe.dataflow.transform import statements
 from nbpipe.dataflow.walker import effects
 from nbpipe.errors import CycleError
 from nbpipe.model import Code, StageCells
@@ -22,7 +22,7 @@ def stages(cells: Sequence[StageCells]) -> list[StageCells]:
 
 
 def _refuse_conflict(stage: StageCells, code: Code, other: StageCells, theirs: Code) -> None:
-    mine, their = effects(parse(code.body).body), effects(parse(theirs.body).body)
+    mine, their = effects(statements(code)), effects(statements(theirs))
     shared = (their.written & (mine.touched | mine.written)) | (their.touched & mine.written)
     if not shared and not mine.dynamic and not their.dynamic:
         return

@@ -130,7 +130,7 @@ class StageWalk(Reach):
             if kind == "constant" or self.known.is_local_module(root):
                 continue
             values = [name for name in found.reads if self._is_given(name)]
-            if values and kind == "import":
+            if values and kind == "import" and not self.known.last:
                 raise PipelineError(
                     f"sets '{target}', which the stages below would not see, and '{values[0]}' is needed for it",
                     stage=self.name,

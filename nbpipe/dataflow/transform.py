@@ -13,6 +13,7 @@ import tokenize
 import warnings
 
 from nbpipe.errors import PipelineError
+from nbpipe.model import Code
 
 #: Cell magics whose body is Python that runs in the notebook's namespace.
 CODE_MAGICS = frozenset(
@@ -22,6 +23,8 @@ _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _BLANK = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 )
+#: IPython empties such lines, which matters inside a string.
+_WHITE_LINE = re.compile(r"^[ \t]+$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\s*%%(?!%)(\S+)[ \t]*(.*)$")
 #: What IPython runs as a magic although it has no %: only where the cell is one line.
 _AUTOMAGIC = re.compile(
@@ -41,6 +44,16 @@ def to_python(body: str) -> str:
 def parse(body: str) -> ast.Module:
     """The tree of the body, after `to_python`. Not a copy: treat it as read-only. Raises `PipelineError`."""
     return _translated(body)[1]
+
+
+def statements(code: Code) -> list[ast.stmt]:
+    """The statements of a cell. One that is allowed to fail and is no Python has none; else raises `PipelineError`."""
+    try:
+        return parse(code.body).body
+    except PipelineError:
+        if code.may_raise:
+            return []
+        raise
 
 
 @functools.lru_cache(maxsize=4096)
@@ -68,7 +81,7 @@ def _quiet(body: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _translated(body: str) -> tuple[str, ast.Module]:
     tree = plain_tree(body)
-    if tree is not None:
+    if tree is not None and not (_WHITE_LINE.search(body) and re.search(r"'{3}|\"{3}", body)):
         return body, tree
     text = _by_ipython(body)
     return text, _tree_or_error(text)

@@ -218,10 +218,10 @@ class Observer:
         gone = [name for name, value in self._created.items() if self._names.get(name) is not value]
         if not gone:
             return []
-        from nbpipe.dataflow.transform import parse
+        from nbpipe.dataflow.transform import statements
         from nbpipe.dataflow.walker import effects
 
-        said = set[str]().union(*(effects(parse(code.body).body).written for code in self._spec.cells))
+        said = set[str]().union(*(effects(statements(code)).written for code in self._spec.cells))
         return [name for name in gone if name not in said]
 
     def _grown_definitions(self) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 from nbpipe.errors import PipelineError, UsageError
 from nbpipe.model import Notebook
 from nbpipe.notebook.reader import parse_notebook, read_notebook
+from nbpipe.suggest.joining import Joining
 from nbpipe.suggest.look import look_at
 from nbpipe.suggest.naming import unique
 from nbpipe.suggest.segments import Segment, segment
@@ -48,14 +49,15 @@ def suggest_notebook(path: Path, *, explore: bool = False) -> Suggestion:
         raise PipelineError(
             "the notebook has no code cell that does something", name=str(path), fix="Write a cell first."
         )
+    joining = Joining(segments)
     while True:
-        suggestion = _tag(notebook, segments, explore=explore)
+        suggestion = _tag(notebook, joining.segments, explore=explore)
         try:
             extract_outline(outline(parse_notebook(suggestion.notebook, notebook.path)), Path(notebook.path).parent)
         except PipelineError as error:
-            if len(segments) == 1:
+            if len(joining.segments) == 1:
                 raise
-            segments = _join(segments, error)
+            joining.join(error)
         else:
             return suggestion
 
@@ -65,16 +67,6 @@ def _refuse_tagged(notebook: Notebook) -> None:
         tagged = any(tag.startswith(("stage:", "check:")) for tag in cell.tags)
         if cell.kind == "code" and (tagged or cell.source.lstrip().startswith(("%%stage", "%%check"))):
             raise UsageError("the notebook has stages already", cell=cell.number, fix="Run it: nbpipe run NOTEBOOK")
-
-
-def _join(segments: list[Segment], error: PipelineError) -> list[Segment]:
-    """Fewer segments: the one the error is about joins the one above it; without a place, all become one."""
-    at = next((i for i, part in enumerate(segments) if error.cell is not None and error.cell in part.cells), None)
-    if at is None:
-        return [Segment(cells=tuple(n for part in segments for n in part.cells), title=segments[0].title)]
-    low = max(at - 1, 0)
-    joined = Segment(cells=segments[low].cells + segments[low + 1].cells, title=segments[low].title)
-    return [*segments[:low], joined, *segments[low + 2 :]]
 
 
 def _tag(notebook: Notebook, segments: list[Segment], *, explore: bool) -> Suggestion:
