@@ -1,0 +1,99 @@
+"""What earlier runs tell: the newest result per stage, expected times, merges; and how little is read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rig import Rig
+
+from nbpipe.model import Trace
+from nbpipe.notebook.reader import read_notebook
+from nbpipe.run import merges
+from nbpipe.run import record as records
+from nbpipe.run.expected import expected_seconds
+from nbpipe.run.journal import Journal
+from nbpipe.run.project import Project
+from nbpipe.run.results import Results
+from nbpipe.store.manifest import Traces
+
+_CELLS = ("%%stage a\na = [len('x')]", "%%stage b\nprint(a)")
+
+
+def _timed(project: Project, notebook: str, **seconds: float) -> None:
+    run = project.new_run()
+    folder = project.runs / run
+    records.write(folder, records.Record(id=run, notebook=notebook, name="n", version="v"))
+    journal = Journal(folder)
+    for stage, took in seconds.items():
+        journal.append("stage-succeeded", stage=stage, seconds=took)
+    journal.close()
+
+
+def test_a_stage_is_expected_to_take_what_it_took_last(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    _timed(project, "n.ipynb", a=1.0, b=5.0)
+    _timed(project, "n.ipynb", a=2.0)
+    _timed(project, "other.ipynb", a=100.0, b=100.0)
+    assert expected_seconds(project, "n.ipynb") == {"a": 2.0, "b": 5.0}
+    assert expected_seconds(project, "new.ipynb") == {}
+
+
+def test_only_the_latest_runs_are_looked_at(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    _timed(project, "n.ipynb", long_ago=1.0)
+    for _ in range(5):
+        _timed(project, "n.ipynb", a=1.0)
+    assert expected_seconds(project, "n.ipynb") == {"a": 1.0}
+
+
+def test_a_run_without_record_or_journal_is_passed_over(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    _timed(project, "n.ipynb", a=1.0)
+    project.new_run()
+    assert expected_seconds(project, "n.ipynb") == {"a": 1.0}
+
+
+def test_results_are_read_once_and_no_further_than_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path, _CELLS)
+    for value in range(4):
+        rig.run({"a": [rig.succeed(value)], "b": [rig.succeed(value)]}, fresh=True)
+    read: list[str] = []
+    everything = Traces.all
+
+    def counted(self: Traces, problems: list[str] | None = None) -> Iterator[Trace]:
+        for trace in everything(self, problems):
+            read.append(trace.stage)
+            yield trace
+
+    monkeypatch.setattr(Traces, "all", counted)
+    results = Results(rig.store, "n")
+    newest = results.latest("b")
+    assert newest is not None
+    assert (newest.run, read) == ("r4", ["b"])
+    assert [results.latest(name) is not None for name in ("a", "b", "a")] == [True, True, True]
+    assert read == ["b", "a"]
+    assert results.latest("never") is None
+    assert results.latest("neither") is None
+    assert len(read) == 8
+
+
+def test_the_stage_of_another_notebook_says_nothing_of_this_one_s(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _CELLS)
+    rig.run()
+    assert Results(rig.store, "n").latest("a") is not None
+    assert Results(rig.store, "other").latest("a") is None
+
+
+def test_joined_stages_are_remembered_by_the_notebook_s_content(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _CELLS)
+    before = read_notebook(rig.notebook)
+    assert merges.known(rig.project, before) == ()
+    merges.remember(rig.project, before, (("a", "b"),))
+    assert merges.known(rig.project, read_notebook(rig.notebook)) == (("a", "b"),)
+    rig.write(*_CELLS, "print(1)")
+    assert merges.known(rig.project, read_notebook(rig.notebook)) == ()
+    (path,) = (rig.project.state / "merges").iterdir()
+    path.write_text("[[")
+    assert merges.known(rig.project, before) == ()
