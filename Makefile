@@ -30,7 +30,7 @@ demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to dat
 	@echo "           $(BIN)/nbpipe history"
 
 test: $(STAMP) ## run every test of the default suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(STAMP) ## unit tests only
 	$(BIN)/python -m pytest tests/unit
