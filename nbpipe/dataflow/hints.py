@@ -8,14 +8,69 @@ from collections.abc import Iterable
 
 from nbpipe.dataflow.roots import dotted
 
+#: Calls that set ambient state, by the end of their dotted name.
 _SETS = {
     "random.seed": "@random",
     "np.random.seed": "@numpy.random",
     "numpy.random.seed": "@numpy.random",
     "torch.manual_seed": "@torch.random",
     "os.chdir": "@cwd",
+    "os.putenv": "@environ",
+    "os.environ.update": "@environ",
+    "os.environ.setdefault": "@environ",
+    "os.environ.pop": "@environ",
+    "load_dotenv": "@environ",
+    "sys.path.append": "@sys.path",
+    "sys.path.insert": "@sys.path",
+    "sys.path.extend": "@sys.path",
+    "sys.setrecursionlimit": "@sys.limits",
     "pd.set_option": "@pandas.options",
-    "np.set_printoptions": "@numpy.printoptions",
+    "pandas.set_option": "@pandas.options",
+    "np.set_printoptions": "@numpy.options",
+    "numpy.set_printoptions": "@numpy.options",
+    "np.seterr": "@numpy.options",
+    "plt.style.use": "@matplotlib.rcParams",
+    "plt.rc": "@matplotlib.rcParams",
+    "mpl.rc": "@matplotlib.rcParams",
+    "matplotlib.rc": "@matplotlib.rcParams",
+    "rcParams.update": "@matplotlib.rcParams",
+    "sns.set": "@matplotlib.rcParams",
+    "sns.set_theme": "@matplotlib.rcParams",
+    "sns.set_style": "@matplotlib.rcParams",
+    "sns.set_context": "@matplotlib.rcParams",
+    "sns.set_palette": "@matplotlib.rcParams",
+    "warnings.filterwarnings": "@warnings",
+    "warnings.simplefilter": "@warnings",
+    "logging.basicConfig": "@logging",
+    "logging.disable": "@logging",
+    "locale.setlocale": "@locale",
+    "torch.set_default_dtype": "@torch.defaults",
+    "torch.set_default_device": "@torch.defaults",
+    "torch.set_num_threads": "@torch.defaults",
+    "torch.use_deterministic_algorithms": "@torch.defaults",
+}
+#: What is assigned to sets ambient state.
+_ASSIGNED = (
+    (re.compile(r"(^|\.)rcParams$"), "@matplotlib.rcParams"),
+    (re.compile(r"^os\.environ$"), "@environ"),
+    (re.compile(r"^sys\.path$"), "@sys.path"),
+    (re.compile(r"^(pd|pandas)\.options\."), "@pandas.options"),
+    (re.compile(r"getcontext\.\w+$"), "@decimal"),
+)
+#: The library that every stage importing it reads the state of; "" for what every stage reads.
+OWNERS = {
+    "@cwd": "",
+    "@environ": "",
+    "@sys.path": "",
+    "@sys.limits": "",
+    "@warnings": "",
+    "@logging": "logging",
+    "@locale": "",
+    "@decimal": "decimal",
+    "@pandas.options": "pandas",
+    "@numpy.options": "numpy",
+    "@matplotlib.rcParams": "matplotlib",
+    "@torch.defaults": "torch",
 }
 _DRAWS = (
     (re.compile(r"^random\.(?!seed|Random|SystemRandom)\w+$"), "@random"),
@@ -55,17 +110,31 @@ def files(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
 
 def ambient(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
     """Ambient state that code plainly sets, and plainly draws from: (sets, uses)."""
-    sets: set[str] = set()
+    listed = list(nodes)
+    sets = {state for name in _assigned(listed) for pattern, state in _ASSIGNED if pattern.search(name)}
     uses: set[str] = set()
-    for node in _calls(nodes):
+    for node in _calls(listed):
         name = dotted(node.func)
-        if name in _SETS:
-            sets.add(_SETS[name])
-            continue
-        if any(keyword.arg == "random_state" for keyword in node.keywords):
-            continue
-        uses |= {state for pattern, state in _DRAWS if pattern.search(name)}
+        parts = name.split(".")
+        known = [state for size in (3, 2, 1) if (state := _SETS.get(".".join(parts[-size:])))]
+        if known:
+            sets.add(known[0])
+        elif not any(keyword.arg == "random_state" for keyword in node.keywords):
+            uses |= {state for pattern, state in _DRAWS if pattern.search(name)}
     return sets, uses
+
+
+def _assigned(nodes: Iterable[ast.AST]) -> set[str]:
+    """Dotted names of what assignments such as `a.b = …` and `a.b["c"] = …` change."""
+    found: set[str] = set()
+    for node in nodes:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load):
+                target = part.value if isinstance(part, ast.Subscript) else part
+                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Call):
+                    found.add(f"{dotted(target.value.func)}.{target.attr}")
+                found.add(dotted(target))
+    return found
 
 
 def _calls(nodes: Iterable[ast.AST]) -> list[ast.Call]:

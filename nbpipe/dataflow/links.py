@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, Literal
 
+from nbpipe.dataflow.hints import OWNERS
 from nbpipe.model import Edge, Stage
 
 _Kind = Literal["data", "after", "file", "ambient", "observed"]
@@ -60,15 +61,17 @@ def _common(mine: set[str], theirs: set[str]) -> set[str]:
 def _ambient(stage: Stage, above: Sequence[Stage]) -> list[Edge]:
     """From the last stage that set or drew, once somebody has set it."""
     found: dict[str, list[str]] = {}
-    touched = {*stage.flow.ambient_uses, *stage.flow.ambient_sets}
-    for name in sorted(touched):
-        last, seeded = None, False
+    for name in sorted({name for other in above for name in other.flow.ambient_sets}):
+        owner = OWNERS.get(name)
+        reads = owner is not None and owner in {"", *stage.flow.modules}
+        if not reads and name not in stage.flow.ambient_uses:
+            continue
+        last, seeded = "", False
         for other in above:
             seeded |= name in other.flow.ambient_sets
             if seeded and name in {*other.flow.ambient_sets, *other.flow.ambient_uses}:
                 last = other.name
-        if last is not None and name in stage.flow.ambient_uses:
-            found.setdefault(last, []).append(name)
+        found.setdefault(last, []).append(name)
     return [Edge(source=s, target=stage.name, names=tuple(names), kind="ambient") for s, names in found.items()]
 
 
