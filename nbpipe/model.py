@@ -212,6 +212,8 @@ class Pipeline(Value, frozen=True, kw_only=True, omit_defaults=True):
     snippets: tuple[Snippet, ...] = ()
     #: Local modules reached: module name -> (path relative to the notebook's folder, sha256 of its source).
     modules: dict[str, tuple[str, str]] = {}
+    #: Local module -> a mark per line (`pipeline/marks.py`), to say what changed; not part of the version.
+    module_marks: dict[str, str] = {}
     #: Local module -> modules it imports: full names of local ones, top-level names of the others.
     module_imports: dict[str, tuple[str, ...]] = {}
     #: Distributions imported -> version.

@@ -38,18 +38,20 @@ def analyze(
     names = Names()
     _params(outline, params, known, names)
     _setup(outline, known, names)
-    _exploration_values(outline, cells, known)
+    bound = [set[str]().union(*(effects(_tree(code, stage.name)).binds for code in stage.cells)) for stage in cells]
+    _exploration_values(outline, cells, bound, known)
+    below = _Below(cells, bound)
     walks = []
     pending = [(code, item) for code in outline.exploration for item in _tree(code, None)]
     checks: list[str] = []
     afters = {}
-    for position, stage in enumerate(cells):
+    for position, (stage, binds) in enumerate(zip(cells, bound, strict=True)):
         first = stage.cells[0].cell
         while pending and pending[0][0].cell < first:
             _explore(*pending.pop(0), known, names)
         known.last = position == len(cells) - 1
         known.alone = not (position or outline.setup or outline.params)
-        walk = StageWalk(stage, known, names, later=_bound_below(cells[position + 1 :]))
+        walk = StageWalk(stage, known, names, later=below.without(binds))
         for code in stage.cells:
             for node in _tree(code, stage.name):
                 walk.statement(node, code)
@@ -151,7 +153,7 @@ def _setup(outline: Outline, known: Known, names: Names) -> None:
             names.table[name] = ("setup", "")
 
 
-def _exploration_values(outline: Outline, cells: Sequence[StageCells], known: Known) -> None:
+def _exploration_values(outline: Outline, cells: Sequence[StageCells], bound: Sequence[set[str]], known: Known) -> None:
     """Names that exploration cells compute: worth a clear error when a stage reads one."""
     for code in outline.exploration:
         try:
@@ -161,9 +163,8 @@ def _exploration_values(outline: Outline, cells: Sequence[StageCells], known: Kn
         for node in tree:
             for name in effects([node]).binds:
                 known.explored.setdefault(name, code.cell)
-    for stage in cells:
-        for code in stage.cells:
-            known.bound_in.update(dict.fromkeys(effects(_tree(code, stage.name)).binds, stage.name))
+    for stage, binds in zip(cells, bound, strict=True):
+        known.bound_in.update(dict.fromkeys(binds, stage.name))
 
 
 def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
@@ -180,9 +181,23 @@ def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
         names.table[name] = ("snippet", snippet.id)
 
 
-def _bound_below(cells: Sequence[StageCells]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for stage in reversed(cells):
-        for code in stage.cells:
-            found.update(dict.fromkeys(effects(_tree(code, stage.name)).binds, stage.name))
-    return found
+class _Below:
+    """Name -> the first stage that binds it, among those that were not taken away yet."""
+
+    def __init__(self, cells: Sequence[StageCells], bound: Sequence[set[str]]) -> None:
+        self._givers: dict[str, list[str]] = {}
+        for stage, binds in zip(reversed(cells), reversed(bound), strict=True):
+            for name in binds:
+                self._givers.setdefault(name, []).append(stage.name)
+        self._first = {name: givers[-1] for name, givers in self._givers.items()}
+
+    def without(self, binds: set[str]) -> dict[str, str]:
+        """The mapping behind the topmost stage, which is taken away. One dict, changed by the next call."""
+        for name in binds:
+            givers = self._givers[name]
+            givers.pop()
+            if givers:
+                self._first[name] = givers[-1]
+            else:
+                del self._first[name]
+        return self._first

@@ -30,7 +30,7 @@ def write_bundle(pipeline: Pipeline, notebook: Notebook, folder: Path, dest: Pat
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "stages").mkdir(parents=True)
     # Without what was observed here: the same notebook gives the same bytes on any machine.
-    plain = msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, {}))
+    plain = msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, {}), module_marks={})
     (scratch / PIPELINE).write_bytes(encode(plain))
     (scratch / f"notebook{Path(notebook.path).suffix}").write_bytes(notebook.raw)
     for stage in pipeline.stages:

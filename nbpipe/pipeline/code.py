@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 
 import msgspec
@@ -11,19 +10,11 @@ from blake3 import blake3
 from nbpipe.dataflow.transform import normalized
 from nbpipe.model import Code, Pipeline, Snippet, Stage
 
-_SHORT = 16
-
 
 @functools.lru_cache(maxsize=4096)
 def fingerprint(body: str) -> str:
-    """`HASH:a,b,c`: the hash of the normalised code, then a short one per top-level statement, to say which changed."""
-    text = normalized(body)
-    try:
-        statements = [ast.unparse(node) for node in ast.parse(text).body]
-    except (SyntaxError, ValueError):
-        statements = text.splitlines()
-    short = ",".join(digest(part)[:_SHORT] for part in statements)
-    return f"{digest(text)}:{short}"
+    """The hash of the normalised code."""
+    return digest(normalized(body))
 
 
 def digest(text: str) -> str:

@@ -33,9 +33,10 @@ def decode(data: bytes) -> Pipeline:
 def version_of(pipeline: Pipeline) -> str:
     """The hash of the canonical bytes, the field `version` itself left empty.
 
-    Edges do not count: they follow from the stages, and what was observed on one machine adds some.
+    Edges do not count: they follow from the stages, and what was observed on one machine adds some. Nor do the marks of
+    modules: their comments may change.
     """
-    return blake3(encode(msgspec.structs.replace(pipeline, version="", edges=()))).hexdigest()
+    return blake3(encode(msgspec.structs.replace(pipeline, version="", edges=(), module_marks={}))).hexdigest()
 
 
 def stamped(pipeline: Pipeline) -> Pipeline:

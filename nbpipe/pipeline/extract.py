@@ -70,10 +70,10 @@ def _pipeline(found: Outline, folder: Path, facts: dict[str, dict[str, Any]] | N
     used = {ident for stage in flow.stages for ident in stage.flow.definitions}
     bodies += [item.source for item in flow.snippets if item.id in used]
     project = _project(folder.resolve())
-    modules, imports = find_modules(bodies, folder.resolve(), (project, project / "src"))
+    local = find_modules(bodies, folder.resolve(), (project, project / "src"))
     names = {name for body in bodies for name in imported_names(body)}
-    names |= {name for several in imports.values() for name in several}
-    distributions, provided_by = provided({name.partition(".")[0] for name in names} - modules.keys())
+    names |= {name for several in local.imports.values() for name in several}
+    distributions, provided_by = provided({name.partition(".")[0] for name in names} - local.modules.keys())
     kernel = found.notebook.metadata.get("kernelspec")
     name = kernel.get("name") if isinstance(kernel, dict) else None
     return stamped(
@@ -85,8 +85,9 @@ def _pipeline(found: Outline, folder: Path, facts: dict[str, dict[str, Any]] | N
             profiles=profiles,
             setup=found.setup,
             snippets=tuple(flow.snippets),
-            modules=modules,
-            module_imports=imports,
+            modules=local.modules,
+            module_imports=local.imports,
+            module_marks=local.marks,
             distributions=distributions,
             provided_by=provided_by,
             python=python_minor(),

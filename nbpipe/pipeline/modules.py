@@ -7,22 +7,34 @@ import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from nbpipe.dataflow.transform import normalized
 from nbpipe.model import Pipeline, Snippet, Stage
 from nbpipe.pipeline.contents import source_digest
+from nbpipe.pipeline.marks import mark
 
-Found = tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]
+
+class Found(NamedTuple):
+    """Local modules, by full name."""
+
+    #: Path from the notebook's folder, and `source_digest`.
+    modules: dict[str, tuple[str, str]]
+    #: What each imports: full names of local modules, top-level names of the others.
+    imports: dict[str, tuple[str, ...]]
+    #: A mark per line.
+    marks: dict[str, str]
 
 
 def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()) -> Found:
-    """Local modules that the code reaches, transitively: name -> (path from `folder`, `source_digest`), and their imports.
+    """Local modules that the code reaches, transitively.
 
     Looked for in `folder` first, then in `roots`. A file that does not parse is listed, without imports.
     """
     places = [folder, *(root for root in roots if root != folder)]
     modules: dict[str, tuple[str, str]] = {}
     imports: dict[str, tuple[str, ...]] = {}
+    marks: dict[str, str] = {}
     todo = [name for body in bodies for name in imported_names(body)]
     while todo:
         name = todo.pop()
@@ -30,14 +42,16 @@ def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()
         if name in modules or path is None:
             continue
         data = path.read_bytes()
-        modules[name] = (Path(os.path.relpath(path, folder)).as_posix(), source_digest(data))
+        shown = Path(os.path.relpath(path, folder)).as_posix()
+        modules[name] = (shown, source_digest(data))
+        marks[name] = mark(shown, data.decode("utf-8", "replace"))
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         names = _module_imports(data, package)
         imports[name] = tuple(
             sorted({full for full in names if _locate(full, places)} | {_top(full) for full in names})
         )
         todo += names
-    return dict(sorted(modules.items())), dict(sorted(imports.items()))
+    return Found(dict(sorted(modules.items())), dict(sorted(imports.items())), dict(sorted(marks.items())))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nbpipe.pipeline.marks import changed_place
+from nbpipe.plan.key import NOTE
+
 _MOST = 4
-
-
-def changes(before: Mapping[str, str], now: Mapping[str, str], cells: Mapping[str, str]) -> tuple[str, ...]:
-    """What differs between two sets of parts, one line each; `cells` maps part labels to places such as `cell 7`."""
-    found: list[str] = []
-    for label in sorted(set(before) | set(now), key=_rank):
-        old, new = before.get(label), now.get(label)
-        if old != new and (text := _say(label, old, new, cells)) not in found:
-            found.append(text)
-    return tuple(found[:_MOST])
-
-
+_LONGEST = 40
 _ORDER = (
     "param",
-    "param-code",
     "code",
     "setup",
     "def",
+    "param-code",
     "module",
     "input",
     "metric",
@@ -30,7 +22,27 @@ _ORDER = (
     "option",
     "seed",
     "python",
+    "kernel",
+    "kind",
+    "schema",
+    "order",
 )
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """What differs between two sets of parts, one line each, the likeliest cause first; at most four."""
+    found: list[str] = []
+    for label in sorted({*before, *now}, key=_rank):
+        old, new = before.get(label), now.get(label)
+        if old == new or label.startswith(NOTE) or (label == "order" and found):
+            continue
+        place = (
+            changed_place(before.get(NOTE + label), now.get(NOTE + label)) if NOTE + label in {*before, *now} else ""
+        )
+        text = _say(label, old, new, place)
+        if text not in found:
+            found.append(text)
+    return tuple(found[:_MOST])
 
 
 def _rank(label: str) -> tuple[int, str]:
@@ -38,32 +50,46 @@ def _rank(label: str) -> tuple[int, str]:
     return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), label)
 
 
-def _say(label: str, old: str | None, new: str | None, cells: Mapping[str, str]) -> str:
+def _say(label: str, old: str | None, new: str | None, place: str) -> str:
     kind, _, name = label.partition(":")
-    if kind == "param":
-        return f"`{name}` {_value(old)} → {_value(new)}"
-    if kind == "code":
-        return f"code changed{_at(cells, label)}"
-    if kind == "setup":
-        return f"%%setup changed{_at(cells, label)}"
+    if kind in {"code", "setup"}:
+        what = place or "code"
+        said = f"{what} changed" if old and new else f"{what} is {'new' if new else 'no longer part of the stage'}"
+        return said if kind == "code" else f"%%setup: {said}"
     if kind in {"def", "param-code"}:
-        return f"definition of `{name.rpartition(':')[2]}` changed"
+        return _definition(name.partition("#")[0], old, new, place)
     if kind == "module":
-        return f"{name} changed"
-    if kind == "input":
+        return _module(name, old, new, place)
+    if kind == "input" or (kind == "param" and None in {old, new}):
         return f"`{name}` changed" if old and new else f"`{name}` is {'new' if new else 'no longer read'}"
-    if kind == "metric":
-        return f"{name} {old or '–'} → {new or '–'}"
-    if kind == "dist":
-        return f"{name} {old or 'none'} → {new or 'none'}"
     if kind == "option":
-        return f"--{name} changed"
-    return f"{kind} {old} → {new}"
+        return f"--{name.replace('thresholds', 'metric')} changed"
+    if kind == "order":
+        return "definitions stand in another order"
+    if kind == "seed":
+        return "the seed of the run changed"
+    if kind == "schema":
+        return "this version of nbpipe makes other keys"
+    words = {"param": f"`{name}`", "metric": name, "dist": name, "python": "Python", "kernel": "the kernel"}
+    return f"{words.get(kind, label)} {_value(old)} → {_value(new)}"
 
 
-def _at(cells: Mapping[str, str], label: str) -> str:
-    return f", {cells[label]}" if label in cells else ""
+def _definition(name: str, old: str | None, new: str | None, place: str) -> str:
+    is_import = (new or old or "").startswith("import ")
+    what = f"import of `{name}`" if is_import else f"`{name}`"
+    if old and new:
+        return f"{what} changed, {place}" if place else f"{what} changed"
+    return f"{what} is {'new' if new else 'no longer used'}"
+
+
+def _module(name: str, old: str | None, new: str | None, place: str) -> str:
+    path, _, line = place.partition(" line ")
+    if old and new:
+        return f"{path} changed, line {line}" if line else f"{path or name} changed"
+    return f"{path or name} is {'new' if new else 'no longer reached'}"
 
 
 def _value(text: str | None) -> str:
-    return "none" if text is None else text[:40]
+    if text is None:
+        return "none"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -12,14 +12,17 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from nbpipe.model import Artifact, Pipeline, Snippet, Stage
+from nbpipe.model import Artifact, Code, Pipeline, Snippet, Stage
 from nbpipe.pipeline.code import cell_prints, code_hash, snippet_print
+from nbpipe.pipeline.marks import mark
 from nbpipe.pipeline.modules import distributions_reached, reach
 
 __all__ = ["code_hash", "derived_seed", "key_of", "make_key"]
 
 #: Raised whenever the same parts would no longer mean the same result.
 KEY_SCHEMA = 1
+#: Parts that only help to say what changed start with this; they are not in the key.
+NOTE = "~"
 #: Options that can change what a stage gives; resources, retries, timeouts and the place do not.
 _OPTIONS = ("image", "nodes", "nproc", "metrics", "thresholds", "model", "env", "inputs")
 
@@ -39,6 +42,7 @@ def make_key(
     `snippets` are all that will be created in the job, `params` the effective values it reaches, `seed` its own,
     `metrics` the ones from elsewhere that its thresholds compare with.
     """
+    snippets = tuple(snippets)
     used = [snippet for snippet in snippets if snippet.kind != "param"]
     parts = {
         "schema": str(KEY_SCHEMA),
@@ -47,18 +51,16 @@ def make_key(
         "kernel": pipeline.kernel,
         "seed": str(seed),
     }
-    parts |= {f"code:{n}": text for n, text in enumerate(cell_prints(stage.cells), 1)}
-    parts |= {f"setup:{n}": text for n, text in enumerate(cell_prints(pipeline.setup), 1)}
-    parts |= {f"def:{n}:{','.join(item.names)}": snippet_print(item) for n, item in enumerate(used, 1)}
+    parts |= _cells("code", stage.cells) | _cells("setup", pipeline.setup)
+    parts |= _definitions(used)
     parts |= {f"param:{name}": _json(value) for name, value in params.items()}
     computed = {param.name for param in pipeline.params if param.type == "computed"} - set(params)
-    parts |= {
-        f"param-code:{','.join(item.names)}": snippet_print(item)
-        for item in snippets
-        if item.kind == "param" and computed & set(item.names)
-    }
+    own = [item for item in snippets if item.kind == "param" and computed & set(item.names)]
+    parts |= {f"param-code:{','.join(item.names)}": snippet_print(item) for item in own}
     parts |= {f"input:{name}": artifact.digest for name, artifact in inputs.items()}
-    parts |= {f"module:{name}": pipeline.modules[name][1] for name in reach(pipeline, stage, used)}
+    for name in reach(pipeline, stage, used):
+        parts[f"module:{name}"] = pipeline.modules[name][1]
+        parts[f"{NOTE}module:{name}"] = pipeline.module_marks.get(name, pipeline.modules[name][0])
     reached = distributions_reached(pipeline, stage, used)
     parts |= {f"dist:{name}": pipeline.distributions[name] for name in reached}
     parts |= {f"metric:{name}": _json(value) for name, value in (metrics or {}).items()}
@@ -70,8 +72,32 @@ def make_key(
 
 
 def key_of(parts: Mapping[str, str]) -> str:
-    """The key that these parts make."""
-    return blake3(msgspec.json.encode(dict(parts), order="sorted")).hexdigest()
+    """The key that these parts make; notes are not part of it."""
+    kept = {label: text for label, text in parts.items() if not label.startswith(NOTE)}
+    return blake3(msgspec.json.encode(kept, order="sorted")).hexdigest()
+
+
+def _cells(kind: str, cells: tuple[Code, ...]) -> dict[str, str]:
+    prints = cell_prints(cells)
+    parts = {f"{kind}:{n}": text for n, text in enumerate(prints, 1)}
+    notes = ((n, mark(f"cell {code.cell}", code.body, code.line)) for n, code in enumerate(cells, 1))
+    return parts | {f"{NOTE}{kind}:{n}": text for n, text in notes}
+
+
+def _definitions(used: list[Snippet]) -> dict[str, str]:
+    """One part per definition, by its names; a second one of the same names is told apart by a number."""
+    parts: dict[str, str] = {}
+    order: list[str] = []
+    for item in used:
+        names = ",".join(item.names)
+        label = f"def:{names}"
+        if label in parts:
+            label = f"def:{names}#{sum(other.partition('#')[0] == label for other in parts) + 1}"
+        parts[label] = snippet_print(item)
+        parts[NOTE + label] = mark(f"cell {item.cell}", item.source, item.line)
+        order.append(label.removeprefix("def:"))
+    # In notebook order: of two that need each other's effects, the first one counts.
+    return parts | {"order": " ".join(order)}
 
 
 def derived_seed(seed: int, stage: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from nbpipe.model import Decision, Outcome, Pipeline, Plan, Stage, Trace
 from nbpipe.plan.champion import compared_model
+from nbpipe.plan.constraints import holds
 from nbpipe.plan.explain import changes
-from nbpipe.plan.resolve import Wanted, holds, wanted
+from nbpipe.plan.resolve import Wanted, wanted
 
 
 class Traces(Protocol):
@@ -39,8 +40,7 @@ def decide(
     latest = traces.latest(stage.name)
     if latest is None:
         return None, ("first run",)
-    places = {f"code:{n}": f"cell {code.cell}" for n, code in enumerate(stage.cells, 1)}
-    return None, changes(latest.parts, target.parts, places) or ("its last result was not kept",)
+    return None, changes(latest.parts, target.parts) or ("its last result was not kept",)
 
 
 def make_plan(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from nbpipe.model import Artifact, FileState, Outcome, Pipeline, Snippet, Stage, Trace
+from nbpipe.model import Artifact, FileState, Outcome, Pipeline, Snippet, Stage
 from nbpipe.notebook.thresholds import threshold_names
 from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.key import derived_seed, make_key
@@ -100,33 +100,6 @@ def wanted(
         modules={name: sha256 for name, (_, sha256) in pipeline.modules.items()},
         metrics=metrics,
     )
-
-
-def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> str | None:
-    """None when the trace is what the stage would give now; else the reason why that is not sure.
-
-    `file_digest(path)` is the digest of a file as it stands, "" when there is none.
-    """
-    outcome = trace.outcome
-    if trace.key != wanted.key or outcome.status != "succeeded":
-        return "not a result of this key"
-    if outcome.uncacheable:
-        return outcome.uncacheable[0]
-    for name in wanted.outputs:
-        if name not in outcome.outputs and name not in outcome.observed:
-            return f"`{name}` was not kept"
-    for state in outcome.ambient:
-        now = wanted.ambient.get(state.name)
-        if state.read and state.before != (now.digest if now is not None else ""):
-            return f"{state.name.removeprefix('@')} state changed"
-    for file in outcome.files_read:
-        written = wanted.files.get(file.path)
-        if file.digest != (written.digest if written is not None else file_digest(file.path)):
-            return f"{file.path} changed"
-    for name, (path, sha256) in outcome.modules.items():
-        if wanted.modules.get(name) != sha256:
-            return f"{path} changed" if name in wanted.modules else f"{path} was imported, and is not in the pipeline"
-    return None
 
 
 class _Needs:

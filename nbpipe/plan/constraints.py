@@ -1,0 +1,70 @@
+"""Whether an earlier result still is what a stage would give: the constraints of a trace, held against now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbpipe.model import FileState, Trace
+    from nbpipe.plan.resolve import Wanted
+
+#: Ambient state in people's words; what is not here says its own name.
+_WORDS = {
+    "@cwd": "the working directory",
+    "@environ": "environment variables",
+    "@random": "the random state",
+    "@numpy.random": "NumPy's random state",
+    "@torch.random": "torch's random state",
+    "@pandas.options": "pandas options",
+    "@numpy.options": "NumPy's print and error settings",
+    "@matplotlib.rcParams": "matplotlib's rcParams",
+    "@warnings": "warning filters",
+    "@decimal": "the decimal context",
+    "@torch.defaults": "torch's defaults",
+}
+_MODULE = "@module:"
+
+
+def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> str | None:
+    """None when the trace is what the stage would give now; else the reason why that is not sure.
+
+    `file_digest(path)` is the digest of a file as it stands, "" when there is none.
+    """
+    outcome = trace.outcome
+    if trace.key != wanted.key or outcome.status != "succeeded":
+        return "not a result of this key"
+    if outcome.uncacheable:
+        return outcome.uncacheable[0]
+    for name in wanted.outputs:
+        if name not in outcome.outputs and name not in outcome.observed:
+            return f"`{name}` was not kept"
+    for state in outcome.ambient:
+        now = wanted.ambient.get(state.name)
+        if state.read and state.before != (now.digest if now is not None else ""):
+            return f"{_state(state.name)} changed in a stage above"
+    for file in outcome.files_read:
+        written = wanted.files.get(file.path)
+        digest = written.digest if written is not None else file_digest(file.path)
+        if file.digest != digest:
+            return _file(file, digest)
+    for name, (path, sha256) in outcome.modules.items():
+        if wanted.modules.get(name) != sha256:
+            return f"{path} changed" if name in wanted.modules else f"{path} was imported, and is not in the pipeline"
+    return None
+
+
+def _state(name: str) -> str:
+    if name.startswith(_MODULE):
+        return f"the state of module {name.removeprefix(_MODULE)}"
+    return _WORDS.get(name, f"{name.removeprefix('@')} state")
+
+
+def _file(file: FileState, now: str) -> str:
+    if file.path.endswith("/"):
+        return f"{file.path} has other files in it" if now and file.digest else f"{file.path} {_there(now)}"
+    return f"{file.path} changed (content)" if now and file.digest else f"{file.path} {_there(now)}"
+
+
+def _there(now: str) -> str:
+    return "is new" if now else "is gone"
