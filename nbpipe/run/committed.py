@@ -10,7 +10,8 @@ import msgspec
 from nbpipe.errors import PipelineError
 from nbpipe.job.files import undo
 from nbpipe.model import FileState, Outcome, Pipeline, Stage, Trace
-from nbpipe.plan.resolve import Wanted, holds
+from nbpipe.plan.constraints import holds
+from nbpipe.plan.resolve import Wanted
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 

@@ -12,7 +12,6 @@ from nbpipe.executors.base import Executor
 from nbpipe.job.files import undo
 from nbpipe.model import Failure, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.champion import compared_model
-from nbpipe.plan.constraints import holds
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
 from nbpipe.run.attempt import Attempt, Place

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
+from nbpipe.plan.constraints import holds
 from nbpipe.plan.facts import Files
-from nbpipe.plan.resolve import holds, wanted
+from nbpipe.plan.resolve import wanted
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
 from nbpipe.run.settings import Settings
