@@ -67,12 +67,11 @@ def make_plan(
         model = compared_model(pipeline, stage)
         best = champion(model) if model is not None else {}
         target = wanted(pipeline, stage.name, committed, params, seed=seed, champion=best)
-        latest = traces.latest(stage.name)
-        expected = latest.outcome.seconds.get("total") if latest is not None else None
         if target is None:
             above = _waits_for(pipeline, stage, running)
             why: tuple[str, ...] = (_above_runs(above),)
-            decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=expected, tentative=True))
+            took = _seconds(traces, stage)
+            decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=took, tentative=True))
             running.append(stage.name)
             continue
         trace, reasons = decide(stage, target, traces, file_digest)
@@ -81,11 +80,18 @@ def make_plan(
             decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))
             continue
         why = reasons or ("asked for",)
-        decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=expected))
+        took = _seconds(traces, stage)
+        decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took))
         running.append(stage.name)
     return Plan(
         pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings
     )
+
+
+def _seconds(traces: Traces, stage: Stage) -> float | None:
+    """What the stage took last; asked only of stages that run, because looking for it reads many traces."""
+    latest = traces.latest(stage.name)
+    return latest.outcome.seconds.get("total") if latest is not None else None
 
 
 def _above_runs(names: list[str]) -> str:
