@@ -10,7 +10,7 @@ from rig import Rig, fail
 
 from nbpipe.errors import PipelineError
 from nbpipe.executors.faulty import Scripted
-from nbpipe.model import AmbientState, FileState, Outcome
+from nbpipe.model import AmbientState, Event, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import digest_file
 from nbpipe.store.base import hash_bytes
 
@@ -131,8 +131,8 @@ def test_an_outcome_that_cannot_be_reused_stands_within_its_run_and_is_run_again
 def test_a_local_module_that_was_edited_while_it_ran_makes_the_result_unfit_for_others(tmp_path: Path) -> None:
     rig = Rig(tmp_path, _APART)
 
-    def imported(spec: object) -> Outcome:
-        return rig.succeed(modules={"helpers": ("helpers.py", "0" * 64)})(spec)  # type: ignore[arg-type]
+    def imported(spec: JobSpec) -> Outcome:
+        return rig.succeed(modules={"helpers": ("helpers.py", "0" * 64)})(spec)
 
     rig.run({"one": [imported]})
     assert [trace.stage for trace in rig.store.traces.all() if trace.stage == "one"] == []
@@ -145,16 +145,49 @@ def test_a_commit_that_the_store_refuses_undoes_the_stage_s_files_and_gives_the_
     rig = Rig(tmp_path, _APART[:1])
     (rig.root / "log.txt").write_text("before")
 
-    def appends(spec: object) -> Outcome:
+    def appends(spec: JobSpec) -> Outcome:
         undo = rig.project.runs / "r1" / "jobs" / "one.1" / "undo"
         undo.mkdir()
         (undo / "copy").write_text("before")
         line = msgspec.json.encode({"path": str(rig.root / "log.txt"), "copy": "copy"})
         (undo / "index.jsonl").write_bytes(line + b"\n")
         (rig.root / "log.txt").write_text("before and after")
-        return rig.succeed(executed="0" * 64)(spec)  # type: ignore[arg-type]
+        return rig.succeed(executed="0" * 64)(spec)
 
     with pytest.raises(StoreError):
         rig.run({"one": [appends]})
     assert (rig.root / "log.txt").read_text() == "before"
     assert list(rig.store.documents.names("leases")) == []
+
+
+def test_a_late_attempt_whose_lease_was_taken_over_does_not_commit(tmp_path: Path) -> None:
+    """It was frozen, others thought it dead and computed the same: theirs is the result, its own stays with its run."""
+    rig = Rig(tmp_path, _APART[:1])
+
+    def late(spec: JobSpec) -> Outcome:
+        (name,) = rig.store.documents.names("leases")
+        rig.store.documents.write(name, b'{"token": "of another", "owner": "r9"}')
+        return rig.succeed()(spec)
+
+    assert rig.run({"one": [late]}) == "succeeded"
+    assert list(rig.store.traces.all()) == []
+    assert len(rig.store.documents.names("leases")) == 1
+
+
+def test_a_result_that_another_run_committed_meanwhile_is_taken_instead_of_computed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ("%%stage one\nx = [len('x')]",))
+    rig.run()
+    (done,) = rig.store.traces.all()
+    for name in rig.store.documents.names("traces"):
+        rig.store.documents.delete(name)
+    other = rig.store.leases.claim(done.key, "r9")
+    assert other is not None
+
+    def hear(event: Event) -> None:
+        if event.kind == "stage-waiting":
+            rig.store.traces.commit(done)
+            other.release()
+
+    assert rig.run(hear=hear) == "succeeded"
+    assert rig.submitted == []
+    assert rig.story("one") == ["waiting", "cached"]
