@@ -12,6 +12,7 @@ from nbpipe.dataflow.magic_calls import code_in_magic, interpolated, magic_call
 from nbpipe.dataflow.purity import KEEPING_METHODS, is_pure_method, mutated_positions
 from nbpipe.dataflow.roots import dotted, roots
 from nbpipe.dataflow.scopes import FunctionNode, Scope, function_scope, parameters
+from nbpipe.dataflow.strings import names_in_expression, names_in_text
 from nbpipe.dataflow.transform import plain_tree
 
 _DYNAMIC_CALLS = frozenset({"exec", "eval", "globals", "locals", "execfile"})
@@ -83,6 +84,17 @@ class _Walker(Bindings):
         else:
             self._read(node.id, node.lineno)
             self._unbind(node.id)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._read_perhaps(names_in_text(node.value), node.lineno)
+
+    def _read_perhaps(self, names: set[str], line: int) -> None:
+        for name in sorted(names):
+            if self._late:
+                self._read(name, line)
+            elif not self._local(name):
+                self.found.soft.setdefault(name, line)
 
     # -- scopes
 
@@ -185,6 +197,7 @@ class _Walker(Bindings):
                 self.visit(child)
             return
         self.generic_visit(node)
+        self._read_perhaps(names_in_expression(node), node.lineno)
         self._receiver(node)
         for position in mutated_positions(dotted(node.func)):
             if position < len(node.args):
