@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+#: Names that stand for the Python that runs the job.
+_OWN = frozenset({"", "python3", "python"})
 
 
 def can_fork() -> bool:
@@ -63,6 +65,15 @@ class KernelProcess:
             time.sleep(0.003)
 
 
+def usable(kernel: str) -> str:
+    """The kernel, or "python3" where no kernel of that name is installed: names of environments are one machine's own."""
+    if kernel in _OWN:
+        return kernel
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return kernel if kernel in KernelSpecManager().find_kernel_specs() else "python3"
+
+
 def start_kernel(
     connection_file: Path, *, kernel: str, cwd: Path, env: dict[str, str], log: Path, fork: bool
 ) -> KernelProcess:
@@ -71,7 +82,7 @@ def start_kernel(
     `fork` says that this process does nothing but run a job, so that a fork of it has a plain interpreter's state.
     Raises `jupyter_client.kernelspec.NoSuchKernel`.
     """
-    if kernel in {"", "python3", "python"}:
+    if kernel in _OWN:
         if fork and can_fork():
             return KernelProcess(_fork(connection_file, cwd, env, log))
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file)]

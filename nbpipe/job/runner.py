@@ -15,7 +15,7 @@ import msgspec
 from nbpipe.credentials import DECLARED
 from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.job import folder as files
-from nbpipe.job.launch import start_kernel
+from nbpipe.job.launch import start_kernel, usable
 from nbpipe.model import Failure, JobSpec, Outcome
 
 
@@ -60,6 +60,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     from nbpipe.store import open_store
 
     started = time.monotonic()
+    asked, spec = spec.kernel, msgspec.structs.replace(spec, kernel=usable(spec.kernel))
     env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
@@ -87,6 +88,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     _write_notebook(folder, spec, cells.result.executed)
     seconds = {**outcome.seconds, "kernel": cells.result.kernel_seconds, "total": time.monotonic() - started}
     told = tuple(f"the value of a secret was taken out of {name}" for name in scrubbed)
+    if spec.kernel != asked:
+        told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
     return msgspec.structs.replace(outcome, executed=executed, seconds=seconds, warnings=(*outcome.warnings, *told))
 
 

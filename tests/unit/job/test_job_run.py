@@ -161,3 +161,10 @@ def test_a_secret_appears_nowhere(bench: Bench) -> None:
     for path in bench.folders[-1].rglob("*"):
         if path.is_file() and path.name != "job.json":
             assert canary.encode() not in path.read_bytes(), path.name
+
+
+def test_a_kernel_that_is_not_installed_here_gives_way_to_this_python_and_is_said(bench: Bench) -> None:
+    outcome = bench.run("print('ran')", kernel="conda-env-of-somebody-py")
+    assert outcome.status == "succeeded", outcome.failure
+    assert bench.printed() == "ran\n"
+    assert any("conda-env-of-somebody-py" in warning for warning in outcome.warnings)
