@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--stage", metavar="STAGE", help="Only this stage.")
+@click.option("--all", "everything", is_flag=True, help="Also of attempts that were made again.")
 @json_option("One JSON object a line.")
-def command(run: str, stage: str | None, *, follow: bool, as_json: bool) -> None:
+def command(run: str, stage: str | None, *, follow: bool, everything: bool, as_json: bool) -> None:
     """Print what the stages of a run printed.
 
     RUN is r43, 43 or latest (the default). Every line begins with its stage, unless --stage names one. Everything is
@@ -34,7 +35,7 @@ def command(run: str, stage: str | None, *, follow: bool, as_json: bool) -> None
       nbpipe logs -f
     """  # noqa: D301 - click's mark
     from nbpipe.cli.places import project_of
-    from nbpipe.history.logs import follow_logs, read_logs
+    from nbpipe.history.logs import follow_logs, latest_attempts, read_logs
     from nbpipe.history.query import detail, find_run
 
     project = project_of()
@@ -48,6 +49,8 @@ def command(run: str, stage: str | None, *, follow: bool, as_json: bool) -> None
         )
     else:
         pieces = read_logs(found.folder, stage)
+        if not everything:
+            pieces = latest_attempts(pieces)
     if as_json:
         for piece in pieces:
             if piece.kind != "mark":
@@ -83,6 +86,7 @@ def _print(pieces: Iterable[LogLine], state: RunState, *, alone: bool) -> bool:
     left = max((width(stage.name) for stage in state.stages), default=0)
     printed = False
     rest: dict[str, str] = {}
+    attempts: dict[str, int] = {}
 
     def say(stage: str, text: str) -> None:
         click.echo(text if alone else f"{click.style(pad(stage, left), dim=True)} │ {text}")
@@ -91,6 +95,9 @@ def _print(pieces: Iterable[LogLine], state: RunState, *, alone: bool) -> bool:
         if piece.kind == "mark":
             continue
         printed = True
+        if attempts.setdefault(piece.stage, piece.attempt) != piece.attempt:
+            attempts[piece.stage] = piece.attempt
+            say(piece.stage, rest.pop(piece.stage, "") + click.style(f"── attempt {piece.attempt}", dim=True))
         lines = (rest.pop(piece.stage, "") + coloured(_settled(piece.text))).split("\n")
         for text in lines[:-1]:
             say(piece.stage, text)

@@ -55,7 +55,9 @@ def command(run: str, to: Form | None, output: Path | None, *, as_json: bool) ->
 
         print_json({"schema": SCHEMA, "run": found.summary.run, "format": form, "report": str(written.resolve())})
     else:
-        click.echo(f"wrote {written}")
+        from nbpipe.cli.text import line
+
+        click.echo(f"wrote {line(str(written))}")
 
 
 def _form(to: Form | None, output: Path | None) -> Form:

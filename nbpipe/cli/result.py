@@ -47,7 +47,7 @@ def show_result(result: RunResult, state: RunState, notebook: Path, out: TextIO,
         text = error_text(error).removeprefix("nbpipe:")
         click.echo(click.style("nbpipe:", fg="red", bold=True) + text, err=True, color=color)
     if not quiet and not result.up_to_date:
-        say([("executed notebook: ", DIM), (_short(result.notebook), PLAIN)])
+        say([("executed notebook: ", DIM), (line(_short(result.notebook)), PLAIN)])
     say(last_line(result, state, _before(result, project)))
     if as_json:
         print_json(result_shape(result, state, stage))

@@ -77,7 +77,7 @@ def _print_run(found: RunDetail) -> None:
         click.echo(text)
     if summary.started:
         _facts({"started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(summary.started))})
-    _facts({"notebook": line(summary.notebook), "executed": str(found.executed) if found.executed else ""})
+    _facts({"notebook": line(summary.notebook), "executed": line(str(found.executed)) if found.executed else ""})
     _values("parameters", summary.params)
     _values("metrics", summary.metrics)
     for text in state.warnings:

@@ -43,6 +43,14 @@ def read_logs(folder: Path, stage: str | None = None) -> list[LogLine]:
     return _Tail(folder, stage).take()
 
 
+def latest_attempts(pieces: list[LogLine]) -> list[LogLine]:
+    """Those of the last attempt of each stage: what earlier ones printed did not come to anything."""
+    last: dict[str, int] = {}
+    for piece in pieces:
+        last[piece.stage] = max(last.get(piece.stage, 0), piece.attempt)
+    return [piece for piece in pieces if piece.attempt == last[piece.stage]]
+
+
 def follow_logs(
     folder: Path, stage: str | None = None, *, alive: Callable[[], bool], interval: float = 0.2
 ) -> Iterator[LogLine]:

@@ -16,6 +16,7 @@ from nbpipe.job.redact import Redactor
 from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_COUNT = re.compile(r"\bCell In\[(\d+)\]")
 _EXIT = {
     "succeeded": "ok",
     "failed": "user",
@@ -111,9 +112,15 @@ def _error(folder: Path, execution: Execution, redactor: Redactor) -> tuple[Stat
         full = _full(folder)
         failure = Failure(code="store" if full else "user-code", message=full or said, cell=execution.cell)
     theirs = failure.code in {"user-code", "rejected"}
-    trace = redactor.text(_ANSI.sub("", text)) if theirs else ""
+    trace = redactor.text(_in_notebook(_ANSI.sub("", text), execution)) if theirs else ""
     failure = msgspec.structs.replace(failure, message=redactor.text(failure.message), traceback=trace)
     return ("rejected" if failure.code == "rejected" else "failed"), failure
+
+
+def _in_notebook(text: str, execution: Execution) -> str:
+    """The traceback with cells as people count them: `Cell 7`, where IPython counts what this kernel has run."""
+    numbers = {str(done["execution_count"]): done["cell"] for done in execution.executed}
+    return _COUNT.sub(lambda found: f"Cell {numbers[found[1]]}" if found[1] in numbers else found[0], text)
 
 
 def _full(folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from nbpipe.history.logs import follow_logs, read_logs
+from nbpipe.history.logs import follow_logs, latest_attempts, read_logs
 from nbpipe.job.folder import LOG
 from nbpipe.job.outputs import Log
 from nbpipe.job.redact import Redactor
@@ -76,3 +76,11 @@ def test_following_gives_every_piece_once_until_nothing_more_will_come(tmp_path:
             out.stream(1, "stdout", "three\n")
             out.close()
     assert got == ["one\n", "two\n", "three\n"]
+
+
+def test_the_last_attempt_of_each_stage_is_what_counts(tmp_path: Path) -> None:
+    for job, text in (("train.1", "first\n"), ("train.2", "second\n"), ("load.1", "other\n")):
+        out = log(tmp_path, job)
+        out.stream(1, "stdout", text)
+        out.close()
+    assert {piece.text for piece in latest_attempts(read_logs(tmp_path))} == {"second\n", "other\n"}

@@ -168,3 +168,11 @@ def test_a_kernel_that_is_not_installed_here_gives_way_to_this_python_and_is_sai
     assert outcome.status == "succeeded", outcome.failure
     assert bench.printed() == "ran\n"
     assert any("conda-env-of-somebody-py" in warning for warning in outcome.warnings)
+
+
+def test_a_traceback_counts_cells_as_the_notebook_does(bench: Bench) -> None:
+    outcome = bench.run("x = 1", "def f():\n    return 1 / 0", "f()")
+    assert outcome.failure is not None
+    assert "Cell 3, line 2" in outcome.failure.traceback
+    assert "Cell 2, line 3, in f()" in outcome.failure.traceback
+    assert "In[" not in outcome.failure.traceback
