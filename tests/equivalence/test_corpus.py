@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +92,33 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
     if case.expect != "equal-ignoring-output" and _outputs(again) != _outputs(cold):
         # Files that the first run left behind may matter: then a second fresh kernel finds them too.
         _same_outputs(case, again, run_all(case.notebook(), elsewhere, {}))
+
+
+KILLS = (
+    "attempt.after_submit:1",
+    "commit.before_trace:2",
+    "commit.after_trace:1",
+    "commit.after_event:2",
+    "finish.before_notebook:1",
+    "journal.after_write:6",
+)
+_WHOLE = [case for case in CASES if case.expect == "equal"]
+_KILLED = [(case, KILLS[number % len(KILLS)]) for number, case in enumerate(_WHOLE[3::11])]
+
+
+@pytest.mark.parametrize(("case", "fault"), _KILLED, ids=lambda item: getattr(item, "name", item))
+def test_a_run_after_a_killed_one_gives_the_same(
+    case: Case, fault: str, project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    notebook = case.write(project)
+    command = [sys.executable, "-m", "nbpipe", "run", str(notebook)]
+    killed = subprocess.run(command, env={**os.environ, "NBPIPE_FAULT": fault}, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    result = run_notebook(notebook, jobs=2)
+    assert result.status in {"succeeded", "up-to-date"}
+    elsewhere = tmp_path_factory.mktemp("reference")
+    case.write(elsewhere)
+    _same_outputs(case, result, run_all(case.notebook(), elsewhere, {}))
 
 
 def _compare(case: Case, result: RunResult, stored: dict[str, dict[str, str]], reference: Reference) -> None:
