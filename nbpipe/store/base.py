@@ -128,6 +128,39 @@ class HashingFile:
         return self._hash.hexdigest()
 
 
+class HashingSink:
+    """A file that only hashes what is written to it."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._hash = blake3(max_threads=blake3.AUTO)
+
+    def write(self, data: Buffer) -> int:
+        """Hash all of `data`."""
+        self._hash.update(data)
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is not."""
+        return False
+
+    def seekable(self) -> bool:
+        """It is not."""
+        return False
+
+    def hexdigest(self) -> str:
+        """Hash of all that was written."""
+        return self._hash.hexdigest()
+
+
 def hash_bytes(data: Buffer) -> str:
     """Blake3 of `data`, hex."""
     return blake3(data, max_threads=blake3.AUTO).hexdigest()

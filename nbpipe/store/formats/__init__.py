@@ -23,6 +23,7 @@ BUILTIN = {
     "json": "nbpipe.store.formats.plain:FORMAT",
     "module": "nbpipe.store.formats.modules:FORMAT",
     "npy": "nbpipe.store.formats.npy:FORMAT",
+    "arrow": "nbpipe.store.formats.arrow:FORMAT",
 }
 #: Qualified name of a type (as in its MRO) -> module:function that digests its values.
 DIGESTS = {
@@ -37,6 +38,9 @@ DIGESTS = {
     "pandas.core.frame.DataFrame": "nbpipe.store.formats.pandas_digest:digest_frame",
     "pandas.core.series.Series": "nbpipe.store.formats.pandas_digest:digest_series",
     "pandas.core.indexes.base.Index": "nbpipe.store.formats.pandas_digest:digest_index",
+    "polars.dataframe.frame.DataFrame": "nbpipe.store.formats.arrow_digest:digest_polars",
+    "polars.series.series.Series": "nbpipe.store.formats.arrow_digest:digest_polars_series",
+    "pyarrow.lib.Table": "nbpipe.store.formats.arrow_digest:digest_table",
     "torch.Tensor": "nbpipe.store.formats.tensors:digest_tensor",
     "torch._tensor.Tensor": "nbpipe.store.formats.tensors:digest_tensor",
     "torch._C.Generator": "nbpipe.store.formats.tensors:digest_generator",

@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from blake3 import blake3
-
+from nbpipe.store.base import HashingSink
 from nbpipe.store.digest import Digester, Undigestable, npy_digest
 
 if TYPE_CHECKING:
@@ -113,23 +112,9 @@ def _describable(dtype: np.dtype[Any]) -> bool:
         return False
 
 
-class _Sink:
-    """A file that only hashes."""
-
-    def __init__(self) -> None:
-        self._hash = blake3(max_threads=blake3.AUTO)
-
-    def write(self, data: Any) -> int:
-        self._hash.update(data)
-        return len(data)
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
 def bytes_digest(array: np.ndarray[Any, Any]) -> str:
     """Hash of the `.npy` file the array would make."""
-    sink = _Sink()
+    sink = HashingSink()
     _write(array, cast("BinaryIO", sink))
     return sink.hexdigest()
 
