@@ -6,7 +6,6 @@ import io
 import re
 import tokenize
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -148,6 +147,8 @@ def _inside_string(above: list[str]) -> bool:
 
 def _near_miss(cell: Cell) -> tuple[str, ...]:
     word = magic_word(cell.source.lstrip()) or ""
+    from difflib import get_close_matches
+
     close = get_close_matches(word.lower(), MAGICS, n=1, cutoff=0.85)
     return (f"cell {cell.number}: %%{word} is not part of the pipeline; did you mean %%{close[0]}?",) if close else ()
 

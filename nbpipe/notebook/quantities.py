@@ -5,7 +5,6 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -142,5 +141,7 @@ def shown(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A question that names the closest known word, or None."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word, list(known), n=1)
     return f"Did you mean '{close[0]}'?" if close else None

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nbpipe.dataflow.graph import analyze
-from nbpipe.model import Outline, Pipeline, StageCells
+from nbpipe.model import Outline, Pipeline
 from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.code import code_hash
 from nbpipe.pipeline.codec import stamped
 from nbpipe.pipeline.environment import provided, python_minor
+from nbpipe.pipeline.merging import merge_stages
 from nbpipe.pipeline.modules import find_modules, imported_names
 from nbpipe.pipeline.params import extract_params
 
@@ -47,19 +46,6 @@ def extract_outline(
         return pipeline
     facts = {stage.name: seen for stage in pipeline.stages if (seen := observed(code_hash(pipeline, stage)))}
     return _pipeline(found, folder, facts) if facts else pipeline
-
-
-def merge_stages(found: Outline, merges: Sequence[tuple[str, ...]]) -> Outline:
-    """Each group, and every stage between its first and last, as one stage under the first one's name."""
-    stages = list(found.stages)
-    for group in merges:
-        at = [n for n, stage in enumerate(stages) if stage.name in group]
-        if len(at) > 1:
-            part = stages[at[0] : at[-1] + 1]
-            cells = tuple(sorted((code for stage in part for code in stage.cells), key=lambda code: code.cell))
-            merged = StageCells(name=part[0].name, kind=part[0].kind, cells=cells, options=part[0].options)
-            stages[at[0] : at[-1] + 1] = [merged]
-    return msgspec.structs.replace(found, stages=tuple(stages))
 
 
 def _pipeline(found: Outline, folder: Path, facts: dict[str, dict[str, Any]] | None) -> Pipeline:

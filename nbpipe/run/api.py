@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import ParameterError
-from nbpipe.executors.base import Executor
-from nbpipe.model import Event
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
 from nbpipe.pipeline.params import resolve_params
 from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run import merges
-from nbpipe.run.drive import Drive
+from nbpipe.run.abandoned import abandoned
 from nbpipe.run.outcome import RunResult, StageResult
-from nbpipe.run.project import Project, find_project
-from nbpipe.run.record import Record
-from nbpipe.run.recovery import recover
-from nbpipe.run.refused import refused
+from nbpipe.run.project import find_project
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
 from nbpipe.store import open_store
 from nbpipe.tracking import outbox
+
+if TYPE_CHECKING:
+    from nbpipe.executors.base import Executor
+    from nbpipe.model import Event
+    from nbpipe.run.drive import Drive
+    from nbpipe.run.project import Project
+    from nbpipe.run.record import Record
 
 __all__ = ["RunResult", "StageResult", "run_notebook"]
 
@@ -64,7 +66,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
     secrets = secret_names(pipeline, folder)
     _refuse_secrets(values, values_of(secrets, os.environ))
-    recover(project, place)
+    if abandoned(project):
+        from nbpipe.run.recovery import recover
+
+        recover(project, place)
 
     def asked() -> Settings:
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
@@ -75,6 +80,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         if found is not None:
             outbox.flush(project.root)
             return _earlier(found, project)
+    # What drives a run is imported where there is something to do: saying that there is not has to be quick.
+    from nbpipe.run.drive import Drive
+    from nbpipe.run.refused import refused
+
     own = executor is None
     if executor is None:
         from nbpipe.executors.local import LocalExecutor

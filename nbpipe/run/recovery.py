@@ -17,28 +17,25 @@ from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
 from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
+from nbpipe.run.abandoned import abandoned, nobodys
 from nbpipe.run.attempt import WANTED, with_logged
 from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
 
-_LATEST = 50
-
 
 def recover(project: Project, store: Store) -> list[str]:
     """Settle every run that nobody drives any more; ids of those that were. Safe beside other callers, and to repeat."""
     settled = []
-    for run in project.run_ids()[:_LATEST]:
+    for run in abandoned(project):
         folder = project.runs / run
-        if not _abandoned(folder):
-            continue
         # A lease, because whoever settles the run may die of it: then the next one takes over.
         lease = store.leases.claim(f"recover-{blake3(str(folder).encode()).hexdigest()[:32]}", run)
         if lease is None:
             continue
         try:
-            record = _abandoned(folder)
+            record = nobodys(folder)
             if record is not None:
                 store.leases.sweep()
                 _settle(project, folder, record, store)
@@ -47,11 +44,6 @@ def recover(project: Project, store: Store) -> list[str]:
         finally:
             lease.release()
     return settled
-
-
-def _abandoned(folder: Path) -> records.Record | None:
-    record = records.read(folder)
-    return record if record is not None and record.status == "running" and not records.is_alive(record) else None
 
 
 def _settle(project: Project, folder: Path, record: records.Record, store: Store) -> None:

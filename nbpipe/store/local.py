@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -35,6 +34,8 @@ class LocalObjects:
 
         def copy(file: BinaryIO) -> None:
             with Path(path).open("rb") as source:
+                import shutil
+
                 shutil.copyfileobj(source, file, CHUNK)
 
         return self.put_stream(copy)[0]
