@@ -78,7 +78,7 @@ def look_at(source: str) -> Look:
         fragile=_fragile(tree),
         kind=_kind(tree),
         history=any(_HISTORY.match(name) for name in reads),
-        dynamic=bool(reads & (_DYNAMIC - {"get_ipython"})) or bool(_DYNAMIC_MAGIC.search(source)) or "*" in binds,
+        dynamic=bool(reads & (_DYNAMIC - {"get_ipython"})) or bool(_DYNAMIC_MAGIC.search(source)),
         empty=not tree.body,
         only_shows=bool(tree.body) and all(_shows(statement) for statement in tree.body),
     )

@@ -73,6 +73,10 @@ def test_a_cell_that_runs_other_code_makes_one_stage() -> None:
     assert cut("# A", "%run other.py", "# B", "b = f()", "# C", "c = f()") == [(2, 4, 6)]
 
 
+def test_a_star_import_is_no_reason_for_one_stage() -> None:
+    assert cut("# A", "from math import *", "a = f()", "# B", "b = sqrt(a)", "# C", "c = f()") == [(2, 3), (5,), (7,)]
+
+
 def test_comments_and_blank_cells_are_left_alone() -> None:
     assert cut("# A", "a = f()", "#comment only", "", "# B", "b = f()", "# C", "c = f()") == [(2,), (6,), (8,)]
 
@@ -90,7 +94,18 @@ def test_slugs_are_valid_stage_names() -> None:
     assert slug("3.1 Größe & Maß") == "groe-ma" or slug("3.1 Größe & Maß") == "groe-ma"
     assert slug("### [Link](http://x)") == "link"
     assert slug("数据") == ""
-    assert len(slug("word " * 60)) <= 40
+    assert len(slug("word " * 60)) <= 32
+    assert len(slug("w" * 60)) <= 32
+
+
+def test_long_headings_give_a_short_phrase_that_does_not_hang_in_the_air() -> None:
+    assert slug("What's even in it? (the summary)") == "whats-even-in-it"
+    assert slug("Model validation: judging how good a fitted model really is") == "model-validation"
+    assert slug("Training and evaluating on the training set") == "training-and-evaluating"
+    assert slug("Step 3: Fit") == "fit"
+    assert slug("So, which borough has the most noise complaints?") == "which-borough-has-the-most-noise"
+    assert slug("(optional)") == "optional"
+    assert slug("A look") == "a-look"
 
 
 def test_names_that_repeat_are_numbered() -> None:
