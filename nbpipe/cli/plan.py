@@ -116,6 +116,8 @@ def _sum(plan: Plan) -> str:
     running = [item for item in plan.decisions if item.action == "RUN"]
     if not running:
         return "up to date: a run would do nothing"
+    sure = sum(not item.tentative for item in running)
+    perhaps = f", {len(running) - sure} more if what they read changes (?)" if sure < len(running) else ""
     known = [item.expected for item in running if item.expected is not None]
     took = f", about {duration(sum(known))} one after the other" if len(known) == len(running) else ""
-    return f"{count(len(running), 'stage')} to run, {len(plan.decisions) - len(running)} reused{took}"
+    return f"{count(sure, 'stage')} to run{perhaps}, {len(plan.decisions) - len(running)} reused{took}"

@@ -9,6 +9,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 #: Characters that change how their neighbours are shown, or hide them: C0 and C1 controls, direction marks.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RESET = "\x1b[0m"
 _MINUTE = 60
 _HOUR = 3600
 _DAY = 86400
@@ -25,13 +26,18 @@ def line(text: str) -> str:
 
 
 def coloured(text: str) -> str:
-    """The text of a program: its colours stay, everything else an escape sequence can do is taken out."""
+    """The text of a program: its colours stay, everything else an escape sequence can do is taken out.
+
+    A colour that is not taken back ends with the text: what follows is not the program's to paint, or to hide.
+    """
     parts: list[str] = []
     end = 0
+    last = _RESET
     for match in _COLOURS.finditer(text):
         parts += [plain(text[end : match.start()]), match.group()]
         end = match.end()
-    return "".join([*parts, plain(text[end:])])
+        last = match.group()
+    return "".join([*parts, plain(text[end:]), "" if last in {_RESET, "\x1b[m"} else _RESET])
 
 
 def width(text: str) -> int:

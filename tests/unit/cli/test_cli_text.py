@@ -88,3 +88,10 @@ def test_values_of_parameters_are_shown_as_they_are_typed() -> None:
         "null",
         '[1, "é"]',
     ]
+
+
+@pytest.mark.parametrize("left_on", ["\x1b[31mred", "\x1b[8mhidden\nmore", "\x1b[31;1ma\x1b[32mb"])
+def test_a_colour_that_a_program_left_on_ends_with_its_text(left_on: str) -> None:
+    assert text.coloured(left_on) == left_on + "\x1b[0m"
+    assert text.coloured(left_on + "\x1b[0m") == left_on + "\x1b[0m"
+    assert text.coloured("plain") == "plain"
