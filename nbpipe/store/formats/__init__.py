@@ -24,6 +24,7 @@ BUILTIN = {
     "module": "nbpipe.store.formats.modules:FORMAT",
     "npy": "nbpipe.store.formats.npy:FORMAT",
     "arrow": "nbpipe.store.formats.arrow:FORMAT",
+    "safetensors": "nbpipe.store.formats.safetensors:FORMAT",
 }
 #: Qualified name of a type (as in its MRO) -> module:function that digests its values.
 DIGESTS = {
