@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,9 @@ from nbpipe.errors import PipelineError
 from nbpipe.executors.faulty import Scripted
 from nbpipe.model import AmbientState, Event, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import digest_file
+from nbpipe.run.engine import Engine
 from nbpipe.store.base import hash_bytes
+from nbpipe.store.local import LocalDocuments
 
 #: `first` changes `data` in a way that no analysis sees; `second` and `third` read it.
 _CELLS = (
@@ -32,6 +35,8 @@ def test_a_stage_that_read_a_value_before_it_was_changed_in_place_runs_again(rig
     changes = rig.succeed(observed={"data": rig.artifact(["changed"])})
     assert rig.run({"first": [Scripted(changes, polls=10)]}) == "succeeded"
     assert rig.story("second") == ["started", "succeeded", "superseded", "started", "succeeded"]
+    (taken_back,) = (event for event in rig.events if event.kind == "stage-superseded")
+    assert taken_back.data == {"reasons": ["what it read has changed"]}
     last = rig.executor.submitted[-1]
     assert (last.stage, rig.store.load_values(last.inputs, {})) == ("second", {"data": ["changed"]})
 
@@ -92,6 +97,31 @@ def test_a_stage_that_read_a_file_before_it_was_written_above_runs_again(tmp_pat
     assert (rig.root / "f.txt").read_text() == "new"
 
 
+def test_what_a_stage_wrote_before_it_was_taken_back_is_undone(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _APART[:2])
+    state = _written(rig, "new")
+    (rig.root / "own.txt").write_text("before")
+    seen: list[str] = []
+
+    def writes(spec: JobSpec) -> Outcome:
+        seen.append((rig.root / "own.txt").read_text())
+        _keeps(rig, f"two.{spec.attempt}", "own.txt")
+        (rig.root / "own.txt").write_text("after")
+        read = FileState(path="f.txt", digest="") if spec.attempt == 1 else state
+        return rig.succeed(files_read=(read,))(spec)
+
+    assert rig.run({"one": [Scripted(rig.succeed(files_written=(state,)), polls=10)], "two": [writes]}) == "succeeded"
+    assert (rig.story("two").count("started"), seen) == (2, ["before", "before"])
+
+
+def _keeps(rig: Rig, job: str, name: str) -> None:
+    """The copy that a job takes before it first writes a file."""
+    undo = rig.project.runs / "r1" / "jobs" / job / "undo"
+    undo.mkdir()
+    (undo / "copy").write_bytes((rig.root / name).read_bytes())
+    (undo / "index.jsonl").write_bytes(msgspec.json.encode({"path": str(rig.root / name), "copy": "copy"}) + b"\n")
+
+
 def test_files_that_a_cached_stage_wrote_are_put_back_before_anything_below_runs(tmp_path: Path) -> None:
     rig = Rig(tmp_path, _APART)
     state = _written(rig, "kept")
@@ -146,11 +176,7 @@ def test_a_commit_that_the_store_refuses_undoes_the_stage_s_files_and_gives_the_
     (rig.root / "log.txt").write_text("before")
 
     def appends(spec: JobSpec) -> Outcome:
-        undo = rig.project.runs / "r1" / "jobs" / "one.1" / "undo"
-        undo.mkdir()
-        (undo / "copy").write_text("before")
-        line = msgspec.json.encode({"path": str(rig.root / "log.txt"), "copy": "copy"})
-        (undo / "index.jsonl").write_bytes(line + b"\n")
+        _keeps(rig, "one.1", "log.txt")
         (rig.root / "log.txt").write_text("before and after")
         return rig.succeed(executed="0" * 64)(spec)
 
@@ -191,3 +217,26 @@ def test_a_result_that_another_run_committed_meanwhile_is_taken_instead_of_compu
     assert rig.run(hear=hear) == "succeeded"
     assert rig.submitted == []
     assert rig.story("one") == ["waiting", "cached"]
+
+
+def test_a_result_that_came_between_the_look_and_the_claim_is_taken(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ("%%stage one\nx = [len('x')]",))
+    rig.run()
+    (done,) = rig.store.traces.all()
+    for name in rig.store.documents.names("traces"):
+        rig.store.documents.delete(name)
+
+    class Racing(LocalDocuments):
+        """Another run commits right before this one claims the key."""
+
+        def create(self, name: str, data: bytes) -> bool:
+            rig.store.traces.commit(done)
+            return super().create(name, data)
+
+    def race(engine: Engine) -> None:
+        store = dataclasses.replace(rig.store, documents=Racing(Path(rig.store.location)))
+        engine.place = dataclasses.replace(engine.place, store=store)
+
+    assert rig.run(prepare=race) == "succeeded"
+    assert rig.submitted == []
+    assert rig.store.documents.names("leases") == []
