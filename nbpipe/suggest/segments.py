@@ -15,6 +15,8 @@ from nbpipe.suggest.naming import slug
 #: With more stages than this a level of headings is too fine.
 _MOST = 15
 _FEWEST = 3
+#: So many are fine however few cells there are.
+_ALWAYS = 5
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
 _PHASES: dict[Kind, int] = {"define": 0, "load": 1, "prepare": 2, "train": 3, "evaluate": 4, "save": 5}
 _TITLES: dict[Kind, str] = {
@@ -45,8 +47,10 @@ def segment(cells: Sequence[Cell]) -> list[Segment]:
     headings = _headings(cells)
     cuts = _by_heading(headings, numbers) or _by_phase(numbers, looks)
     cuts -= _forbidden(numbers, looks)
-    groups = _group(numbers, cuts)
-    return [Segment(cells=tuple(group), title=_title(group, headings, looks)) for group in _with_work(groups, looks)]
+    groups = _with_work(_group(numbers, cuts), looks)
+    most = max(_ALWAYS, min(_MOST, len(numbers) // 2))
+    groups = _fewer(groups, looks, most)
+    return [Segment(cells=tuple(group), title=_title(group, headings, looks)) for group in groups]
 
 
 def _headings(cells: Sequence[Cell]) -> list[tuple[int, int, str]]:
@@ -139,14 +143,29 @@ def _with_work(groups: list[list[int]], looks: dict[int, Look]) -> list[list[int
     return result
 
 
+def _fewer(groups: list[list[int]], looks: dict[int, Look], most: int) -> list[list[int]]:
+    """At most so many groups: the smallest neighbours are joined, those of one kind first. A stage costs a kernel."""
+    while len(groups) > most:
+        kinds = [_main_kind(group, looks) for group in groups]
+        at = min(
+            range(len(groups) - 1),
+            key=lambda i: (len(groups[i]) + len(groups[i + 1]), kinds[i] != kinds[i + 1], i),
+        )
+        groups = [*groups[:at], groups[at] + groups[at + 1], *groups[at + 2 :]]
+    return groups
+
+
+def _main_kind(group: list[int], looks: dict[int, Look]) -> Kind:
+    kinds = [looks[number].kind for number in group]
+    return max(kinds, key=lambda kind: (_PHASES.get(kind, 0), kinds.count(kind)))
+
+
 def _title(group: list[int], headings: list[tuple[int, int, str]], looks: dict[int, Look]) -> str:
     """The last heading above the first cell that does more than define; else the kind of work."""
     working = next((number for number in group if looks[number].kind != "define"), group[0])
     above = [text for at, _, text in headings if at < working and (at > group[0] or at == _nearest(headings, group[0]))]
     name = slug(above[-1]) if above else ""
-    kinds = [looks[number].kind for number in group]
-    main = max(kinds, key=lambda kind: (_PHASES.get(kind, 0), kinds.count(kind)))
-    return name or _TITLES[main]
+    return name or _TITLES[_main_kind(group, looks)]
 
 
 def _nearest(headings: list[tuple[int, int, str]], number: int) -> int:

@@ -73,6 +73,13 @@ def test_a_cell_that_runs_other_code_makes_one_stage() -> None:
     assert cut("# A", "%run other.py", "# B", "b = f()", "# C", "c = f()") == [(2, 4, 6)]
 
 
+def test_a_heading_over_every_cell_does_not_give_a_stage_for_every_cell() -> None:
+    book = [text for n in range(20) for text in (f"## Step {n}", f"v{n} = f({n})")]
+    found = cut(*book)
+    assert len(found) == 10
+    assert [number for part in found for number in part] == [2 * n for n in range(1, 21)]
+
+
 def test_a_star_import_is_no_reason_for_one_stage() -> None:
     assert cut("# A", "from math import *", "a = f()", "# B", "b = sqrt(a)", "# C", "c = f()") == [(2, 3), (5,), (7,)]
 
