@@ -36,7 +36,7 @@ def _head(repeats: int) -> str:
     return (
         "# Benchmarks\n\nWritten by `make bench`; medians of "
         f"{repeats} runs, in brackets the fastest and the slowest. One session on {_cpus()} cores, "
-        f"Python {platform.python_version()}, {packages}. Compare lines of one table with each other.\n"
+        f"Python {platform.python_version()}, {packages}. Tracking is off. {_load()}Compare lines of one table with each other.\n"
     )
 
 
@@ -44,6 +44,17 @@ def _cpus() -> int:
     import os
 
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load() -> str:
+    """How busy the machine was: figures of a busy one are too high, their ratios less so."""
+    import os
+
+    try:
+        busy = os.getloadavg()[1]
+    except (AttributeError, OSError):
+        return ""
+    return f"Other programs ran beside: load average {busy:.1f}. " if busy > _cpus() else ""
 
 
 def _table(title: str, note: str, figures: list[Figure]) -> str:

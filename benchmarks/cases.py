@@ -11,7 +11,11 @@ from pathlib import Path
 
 import nbformat
 
-from benchmarks.measure import Figure, command, repeat
+from benchmarks.measure import Figure, command, printed, repeat
+from nbpipe.model import Outcome, Trace
+from nbpipe.pipeline.extract import extract
+from nbpipe.plan.resolve import wanted
+from nbpipe.store import open_store
 
 NBPIPE = [sys.executable, "-m", "nbpipe"]
 Case = Callable[[int], tuple[str, str, list[Figure]]]
@@ -126,4 +130,84 @@ def _peak(verdict: Path) -> int:
     return int(json.loads(verdict.read_text()).get("peak_memory", 0))
 
 
-ALL: list[Case] = [five_stages, hand_over]
+def _chain(stages: int) -> list[str]:
+    first = ["%%params\nk: int = 1", "%%stage s0\nv0 = sum([k])"]
+    return [*first, *(f"%%stage s{n}\nv{n} = v{n - 1} + 1" for n in range(1, stages))]
+
+
+def _long(cells: int) -> list[str]:
+    """Cells of 16 lines, ten to a stage."""
+    body = """%%stage p{stage}
+def f{n}(x, y=2):
+    total = 0
+    for item in range(x):
+        if item % 2:
+            total += item * y
+        else:
+            total -= 1
+    return total
+w{n} = [f{n}(a) for a in range(10)]
+z{n} = dict(a=w{n}, b={n})
+print(z{n}["a"], "hello")
+q{n} = sorted(w{n}, key=lambda t: -t)
+r{n} = sum(q{n}) / len(q{n})
+s{n} = max(r{n}, {n})
+print(s{n})"""
+    return [body.replace("{n}", str(n)).replace("{stage}", str(n // 10)) for n in range(cells)]
+
+
+def _settle(path: Path) -> None:
+    """Put a result of every stage into the store, as if it had run."""
+    store = open_store(path.parent / ".nbpipe" / "store")
+    pipeline = extract(path)
+    committed: dict[str, Outcome] = {}
+    for stage in pipeline.stages:
+        target = wanted(pipeline, stage.name, committed, {})
+        if target is None:
+            raise RuntimeError(stage.name)
+        outputs = {name: store.save_values({name: 1}, stage=stage.name)[name] for name in stage.flow.outputs}
+        outcome = Outcome(stage=stage.name, attempt=1, token="", status="succeeded", outputs=outputs)
+        store.traces.commit(Trace(key=target.key, stage=stage.name, parts=target.parts, outcome=outcome, run="r1"))
+        committed[stage.name] = outcome
+
+
+def planning(repeats: int) -> tuple[str, str, list[Figure]]:
+    """Whole `nbpipe plan` commands on notebooks whose results are all in the store."""
+    figures = []
+    plan = [*NBPIPE, "plan", "bench.ipynb"]
+    for stages in (5, 100, 200):
+        folder = Path(tempfile.mkdtemp())
+        (folder / "nbpipe.toml").touch()
+        _settle(_notebook(folder, _chain(stages)))
+        figures.append(
+            repeat(f"nbpipe plan, {stages} stages, all HIT", repeats, lambda: None, lambda at=folder: command(plan, at))  # type: ignore[misc]
+        )
+        shutil.rmtree(folder)
+    return "Planning", "Whole commands; every stage's result is in the store and verified.", figures
+
+
+def extraction(repeats: int) -> tuple[str, str, list[Figure]]:
+    """From a notebook to its pipeline, in a new process each time."""
+    code = "import sys, time\nfrom pathlib import Path\nfrom nbpipe.pipeline.extract import extract\n"
+    code += "start = time.perf_counter()\nextract(Path(sys.argv[1]))\nprint(time.perf_counter() - start)"
+    parse = "import sys, time, ast, json\ncells = json.load(open(sys.argv[1]))['cells']\nstart = time.perf_counter()\n"
+    parse += "for c in cells: ast.parse(''.join(c['source']).split('\\n', 1)[1])\nprint(time.perf_counter() - start)"
+    figures = []
+    folder = Path(tempfile.mkdtemp())
+    for what, program, cells in (
+        ("ast.parse of 1,000 cells of 16 lines", parse, _long(1000)),
+        ("nbpipe extract, 100 cells", code, _long(100)),
+        ("nbpipe extract, 1,000 cells", code, _long(1000)),
+        ("nbpipe extract, 200 stages", code, _chain(200)),
+    ):
+        path = _notebook(folder, cells)
+
+        def measure(program: str = program, path: Path = path) -> float:
+            return float(printed([sys.executable, "-c", program, str(path)], folder))
+
+        figures.append(repeat(what, min(repeats, 3), lambda: None, measure))
+    shutil.rmtree(folder)
+    return "Extraction", "Inside the process, imports not counted; nothing is cached.", figures
+
+
+ALL: list[Case] = [five_stages, planning, extraction, hand_over]

@@ -15,11 +15,12 @@ _Kind = Literal["data", "after", "file", "ambient", "observed"]
 def edges(stages: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> tuple[Edge, ...]:
     """All edges, by target in notebook order; `observed` maps stages to facts of earlier runs."""
     found: list[Edge] = []
+    paths = {stage.name: _paths(stage, observed) for stage in stages}
     for index, stage in enumerate(stages):
         above = stages[:index]
         found += _data(stage)
         found += [Edge(source=name, target=stage.name, kind="after") for name in stage.after]
-        found += _files(stage, above, observed)
+        found += _files(stage, above, paths)
         found += _ambient(stage, above)
         found += _observed(stage, above, observed)
     return tuple(found)
@@ -43,11 +44,11 @@ def _clean(path: str) -> str:
     return path.removeprefix("./")
 
 
-def _files(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
-    reads, writes = _paths(stage, observed)
+def _files(stage: Stage, above: Sequence[Stage], paths: Mapping[str, tuple[set[str], set[str]]]) -> list[Edge]:
+    reads, writes = paths[stage.name]
     found = []
-    for other in above:
-        their_reads, their_writes = _paths(other, observed)
+    for other in above if reads or writes else ():
+        their_reads, their_writes = paths[other.name]
         shared = _common(reads | writes, their_writes) | _common(writes, their_reads)
         if shared:
             found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(shared)), kind="file"))
@@ -77,10 +78,11 @@ def _ambient(stage: Stage, above: Sequence[Stage]) -> list[Edge]:
 
 def _observed(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
     seen = observed.get(stage.name, {})
+    visible = stage.flow.inputs.keys() | stage.flow.scope.keys() if observed else set[str]()
     found = []
-    for other in above:
+    for other in above if observed else ():
         theirs = observed.get(other.name, {})
-        names = set(theirs.get("outputs", ())) & {*stage.flow.inputs, *stage.flow.scope}
+        names = set(theirs.get("outputs", ())) & visible
         names |= set(theirs.get("ambient_out", ())) & set(seen.get("ambient_read", ()))
         if names:
             found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(names)), kind="observed"))
