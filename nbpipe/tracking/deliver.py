@@ -60,7 +60,7 @@ def deliver(run_dir: Path, project: Path) -> None:
 def _stage(
     shown: Projection, run: RecordedRun, stage: RecordedStage, parent: str, identity: dict[str, str], scratch: Path
 ) -> None:
-    spooled = read_spool(stage.folder) if stage.folder else Spooled()
+    spooled = read_spool(stage.origin) if stage.origin else Spooled()
     tags = {"nbpipe.status": stage.status, "nbpipe.version": str(run.fields.get("version", "")), **spooled.tags}
     if stage.reasons:
         tags["nbpipe.reason"] = "; ".join(stage.reasons)

@@ -31,6 +31,8 @@ class RecordedStage(msgspec.Struct, kw_only=True):
     metrics: dict[str, float] = {}
     #: Job folder of the last attempt; None for a reused stage.
     folder: Path | None = None
+    #: Folder of the job that gave its outcome, in this run or in the one it is reused from; None where it is gone.
+    origin: Path | None = None
     outcome: Outcome | None = None
 
 
@@ -76,6 +78,7 @@ def read_run(run_dir: Path, project: Path) -> RecordedRun:
         folder = run_dir / "jobs" / f"{stage.name}.{stage.attempt}"
         stage.folder = folder if stage.status != "cached" and folder.is_dir() else None
         stage.outcome = _verdict(stage.folder) if stage.folder else _reused(store, stage)
+        stage.origin = stage.folder or _origin(run_dir.parent, stage)
     run.stages = tuple(stages.values())
     return run
 
@@ -128,3 +131,12 @@ def _reused(store: Store, stage: RecordedStage) -> Outcome | None:
     except StoreError:
         return None
     return next((trace.outcome for trace in found if trace.run == stage.source), None)
+
+
+def _origin(runs: Path, stage: RecordedStage) -> Path | None:
+    """The job that made a reused result, as long as its run is there."""
+    if stage.outcome is None or "/" in stage.source or not stage.source:
+        return None
+    folders = sorted((runs / stage.source / "jobs").glob(f"{stage.name}.*"), reverse=True)
+    made = ((folder, _verdict(folder)) for folder in folders)
+    return next((folder for folder, found in made if found is not None and found.token == stage.outcome.token), None)

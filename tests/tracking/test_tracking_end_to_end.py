@@ -140,6 +140,8 @@ def test_a_reused_stage_names_the_run_it_comes_from_and_shows_its_metrics(mlflow
     assert train.data.tags["nbpipe.cached_from"] == "r1"
     assert train.data.metrics["acc"] == 0.9
     assert "notes/hello.txt" in set(files(mlflow, train.info.run_id))
+    assert train.data.params["fit_intercept"] == "True", "what cells logged then is shown again"
+    assert len(mlflow.get_metric_history(train.info.run_id, "loss")) == 3
     assert found["r2/plot"].data.tags["nbpipe.status"] == "succeeded"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -48,3 +49,21 @@ def test_no_environment_variable_is_recorded(tmp_path: Path, monkeypatch: pytest
 
 def test_without_a_list_all_installed_packages_are_named(tmp_path: Path) -> None:
     assert "pytest" in record(tmp_path)["packages"]
+
+
+def test_the_gpu_its_driver_and_the_cuda_libraries_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.86.15, 143771 MiB'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    for name, version in (("nvidia_cuda_runtime_cu12", "12.8.90"), ("nvidia_cudnn_cu12", "9.10.2.21")):
+        about = tmp_path / "site" / f"{name}-{version}.dist-info" / "METADATA"
+        about.parent.mkdir(parents=True)
+        about.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    found = record(tmp_path, {})
+    assert found["gpus"] == [{"name": "NVIDIA H200", "driver": "570.86.15", "memory": "143771 MiB"}]
+    assert (found["cuda"], found["cudnn"]) == ("12.8.90", "9.10.2.21")
