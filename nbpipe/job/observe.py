@@ -170,7 +170,7 @@ class Observer:
         changed = []
         for name, artifact in self._spec.inputs.items():
             bound = name in self._names
-            if artifact.format in {_ABSENT, _DEFSTATE} and not bound:
+            if artifact.format == _DEFSTATE or (artifact.format == _ABSENT and not bound):
                 continue
             if (
                 not bound

@@ -24,7 +24,6 @@ _PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str,
 _NEVER = (
     type,
     types.ModuleType,
-    types.BuiltinFunctionType,
     types.CodeType,
     types.FrameType,
     types.GeneratorType,
@@ -108,6 +107,8 @@ def _parts(item: Any, kind: type, found: Reach) -> Iterable[object]:  # noqa: PL
             return ()
         found.objects.add(id(item))
         return [*(item.__closure__ or ()), item.__defaults__, item.__kwdefaults__, item.__dict__]
+    if kind is types.BuiltinFunctionType or kind is types.MethodWrapperType:
+        return () if isinstance(item.__self__, (types.ModuleType, type(None))) else (item.__self__,)
     package = kind.__module__.partition(".")[0]
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(item, numpy.ndarray):
