@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nbpipe.dataflow.graph import analyze
+from nbpipe.dataflow.links import edges
 from nbpipe.model import Outline, Pipeline
 from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
@@ -41,16 +44,17 @@ def extract_outline(
     found = merge_stages(found, merges)
     for stage in found.stages:
         check_supported(stage.options, stage.name, stage.cells[0].cell)
-    pipeline = _pipeline(found, folder, None)
+    pipeline = _pipeline(found, folder)
     if observed is None:
         return pipeline
     facts = {stage.name: seen for stage in pipeline.stages if (seen := observed(code_hash(pipeline, stage)))}
-    return _pipeline(found, folder, facts) if facts else pipeline
+    # Facts make edges and nothing else: the cells are not analysed again, and the version stays.
+    return msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, facts)) if facts else pipeline
 
 
-def _pipeline(found: Outline, folder: Path, facts: dict[str, dict[str, Any]] | None) -> Pipeline:
+def _pipeline(found: Outline, folder: Path) -> Pipeline:
     params, profiles = extract_params(found)
-    flow = analyze(found, params, observed=facts)
+    flow = analyze(found, params)
     bodies = [code.body for code in found.setup]
     bodies += [code.body for stage in flow.stages for code in stage.cells]
     used = {ident for stage in flow.stages for ident in stage.flow.definitions}

@@ -16,6 +16,7 @@ from planned import Book
 from nbpipe.errors import PipelineError
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.bundle import read_bundle, write_bundle
+from nbpipe.pipeline.code import code_hash
 from nbpipe.pipeline.codec import SCHEMA, decode, encode, version_of
 from nbpipe.pipeline.extract import extract
 from nbpipe.pipeline.numbering import version_number
@@ -162,3 +163,17 @@ def test_extraction_reads_and_never_runs(tmp_path: Path) -> None:
     before = contents(tmp_path)
     assert extract(book.path).modules["helpers"][0] == "helpers.py"
     assert contents(tmp_path) == before
+
+
+def test_what_was_observed_makes_edges_and_leaves_the_version_and_the_bundle_alone(tmp_path: Path) -> None:
+    book = Book(tmp_path, "%%stage a\nx = sum([1])", "%%stage b\nprint(1)")
+    plain = book.pipeline
+    facts = {"a": {"writes_files": ["out.csv"]}, "b": {"reads_files": ["out.csv"]}}
+    by_code = {code_hash(plain, stage): facts[stage.name] for stage in plain.stages}
+    seen = extract(book.path, observed=lambda code: by_code[code])
+    assert [(edge.source, edge.target, edge.kind, edge.names) for edge in seen.edges] == [
+        ("a", "b", "file", ("out.csv",))
+    ]
+    assert (plain.edges, seen.version) == ((), plain.version)
+    dest = write_bundle(seen, read_notebook(book.path), tmp_path, tmp_path / "bundle")
+    assert read_bundle(dest).edges == ()
