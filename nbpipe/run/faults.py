@@ -1,9 +1,10 @@
-"""Named places at which a test may kill the process. Nothing happens anywhere else."""
+"""Named places of a run at which a test may kill the process; `nbpipe.store.faults` does it."""
 
 from __future__ import annotations
 
-import os
-import signal
+from nbpipe.store.faults import fault
+
+__all__ = ["POINTS", "fault"]
 
 #: Every named place, in the order in which a run passes them.
 POINTS = (
@@ -21,17 +22,3 @@ POINTS = (
     "finish.after_notebook",
     "finish.after_event",
 )
-_passed: dict[str, int] = {}
-
-
-def fault(name: str) -> None:
-    """Kill this process with SIGKILL if `NBPIPE_FAULT=name:N` asks for it at the Nth passage (1 is the first)."""
-    wanted = os.environ.get("NBPIPE_FAULT")
-    if not wanted:
-        return
-    point, _, count = wanted.partition(":")
-    if point != name:
-        return
-    _passed[name] = _passed.get(name, 0) + 1
-    if _passed[name] == int(count or 1):
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -69,10 +69,15 @@ def fsck(store: Store, *, repair: bool = False) -> Report:
 
 
 def temporaries(store: Store) -> list[Path]:
-    """Unfinished files of a local store."""
-    from nbpipe.store.local import LocalObjects
+    """Unfinished files of a local store, of objects and of documents."""
+    from nbpipe.store.local import LocalDocuments, LocalObjects
 
-    return sorted(store.objects.temporaries()) if isinstance(store.objects, LocalObjects) else []
+    found: set[Path] = set()
+    if isinstance(store.objects, LocalObjects):
+        found.update(store.objects.temporaries())
+    if isinstance(store.documents, LocalDocuments):
+        found.update(store.documents.temporaries())
+    return sorted(found)
 
 
 def _quarantine(store: Store, digest: str) -> None:

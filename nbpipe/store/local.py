@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from nbpipe.errors import CorruptObject, StoreError
 from nbpipe.store.base import CHUNK, HashingFile, check_hash, hash_file, write_error
+from nbpipe.store.faults import fault
 from nbpipe.store.stamps import Stamps
 
 if TYPE_CHECKING:
@@ -180,6 +181,11 @@ class LocalDocuments:
         found = (path for path in self._path(folder).rglob("*") if path.is_file())
         return sorted(path.relative_to(self._root).as_posix() for path in found if not path.name.startswith(TEMPORARY))
 
+    def temporaries(self) -> Iterator[Path]:
+        """Files that a writer has not finished, or left behind, beside the folder of objects."""
+        for folder in ("traces", "observed", "leases"):
+            yield from self._root.glob(f"{folder}/**/{TEMPORARY}*")
+
     def modified(self, name: str) -> float | None:
         """When it was last written."""
         try:
@@ -200,6 +206,7 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("xb", buffering=0) as file:
+            fault("store.opened")
             yield cast("BinaryIO", _Whole(file)), path
     except OSError as error:
         raise write_error(str(folder), error) from error
@@ -234,7 +241,9 @@ class _Whole:
 def flush(file: BinaryIO) -> None:
     """Force what was written to the disk."""
     file.flush()
+    fault("store.written")
     os.fsync(file.fileno())
+    fault("store.synced")
 
 
 def settle(path: Path, target: Path) -> None:
@@ -244,6 +253,7 @@ def settle(path: Path, target: Path) -> None:
         sync_folder(target.parent.parent)
     path.chmod(0o444)
     path.replace(target)
+    fault("store.renamed")
     sync_folder(target.parent)
 
 
