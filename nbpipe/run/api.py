@@ -18,6 +18,7 @@ from nbpipe.run import merges
 from nbpipe.run.abandoned import abandoned
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import find_project
+from nbpipe.run.refused import refused
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
@@ -69,7 +70,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     if abandoned(project):
         from nbpipe.run.recovery import recover
 
-        recover(project, place)
+        try:
+            recover(project, place)
+        except OSError as error:
+            raise refused(project.state, error) from error
 
     def asked() -> Settings:
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
@@ -82,7 +86,6 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
             return _earlier(found, project)
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
     from nbpipe.run.drive import Drive
-    from nbpipe.run.refused import refused
 
     own = executor is None
     if executor is None:

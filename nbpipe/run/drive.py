@@ -101,8 +101,8 @@ class Drive:
         engine = self._engine(pipeline, settings, executor)
         error: NbpipeError | None = None
         try:
-            self._bundle(pipeline, settings)
             with _signals(engine):
+                self._bundle(pipeline, settings)
                 status = engine.run()
         except MergeNeeded as merge:
             engine.take_all_back()
@@ -115,10 +115,11 @@ class Drive:
         except OSError as found:
             engine.abandon()
             error, status = refused(self.folder, found), "failed"
-        except BaseException:
+        except BaseException as found:
             engine.abandon()
             self._listener = None  # it may be what raised
-            self._end("failed", EXIT_CODES["user"], None)
+            stopped = isinstance(found, KeyboardInterrupt)
+            self._end("cancelled" if stopped else "failed", EXIT_CODES["interrupted" if stopped else "user"], None)
             raise
         return self._finish(pipeline, engine, status, error)
 

@@ -49,7 +49,7 @@ class Project:
         """Ids of all runs, newest first."""
         try:
             names = [entry.name for entry in os.scandir(self.runs) if _RUN_ID.fullmatch(entry.name)]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(names, key=lambda name: int(name[1:]), reverse=True)
 
