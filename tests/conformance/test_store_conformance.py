@@ -13,10 +13,38 @@ from nbpipe.store import Store, open_store
 from nbpipe.store.base import hash_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(params=["memory", "local", "fsspec-memory", "fsspec-file"])
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[dict[str, str]]:
+    """The environment in which `s3://stores` is a bucket of a server on this machine."""
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    pytest.importorskip("s3fs")
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="none",
+        aws_secret_access_key="none",  # noqa: S106 - the server asks for nothing
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="stores")
+    client.close()
+    yield environment
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "local", "fsspec-memory", "fsspec-file", "fsspec-s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
@@ -25,7 +53,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         "local": str(tmp_path / "store"),
         "fsspec-memory": f"memory://{uuid4().hex}/store",
         "fsspec-file": f"local://{tmp_path}/remote",
+        "fsspec-s3": f"s3://stores/{uuid4().hex}",
     }
+    if request.param == "fsspec-s3":
+        for name, text in request.getfixturevalue("bucket").items():
+            monkeypatch.setenv(name, text)
     return open_store(places[request.param])
 
 
