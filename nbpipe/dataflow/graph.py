@@ -15,7 +15,7 @@ from nbpipe.dataflow.links import edges
 from nbpipe.dataflow.snippets import config_magic, definition
 from nbpipe.dataflow.stage import StageWalk
 from nbpipe.dataflow.transform import parse, statements
-from nbpipe.dataflow.walker import effects
+from nbpipe.dataflow.walker import effects, statement_effects
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, Outline, Param, Snippet, Stage, StageCells
 
@@ -38,7 +38,7 @@ def analyze(
     names = Names()
     _params(outline, params, known, names)
     _setup(outline, known, names)
-    bound = [set[str]().union(*(effects(_tree(code, stage.name)).binds for code in stage.cells)) for stage in cells]
+    bound = [_binds(stage) for stage in cells]
     _exploration_values(outline, cells, bound, known)
     below = _Below(cells, bound)
     walks = []
@@ -100,6 +100,11 @@ def _flow(
     )
 
 
+def _binds(stage: StageCells) -> set[str]:
+    nodes = (node for code in stage.cells for node in _tree(code, stage.name))
+    return {name for node in nodes for name in statement_effects(node).binds}
+
+
 def _tree(code: Code, stage: str | None) -> list[ast.stmt]:
     try:
         return statements(code)
@@ -115,7 +120,7 @@ def _params(outline: Outline, params: tuple[Param, ...], known: Known, names: Na
     known.scalars = frozenset(p.name for p in params if p.type in {"int", "float", "str", "bool", "none", "choice"})
     for code in outline.params:
         for index, node in enumerate(_tree(code, None)):
-            found = effects([node])
+            found = statement_effects(node)
             bound = sorted(found.binds | _annotated(node))
             if not bound:
                 continue
@@ -161,7 +166,7 @@ def _exploration_values(outline: Outline, cells: Sequence[StageCells], bound: Se
         except PipelineError:
             continue
         for node in tree:
-            for name in effects([node]).binds:
+            for name in statement_effects(node).binds:
                 known.explored.setdefault(name, code.cell)
     for stage, binds in zip(cells, bound, strict=True):
         known.bound_in.update(dict.fromkeys(binds, stage.name))

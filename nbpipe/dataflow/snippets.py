@@ -11,7 +11,7 @@ from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.magic_calls import magic_call
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.scopes import FunctionNode
-from nbpipe.dataflow.walker import call_effects, effects
+from nbpipe.dataflow.walker import call_effects, statement_effects
 
 Kind = Literal["import", "function", "class", "constant", "param", "compound", "magic"]
 _TYPE_MAKERS = frozenset(
@@ -52,7 +52,7 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
     kind = _kind(node, containers=containers)
     if kind is None:
         return None
-    found = effects([node])
+    found = statement_effects(node)
     functions = _functions(node)
     callables = tuple(call_effects(function) for function in functions)
     names = tuple(sorted(found.binds))

@@ -11,7 +11,7 @@ from nbpipe.dataflow.known import Known, Names, Provider
 from nbpipe.dataflow.reach import Reach
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.snippets import Definition, config_magic, definition, modules_of
-from nbpipe.dataflow.walker import effects
+from nbpipe.dataflow.walker import statement_effects
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, StageCells, StageFlow
 from nbpipe.notebook.thresholds import threshold_names
@@ -50,7 +50,7 @@ class StageWalk(Reach):
             line = config_magic(node)
             if line is not None:
                 self.known.configure(line, code, node, self.name)
-        found = effects([node])
+        found = statement_effects(node)
         self._read(found)
         self._patches(found, node, code)
         self._change_first(found)

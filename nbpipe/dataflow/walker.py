@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -26,6 +27,12 @@ def effects(nodes: Iterable[ast.AST]) -> Effects:
         walker.visit(node)
     walker.found.certain = walker.certain
     return walker.found
+
+
+@functools.lru_cache(maxsize=16384)
+def statement_effects(node: ast.stmt) -> Effects:
+    """Effects of one statement of a parsed cell. Remembered by the node, which is not to be changed; nor is the result."""
+    return effects([node])
 
 
 def call_effects(node: FunctionNode | ast.ClassDef) -> CallEffects:
