@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from nbpipe.dataflow.transform import normalized
+from nbpipe.dataflow.transform import parse
+from nbpipe.errors import PipelineError
 from nbpipe.model import Pipeline, Snippet, Stage
 from nbpipe.pipeline.contents import source_digest
 from nbpipe.pipeline.marks import mark
@@ -57,11 +58,12 @@ def find_modules(bodies: Iterable[str], folder: Path, roots: Iterable[Path] = ()
 @functools.lru_cache(maxsize=4096)
 def imported_names(body: str) -> tuple[str, ...]:
     """Modules that a cell's code names in imports, parents first; `from a import b` names `a.b` too."""
-    try:
-        tree = ast.parse(normalized(body))
-    except (SyntaxError, ValueError):
+    if "import" not in body:
         return ()
-    return tuple(sorted(_names(tree, "")))
+    try:
+        return tuple(sorted(_names(parse(body), "")))
+    except PipelineError:
+        return ()
 
 
 def reach(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()) -> tuple[str, ...]:
