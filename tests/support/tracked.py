@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,20 +94,42 @@ def free_port() -> int:
     return port
 
 
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@functools.cache
+def _empty_database() -> Path:
+    from mlflow import MlflowClient
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    MlflowClient(tracking_uri=f"sqlite:///{folder}/empty.db").search_experiments(max_results=1)
+    return folder / "empty.db"
+
+
+def make_database(path: Path) -> None:
+    """A database of MLflow with its tables: making them takes seconds, copying them none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_empty_database(), path)
+
+
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[None]:
-    """A real MLflow server on loopback, for as long as the block lasts."""
+    """A real MLflow server on loopback that answers, for as long as the block lasts."""
+    if not (folder / "server.db").exists():
+        make_database(folder / "server.db")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", f"{folder}/artifacts"]
     with (folder / "server.log").open("ab") as log:
         process = psutil.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
     try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        deadline = time.monotonic() + 150
+        while not _answers(port):
+            assert process.poll() is None, (folder / "server.log").read_text()
+            assert time.monotonic() < deadline, "the server does not start"
             time.sleep(0.1)
         yield
     finally:

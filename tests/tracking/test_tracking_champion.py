@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tracked import nbpipe, runs, wait_until_delivered, write
+from tracked import make_database, nbpipe, runs, wait_until_delivered, write
 
 from nbpipe.tracking.mlflow import client
 from nbpipe.tracking.registry import set_alias
@@ -26,6 +26,7 @@ def test_a_worse_model_than_the_champion_is_rejected_and_nothing_after_it_runs(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    make_database(tmp_path / ".nbpipe" / "mlflow.db")
     write(tmp_path, "n.ipynb", *CELLS)
     code, told = nbpipe(tmp_path, "run", "n.ipynb")
     assert code == 0

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tracked import deliverers, free_port, nbpipe, runs, server, wait_until_delivered, write
+from tracked import deliverers, free_port, make_database, nbpipe, runs, server, wait_until_delivered, write
 
 from nbpipe.tracking import outbox
 from nbpipe.tracking.mlflow import client
@@ -61,6 +61,7 @@ def test_a_server_that_is_down_costs_no_run_and_gets_each_once_although_deliveri
 
 def test_a_run_whose_process_was_killed_is_shown_as_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    make_database(project / ".nbpipe" / "mlflow.db")
     write(project, "n.ipynb", LOGS, "%%stage two\nprint(acc)")
     killed, _ = nbpipe(project, "run", "n.ipynb", NBPIPE_FAULT="commit.after_event:1")
     assert killed < 0

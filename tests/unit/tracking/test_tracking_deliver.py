@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tracked import files, free_port, server
+from tracked import files, free_port, make_database, server
 
 from nbpipe.model import Artifact, Code, Event, FileState, Options, Outcome, Pipeline, Stage, StageFlow
 from nbpipe.store import open_store
@@ -36,21 +35,11 @@ def _no_mlflow_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow with its tables: making them takes seconds, copying them none."""
-    folder = tmp_path_factory.mktemp("empty")
-    client(folder).search_experiments(max_results=1)
-    return folder / ".nbpipe" / "mlflow.db"
-
-
 @pytest.fixture(autouse=True)
-def _tables_are_made(tmp_path: Path, empty_database: Path, request: pytest.FixtureRequest) -> None:
+def _tables_are_made(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if "no_database" not in request.fixturenames:
-        (tmp_path / ".nbpipe").mkdir()
-        shutil.copyfile(empty_database, tmp_path / ".nbpipe" / "mlflow.db")
-        shutil.copyfile(empty_database, tmp_path / "server.db")
-        shutil.copyfile(empty_database, tmp_path / "shared.db")
+        for path in (".nbpipe/mlflow.db", "server.db", "shared.db"):
+            make_database(tmp_path / path)
 
 
 @pytest.fixture
