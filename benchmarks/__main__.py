@@ -34,7 +34,7 @@ def main() -> int:
 def _head(repeats: int) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("papermill", "nbclient", "mlflow", "pandas", "numpy"))
     return (
-        "# Benchmarks\n\nWritten by `make bench`; medians of "
+        f"# Benchmarks\n\nWritten by `python -m benchmarks {repeats}` (`make bench`); medians of "
         f"{repeats} runs, in brackets the fastest and the slowest. One session on {_cpus()} cores, "
         f"Python {platform.python_version()}, {packages}. Tracking is off. {_load()}Compare lines of one table with each other.\n"
     )
