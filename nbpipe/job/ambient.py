@@ -205,6 +205,14 @@ def _warnings_set(data: Any) -> None:
     warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+def keep_filters(before: list[list[Any]]) -> None:
+    """After an import: filters that were there hold, as if a library had put its own there when it was imported above."""
+    now = _warnings_get()
+    wanted = [*(item for item in now if item not in before), *before]
+    if now != wanted:
+        _warnings_set(wanted)
+
+
 def _logging_get() -> dict[str, Any]:
     import logging
 

@@ -85,6 +85,8 @@ class Observer:
         if not done:
             self._before_import = {name: table.BY_NAME[name].get() for name in _MOVED_BY_IMPORTS}
             return
+        if "@warnings" in self._spec.ambient:
+            table.keep_filters(self._before_import["@warnings"])
         for name, before in self._before_import.items():
             if self._ambient.get(name) == before:
                 self._ambient[name] = table.BY_NAME[name].get()
@@ -257,12 +259,11 @@ class Observer:
                     # Unseeded draws are not carried, but who drew must see a seed that turns up above.
                     found.append(AmbientState(name=entry.name))
                 continue
-            given = entry.name in self._spec.ambient
             before = self._ambient.get(entry.name, now)
             started = seeds.start.get(entry.name, before) if entry.random else before
             changed = now != started or (entry.random and entry.name in seeds.seeded)
             artifact = self._save(entry.name, self._packed(entry, now)) if changed else None
-            start = self._spec.ambient[entry.name].digest if given else ""
+            start = self._spec.ambient[entry.name].digest if entry.name in self._spec.ambient else ""
             found.append(
                 AmbientState(
                     name=entry.name,
@@ -283,10 +284,9 @@ class Observer:
         for name, module in self._local_modules().items():
             before = self._modules_before.get(name)
             now = _globals(module)
-            given = self._spec.ambient.get(_MODULE + name)
             changed = before is not None and before != _digest(now)
             artifact = self._save(_MODULE + name, now) if changed else None
-            start = given.digest if given else ""
+            start = given.digest if (given := self._spec.ambient.get(_MODULE + name)) else ""
             found.append(
                 AmbientState(
                     name=_MODULE + name,
