@@ -53,7 +53,7 @@ def nbpipe(folder: Path, *words: str, **more: str) -> tuple[int, dict[str, Any]]
 
 
 def wait_until_delivered(folder: Path) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 150
     while outbox.pending(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert outbox.pending(folder) == [], (folder / ".nbpipe" / "outbox" / "deliver.log").read_text()
