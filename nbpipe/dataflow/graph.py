@@ -42,7 +42,7 @@ def analyze(
     _exploration_values(outline, cells, bound, known)
     below = _Below(cells, bound)
     walks = []
-    pending = [(code, item) for code in outline.exploration for item in _tree(code, None)]
+    pending = [(code, item) for code in outline.exploration for item in _tree_or_nothing(code)]
     checks: list[str] = []
     afters = {}
     for position, (stage, binds) in enumerate(zip(cells, bound, strict=True)):
@@ -114,6 +114,14 @@ def _tree(code: Code, stage: str | None) -> list[ast.stmt]:
         raise
 
 
+def _tree_or_nothing(code: Code) -> list[ast.stmt]:
+    """The statements of an exploration cell, which is not run: one that is not Python gives nothing."""
+    try:
+        return parse(code.body).body
+    except PipelineError:
+        return []
+
+
 def _params(outline: Outline, params: tuple[Param, ...], known: Known, names: Names) -> None:
     """Every statement of the params cell is a snippet; the names of parameters are provided as such."""
     declared = {param.name for param in params}
@@ -161,11 +169,7 @@ def _setup(outline: Outline, known: Known, names: Names) -> None:
 def _exploration_values(outline: Outline, cells: Sequence[StageCells], bound: Sequence[set[str]], known: Known) -> None:
     """Names that exploration cells compute: worth a clear error when a stage reads one."""
     for code in outline.exploration:
-        try:
-            tree = parse(code.body).body
-        except PipelineError:
-            continue
-        for node in tree:
+        for node in _tree_or_nothing(code):
             for name in statement_effects(node).binds:
                 known.explored.setdefault(name, code.cell)
     for stage, binds in zip(cells, bound, strict=True):

@@ -109,3 +109,7 @@ def test_a_star_import_may_give_anything_and_is_said() -> None:
 def test_text_that_is_not_python_names_its_line() -> None:
     error = refused(A + "x = 1\ny = = 2")
     assert (error.cell, error.line) == (1, 3)
+
+
+def test_an_exploration_cell_need_not_be_python() -> None:
+    assert stages_of("print 'hello'", "x = (", A + "print(1)")["a"].flow.inputs == {}
