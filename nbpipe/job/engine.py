@@ -19,7 +19,12 @@ from nbpipe.job.outputs import CellOutputs, Log
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
 
-End = Literal["finished", "error", "exited", "died", "timeout", "interrupted"]
+End = Literal["orphaned", "finished", "error", "exited", "died", "timeout", "interrupted"]
+
+
+def interruption(parent: int | None) -> End:
+    """Somebody cancels the job, or `parent`, which started it, is gone: then it was lost, and nobody asked."""
+    return "orphaned" if parent is not None and os.getppid() != parent else "interrupted"
 
 
 class Interruption(Exception):
@@ -115,7 +120,7 @@ class Cells:
         try:
             self._run()
         except Interruption:
-            self.result.end = "interrupted"
+            self.result.end = interruption(self._parent)
         if self.result.end == "error":
             with contextlib.suppress(Interruption):
                 self._hidden("explain")
@@ -226,7 +231,7 @@ class Cells:
         while not (reply and idle):
             self._poll(0.1)
             self._log.tick()
-            if self._parent is not None and os.getppid() != self._parent:
+            if interruption(self._parent) == "orphaned":
                 raise Interruption("who started this job is gone")
             busy = False
             for _ in range(2000):

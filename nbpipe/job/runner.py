@@ -75,7 +75,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
         connection.open()
         _papermill(spec, cells)
     except engine.Interruption:
-        cells.result.end = "interrupted"
+        cells.result.end = engine.interruption(parent)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -86,7 +86,7 @@ class Server:
             for descriptor in pipes:
                 os.close(descriptor)
             self._channel.close()
-            code = _run(Path(job))
+            code = _run(Path(job), parent)
         finally:
             os._exit(code)
 
@@ -115,7 +115,7 @@ class Server:
                 time.sleep(0.02)
 
 
-def _run(job: Path) -> int:
+def _run(job: Path, parent: int) -> int:
     """Run the job with its standard streams in its own folder."""
     from nbpipe.job.runner import run_job
 
@@ -124,7 +124,7 @@ def _run(job: Path) -> int:
     os.dup2(out, 2)
     os.close(out)
     try:
-        return run_job(job, fork=True)
+        return run_job(job, parent=parent, fork=True)
     except BaseException:
         import traceback
 

@@ -78,6 +78,9 @@ def _failure(folder: Path, spec: JobSpec, execution: Execution, redactor: Redact
         return "timeout", Failure(code="timeout", message=said, cell=cell, fix="Give it more time with --timeout.")
     if execution.end == "interrupted":
         return "cancelled", Failure(code="interrupted", message="it was cancelled", cell=cell)
+    if execution.end == "orphaned":
+        said = "the process that had started the job ended, so the job was stopped"
+        return "lost", Failure(code="kernel-lost", message=said, cell=cell, fix="Run it again.")
     if execution.end == "exited":
         said = "the cell ended the program: exit() or quit() stops a run before its stage is finished"
         return "failed", Failure(code="early-exit", message=said, cell=cell, fix="Remove the call.")

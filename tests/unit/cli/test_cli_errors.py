@@ -55,7 +55,7 @@ def test_an_error_before_anything_runs_is_still_one_json_line(
     assert out.count("\n") == 1
     assert (code, shape["exit_code"], shape["status"], shape["run"]) == (3, 3, "error", None)
     assert shape["error"]["code"] == "notebook"
-    assert err.startswith("nbpipe: ")
+    assert err.startswith("nbpipe:")
     assert "Traceback" not in err
 
 
