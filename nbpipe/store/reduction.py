@@ -57,6 +57,9 @@ class Reducer:
         package = kind.__module__.partition(".")[0]
         if package == "numpy" and kind.__name__ == "ndarray":
             return self._array(value)
+        if kind.__module__ == "numpy.ma" and kind.__name__ == "MaskedArray":
+            # Its own reduction makes a full mask where there is none.
+            return new_masked, (value.data,), dict(vars(value)), None, None, _fill_masked
         if package == "torch" and kind.__name__ in {"Tensor", "Parameter"}:
             return self._tensor(value)
         return NotImplemented
@@ -90,7 +93,9 @@ class Reducer:
         if group is None:
             contiguous = array.flags.c_contiguous or array.flags.f_contiguous
             low, high = byte_bounds(array) if array.size else (0, 0)
-            if contiguous or not array.size or high - low > _SPARSEST * array.nbytes:
+            # numpy's own pickles of what no buffer can describe forget that it is read-only.
+            forgotten = array.dtype.kind in "mMV" and not array.flags.writeable
+            if not array.size or (contiguous and not forgotten) or high - low > _SPARSEST * array.nbytes:
                 return NotImplemented
             group = [(low, high, id(array))]
         base, block = self._block(group, array)
@@ -205,6 +210,17 @@ def new_function(
     made.__qualname__ = qualname
     made.__module__ = module
     return made
+
+
+def new_masked(data: Any) -> Any:
+    """A masked array over this memory; its mask and fill value come with its state."""
+    import numpy as np
+
+    return data.view(np.ma.MaskedArray)
+
+
+def _fill_masked(array: Any, state: dict[str, Any]) -> None:
+    vars(array).update(state)
 
 
 def _fill_function(function: types.FunctionType, state: tuple[Any, ...]) -> None:
