@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from runs import Site
 
+from nbpipe.store import Store, open_store
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
@@ -15,3 +17,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.end_all()
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store with a key of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
+    return open_store(tmp_path / "store")

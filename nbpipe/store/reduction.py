@@ -95,6 +95,10 @@ class Reducer:
             low, high = byte_bounds(array) if array.size else (0, 0)
             # numpy's own pickles of what no buffer can describe forget that it is read-only.
             forgotten = array.dtype.kind in "mMV" and not array.flags.writeable
+            if not array.size and forgotten:
+                import numpy as np
+
+                return array_view, (np.empty(0, np.uint8), array.dtype, array.shape, 0, array.strides, False)
             if not array.size or (contiguous and not forgotten) or high - low > _SPARSEST * array.nbytes:
                 return NotImplemented
             group = [(low, high, id(array))]

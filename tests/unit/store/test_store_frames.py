@@ -17,32 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
+from roundtrip import trip
 
-from nbpipe.store import Store, open_store
-from nbpipe.store.digest import digest
+from nbpipe.store import Store
 from nbpipe.store.values import load_values, save_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
-    return open_store(tmp_path / "store")
-
-
-def trip(store: Store, value: Any, expected: str | None = None) -> Any:
-    artifacts = save_values(store, {"x": value}, stage="s")
-    back = load_values(store, artifacts, {})["x"]
-    assert type(back) is type(value)
-    assert digest(back) == digest(value) == artifacts["x"].digest
-    if expected is not None:
-        assert artifacts["x"].format == expected
-    return back
 
 
 def same(back: Any, value: Any) -> None:

@@ -21,13 +21,6 @@ from nbpipe.store.gc import gc
 PACKAGE = Path(__file__).parents[3] / "nbpipe"
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
-    return open_store(tmp_path / "store")
-
-
 def path_of(store: Store, digest: str) -> Path:
     return Path(store.location) / "objects" / digest[:2] / digest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from roundtrip import trip
 from sklearn.cluster import KMeans
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import Ridge
@@ -18,26 +18,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from nbpipe.store import Store, open_store
-from nbpipe.store.digest import digest
+from nbpipe.store import Store
 from nbpipe.store.values import load_values, save_values
 
 SETTINGS = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
-    return open_store(tmp_path / "store")
-
-
-def trip(store: Store, value: Any) -> Any:
-    artifacts = save_values(store, {"x": value}, stage="s")
-    back = load_values(store, artifacts, {})["x"]
-    assert type(back) is type(value)
-    assert digest(back) == digest(value) == artifacts["x"].digest
-    return back
 
 
 @SETTINGS

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from roundtrip import trip
 from safetensors.torch import load_file
 
-from nbpipe.store import Store, open_store
-from nbpipe.store.digest import digest
+from nbpipe.store import Store
 from nbpipe.store.values import load_values, save_values
 
 if TYPE_CHECKING:
@@ -24,23 +23,6 @@ DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 ]
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
-    return open_store(tmp_path / "store")
-
-
-def trip(store: Store, value: Any, expected: str | None = None) -> Any:
-    artifacts = save_values(store, {"x": value}, stage="s")
-    back = load_values(store, artifacts, {})["x"]
-    assert type(back) is type(value)
-    assert digest(back) == digest(value) == artifacts["x"].digest
-    if expected is not None:
-        assert artifacts["x"].format == expected
-    return back
 
 
 def same(back: torch.Tensor, value: torch.Tensor) -> None:

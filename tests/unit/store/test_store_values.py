@@ -25,6 +25,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from roundtrip import trip
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -33,27 +34,11 @@ from sklearn.preprocessing import StandardScaler
 from nbpipe.errors import CorruptObject, SecurityError, StoreError, Unserializable
 from nbpipe.model import Artifact
 from nbpipe.store import Store, open_store
-from nbpipe.store.digest import digest
 from nbpipe.store.values import absent, load_values, save_state, save_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
-    return open_store(tmp_path / "store")
-
-
-def trip(store: Store, value: Any) -> Any:
-    artifacts = save_values(store, {"x": value}, stage="s")
-    back = load_values(store, artifacts, {})["x"]
-    assert type(back) is type(value)
-    assert digest(back) == digest(value) == artifacts["x"].digest
-    return back
 
 
 class Colour(enum.Enum):
