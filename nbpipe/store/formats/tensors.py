@@ -37,7 +37,10 @@ def digest_tensor(digester: Digester, tensor: Any) -> None:
         if dense.device.type == "cpu":
             digester.memory(*tensor_extent(dense))
         digester.add(None if dense.is_contiguous() else tuple(dense.stride()))
-        flat = dense.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        flat = dense.cpu().contiguous().reshape(-1)
+        if flat.stride() != (1,):  # a single element may lie at any stride, and count as contiguous
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        flat = flat.view(torch.uint8).numpy()
         digester.token(b"raw", flat)
 
 
