@@ -96,11 +96,11 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
 
 KILLS = (
     "attempt.after_submit:1",
-    "commit.before_trace:2",
+    "commit.before_trace:1",
     "commit.after_trace:1",
-    "commit.after_event:2",
+    "commit.after_event:1",
     "finish.before_notebook:1",
-    "journal.after_write:6",
+    "journal.after_write:3",
 )
 _WHOLE = [case for case in CASES if case.expect == "equal"]
 _KILLED = [(case, KILLS[number % len(KILLS)]) for number, case in enumerate(_WHOLE[3::11])]
