@@ -354,6 +354,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     ambient: tuple[AmbientState, ...] = ()
     files_read: tuple[FileState, ...] = ()
     files_written: tuple[FileState, ...] = ()
+    #: Environment variables that the code read as the process was given them -> a keyed digest, "" for one not set.
+    variables: dict[str, str] = {}
     metrics: dict[str, float] = {}
     #: Object with the executed cells: JSON, a list of {"cell": number, "outputs": [...], "execution_count": n}, nbformat 4 outputs.
     executed: str = ""

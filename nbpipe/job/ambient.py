@@ -14,9 +14,10 @@ from typing import Any
 
 from nbpipe.credentials import DECLARED, value_of
 from nbpipe.job import figures
+from nbpipe.job.variables import assigned
 
 #: What a kernel's own machinery sets.
-_NOISE = frozenset(
+NOISE = frozenset(
     {
         "JPY_PARENT_PID",
         "JPY_SESSION_NAME",
@@ -108,14 +109,16 @@ def _torch_random_set(data: Any) -> None:
             torch.cuda.set_rng_state(state, name)
 
 
-def _environ_get() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _NOISE}
+def _environ_get() -> dict[str, Any]:
+    values = {name: value for name, value in os.environ.items() if name not in NOISE}
+    return {"values": values, "assigned": [name for name in assigned() if name not in NOISE]}
 
 
-def _environ_pack(first: dict[str, str], now: dict[str, str]) -> dict[str, Any]:
-    """Only what code changed: the environment that a process is born with is not the pipeline's."""
-    changed = {name: value for name, value in now.items() if first.get(name) != value}
-    return {"set": changed, "unset": sorted(set(first) - set(now))}
+def _environ_pack(first: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What code changed, and what it set to the value that it had: the rest of the environment is not the pipeline's."""
+    before, values, own = first["values"], now["values"], set(now["assigned"])
+    changed = {name: value for name, value in values.items() if before.get(name) != value or name in own}
+    return {"set": changed, "unset": sorted(set(before) - set(values))}
 
 
 def _environ_set(data: Any) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
-from nbpipe.job.ambient import TABLE
+from nbpipe.job.ambient import NOISE, TABLE
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
@@ -25,6 +25,7 @@ from nbpipe.job.leaks import Leaks
 from nbpipe.job.observe import Observer
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
+from nbpipe.job.variables import Variables
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.store.base import write_error
 
@@ -49,6 +50,8 @@ class Session:
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
+        own = {*NOISE, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
+        self.variables = Variables(Path(self.spec.project), known=own)
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         self.seconds: dict[str, float] = {}
         self._explained = False
@@ -65,6 +68,7 @@ class Session:
         project = str(Path(self.spec.project).resolve())
         ImportWatch(owners, project, self._loaded, self.observer.around_import).install()
         self.files.start()
+        self.variables.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
         self.seeds.settle()
@@ -96,7 +100,11 @@ class Session:
         """Observe, store, and write the sentinel. Thresholds that do not hold are a failure of status rejected."""
         ended = time.monotonic()
         self.seconds["cells"] = ended - self.seconds.pop("started")
+        self.variables.stop()
         files_read, files_written = self.files.finish(self.store)
+        uncacheable = tuple(self.files.uncacheable)
+        if self.variables.read_all and not self.spec.declared:
+            uncacheable += ("it reads all environment variables",)
         metrics = self.observer.metrics()
         rejected = self.observer.rejected(metrics)
         outputs, observed = self.observer.values()
@@ -116,10 +124,11 @@ class Session:
             ambient=ambient,
             files_read=files_read,
             files_written=files_written,
+            variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.observer.modules(),
             distributions={},
-            uncacheable=tuple(self.files.uncacheable),
+            uncacheable=uncacheable,
             warnings=(*self.files.warnings, *self.observer.warnings),
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),

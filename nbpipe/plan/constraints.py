@@ -24,12 +24,15 @@ _WORDS = {
     "@torch.defaults": "torch's defaults",
 }
 _MODULE = "@module:"
+#: Before the name of an environment variable, where else a path stands: no path has it.
+VARIABLE = "\0"
 
 
 def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> str | None:
     """None when the trace is what the stage would give now; else the reason why that is not sure.
 
-    `file_digest(path)` is the digest of a file as it stands, "" when there is none.
+    `file_digest(path)` is the digest of a file as it stands, "" when there is none; of `VARIABLE + name`, that of an
+    environment variable.
     """
     outcome = trace.outcome
     if trace.key != wanted.key or outcome.status != "succeeded":
@@ -40,14 +43,18 @@ def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> st
         if name not in outcome.outputs and name not in outcome.observed:
             return f"`{name}` was not kept"
     for state in outcome.ambient:
-        now = wanted.ambient.get(state.name)
-        if state.read and state.before != (now.digest if now is not None else ""):
+        above = wanted.ambient.get(state.name)
+        if state.read and state.before != (above.digest if above is not None else ""):
             return f"{_state(state.name)} changed in a stage above"
     for file in outcome.files_read:
         written = wanted.files.get(file.path)
         digest = written.digest if written is not None else file_digest(file.path)
         if file.digest != digest:
             return _file(file, digest)
+    for name, digest in outcome.variables.items():
+        now = file_digest(VARIABLE + name)
+        if digest != now:
+            return f"environment variable {name} {'changed' if now and digest else _there(now)}"
     for name, (path, sha256) in outcome.modules.items():
         if wanted.modules.get(name) != sha256:
             return f"{path} changed" if name in wanted.modules else f"{path} was imported, and is not in the pipeline"

@@ -1,29 +1,38 @@
-"""What files hold now. Reads only."""
+"""What is outside the pipeline, as it is now: files and environment variables. Reads only."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nbpipe.pipeline.contents import digest_file, listing_digest
+from nbpipe.plan.constraints import VARIABLE
 
 #: A stamp younger than this may hide a second write within the clock's resolution: such files are read again.
 _YOUNG = 0.05
 
 
-class Files:
-    """Digests of files, each read once per stamp (inode, size, mtime, ctime)."""
+class Outside:
+    """Digests of files, each read once per stamp (inode, size, mtime, ctime), and of environment variables.
 
-    def __init__(self, project: Path) -> None:
+    `variable(name, value)` is the digest of a variable, as the store of the results makes it.
+    """
+
+    def __init__(self, project: Path, variable: Callable[[str, str | None], str]) -> None:
         self._project = project
+        self._variable = variable
         self._known: dict[str, tuple[tuple[int, int, int, int], str]] = {}
 
     def digest(self, path: str) -> str:
         """blake3 of what `path` holds, "" if it is not there; of the names in the folder if `path` ends with a slash.
 
-        Relative paths are relative to the project.
+        Relative paths are relative to the project. Of `VARIABLE + name`, the digest of that environment variable.
         """
+        if path.startswith(VARIABLE):
+            name = path.removeprefix(VARIABLE)
+            return self._variable(name, os.environ.get(name))
         target = Path(path) if Path(path).is_absolute() else self._project / path
         if path.endswith("/"):
             return _listing(target)

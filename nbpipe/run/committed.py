@@ -56,8 +56,8 @@ class Committed:
         trace = self.traces[stage.name]
         if trace.key != target.key:
             return "what it read has changed"
-        if stage.name in self._ran and trace.outcome.uncacheable:
-            trace = _reusable(trace)
+        if stage.name in self._ran:
+            trace = _of_this_run(trace)
         reason = holds(trace, target, self._disk.as_of(target))
         if reason is not None and busy:
             # Native code writes where nobody sees it until its stage ends: files on disk speak only when all is quiet.
@@ -115,7 +115,11 @@ class Committed:
         }.values()
 
 
-def _reusable(trace: Trace) -> Trace:
-    """The trace as if it could be reused: within its own run it stands, and modules it saw are what they are."""
-    outcome = msgspec.structs.replace(trace.outcome, uncacheable=(), modules={})
-    return msgspec.structs.replace(trace, outcome=outcome)
+def _of_this_run(trace: Trace) -> Trace:
+    """The trace without what cannot change within its own run: a result that others may not use stands here."""
+    outcome = trace.outcome
+    if outcome.uncacheable:
+        outcome = msgspec.structs.replace(outcome, uncacheable=(), modules={})
+    if outcome.variables:
+        outcome = msgspec.structs.replace(outcome, variables={})
+    return trace if outcome is trace.outcome else msgspec.structs.replace(trace, outcome=outcome)

@@ -17,7 +17,7 @@ from nbpipe.executors.base import Executor
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
 from nbpipe.pipeline.params import effective_params
-from nbpipe.plan.facts import Files
+from nbpipe.plan.facts import Outside
 from nbpipe.run import record as records
 from nbpipe.run.attempt import Place
 from nbpipe.run.engine import Engine, MergeNeeded
@@ -73,7 +73,7 @@ class Drive:
         self.folder = project.runs / self.run
         self._cwd = Path(notebook.path).resolve().parent
         self._listener = listener
-        self._disk = Disk(Files(project.root).digest, project.root, store)
+        self._disk = Disk(Outside(project.root, store.variable_digest).digest, project.root, store)
         self.journal = Journal(self.folder, self._hear)
         self.state: RunState = replay(read(self.journal.path))
         self.record = records.Record(

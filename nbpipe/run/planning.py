@@ -10,7 +10,7 @@ from nbpipe.model import Plan
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.extract import extract
 from nbpipe.pipeline.params import resolve_params
-from nbpipe.plan.facts import Files
+from nbpipe.plan.facts import Outside
 from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
 from nbpipe.run.project import find_project
@@ -48,7 +48,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
         pipeline,
         values,
         Results(place, pipeline.name),
-        file_digest=Files(project.root).digest,
+        file_digest=Outside(project.root, place.variable_digest).digest,
         seed=seed,
         champion=champion,
         forced=chosen["forced"],

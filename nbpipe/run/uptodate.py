@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
 from nbpipe.plan.constraints import holds
-from nbpipe.plan.facts import Files
+from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import wanted
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
@@ -27,7 +27,7 @@ def up_to_date(
     candidates = [r for r in candidates if r.status == "succeeded" and r.sha256 == notebook.sha256]
     if not candidates:
         return None
-    files = Files(project.root)
+    outside = Outside(project.root, store.variable_digest)
     committed: dict[str, Outcome] = {}
     keys: dict[str, str] = {}
     for stage in pipeline.stages:
@@ -37,7 +37,7 @@ def up_to_date(
         if target is None:
             return None
         found = store.traces.lookup(target.key)
-        trace: Trace | None = next((t for t in found if holds(t, target, files.digest) is None), None)
+        trace: Trace | None = next((t for t in found if holds(t, target, outside.digest) is None), None)
         if trace is None:
             return None
         committed[stage.name] = trace.outcome
@@ -45,7 +45,7 @@ def up_to_date(
     left: dict[str, FileState] = {
         state.path: state for outcome in committed.values() for state in outcome.files_written
     }
-    if any(files.digest(path) != state.digest for path, state in left.items()):
+    if any(outside.digest(path) != state.digest for path, state in left.items()):
         return None
     same = (r for r in candidates if r.keys == keys and (project.root / r.executed).exists())
     return next(same, None)

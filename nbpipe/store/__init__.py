@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,10 @@ class Store:
     def leases(self) -> Leases:
         """Who is computing which key."""
         return Leases(self.documents)
+
+    def variable_digest(self, name: str, value: str | None) -> str:
+        """Digest of an environment variable, "" for one not set. Keyed: a short value cannot be found by trying."""
+        return "" if value is None else self.signer.sign("variable", [name.encode(), os.fsencode(value)])
 
     def save_values(self, values: Mapping[str, object], *, stage: str) -> dict[str, Artifact]:
         """See `nbpipe.store.values.save_values`."""

@@ -13,7 +13,7 @@ from nbpipe.model import AmbientState, Artifact, Decision, FileState, Outcome, P
 from nbpipe.pipeline.extract import extract
 from nbpipe.pipeline.params import resolve_params
 from nbpipe.plan.constraints import holds
-from nbpipe.plan.facts import Files
+from nbpipe.plan.facts import Outside
 from nbpipe.plan.planner import make_plan
 from nbpipe.plan.resolve import Wanted, wanted
 from nbpipe.store import open_store
@@ -31,7 +31,7 @@ class Book:
         self.folder = folder
         self.path = folder / "book.ipynb"
         self.store = open_store("memory:")
-        self.files = Files(folder)
+        self.files = Outside(folder, self.store.variable_digest)
         (folder / "nbpipe.toml").touch()
         self.write(*cells)
 

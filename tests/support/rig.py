@@ -14,7 +14,7 @@ from nbpipe.executors.base import Capacity
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
 from nbpipe.model import Artifact, Event, Failure, JobSpec, Outcome, Pipeline, Status
 from nbpipe.pipeline.extract import extract
-from nbpipe.plan.facts import Files
+from nbpipe.plan.facts import Outside
 from nbpipe.run.attempt import Place
 from nbpipe.run.engine import Engine
 from nbpipe.run.files import Disk
@@ -106,7 +106,7 @@ class Rig:
             Place(run=f"r{self.runs}", folder=folder, project=self.root, cwd=self.root, store=self.store),
             self.executor,
             journal,
-            Disk(Files(self.root).digest, self.root, self.store),
+            Disk(Outside(self.root, self.store.variable_digest).digest, self.root, self.store),
             Settings(jobs=jobs, **chosen),
             clock=clock,
         )
