@@ -6,6 +6,7 @@ import ast
 from contextlib import nullcontext
 
 from nbpipe.dataflow.effects import Call
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted, roots
 from nbpipe.dataflow.scopes import Scope, Scoped
 
@@ -35,7 +36,7 @@ class Bindings(Scoped):
             self.visit(node.target)
 
     def _annotation(self, node: ast.expr) -> None:
-        for part in ast.walk(node):
+        for part in nodes_of(node):
             if isinstance(part, ast.Name) and not self._local(part.id) and part.id not in self.certain:
                 (self.found.late if self._late else self.found.annotated).setdefault(part.id, part.lineno)
 
@@ -143,7 +144,7 @@ class Bindings(Scoped):
         self.certain = frozenset.intersection(*ends) if anything else before
 
     def _captured(self, pattern: ast.pattern, subject: ast.expr) -> None:
-        for part in ast.walk(pattern):
+        for part in nodes_of(pattern):
             name = part.name if isinstance(part, ast.MatchAs | ast.MatchStar) else None
             name = part.rest if isinstance(part, ast.MatchMapping) else name
             if name:
@@ -242,12 +243,12 @@ def _owners(target: ast.expr) -> frozenset[str]:
 def _catches_missing_names(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
-    caught = {part.id for part in ast.walk(handler.type) if isinstance(part, ast.Name)}
+    caught = {part.id for part in nodes_of(handler.type) if isinstance(part, ast.Name)}
     return bool(caught & {"NameError", "Exception", "BaseException"})
 
 
 def _breaks(body: list[ast.stmt]) -> bool:
-    return any(isinstance(part, ast.Break) for child in body for part in ast.walk(child))
+    return any(isinstance(part, ast.Break) for child in body for part in nodes_of(child))
 
 
 def _parts(target: ast.Tuple | ast.List, value: ast.expr | None) -> list[ast.expr | None]:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted
 
 #: Calls that set ambient state, by the end of their dotted name.
@@ -128,7 +129,7 @@ def _assigned(nodes: Iterable[ast.AST]) -> set[str]:
     """Dotted names of what assignments such as `a.b = …` and `a.b["c"] = …` change."""
     found: set[str] = set()
     for node in nodes:
-        for part in ast.walk(node):
+        for part in nodes_of(node):
             if isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load):
                 target = part.value if isinstance(part, ast.Subscript) else part
                 if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Call):
@@ -138,7 +139,7 @@ def _assigned(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def _calls(nodes: Iterable[ast.AST]) -> list[ast.Call]:
-    return [part for node in nodes for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return [part for node in nodes for part in nodes_of(node) if isinstance(part, ast.Call)]
 
 
 def _path(node: ast.expr) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.transform import plain_tree
 
 #: Line magics that run the rest of their line as code.
@@ -41,6 +42,6 @@ def interpolated(text: str) -> set[str]:
     found: set[str] = set()
     for expression in re.findall(r"(?<!\{)\{([^{}]+)\}", text):
         tree = plain_tree(expression.split("!")[0].split(":")[0].strip())
-        found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+        found |= {node.id for node in nodes_of(tree) if isinstance(node, ast.Name)} if tree else set()
     found |= set(re.findall(r"(?<![\\$\w])\$([A-Za-z_]\w*)", text))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.purity import COPY_ATTRIBUTES, KEEPING_FUNCTIONS, VIEW_METHODS, is_pure_method
 
 #: What stands in `x[…]` when the result is always a copy: lists of columns or rows, and masks.
@@ -42,7 +43,7 @@ def roots(node: ast.AST | None) -> frozenset[str]:  # noqa: PLR0911  one per kin
 def _comprehension_roots(
     node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, parts: list[ast.expr]
 ) -> frozenset[str]:
-    targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+    targets = {n.id for g in node.generators for n in nodes_of(g.target) if isinstance(n, ast.Name)}
     inner = frozenset().union(*(roots(part) for part in parts))
     sources = frozenset().union(*(roots(g.iter) for g in node.generators))
     return (inner - targets) | (sources if inner & targets else frozenset())

@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nbpipe.dataflow.effects import Effects
+from nbpipe.dataflow.nodes import nodes_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -179,6 +181,13 @@ def parameters(args: ast.arguments) -> tuple[str, ...]:
 
 def function_scope(node: FunctionNode) -> Scope:
     """The scope of a function: its parameters and all that its body binds, without nested scopes."""
+    bound, declared = _function_names(node)
+    return Scope(set(bound), declared)
+
+
+@lru_cache(maxsize=1024)
+def _function_names(node: FunctionNode) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that are the function's own, and those that it declares global."""
     bound, declared, outer = set(parameters(node.args)), set[str](), set[str]()
     todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
     while todo:
@@ -190,7 +199,7 @@ def function_scope(node: FunctionNode) -> Scope:
         if isinstance(part, ast.Lambda):
             continue
         if isinstance(part, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
-            bound |= {n.target.id for n in ast.walk(part) if isinstance(n, ast.NamedExpr)}
+            bound |= {n.target.id for n in nodes_of(part) if isinstance(n, ast.NamedExpr)}
             continue
         if isinstance(part, ast.Global):
             declared |= set(part.names)
@@ -198,8 +207,8 @@ def function_scope(node: FunctionNode) -> Scope:
             outer |= set(part.names)
         else:
             bound |= _bound_by(part)
-        todo += list(ast.iter_child_nodes(part))
-    return Scope(bound - declared - outer, frozenset(declared))
+        todo += ast.iter_child_nodes(part)
+    return frozenset(bound - declared - outer), frozenset(declared)
 
 
 def _bound_by(node: ast.AST) -> set[str]:

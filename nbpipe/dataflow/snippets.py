@@ -9,6 +9,7 @@ from typing import Literal
 
 from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.magic_calls import magic_call
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.scopes import FunctionNode
 from nbpipe.dataflow.walker import call_effects, statement_effects
@@ -78,7 +79,7 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
 def modules_of(node: ast.AST) -> tuple[str, ...]:
     """Top-level modules that a statement imports, anywhere inside."""
     found: set[str] = set()
-    for part in ast.walk(node):
+    for part in nodes_of(node):
         if isinstance(part, ast.Import):
             found |= {alias.name.split(".")[0] for alias in part.names}
         elif isinstance(part, ast.ImportFrom) and part.module and not part.level:
@@ -137,7 +138,7 @@ def literal(node: ast.expr, *, containers: bool) -> bool:
         return literal(node.operand, containers=containers)
     if isinstance(node, ast.BinOp):
         return all(
-            isinstance(n, ast.BinOp | ast.Constant | ast.operator | ast.UnaryOp | ast.unaryop) for n in ast.walk(node)
+            isinstance(n, ast.BinOp | ast.Constant | ast.operator | ast.UnaryOp | ast.unaryop) for n in nodes_of(node)
         )
     if isinstance(node, ast.Tuple):
         return all(literal(item, containers=containers) for item in node.elts)
@@ -158,7 +159,7 @@ def _compound(node: ast.If | ast.Try) -> bool:
             return False
         parts += [child for handler in node.handlers for child in handler.body]
     defines = [isinstance(part, ast.Pass) or definition(part) is not None for part in parts]
-    tested = isinstance(node, ast.Try) or not any(isinstance(n, ast.Call | ast.NamedExpr) for n in ast.walk(node.test))
+    tested = isinstance(node, ast.Try) or not any(isinstance(n, ast.Call | ast.NamedExpr) for n in nodes_of(node.test))
     names = any(not isinstance(part, ast.Pass | ast.Assign | ast.AnnAssign) for part in parts)
     return all(defines) and tested and names
 
@@ -179,7 +180,7 @@ def _functions(node: ast.stmt) -> list[FunctionNode | ast.ClassDef]:
 
 def _decorators(node: ast.stmt) -> frozenset[str]:
     listed = [
-        part for part in ast.walk(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        part for part in nodes_of(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     ]
     named = {dotted(d.func if isinstance(d, ast.Call) else d) for part in listed for d in part.decorator_list}
     bases = {dotted(base) for part in listed if isinstance(part, ast.ClassDef) for base in part.bases}

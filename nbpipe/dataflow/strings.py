@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.transform import plain_tree
 
 #: `y ~ np.log(x)`: functions and modules of a formula; its variables are columns.
@@ -29,4 +30,4 @@ def names_in_expression(node: ast.Call) -> set[str]:
         return set()
     first = node.args[0]
     tree = plain_tree(first.value.strip()) if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-    return {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)} if tree else set()
+    return {part.id for part in nodes_of(tree) if isinstance(part, ast.Name)} if tree else set()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from nbpipe.dataflow.bindings import Bindings
 from nbpipe.dataflow.effects import Call, CallEffects, Effects
 from nbpipe.dataflow.magic_calls import code_in_magic, interpolated, magic_call
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.purity import KEEPING_METHODS, is_pure_method, mutated_positions
 from nbpipe.dataflow.roots import dotted, roots
 from nbpipe.dataflow.scopes import FunctionNode, Scope, function_scope, parameters
@@ -132,7 +133,7 @@ class _Walker(Bindings):
             self._decorator(decorator)
         self._defaults(node.args)
         with self._type_params(node):
-            for annotation in [a.annotation for a in ast.walk(node.args) if isinstance(a, ast.arg)] + [node.returns]:
+            for annotation in [a.annotation for a in nodes_of(node.args) if isinstance(a, ast.arg)] + [node.returns]:
                 if annotation is not None:
                     self._annotation(annotation)
         self._bind(node.name)
@@ -176,7 +177,7 @@ class _Walker(Bindings):
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         first, *rest = node.generators
         self.visit(first.iter)
-        targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+        targets = {n.id for g in node.generators for n in nodes_of(g.target) if isinstance(n, ast.Name)}
         with self._perhaps(), self._scope(Scope(targets)):
             self._assign(first.target, first.iter)
             for condition in first.ifs:
