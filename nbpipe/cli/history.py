@@ -12,7 +12,7 @@ from nbpipe.cli.arguments import complete_notebook, json_option
 
 if TYPE_CHECKING:
     from nbpipe.cli.render import Part
-    from nbpipe.history.summary import RunSummary
+    from nbpipe.history.summary import RunSummary, Status
 
 STATUSES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
 _SHOWN = 20
@@ -24,7 +24,7 @@ _SHOWN = 20
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N runs [default: 20].")
 @click.option("--all", "everything", is_flag=True, help="All runs.")
 @json_option()
-def command(notebook: str | None, status: str | None, limit: int | None, *, everything: bool, as_json: bool) -> None:
+def command(notebook: str | None, status: Status | None, limit: int | None, *, everything: bool, as_json: bool) -> None:
     """List the runs, newest first.
 
     NOTEBOOK is a path or the name of a pipeline; without it the runs of all notebooks of the project are listed.

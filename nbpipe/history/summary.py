@@ -1,4 +1,4 @@
-"""One run in a few fields, made from its journal."""
+"""One run, or one trial, in a few fields: a row of the history."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from nbpipe.model import Failure
 from nbpipe.run.state import RunState
 
 Status = Literal["running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
+Kind = Literal["run", "trial"]
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A row of the history. Times are seconds since the epoch, durations seconds."""
 
+    #: `r43`; `t7` for a trial; `r43@3f9c2e1a` for a run that is known from MLflow alone.
     run: str
     status: Status
+    kind: Kind = "run"
     #: Path of the source notebook, as the run recorded it.
     notebook: str = ""
     #: Name of the pipeline.
@@ -27,6 +30,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str = ""
     #: Running number of the version, per notebook; 0 when it has none.
     number: int = 0
+    #: The stage, of a trial.
+    stage: str = ""
     started: float = 0.0
     ended: float = 0.0
     seconds: float = 0.0
@@ -40,6 +45,16 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     broken: tuple[str, ...] = ()
     failure: Failure | None = None
     warnings: int = 0
+    #: Who started it, as the machine knew them.
+    user: str = ""
+    #: Git commit of the project, full; "" where it is not known.
+    commit: str = ""
+    #: What people noted with `nbpipe tag`.
+    tags: dict[str, str] = {}
+    #: Where the row was read: "" from this project's own folders, "mlflow" from a tracking server alone.
+    source: str = ""
+    #: Id of the MLflow run, where the row was read from there.
+    mlflow: str = ""
 
     @property
     def finished(self) -> bool:

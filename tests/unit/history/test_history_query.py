@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from nbpipe.errors import UsageError
-from nbpipe.history import query
-from nbpipe.history.index import read_index
+from nbpipe.history import refresh
+from nbpipe.history.alive import Alive
+from nbpipe.history.notes import tag
 from nbpipe.history.query import detail, find_run, runs
+from nbpipe.history.refresh import INDEX
+from nbpipe.history.summary import RunSummary
 from nbpipe.run import record as records
 from nbpipe.run.journal import JOURNAL, Journal
 from nbpipe.run.project import Project
@@ -185,18 +190,41 @@ def test_the_executed_copy_is_the_one_in_the_run_folder(project: Project) -> Non
 def fill_index(project: Project, number: int = 30) -> Path:
     for _ in range(number):
         write_run(project)
+    settle(project)
     runs(project)
-    return project.state / "cache" / "history.json"
+    return project.state / "cache" / INDEX
 
 
-def test_many_finished_runs_are_indexed_and_read_the_same_from_the_index(
+def settle(project: Project) -> None:
+    """As if all had happened a while ago: a time of just now is not yet to be trusted."""
+    for folder in (*project.runs.iterdir(), project.runs):
+        os.utime(folder, ns=(1, folder.stat().st_mtime_ns - 10**9))
+
+
+def test_many_finished_runs_are_read_once_and_then_come_from_the_index(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = fill_index(project)
-    assert len(read_index(path)) == 30
+    fill_index(project)
     from_journals = runs(project)
-    monkeypatch.setattr(query, "_read", lambda *_: pytest.fail("a journal was read"))
+    monkeypatch.setattr(refresh, "_read", lambda *_: pytest.fail("a journal was read"))
     assert runs(project) == from_journals
+    assert len(from_journals) == 30
+
+
+def test_only_new_and_changed_runs_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_index(project)
+    seen: list[str] = []
+    real = refresh._read
+
+    def noted(folder: Path, alive: Alive) -> RunSummary:
+        seen.append(folder.name)
+        return real(folder, alive)
+
+    monkeypatch.setattr(refresh, "_read", noted)
+    write_run(project)
+    tag(project.runs / "r3", {"team": "vision"})
+    assert len(runs(project)) == 31
+    assert sorted(seen) == ["r3", "r31"]
 
 
 def test_the_index_is_never_the_truth(project: Project) -> None:
@@ -214,25 +242,54 @@ def test_the_index_is_never_the_truth(project: Project) -> None:
 
     assert "r7" not in found
     assert found["r8"].name == "other"
-    assert path.exists()
+    path.unlink()
+    assert {item.run: item for item in runs(project)} == found
 
 
-@pytest.mark.parametrize(
-    "damage", [b"", b"{", b'{"schema": 99, "entries": {}}', b'{"schema": 1, "entries": {"r1": 3}}']
-)
+@pytest.mark.parametrize("damage", [b"", b"{", b"SQLite format 3\x00" + b"\x00" * 5000])
 def test_an_index_that_cannot_be_read_is_made_again(project: Project, damage: bytes) -> None:
     path = fill_index(project)
     expected = runs(project)
     path.write_bytes(damage)
     assert runs(project) == expected
-    assert len(read_index(path)) == 30
+    assert runs(project) == expected
 
 
-def test_a_run_that_still_runs_is_never_indexed(project: Project) -> None:
-    live = write_run(project, status=None, pid=os.getpid())
-    dead = write_run(project, status=None, pid=2**22 + 1)
+def test_an_index_of_another_version_is_made_again(project: Project) -> None:
     path = fill_index(project)
-    assert {live, dead}.isdisjoint(json.loads(path.read_bytes())["entries"])
+    expected = runs(project)
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript("DROP TABLE rows; CREATE TABLE rows (x); PRAGMA user_version = 99")
+    assert runs(project) == expected
+
+
+def test_a_history_in_a_place_that_cannot_be_written_is_read_all_the_same(project: Project) -> None:
+    write_run(project)
+    (project.state / "cache").write_text("a file where the folder should be")
+    assert [item.run for item in runs(project)] == ["r1"]
+
+
+def test_readers_and_writers_at_once_see_every_finished_run(project: Project) -> None:
+    fill_index(project, 5)
+
+    def ask(_: int) -> int:
+        return len(runs(project))
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, n) for n in range(40)]
+        for _ in range(10):
+            write_run(project)
+        assert {5, 15} >= {min(5, job.result()) for job in asked}
+    assert len(runs(project)) == 15
+
+
+def test_a_run_that_still_runs_is_looked_at_every_time(project: Project) -> None:
+    live = write_run(project, status=None, pid=os.getpid())
+    fill_index(project, 3)
+    journal = Journal(project.runs / live)
+    journal.append("run-finished", status="succeeded", exit_code=0)
+    journal.close()
+    assert {item.run: item.status for item in runs(project)}[live] == "succeeded"
 
 
 def test_ten_thousand_runs_are_listed_and_filtered_at_once(project: Project) -> None:

@@ -1,0 +1,127 @@
+"""A question to the index: which rows, in which order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbpipe.errors import UsageError
+from nbpipe.history.conditions import SPACES, Column, condition_sql
+from nbpipe.history.index import Index
+
+if TYPE_CHECKING:
+    from nbpipe.history.search import Query
+
+#: Columns that every row has, by the names people use. What is not listed is a metric or a parameter.
+NUMBERS = {name: f"rows.{name}" for name in ("number", "started", "ended", "seconds", "warnings")}
+TEXTS = {
+    "run": "rows.run",
+    "kind": "rows.kind",
+    "status": "rows.status",
+    "notebook": "rows.notebook",
+    "pipeline": "rows.pipeline",
+    "name": "rows.pipeline",
+    "version": "rows.version",
+    "stage": "rows.stage",
+    "user": "rows.user",
+    "commit": 'rows."commit"',
+    "source": "rows.source",
+    "failure": "rows.failure",
+}
+_NEWEST = "rows.began DESC, rows.counter DESC"
+
+
+class Selection(NamedTuple):
+    """Numbers of the rows of the page, how many there are in all, and names that no row has."""
+
+    ids: list[int]
+    total: int
+    unknown: tuple[str, ...]
+
+
+def select(index: Index, query: Query, root: Path) -> Selection:
+    """The rows that `query` asks for; `root` is what paths of notebooks are relative to. Raises UsageError."""
+    if query.offset < 0 or (query.limit is not None and query.limit < 0):
+        raise UsageError("a page starts at 0 or later and has 0 rows or more", name="offset")
+    names = _Names(index.fields())
+    where: list[str] = []
+    values: list[Any] = []
+
+    def demand(text: str, *given: Any) -> None:
+        where.append(text)
+        values.extend(given)
+
+    for column, wanted in (("kind", query.kinds), ("status", query.statuses)):
+        if wanted:
+            demand(f"rows.{column} IN ({', '.join('?' * len(wanted))})", *wanted)
+    if query.notebook:
+        paths = _paths(index, query.notebook, root)
+        marks = ", ".join("?" * len(paths))
+        demand(f"(rows.pipeline = ? OR rows.notebook IN ({marks}))", query.notebook, *paths)
+    if query.since is not None:
+        demand("rows.started >= ?", query.since)
+    if query.until is not None:
+        demand("rows.started < ?", query.until)
+    if query.commit:
+        demand('substr(rows."commit", 1, ?) = ?', len(query.commit), query.commit.lower())
+    for word in query.text.casefold().split():
+        demand("instr(rows.haystack, ?) > 0", word)
+    for tag, text in query.tags.items():
+        column = names.resolve("tags", tag).text
+        demand(f"{column} = ?", text) if text else demand(f"{column} IS NOT NULL")
+    for condition in query.where:
+        demand(*_flat(condition_sql(condition, names.resolve)))
+    order = _order(query, names)
+    clause = " AND ".join(where) or "1"
+    found = index.connection.execute(f"SELECT rows.n FROM rows WHERE {clause} ORDER BY {order}", values)  # noqa: S608 - made of what this module lists
+    ids = [n for (n,) in found]
+    end = None if query.limit is None else query.offset + query.limit
+    return Selection(ids[query.offset : end], len(ids), tuple(sorted(names.unknown)))
+
+
+def _flat(sql: tuple[str, tuple[Any, ...]]) -> tuple[Any, ...]:
+    return (sql[0], *sql[1])
+
+
+def _order(query: Query, names: _Names) -> str:
+    if not query.sort:
+        return _NEWEST
+    way = "DESC" if query.descending else "ASC"
+    if query.sort == "run":
+        return f"rows.counter {way}, rows.run {way}"
+    space, dot, name = query.sort.partition(".")
+    column = names.resolve(space, name) if dot and space in SPACES else names.resolve("", query.sort)
+    return f"({column.num} IS NULL AND {column.text} IS NULL), {column.num} {way}, {column.text} COLLATE NOCASE {way}, {_NEWEST}"
+
+
+def _paths(index: Index, notebook: str, root: Path) -> list[str]:
+    """How the rows write the path of this notebook."""
+    wanted, base = str(Path(notebook).resolve()), root.resolve()
+    known = [path for (path,) in index.connection.execute("SELECT DISTINCT notebook FROM rows")]
+    return [path for path in known if os.path.normpath(base / path) == wanted]
+
+
+class _Names:
+    """What names stand for; remembers those that stand for nothing."""
+
+    def __init__(self, fields: dict[tuple[str, str], int]) -> None:
+        self._fields = fields
+        self.unknown: set[str] = set()
+
+    def resolve(self, space: str, name: str) -> Column:
+        if not space and name in NUMBERS:
+            return Column(NUMBERS[name], "NULL")
+        if not space and name in TEXTS:
+            return Column("NULL", TEXTS[name])
+        spaces = (space,) if space else ("metrics", "params")
+        found = [self._fields[place, name] for place in spaces if (place, name) in self._fields]
+        if not found:
+            self.unknown.add(f"{space}.{name}" if space else name)
+            return Column("NULL", "NULL")
+        return Column(_cell(found, "num"), _cell(found, "text"))
+
+
+def _cell(fields: list[int], column: str) -> str:
+    parts = [f"(SELECT {column} FROM cells WHERE field = {field} AND n = rows.n)" for field in fields]  # noqa: S608 - integers only
+    return parts[0] if len(parts) == 1 else f"COALESCE({', '.join(parts)})"
