@@ -15,6 +15,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job.folder import UNDO
+from nbpipe.job.sources import is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
 
@@ -308,7 +309,7 @@ def _from_user(frame: Any, project: str) -> bool:
             return False
         if "ipykernel_" in name and name.endswith(".py") and f"{os.sep}ipykernel_" in name:
             return True
-        if name.startswith(project + os.sep) and "site-packages" not in name:
+        if is_local(name, project):
             return True
         frame = frame.f_back
     return False

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
+from nbpipe.job.sources import is_local
+
 
 class ImportWatch(importlib.abc.MetaPathFinder):
     """A finder in front of all others that finds what they find, and wraps the loading of some modules.
@@ -41,7 +43,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
             return None
-        local = local and (spec.origin or "").startswith(self._project) and "site-packages" not in (spec.origin or "")
+        local = local and is_local(spec.origin or "", self._project)
         tell = local or fullname in self._names
         load = spec.loader.exec_module
 

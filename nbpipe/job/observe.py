@@ -12,6 +12,7 @@ from nbpipe.job import ambient as table
 from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
 from nbpipe.job.leaks import by_reference
 from nbpipe.job.seeds import Seeds
+from nbpipe.job.sources import is_local
 from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
 from nbpipe.pipeline.contents import source_digest
 
@@ -302,9 +303,9 @@ class Observer:
         found = {}
         for name, module in list(sys.modules.items()):
             path = getattr(module, "__file__", None)
-            if path and name != "__main__" and path.startswith(root + "/") and "site-packages" not in path:
+            if path and name != "__main__" and is_local(path, root):
                 found[name] = module
-        return {name: module for name, module in found.items() if name.partition(".")[0] != "nbpipe"}
+        return found
 
     def modules(self) -> dict[str, tuple[str, str]]:
         """Local modules loaded: name -> (path, `source_digest`)."""

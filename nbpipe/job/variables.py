@@ -8,6 +8,8 @@ from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbpipe.job.sources import is_local
+
 if TYPE_CHECKING:
     Environ = os._Environ[str]  # noqa: SLF001 - the class of os.environ has no public name
 else:
@@ -34,7 +36,7 @@ class Variables:
     """
 
     def __init__(self, project: Path, *, known: Container[str] = ()) -> None:
-        self._project = str(project.resolve()) + os.sep
+        self._project = str(project.resolve())
         self._known = known
         self._born = dict(os.environ)
         self._on = False
@@ -72,7 +74,7 @@ class Variables:
             if module not in _ASKED and module.split(".", maxsplit=1)[0] not in _SETTINGS:
                 file = frame.f_code.co_filename
                 cell = f"{os.sep}ipykernel_" in file and file.endswith(".py")
-                return cell or (file.startswith(self._project) and "site-packages" not in file)
+                return cell or is_local(file, self._project)
             frame = frame.f_back
         return False
 
