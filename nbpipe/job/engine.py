@@ -18,6 +18,7 @@ from nbpipe.job.launch import KernelProcess
 from nbpipe.job.outputs import CellOutputs, Log
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
+from nbpipe.notebook.libraries import nbformat
 
 End = Literal["orphaned", "finished", "error", "exited", "died", "timeout", "interrupted"]
 
@@ -318,11 +319,9 @@ class NbpipeEngine:
 
 def fill(notebook: Any, executed: list[dict[str, Any]]) -> None:
     """Put outputs and execution counts into the cells that were run."""
-    import nbformat
-
     for cell, done in zip(notebook.cells, executed, strict=False):
         cell.execution_count = done["execution_count"]
-        cell.outputs = [nbformat.from_dict(output) for output in done["outputs"]]
+        cell.outputs = [nbformat().from_dict(output) for output in done["outputs"]]
 
 
 def remember_kernel(folder: Path, process: KernelProcess) -> None:

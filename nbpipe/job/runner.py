@@ -17,6 +17,7 @@ from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.job import folder as files
 from nbpipe.job.launch import start_kernel, usable
 from nbpipe.model import Failure, JobSpec, Outcome
+from nbpipe.notebook.libraries import load_jsonschema, nbformat
 
 
 def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> int:
@@ -95,6 +96,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
 
 def _papermill(spec: JobSpec, cells: Any) -> None:
     """Hand the stage notebook to papermill. What it says of success is not listened to: the engine knows more."""
+    load_jsonschema()
     import papermill
     from papermill.engines import papermill_engines
     from papermill.exceptions import PapermillExecutionError
@@ -111,14 +113,13 @@ def _papermill(spec: JobSpec, cells: Any) -> None:
 
 
 def _notebook(spec: JobSpec) -> Any:
-    import nbformat
-
+    v4 = nbformat().v4
     cells = [
-        nbformat.v4.new_code_cell(code.body, id=f"cell-{index}", metadata={"nbpipe": {"cell": code.cell}})
+        v4.new_code_cell(code.body, id=f"cell-{index}", metadata={"nbpipe": {"cell": code.cell}})
         for index, code in enumerate((*spec.setup, *spec.cells))
     ]
     kernelspec = {"name": spec.kernel, "display_name": spec.kernel, "language": "python"}
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernelspec})
+    return v4.new_notebook(cells=cells, metadata={"kernelspec": kernelspec})
 
 
 def _write_notebook(folder: Path, spec: JobSpec, executed: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
+from nbpipe.notebook.libraries import load_jsonschema
 
 # Not matplotlib: it settles its backend and hooks into IPython when it is imported, which must happen in the kernel.
 _PRELOADED = (
@@ -150,6 +151,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(channel.fileno(), False)  # noqa: FBT003 - its only form
+    load_jsonschema()
     for name in _PRELOADED:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):

@@ -15,6 +15,7 @@ import msgspec
 
 from nbpipe.errors import NotebookError
 from nbpipe.model import Cell, Notebook
+from nbpipe.notebook.libraries import nbformat
 from nbpipe.notebook.quantities import did_you_mean
 
 #: Suffixes of text notebooks.
@@ -133,20 +134,19 @@ def _from_json(data: bytes, path: str) -> _File:
 
 
 def _upgraded(text: str, path: str) -> _File:
-    import nbformat
-
     try:
-        notebook = nbformat.reads(text, as_version=_FORMAT)
+        notebook = nbformat().reads(text, as_version=_FORMAT)
         return msgspec.convert(notebook, _File)
     except Exception as error:  # noqa: BLE001 - nbformat raises whatever a malformed old file leads it to
         raise _bad(path, f"it is older than nbformat 4 and cannot be upgraded: {_reason(error)}") from None
 
 
 def _from_text(text: str, suffix: str, path: str) -> _File:
-    import jupytext
-
     if not text.strip():
         raise _bad(path, "it is empty")
+    nbformat()
+    import jupytext
+
     try:
         return msgspec.convert(jupytext.reads(text, fmt=suffix.lstrip(".")), _File)
     except Exception as error:  # noqa: BLE001 - jupytext and its YAML header raise many kinds

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipe.model import Notebook
+from nbpipe.notebook.document import document
 
 
 def assemble(
@@ -21,13 +22,13 @@ def assemble(
     `executed` maps cell numbers to `{"outputs": [...]}` in nbformat 4; `plain` are cells that were executed and have none
     (parameters). Counts are given anew, 1, 2, 3 … in notebook order. `about` lands in `metadata.nbpipe`.
     """
-    document = _document(notebook)
+    copy = document(notebook)
     counted = {
         number for number, found in executed.items() if found.get("execution_count") is not None or found.get("outputs")
     }
     counted |= set(plain) | set(executed)
     count = 0
-    for number, cell in enumerate(document["cells"], start=1):
+    for number, cell in enumerate(copy["cells"], start=1):
         if cell.get("cell_type") != "code":
             continue
         cell["outputs"], cell["execution_count"] = [], None
@@ -37,27 +38,12 @@ def assemble(
         cell["execution_count"] = count
         cell["outputs"] = [_numbered(dict(output), count) for output in executed.get(number, {}).get("outputs", ())]
     if about:
-        own = document.setdefault("metadata", {}).get("nbpipe")
-        document["metadata"]["nbpipe"] = {**(own if isinstance(own, dict) else {}), "run": dict(about)}
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        own = copy.setdefault("metadata", {}).get("nbpipe")
+        copy["metadata"]["nbpipe"] = {**(own if isinstance(own, dict) else {}), "run": dict(about)}
+    return (json.dumps(copy, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
 def _numbered(output: dict[str, Any], count: int) -> dict[str, Any]:
     if output.get("output_type") == "execute_result":
         output["execution_count"] = count
     return output
-
-
-def _document(notebook: Notebook) -> dict[str, Any]:
-    """The notebook's own JSON; other versions and text notebooks go through their libraries."""
-    if notebook.format == "ipynb":
-        document: dict[str, Any] = json.loads(notebook.raw.decode("utf-8-sig"))
-        if document.get("nbformat") == 4:  # noqa: PLR2004  the only major version with a flat list of cells
-            return document
-    import jupytext
-    import nbformat
-
-    text = notebook.raw.decode("utf-8-sig")
-    book = nbformat.reads(text, 4) if notebook.format == "ipynb" else jupytext.reads(text, fmt=notebook.format)
-    upgraded: dict[str, Any] = json.loads(nbformat.writes(book, 4))
-    return upgraded

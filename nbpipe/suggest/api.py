@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from nbpipe.errors import PipelineError, UsageError
 from nbpipe.model import Notebook
+from nbpipe.notebook.document import document
 from nbpipe.notebook.reader import parse_notebook, read_notebook
 from nbpipe.suggest.joining import Joining
 from nbpipe.suggest.look import look_at
@@ -72,9 +72,9 @@ def _refuse_tagged(notebook: Notebook) -> None:
 def _tag(notebook: Notebook, segments: list[Segment], *, explore: bool) -> Suggestion:
     names = unique(part.title for part in segments)
     stage_of = {number: name for part, name in zip(segments, names, strict=True) for number in part.cells}
-    document = _document(notebook)
+    copy = document(notebook)
     left_out = []
-    for cell, raw in zip(notebook.cells, document["cells"], strict=True):
+    for cell, raw in zip(notebook.cells, copy["cells"], strict=True):
         name = stage_of.get(cell.number)
         if name is None:
             continue
@@ -83,22 +83,7 @@ def _tag(notebook: Notebook, segments: list[Segment], *, explore: bool) -> Sugge
             continue
         metadata = raw.setdefault("metadata", {})
         metadata["tags"] = [*metadata.get("tags", []), f"stage:{name}"]
-    document.setdefault("metadata", {}).setdefault("nbpipe", {})["mergeable"] = True
-    text = json.dumps(document, indent=1, ensure_ascii=False)
+    copy.setdefault("metadata", {}).setdefault("nbpipe", {})["mergeable"] = True
+    text = json.dumps(copy, indent=1, ensure_ascii=False)
     stages = tuple(SuggestedStage(name=n, cells=p.cells) for n, p in zip(names, segments, strict=True))
     return Suggestion(notebook=f"{text}\n".encode(), stages=stages, left_out=tuple(left_out))
-
-
-def _document(notebook: Notebook) -> dict[str, Any]:
-    """The notebook's own JSON, so that everything but the tags stays as it is; other formats go through nbformat."""
-    if notebook.format == "ipynb":
-        document: dict[str, Any] = json.loads(notebook.raw)
-        if document.get("nbformat") == 4:  # noqa: PLR2004  the only major version with a flat list of cells
-            return document
-    import jupytext
-    import nbformat
-
-    text = notebook.raw.decode()
-    book = nbformat.reads(text, 4) if notebook.format == "ipynb" else jupytext.reads(text, fmt=notebook.format)
-    upgraded: dict[str, Any] = json.loads(nbformat.writes(book, 4))
-    return upgraded

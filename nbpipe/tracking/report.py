@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nbpipe.errors import NotebookError, UnsupportedError, UsageError
+from nbpipe.notebook.libraries import load_jsonschema
 
 #: What the page may do: show what it holds.
 _POLICY = "default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'"
@@ -28,6 +29,7 @@ def write_report(executed: Path, to: Form, dest: Path) -> Path:
     """
     if to not in get_args(Form):
         raise UsageError(f"{to!r} is not a form of report", name=to, fix=f"Use one of: {', '.join(get_args(Form))}")
+    load_jsonschema()
     import nbformat
     from nbconvert import get_exporter
     from nbconvert.utils.pandoc import PandocMissing
