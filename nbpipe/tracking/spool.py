@@ -121,6 +121,14 @@ def read_spool(job_dir: Path) -> Spooled:
     return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files, datasets=tuple(datasets))
 
 
+def read_curves(job_dir: Path) -> dict[str, tuple[Point, ...]]:
+    """Only the metrics of `read_spool`, which is cheap where little was logged."""
+    curves: dict[str, tuple[Point, ...]] = {}
+    for run in sorted((job_dir / "mlflow").glob("*/*/metrics"), key=lambda folder: folder.parent.name == _RUN):
+        curves |= {name: _points(path) for name, path in _tree(run).items()}
+    return curves
+
+
 def _tree(folder: Path) -> dict[str, Path]:
     """Regular files below `folder` by relative path; links are left out, they may lead anywhere."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
