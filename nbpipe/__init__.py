@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from nbpipe.pipeline.extract import extract
     from nbpipe.run.api import RunResult
     from nbpipe.run.api import run_notebook as run
+    from nbpipe.ui.api import history
 
 __version__ = "0.1.0"
 
-__all__ = ["Pipeline", "RunResult", "extract", "load_ipython_extension", "run", "secret", "unload_ipython_extension"]
+__all__ = [
+    "Pipeline",
+    "RunResult",
+    "extract",
+    "history",
+    "load_ipython_extension",
+    "run",
+    "secret",
+    "unload_ipython_extension",
+]
 
 _PLACES = {
     "Pipeline": ("nbpipe.model", "Pipeline"),
@@ -26,12 +36,17 @@ _PLACES = {
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
     "secret": ("nbpipe.credentials", "secret"),
-    "run": ("nbpipe.run.api", "run_notebook"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }
 
 
+#: Packages that can be called, see `nbpipe.callable`.
+_CALLABLE = ("history", "run")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _CALLABLE:
+        return import_module(f"nbpipe.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'nbpipe' has no attribute {name!r}")
     module, attribute = _PLACES[name]

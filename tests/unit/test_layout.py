@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "nbpipe"
 #: Each may import itself and what stands before it.
 ORDER = [
+    "callable",
     "errors",
     "model",
     "credentials",
@@ -24,6 +25,7 @@ ORDER = [
     "run",
     "history",
     "suggest",
+    "ui",
     "live",
     "magics",
     "cli",
