@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbpipe.credentials import secret
+    from nbpipe.history.api import search
+    from nbpipe.history.search import Page, Query
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
     from nbpipe.model import Pipeline
     from nbpipe.pipeline.extract import extract
@@ -20,21 +22,27 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Page",
     "Pipeline",
+    "Query",
     "RunResult",
     "extract",
     "history",
     "load_ipython_extension",
     "run",
+    "search",
     "secret",
     "unload_ipython_extension",
 ]
 
 _PLACES = {
+    "Page": ("nbpipe.history.search", "Page"),
     "Pipeline": ("nbpipe.model", "Pipeline"),
+    "Query": ("nbpipe.history.search", "Query"),
     "RunResult": ("nbpipe.run.api", "RunResult"),
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
+    "search": ("nbpipe.history.api", "search"),
     "secret": ("nbpipe.credentials", "secret"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }

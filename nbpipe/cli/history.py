@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbpipe.cli.arguments import complete_notebook, json_option
 
 if TYPE_CHECKING:
-    from nbpipe.cli.render import Part
-    from nbpipe.history.summary import RunSummary, Status
+    from nbpipe.history.search import Page, Query, Source
 
 STATUSES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
 _SHOWN = 20
@@ -20,11 +18,39 @@ _SHOWN = 20
 
 @click.command("history")
 @click.argument("notebook", required=False, shell_complete=complete_notebook)
-@click.option("--status", type=click.Choice(STATUSES), help="Only runs that ended like this.")
+@click.option("--status", type=click.Choice(STATUSES), multiple=True, help="Only runs that ended like this.")
+@click.option("--where", multiple=True, metavar="CONDITION", help='Only runs that meet it, such as "acc > 0.9".')
+@click.option("--search", metavar="TEXT", help="Only runs in which all these words stand.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME[=TEXT]", help="Only runs with this tag.")
+@click.option("--commit", metavar="COMMIT", help="Only runs of this git commit.")
+@click.option("--since", metavar="TIME", help="Only runs started since then: 2d, 12h, 2026-11-30.")
+@click.option("--until", metavar="TIME", help="Only runs started before then.")
+@click.option("--sort", metavar="COLUMN", help="Sort by a metric, parameter or column, the largest first.")
+@click.option("--ascending", is_flag=True, help="Sort the smallest first.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N runs [default: 20].")
+@click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
 @click.option("--all", "everything", is_flag=True, help="All runs.")
+@click.option("--trials", is_flag=True, help="List trials of single stages, too.")
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "local", "mlflow"]),
+    default="auto",
+    help="Where runs are looked for [default: here, and on the MLflow server if one is set].",
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a table; - is stdout.")
 @json_option()
-def command(notebook: str | None, status: Status | None, limit: int | None, *, everything: bool, as_json: bool) -> None:
+def command(
+    notebook: str | None,
+    source: Source,
+    csv_file: Path | None,
+    *,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    everything: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
     """List the runs, newest first.
 
     NOTEBOOK is a path or the name of a pipeline; without it the runs of all notebooks of the project are listed.
@@ -32,68 +58,100 @@ def command(notebook: str | None, status: Status | None, limit: int | None, *, e
     \b
     Examples:
       nbpipe history
-      nbpipe history digits.ipynb --status failed
-      nbpipe history --all --json
+      nbpipe history digits.ipynb --status failed --since 2d
+      nbpipe history --where "acc > 0.9 and lr = 0.01" --sort acc
+      nbpipe history --all --csv runs.csv
     """  # noqa: D301 - click's mark
-    from pathlib import Path
-
     from nbpipe.cli.places import project_of
-    from nbpipe.history.query import runs
+    from nbpipe.history.search import Query
+    from nbpipe.history.search import search as find
     from nbpipe.tracking.outbox import flush
 
     is_path = notebook is not None and Path(notebook).exists()
     project = project_of(Path(notebook)) if notebook is not None and is_path else project_of()
-    most = None if everything else limit or _SHOWN
-    found = runs(project, notebook=notebook, status=status, limit=most)
+    everything = everything or (csv_file is not None and limit is None)
+    query = Query(
+        notebook=notebook or "",
+        statuses=asked["status"],
+        kinds=("run", "trial") if asked["trials"] else ("run",),
+        where=asked["where"],
+        text=asked["search"] or "",
+        tags=dict(_tag(word) for word in asked["tags"]),
+        commit=asked["commit"] or "",
+        since=_time("--since", since),
+        until=_time("--until", until),
+        sort=asked["sort"] or "",
+        descending=not asked["ascending"],
+        offset=asked["offset"],
+        limit=None if everything else limit or _SHOWN,
+    )
+    page = find(project, query, source=source)
     flush(project.root)
+    if csv_file is not None:
+        _write(page, csv_file)
     if as_json:
-        from nbpipe.cli.shapes import SCHEMA, print_json, summary_shape
+        from nbpipe.cli.shapes import page_shape, print_json
 
-        print_json({"schema": SCHEMA, "runs": [summary_shape(item) for item in found]})
-    elif found:
-        _print(found, cut_to=limit is None and not everything and len(found) == _SHOWN)
+        print_json(page_shape(page))
+    elif csv_file is None:
+        _print(page, query)
+
+
+def _tag(word: str) -> tuple[str, str]:
+    name, _, text = word.partition("=")
+    return name, text
+
+
+def _time(option: str, text: str | None) -> float | None:
+    """Seconds since the epoch: so long ago, or a date or time as ISO 8601 has them (local, if it does not say where)."""
+    if text is None:
+        return None
+    import datetime as dt
+    import time
+
+    from nbpipe.errors import UsageError
+    from nbpipe.notebook.quantities import read_duration
+
+    try:
+        return time.time() - read_duration(text)
+    except ValueError:
+        pass
+    try:
+        return dt.datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        fix = "Write, say, 2d, 12h or 2026-11-30."
+        raise UsageError(f"{option} {text!r} is not a time", name=text, fix=fix) from None
+
+
+def _write(page: Page, path: Path) -> None:
+    from nbpipe.history.export import csv_text
+
+    text = csv_text(page.rows)
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    from nbpipe.cli.text import count
+    from nbpipe.cli.writing import write_file
+
+    write_file(path, text.encode())
+    click.echo(f"wrote {path}: {count(len(page.rows), 'row')}", err=True)
+
+
+def _print(page: Page, query: Query) -> None:
+    from nbpipe.cli.rows import print_rows
+    from nbpipe.cli.text import line
+
+    for text in page.problems:
+        click.echo(f"{click.style('warning:', fg='yellow')} {line(text)}", err=True)
+    if page.unknown:
+        names = ", ".join(line(name) for name in page.unknown)
+        click.echo(f"{click.style('warning:', fg='yellow')} no run has {names}", err=True)
+    if page.rows:
+        print_rows(page.rows, sort=query.sort)
+        left = page.total - page.offset - len(page.rows)
+        if left > 0:
+            click.echo(click.style(f"{left} more: nbpipe history --all", dim=True))
+    elif query.offset or query != type(query)(limit=query.limit):
+        click.echo("no such runs")
     else:
-        some = notebook is not None or status is not None
-        click.echo("no such runs" if some else "no runs yet; start one: nbpipe run NOTEBOOK")
-
-
-def _print(found: list[RunSummary], *, cut_to: bool) -> None:
-    import shutil
-
-    from nbpipe.cli.render import table
-
-    several = len({item.name for item in found}) > 1
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    now = time.time()
-    for text in table([_row(item, now, several=several) for item in found], columns, indent=0):
-        click.echo(text)
-    if cut_to:
-        click.echo(click.style("older runs: nbpipe history --all", dim=True))
-
-
-def _row(item: RunSummary, now: float, *, several: bool) -> list[list[Part]]:
-    from nbpipe.cli.render import BOLD, DIM, PLAIN, metrics_text, params_text, status_parts
-    from nbpipe.cli.text import ago, duration, line
-
-    version = f"v{item.number}" if item.number else item.version[:7]
-    took = duration(item.seconds if item.ended else max(now - item.started, 0.0) if item.status == "running" else None)
-    given = {name: item.params[name] for name in item.given if name in item.params}
-    words = [params_text(given), metrics_text(item.metrics)]
-    if item.broken:
-        words.insert(0, f"at {', '.join(item.broken)}")
-    return [
-        [(item.run, BOLD)],
-        status_parts(item.status),
-        [(ago(item.started, now) if item.started else "", DIM)],
-        [(f"{took:>7}", PLAIN)],
-        [(f"{line(item.name)} {version}" if several else version, PLAIN)],
-        [(_stages(item), DIM)],
-        [("   ".join(word for word in words if word), PLAIN)],
-    ]
-
-
-def _stages(item: RunSummary) -> str:
-    """`2 ran, 5 cached`."""
-    ran = sum(number for status, number in item.stages.items() if status not in ("cached", "skipped", "waiting"))
-    cached = item.stages.get("cached", 0)
-    return ", ".join(f"{number} {word}" for number, word in ((ran, "ran"), (cached, "cached")) if number)
+        click.echo("no runs yet; start one: nbpipe run NOTEBOOK")

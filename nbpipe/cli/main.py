@@ -20,6 +20,7 @@ COMMANDS = {
     "suggest": "Propose stages for a notebook that has none.",
     "history": "List the runs, newest first.",
     "show": "Show one run: its stages, parameters and metrics.",
+    "tag": "Note tags of a run.",
     "logs": "Print what the stages of a run printed.",
     "report": "Write a run as one page, or as a script.",
     "stop": "Stop a run.",

@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from nbpipe.history.query import RunDetail
+    from nbpipe.history.search import Page
     from nbpipe.history.summary import RunSummary
     from nbpipe.model import Decision, Failure, Plan
     from nbpipe.run.state import StageState
@@ -83,7 +84,29 @@ def summary_shape(summary: RunSummary) -> dict[str, Any]:
         "stages": summary.stages,
         "broken": list(summary.broken),
         "warnings": summary.warnings,
+        "kind": summary.kind,
+        "user": summary.user,
+        "commit": summary.commit,
+        "tags": summary.tags,
     }
+
+
+def page_shape(page: Page) -> dict[str, Any]:
+    """A page of the history."""
+    return {
+        "schema": SCHEMA,
+        "total": page.total,
+        "offset": page.offset,
+        "problems": list(page.problems),
+        "unknown": list(page.unknown),
+        "runs": [_row_shape(item) for item in page.rows],
+    }
+
+
+def _row_shape(summary: RunSummary) -> dict[str, Any]:
+    failed = {"failure": summary.failure.message if summary.failure is not None else None}
+    place = {"source": summary.source or "local", "mlflow": summary.mlflow or None}
+    return {**summary_shape(summary), "stage": summary.stage or None, **failed, **place}
 
 
 def detail_shape(found: RunDetail) -> dict[str, Any]:

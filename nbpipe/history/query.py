@@ -8,9 +8,10 @@ import msgspec
 
 from nbpipe.errors import UsageError
 from nbpipe.history.alive import Alive, is_alive
+from nbpipe.history.rows import run_row
 from nbpipe.history.search import Query, search
 from nbpipe.history.state import ended, run_state
-from nbpipe.history.summary import RunSummary, Status, summarize
+from nbpipe.history.summary import RunSummary, Status
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
 from nbpipe.run.state import RunState
@@ -66,7 +67,7 @@ def detail(project: Project, run: str, *, alive: Alive = is_alive) -> RunDetail:
     folder = project.run_folder(run)
     state = run_state(folder, alive)
     return RunDetail(
-        summary=summarize(run, state), state=state, folder=folder, executed=executed_copy(project, folder, state)
+        summary=run_row(folder, state), state=state, folder=folder, executed=executed_copy(project, folder, state)
     )
 
 

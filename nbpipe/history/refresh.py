@@ -2,101 +2,113 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import NamedTuple
 
 from nbpipe.history.alive import Alive
 from nbpipe.history.index import Entry, Index, Known, memory_index, open_index
-from nbpipe.history.notes import read_notes
+from nbpipe.history.rows import read_trial_row, run_row
 from nbpipe.history.state import run_state
-from nbpipe.history.summary import RunSummary, summarize
+from nbpipe.history.summary import Kind, RunSummary
+from nbpipe.history.trials import trial_folder
 from nbpipe.run.project import Project
 
 INDEX = "history.db"
-_RUN = re.compile(r"r[1-9][0-9]{0,8}")
 #: Two changes closer than this (nanoseconds) may carry the same time: such a time says nothing yet.
 _RESOLUTION = 20_000_000
 
 
-def fresh_index(project: Project, alive: Alive) -> Index:
-    """The index of the project, up to date; for the caller to close."""
+class _Place(NamedTuple):
+    """A folder with an entry per run or per trial."""
+
+    kind: Kind
+    folder: Path
+    names: re.Pattern[str]
+    #: The row of an entry; None where it cannot be read (yet).
+    read: Callable[[Path], RunSummary | None]
+
+
+def fresh_index(project: Project, alive: Alive, kinds: Iterable[Kind] = ("run",)) -> Index:
+    """The index of the project, up to date for these kinds; for the caller to close.
+
+    Where it cannot be read or written it is made in memory.
+    """
     path = project.state / "cache" / INDEX
-    try:
-        index = open_index(path)
-    except sqlite3.DatabaseError as error:
-        if not isinstance(error, sqlite3.OperationalError):
-            path.unlink(missing_ok=True)  # rubbish
-        index = memory_index()
-    except OSError:
-        index = memory_index()
-    try:
-        _refresh(index, project, alive)
-    except sqlite3.Error:
-        # Somebody else writes for long, or nobody may write here.
-        index.close()
-        index = memory_index()
-        _refresh(index, project, alive)
+    places = [place for place in _places(project, alive) if place.kind in kinds]
+    for attempt in (1, 2):
+        index = None
+        try:
+            index = open_index(path)
+            _refresh(index, places)
+            return index
+        except (sqlite3.Error, OSError) as error:
+            if index is not None:
+                index.close()
+            # Rubbish is made anew; what somebody else holds for long, or nobody may write, is left alone.
+            rubbish = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            if not rubbish or attempt == 2:  # noqa: PLR2004 - the last one
+                break
+            forget(project)
+    index = memory_index()
+    _refresh(index, places)
     return index
 
 
-def _refresh(index: Index, project: Project, alive: Alive) -> None:
-    stamp = _stamp(project.runs)
-    entries: list[Entry] = []
-    gone: list[str] = []
-    if not stamp or index.stamp("runs") != stamp:
-        known = index.known("run")
-        found = dict(_listing(project.runs))
-        gone = [run for run in known if run not in found]
-        changed = {run: now for run, now in found.items() if known.get(run) != now or now.changed <= 0}
-        entries = [Entry(_read(project.runs / run, alive), now) for run, now in changed.items()]
-    seen = {entry.summary.run for entry in entries} | set(gone)
-    for row in index.unfinished("run"):
-        if row.run not in seen and (now := _read(project.runs / row.run, alive)) != row:
-            entries.append(Entry(now, _known(project.runs / row.run)))
-    if entries or gone or (stamp and index.stamp("runs") != stamp):
-        index.put(entries, gone=gone, stamps=[("runs", stamp)])
+def forget(project: Project) -> None:
+    """Remove the index: the next question makes it anew."""
+    (project.state / "cache" / INDEX).unlink(missing_ok=True)
 
 
-def _read(folder: Path, alive: Alive) -> RunSummary:
-    row = summarize(folder.name, run_state(folder, alive))
-    made = _environment(folder)
-    git = made.get("git")
-    commit = git.get("commit") if isinstance(git, dict) else ""
-    return msgspec.structs.replace(
-        row,
-        metrics={name: number for name, number in row.metrics.items() if _is_number(number)},
-        user=str(made.get("user") or ""),
-        commit=str(commit or "").lower(),
-        tags=read_notes(folder).tags,
-    )
+def _places(project: Project, alive: Alive) -> list[_Place]:
+    return [
+        _Place(
+            "run",
+            project.runs,
+            re.compile(r"r[1-9][0-9]{0,8}"),
+            lambda folder: run_row(folder, run_state(folder, alive)),
+        ),
+        _Place("trial", trial_folder(project), re.compile(r"t[1-9][0-9]{0,8}\.json"), read_trial_row),
+    ]
 
 
-def _environment(folder: Path) -> dict[str, Any]:
+def _refresh(index: Index, places: Iterable[_Place]) -> None:
+    for place in places:
+        stamp = _stamp(place.folder)
+        entries: list[Entry] = []
+        gone: list[str] = []
+        told = not stamp or index.stamp(place.kind) != stamp
+        if told:
+            known = index.known(place.kind)
+            found = dict(_listing(place))
+            gone = [run for run in known if run not in found]
+            for run, now in found.items():
+                if (known.get(run) != now or now.changed <= 0) and (row := place.read(_path(place, run))) is not None:
+                    entries.append(Entry(row, now))
+        seen = {entry.summary.run for entry in entries} | set(gone)
+        for row in index.unfinished(place.kind):
+            path = _path(place, row.run)
+            if row.run not in seen and (now_row := place.read(path)) is not None and now_row != row:
+                entries.append(Entry(now_row, _known(path)))
+        if entries or gone or (told and stamp):
+            index.put(entries, gone=gone, stamps=[(place.kind, stamp)])
+
+
+def _path(place: _Place, run: str) -> Path:
+    return place.folder / (run if place.kind == "run" else f"{run}.json")
+
+
+def _listing(place: _Place) -> Iterator[tuple[str, Known]]:
     try:
-        return msgspec.json.decode((folder / "environment.json").read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError):
-        return {}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _listing(folder: Path) -> Iterator[tuple[str, Known]]:
-    try:
-        with os.scandir(folder) as entries:
+        with os.scandir(place.folder) as entries:
             for entry in entries:
-                if _RUN.fullmatch(entry.name):
+                if place.names.fullmatch(entry.name):
                     try:
-                        yield entry.name, _trusted(entry.stat())
+                        yield entry.name.removesuffix(".json"), _trusted(entry.stat())
                     except FileNotFoundError:
                         continue
     except (FileNotFoundError, NotADirectoryError):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from typing import Any, Literal
 
 import msgspec
 
 from nbpipe.history.alive import Alive, is_alive
-from nbpipe.history.refresh import fresh_index
+from nbpipe.history.index import Entry, Index, memory_index
+from nbpipe.history.refresh import forget, fresh_index
 from nbpipe.history.selection import select
 from nbpipe.history.summary import Kind, RunSummary, Status
 from nbpipe.run.project import Project
+from nbpipe.tracking.mlflow import is_shared
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+__all__ = ["Page", "Query", "Source", "search"]
 
-__all__ = ["Page", "Query", "search"]
+Source = Literal["local", "mlflow", "auto"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,28 +71,43 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return frame(self.rows)
 
 
-def search(project: Project, query: Query | None = None, *, alive: Alive = is_alive) -> Page:
+def search(project: Project, query: Query | None = None, *, source: Source = "local", alive: Alive = is_alive) -> Page:
     """The page of the history that `query` asks for; without one the newest runs.
 
-    Raises UsageError for a condition that does not parse.
+    `source`: "local" reads this project's folders, "mlflow" the tracking server, "auto" both where
+    MLFLOW_TRACKING_URI names a shared one; a run whose folder is here is then told by its folder. Raises UsageError
+    for a condition that does not parse. What cannot be asked is among the page's problems.
     """
     asked = query or Query()
-    index = fresh_index(project, alive)
+    index = fresh_index(project, alive, asked.kinds)
     try:
-        chosen = select(index, asked, project.root)
-        rows = index.rows(chosen.ids)
-        return Page(
-            rows=rows,
-            total=chosen.total,
-            offset=asked.offset,
-            metrics=_sorted(index.names("metrics")),
-            params=_sorted(index.names("params")),
-            tags=_sorted(index.names("tags")),
-            unknown=chosen.unknown,
-        )
+        return _page(project, index, asked, source)
+    except sqlite3.DatabaseError:
+        # A file that is damaged somewhere inside is found out by reading it.
+        index.close()
+        forget(project)
+        index = fresh_index(project, alive, asked.kinds)
+        return _page(project, index, asked, source)
     finally:
         index.close()
 
 
-def _sorted(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(names))
+def _page(project: Project, local: Index, asked: Query, source: Source) -> Page:
+    index, problems = local, tuple[str, ...]()
+    if source == "mlflow" or (source == "auto" and is_shared(project.root)):
+        from nbpipe.history.remote import remote_rows
+
+        index = memory_index(local if source == "auto" else None)
+        found, problems = remote_rows(project, asked, own=source == "mlflow")
+        index.put(Entry(row) for row in found)
+    chosen = select(index, asked, project.root)
+    return Page(
+        rows=index.rows(chosen.ids),
+        total=chosen.total,
+        offset=asked.offset,
+        metrics=tuple(sorted(index.names("metrics"))),
+        params=tuple(sorted(index.names("params"))),
+        tags=tuple(sorted(index.names("tags"))),
+        unknown=chosen.unknown,
+        problems=problems,
+    )

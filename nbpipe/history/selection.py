@@ -92,7 +92,8 @@ def _order(query: Query, names: _Names) -> str:
         return f"rows.counter {way}, rows.run {way}"
     space, dot, name = query.sort.partition(".")
     column = names.resolve(space, name) if dot and space in SPACES else names.resolve("", query.sort)
-    return f"({column.num} IS NULL AND {column.text} IS NULL), {column.num} {way}, {column.text} COLLATE NOCASE {way}, {_NEWEST}"
+    missing = f"({column.num} IS NULL AND {column.text} IS NULL)"
+    return f"{missing}, {column.num} IS NULL, {column.num} {way}, {column.text} COLLATE NOCASE {way}, {_NEWEST}"
 
 
 def _paths(index: Index, notebook: str, root: Path) -> list[str]:

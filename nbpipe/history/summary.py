@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from nbpipe.model import Failure
-from nbpipe.run.state import RunState
 
 Status = Literal["running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
 Kind = Literal["run", "trial"]
@@ -27,6 +24,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notebook: str = ""
     #: Name of the pipeline.
     name: str = ""
+    #: Of the pipeline; of a trial the fingerprint of its code.
     version: str = ""
     #: Running number of the version, per notebook; 0 when it has none.
     number: int = 0
@@ -60,29 +58,6 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def finished(self) -> bool:
         """Its journal has an end. An interrupted run without one may still get it: see `nbpipe.run.recovery`."""
         return self.ended > 0
-
-
-def summarize(run: str, state: RunState) -> RunSummary:
-    """The row of the run with the id `run`. An empty journal gives a row that says little."""
-    bad = ("failed", "rejected", "timeout", "lost")
-    return RunSummary(
-        run=run,
-        status=state.status,
-        notebook=state.notebook,
-        name=state.name or Path(state.notebook).stem,
-        version=state.version,
-        number=state.number,
-        started=state.started,
-        ended=state.ended,
-        seconds=state.seconds,
-        params=state.params,
-        given=state.given,
-        metrics=state.metrics,
-        stages=dict(Counter[str](stage.status for stage in state.stages)),
-        broken=tuple(stage.name for stage in state.stages if stage.status in bad),
-        failure=state.failure,
-        warnings=len(state.warnings),
-    )
 
 
 def delta(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

@@ -19,6 +19,12 @@ def tracking_uri(project: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded(project)}"
 
 
+def is_shared(project: Path) -> bool:
+    """The project speaks to a server or database that others may use, too: not to a file."""
+    scheme = tracking_uri(project).partition(":")[0]
+    return "://" in tracking_uri(project) and scheme not in {"sqlite", "file"}
+
+
 def artifact_root(project: Path) -> str | None:
     """Where artifacts of the embedded store lie; None when MLflow was chosen by the user, and so chooses itself."""
     if os.environ.get("MLFLOW_TRACKING_URI"):

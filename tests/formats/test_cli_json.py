@@ -205,11 +205,12 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
         command: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields)))
         for command, fields in re.findall(r"^\| `nbpipe (\w+)` \| (.*) \|$", page, re.MULTILINE)
     }
-    assert set(rows) == {"suggest", "logs", "report", "stop", "gc", "fsck", "doctor"}
+    assert set(rows) == {"suggest", "tag", "logs", "report", "stop", "gc", "fsck", "doctor"}
     folder = good[0]
     untagged = notebook(tmp_path, ["a = sum([1.5])", "print(a)"])
     shown = {
         "suggest": line_of(untagged, "suggest", "book.ipynb"),
+        "tag": line_of(folder, "tag", "latest", "good=yes"),
         "logs": line_of(folder, "logs"),
         "report": line_of(folder, "report", "--to", "script", "-o", str(tmp_path / "x.py")),
         "stop": line_of(folder, "stop", "latest"),

@@ -11,63 +11,22 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from written import write_run
 
 from nbpipe.errors import UsageError
-from nbpipe.history import refresh
-from nbpipe.history.alive import Alive
+from nbpipe.history import refresh, rows
 from nbpipe.history.notes import tag
 from nbpipe.history.query import detail, find_run, runs
 from nbpipe.history.refresh import INDEX
 from nbpipe.history.summary import RunSummary
-from nbpipe.run import record as records
 from nbpipe.run.journal import JOURNAL, Journal
 from nbpipe.run.project import Project
+from nbpipe.run.state import RunState
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
-
-
-def write_run(
-    project: Project,
-    *,
-    name: str = "digits",
-    status: str | None = "succeeded",
-    metrics: dict[str, float] | None = None,
-    pid: int = 0,
-) -> str:
-    """A run of one stage, as the engine writes it; without a status it has no end."""
-    run = project.new_run()
-    folder = project.runs / run
-    journal = Journal(folder)
-    record = records.Record(
-        id=run, notebook=f"{name}.ipynb", name=name, version="abcdef0", created=time.time(), pid=pid
-    )
-    record.process_started = records.process_start(pid) if pid else 0
-    stages = [{"name": "train", "kind": "stage"}, {"name": "gate", "kind": "check"}]
-    journal.append(
-        "run-started",
-        id=run,
-        notebook=f"{name}.ipynb",
-        name=name,
-        version="abcdef0",
-        number=3,
-        params={"lr": 0.1},
-        stages=stages,
-    )
-    journal.append("stage-started", stage="train", attempt=1, reasons=["first run"], expected=None)
-    if status is not None:
-        failure = {"code": "user-code", "message": "boom", "cell": 4} if status == "failed" else None
-        if status == "failed":
-            journal.append("stage-ended", stage="train", attempt=1, status="failed", failure=failure, seconds=1.0)
-        else:
-            journal.append("stage-succeeded", stage="train", attempt=1, seconds=1.5, metrics=metrics or {})
-        journal.append("run-finished", status=status, exit_code=0, failure=failure)
-        record.status = status
-    journal.close()
-    records.write(folder, record)
-    return run
 
 
 def test_runs_come_newest_first_with_what_a_person_asks_for(project: Project) -> None:
@@ -206,7 +165,7 @@ def test_many_finished_runs_are_read_once_and_then_come_from_the_index(
 ) -> None:
     fill_index(project)
     from_journals = runs(project)
-    monkeypatch.setattr(refresh, "_read", lambda *_: pytest.fail("a journal was read"))
+    monkeypatch.setattr(refresh, "run_row", lambda *_: pytest.fail("a journal was read"))
     assert runs(project) == from_journals
     assert len(from_journals) == 30
 
@@ -214,13 +173,13 @@ def test_many_finished_runs_are_read_once_and_then_come_from_the_index(
 def test_only_new_and_changed_runs_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_index(project)
     seen: list[str] = []
-    real = refresh._read
+    real = rows.run_row
 
-    def noted(folder: Path, alive: Alive) -> RunSummary:
+    def noted(folder: Path, state: RunState) -> RunSummary:
         seen.append(folder.name)
-        return real(folder, alive)
+        return real(folder, state)
 
-    monkeypatch.setattr(refresh, "_read", noted)
+    monkeypatch.setattr(refresh, "run_row", noted)
     write_run(project)
     tag(project.runs / "r3", {"team": "vision"})
     assert len(runs(project)) == 31
