@@ -22,9 +22,11 @@ from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.leaks import Leaks
+from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
+from nbpipe.job.surroundings import Surroundings
 from nbpipe.job.variables import Variables
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.store.base import write_error
@@ -45,7 +47,8 @@ class Session:
         secrets = values_of(self.spec.secrets, os.environ)
         self.redactor = Redactor(secrets.values())
         self.leaks = Leaks(secrets, self.store)
-        self.observer = Observer(self.spec, self.store, shell, secrets)
+        self.observer = Observer(self.spec, self.store, shell)
+        self.surroundings = Surroundings(self.spec, self.store, secrets)
         self.definitions = Definitions(shell, self.spec.snippets, self.spec.params)
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
@@ -62,11 +65,11 @@ class Session:
         for code in (*self.spec.setup, *self.spec.cells):
             # Line numbers of the cell as it will be sent; `explain` finds the cell by this name.
             self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
-        self.observer.restore_ambient()
+        self.surroundings.restore()
         self.seeds.settle()
         owners = {entry.owner for entry in TABLE}
         project = str(Path(self.spec.project).resolve())
-        ImportWatch(owners, project, self._loaded, self.observer.around_import).install()
+        ImportWatch(owners, project, self._loaded, self.surroundings.around_import).install()
         self.files.start()
         self.variables.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
@@ -77,7 +80,7 @@ class Session:
     def _loaded(self, name: str) -> None:
         """A library or a local module has just been imported: seed it, and give it the state that it had above."""
         # Restored first: giving a library its state back must not look like the user seeding it.
-        self.observer.loaded(name)
+        self.surroundings.loaded(name)
         self.seeds.settle(name)
 
     def prepare(self) -> None:
@@ -105,10 +108,11 @@ class Session:
         uncacheable = tuple(self.files.uncacheable)
         if self.variables.read_all and not self.spec.declared:
             uncacheable += ("it reads all environment variables",)
-        metrics = self.observer.metrics()
-        rejected = self.observer.rejected(metrics)
+        measured = Measured(self.spec, self.shell.user_ns)
+        metrics = measured.metrics()
+        rejected = measured.rejected(metrics)
         outputs, observed = self.observer.values()
-        ambient = self.observer.ambient(self.seeds)
+        ambient = self.surroundings.observed(self.seeds)
         self.leaks.check({**outputs, **observed}, self.spec.stage)
         self.leaks.check({state.name: state.artifact for state in ambient if state.artifact}, self.spec.stage)
         self.leaks.check_files(files_written, self.spec.stage)
@@ -126,10 +130,10 @@ class Session:
             files_written=files_written,
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
-            modules=self.observer.modules(),
+            modules=self.surroundings.modules(),
             distributions={},
             uncacheable=uncacheable,
-            warnings=(*self.files.warnings, *self.observer.warnings),
+            warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings),
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )

@@ -1,33 +1,22 @@
-"""What a stage did beyond what the plan knew: inputs changed in place, state of definitions, ambient state, modules."""
+"""Values around a stage's cells: inputs bound before, outputs stored after, and what else has changed in the namespace."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from nbpipe.job import ambient as table
 from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
-from nbpipe.job.leaks import by_reference
-from nbpipe.job.seeds import Seeds
-from nbpipe.job.sources import is_local
-from nbpipe.model import AmbientState, Artifact, Failure, JobSpec
-from nbpipe.pipeline.contents import source_digest
+from nbpipe.model import Artifact, JobSpec
 
 _DEFSTATE = "defstate"
 _ABSENT = "absent"
-_MODULE = "@module:"
-_MOVED_BY_IMPORTS = ("@environ", "@sys.path", "@warnings", "@logging")
 
 
 class Observer:
-    """Compares the namespace and the process before and after a stage's cells."""
+    """Compares the namespace before and after a stage's cells."""
 
-    def __init__(self, spec: JobSpec, store: Any, shell: Any, secrets: Mapping[str, str]) -> None:
+    def __init__(self, spec: JobSpec, store: Any, shell: Any) -> None:
         self._spec = spec
-        self._secrets = secrets
         self._store = store
         self._names: dict[str, Any] = shell.user_ns
         self._hidden = shell.user_ns_hidden
@@ -36,61 +25,7 @@ class Observer:
         self._states: dict[str, str] = {}
         self._behaviours: dict[str, dict[str, int]] = {}
         self._digests: dict[str, str] = {}
-        #: Local module -> digest of its globals when it was imported, or when the cells began.
-        self._modules_before: dict[str, str] = {}
-        #: Ambient state when this process began, and when the user's code began.
-        self._first: dict[str, Any] = {}
-        self._ambient: dict[str, Any] = {}
-        self._waiting: dict[str, Artifact] = {}
-        self._before_import: dict[str, Any] = {}
         self.warnings: list[str] = []
-
-    def restore_ambient(self) -> None:
-        """Give back what earlier stages left; state of what is not imported yet waits until it is."""
-        self._first = {entry.name: entry.get() for entry in table.TABLE if entry.owner in sys.modules}
-        for name, artifact in self._spec.ambient.items():
-            self._waiting[name] = artifact
-        for module in {_owner(name) for name in self._waiting} & set(sys.modules):
-            self._restore(module)
-        self._note_start()
-
-    def loaded(self, module: str) -> None:
-        """`module` has just been imported."""
-        if module not in {entry.owner for entry in table.TABLE}:
-            self._modules_before.setdefault(module, _digest(_globals(sys.modules[module])))
-        for entry in table.TABLE:
-            if entry.owner == module:
-                self._first.setdefault(entry.name, entry.get())
-        self._restore(module)
-        self._note_start(module)
-
-    def _restore(self, module: str) -> None:
-        for name in [name for name in self._waiting if _owner(name) == module]:
-            value = self._load(name, self._waiting.pop(name), {})
-            if name.startswith(_MODULE):
-                vars(sys.modules[module]).update(value)
-                self._modules_before[module] = _digest(_globals(sys.modules[module]))
-            else:
-                table.BY_NAME[name].set(value)
-
-    def _note_start(self, loaded: str = "") -> None:
-        """Note the state of every library that is there; one that is half imported is noted when it is `loaded`."""
-        for entry in table.TABLE:
-            if entry.name in self._ambient or entry.owner not in sys.modules:
-                continue
-            if entry.owner == loaded or not _importing(entry.owner):
-                self._ambient[entry.name] = entry.get()
-
-    def around_import(self, done: bool) -> None:  # noqa: FBT001
-        """What the import of a library changes (warning filters, loggers) is not the user's: it moves the start."""
-        if not done:
-            self._before_import = {name: table.BY_NAME[name].get() for name in _MOVED_BY_IMPORTS}
-            return
-        if "@warnings" in self._spec.ambient:
-            table.keep_filters(self._before_import["@warnings"])
-        for name, before in self._before_import.items():
-            if self._ambient.get(name) == before:
-                self._ambient[name] = table.BY_NAME[name].get()
 
     def load_inputs(self, definitions: Definitions) -> None:
         """Bind the inputs; one stored as absent stays unbound.
@@ -119,11 +54,6 @@ class Observer:
         from nbpipe.store.values import load_values
 
         return load_values(self._store, {name: artifact}, namespace)[name]
-
-    def _save(self, name: str, value: Any) -> Artifact:
-        from nbpipe.store.values import save_values
-
-        return save_values(self._store, {name: value}, stage=self._spec.stage)[name]
 
     def baseline(self, definitions: Iterable[str]) -> None:
         """Remember how definitions look; values know their digest from their artifact."""
@@ -245,128 +175,6 @@ class Observer:
                 found.append(name)
         return list(dict.fromkeys(found))
 
-    def ambient(self, seeds: Seeds) -> tuple[AmbientState, ...]:
-        """State of everything that is loaded: what the stage started with, and what it changed.
-
-        State that is not listed belongs to a library that was never imported: the stage did not depend on it.
-        """
-        found = []
-        for entry in table.TABLE:
-            if entry.owner not in sys.modules:
-                continue
-            now = entry.get()
-            if entry.random and not seeds.matters(entry.name):
-                if seeds.read(entry.name, now):
-                    # Unseeded draws are not carried, but who drew must see a seed that turns up above.
-                    found.append(AmbientState(name=entry.name))
-                continue
-            before = self._ambient.get(entry.name, now)
-            started = seeds.start.get(entry.name, before) if entry.random else before
-            changed = now != started or (entry.random and entry.name in seeds.seeded)
-            artifact = self._save(entry.name, self._packed(entry, now)) if changed else None
-            start = self._spec.ambient[entry.name].digest if entry.name in self._spec.ambient else ""
-            found.append(
-                AmbientState(
-                    name=entry.name,
-                    before=start,
-                    after=artifact.digest if artifact else start,
-                    read=seeds.read(entry.name, now) if entry.random else True,
-                    artifact=artifact,
-                )
-            )
-        return (*found, *self._changed_modules())
-
-    def _packed(self, entry: table.Ambient, now: Any) -> Any:
-        packed = entry.pack(self._first[entry.name], now)
-        return by_reference(packed, self._secrets) if entry.name == "@environ" else packed
-
-    def _changed_modules(self) -> list[AmbientState]:
-        found = []
-        for name, module in self._local_modules().items():
-            before = self._modules_before.get(name)
-            now = _globals(module)
-            changed = before is not None and before != _digest(now)
-            artifact = self._save(_MODULE + name, now) if changed else None
-            start = given.digest if (given := self._spec.ambient.get(_MODULE + name)) else ""
-            found.append(
-                AmbientState(
-                    name=_MODULE + name,
-                    before=start,
-                    after=artifact.digest if artifact else start,
-                    artifact=artifact,
-                )
-            )
-        return found
-
-    def _local_modules(self) -> dict[str, Any]:
-        root = str(Path(self._spec.project).resolve())
-        found = {}
-        for name, module in list(sys.modules.items()):
-            path = getattr(module, "__file__", None)
-            if path and name != "__main__" and is_local(path, root):
-                found[name] = module
-        return found
-
-    def modules(self) -> dict[str, tuple[str, str]]:
-        """Local modules loaded: name -> (path, `source_digest`)."""
-        root = Path(self._spec.project).resolve()
-        return {
-            name: (
-                str(Path(module.__file__).relative_to(root)),
-                source_digest(Path(module.__file__).read_bytes()),
-            )
-            for name, module in self._local_modules().items()
-        }
-
-    def metrics(self) -> dict[str, float]:
-        """Values of the metrics asked for; the last element of a sequence. A missing or infinite one is a warning."""
-        found = {}
-        for name in self._spec.metrics:
-            try:
-                value = _number(self._names[name])
-            except (KeyError, TypeError, ValueError, IndexError):
-                self.warnings.append(f"metric '{name}' is not a number at the end of the stage")
-                continue
-            if math.isfinite(value):
-                found[name] = value
-            else:
-                self.warnings.append(f"metric '{name}' is {value} at the end of the stage: left out")
-        return found
-
-    def rejected(self, metrics: dict[str, float]) -> Failure | None:
-        """The first threshold that does not hold, with the values that it compares."""
-        from nbpipe.notebook.thresholds import holds, threshold_names
-
-        for text in self._spec.thresholds:
-            own, champion = threshold_names(text)
-            if champion and not self._spec.champion:
-                self.warnings.append(f"there is no champion yet, so '{text}' was not compared")
-                continue
-            values: dict[str, Any] = {**self._spec.known_metrics, **metrics}
-            for name in own:
-                if name in self._names:
-                    values[name] = _number(self._names[name])
-            shown = [f"{name} = {values[name]:.6g}" for name in own if name in values]
-            shown += [f"champion.{n} = {self._spec.champion[n]:.6g}" for n in champion if n in self._spec.champion]
-            try:
-                ok = holds(text, values, self._spec.champion)
-                said = f"{text} does not hold: {', '.join(shown)}"
-            except KeyError as missing:
-                ok, said = False, f"{text} cannot be computed: there is no {missing.args[0]}"
-            if not ok:
-                return Failure(code="rejected", message=said, cell=self._spec.cells[0].cell, line=1)
-        return None
-
-
-def _importing(module: str) -> bool:
-    """Its import has begun and not ended."""
-    return bool(getattr(sys.modules[module].__spec__, "_initializing", False))
-
-
-def _owner(name: str) -> str:
-    """Module that must be there before the state `name` can be restored."""
-    return name.removeprefix(_MODULE) if name.startswith(_MODULE) else table.BY_NAME[name].owner
-
 
 def _digest(value: Any) -> str:
     """The store's digest of a value; "" when it has none (it then counts as changed, and storing it says why)."""
@@ -376,26 +184,3 @@ def _digest(value: Any) -> str:
         return digest(value)
     except Undigestable:
         return ""
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, (list, tuple)) or (getattr(value, "ndim", None) or 0) > 0:
-        value = value[-1]
-    return float(value)
-
-
-def _globals(module: Any) -> dict[str, Any]:
-    """Plain data that a module keeps at its top level."""
-    return {name: value for name, value in vars(module).items() if not name.startswith("__") and _plain(value)}
-
-
-def _plain(value: Any, depth: int = 0) -> bool:
-    if value is None or isinstance(value, (bool, int, float, str, bytes, complex)):
-        return True
-    if type(value).__module__.split(".")[0] in {"numpy", "pandas"} and not isinstance(value, type):
-        return hasattr(value, "shape")
-    if depth < 6 and isinstance(value, (list, tuple, set, frozenset)):  # noqa: PLR2004
-        return all(_plain(item, depth + 1) for item in value)
-    if depth < 6 and isinstance(value, dict):  # noqa: PLR2004
-        return all(_plain(key, depth + 1) and _plain(item, depth + 1) for key, item in value.items())
-    return False

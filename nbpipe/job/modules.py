@@ -1,0 +1,91 @@
+"""Local modules that a stage has loaded: their sources, and the plain data that they keep at their top level."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from nbpipe.job.sources import is_local
+from nbpipe.model import AmbientState, JobSpec
+from nbpipe.pipeline.contents import source_digest
+from nbpipe.store.digest import digest
+
+#: How the globals of a local module are called among ambient state.
+MODULE = "@module:"
+_DEEPEST = 6
+
+
+class LocalModules:
+    """Globals of local modules, given back when a module is imported and compared when the cells are done."""
+
+    def __init__(self, spec: JobSpec, store: Any) -> None:
+        self._root = Path(spec.project).resolve()
+        self._given = {name.removeprefix(MODULE): a for name, a in spec.ambient.items() if name.startswith(MODULE)}
+        self._store = store
+        self._stage = spec.stage
+        #: Module -> digest of its globals when it was imported, and had what earlier stages left in it.
+        self._before: dict[str, str] = {}
+
+    def restore(self) -> None:
+        """Modules that were there before the cells get what earlier stages left in them."""
+        for name in self._given.keys() & sys.modules.keys():
+            self.loaded(name)
+
+    def loaded(self, name: str) -> None:
+        """The module has just been imported for the first time."""
+        from nbpipe.store.values import load_values
+
+        if name in self._before:
+            return
+        module = sys.modules[name]
+        if name in self._given:
+            vars(module).update(load_values(self._store, {name: self._given[name]}, {})[name])
+        self._before[name] = digest(_globals(module))
+
+    def observed(self) -> tuple[AmbientState, ...]:
+        """What the stage started with and what it changed, of every module loaded."""
+        from nbpipe.store.values import save_values
+
+        found = []
+        for name, module in self._loaded():
+            now, artifact = _globals(module), None
+            if name in self._before and self._before[name] != digest(now):
+                artifact = save_values(self._store, {MODULE + name: now}, stage=self._stage)[MODULE + name]
+            start = self._given[name].digest if name in self._given else ""
+            after = artifact.digest if artifact else start
+            found.append(AmbientState(name=MODULE + name, before=start, after=after, artifact=artifact))
+        return tuple(found)
+
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Module -> (path below the project, `source_digest`)."""
+        paths = {name: Path(module.__file__) for name, module in self._loaded()}
+        return {
+            name: (str(path.relative_to(self._root)), source_digest(path.read_bytes())) for name, path in paths.items()
+        }
+
+    def _loaded(self) -> list[tuple[str, Any]]:
+        root = str(self._root)
+        found = []
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if path and name != "__main__" and is_local(path, root):
+                found.append((name, module))
+        return found
+
+
+def _globals(module: Any) -> dict[str, Any]:
+    """Plain data that a module keeps at its top level."""
+    return {name: value for name, value in vars(module).items() if not name.startswith("__") and _plain(value)}
+
+
+def _plain(value: Any, depth: int = 0) -> bool:
+    if value is None or isinstance(value, (bool, int, float, str, bytes, complex)):
+        return True
+    if type(value).__module__.split(".")[0] in {"numpy", "pandas"} and not isinstance(value, type):
+        return hasattr(value, "shape")
+    if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
+        return all(_plain(item, depth + 1) for item in value)
+    if depth < _DEEPEST and isinstance(value, dict):
+        return all(_plain(key, depth + 1) and _plain(item, depth + 1) for key, item in value.items())
+    return False
