@@ -16,8 +16,8 @@ OUTPUT = "driver.log"
 _PATIENCE = 30.0
 
 
-def start_detached(notebook: Path, *, as_json: bool) -> int:
-    """Start `nbpipe run` with the words of this process in the background; print the run; return the exit code.
+def start_detached(notebook: Path, more: list[str], *, as_json: bool) -> int:
+    """Start `nbpipe run` with the words of this process, and `more`, in the background; print the run; return the exit code.
 
     Returns once the run has begun, or with its own error where it cannot.
     """
@@ -30,7 +30,7 @@ def start_detached(notebook: Path, *, as_json: bool) -> int:
     words = [word for word in sys.argv[1:] if word != "--detach"]
     with (folder / OUTPUT).open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "nbpipe.cli.main", *words, "--run-id", run],
+            [sys.executable, "-m", "nbpipe.cli.main", *words, *more, "--run-id", run],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

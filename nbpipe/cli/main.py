@@ -23,6 +23,7 @@ COMMANDS = {
     "tag": "Note tags of a run.",
     "logs": "Print what the stages of a run printed.",
     "report": "Write a run as one page, or as a script.",
+    "checkout": "Write the notebook of a run to a new file.",
     "stop": "Stop a run.",
     "gc": "Free the space of results that nothing needs.",
     "fsck": "Check every byte of the store.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbpipe.cli.arguments import (
+    complete_run,
     fresh_option,
     json_option,
     notebook_argument,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 @click.command("run")
 @notebook_argument()
 @params_option()
+@click.option(
+    "--params-from", metavar="RUN", shell_complete=complete_run, help="Take what this run was given; -p wins over it."
+)
 @profile_option()
 @selection_options
 @fresh_option()
@@ -43,6 +47,7 @@ def command(  # noqa: PLR0913 - one per option
     notebook: Path,
     *,
     params: tuple[str, ...],
+    params_from: str | None,
     profile: str | None,
     only: str | None,
     from_: str | None,
@@ -69,14 +74,22 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe run digits.ipynb
       nbpipe run digits.ipynb -p lr=0.01 -p epochs=10
       nbpipe run digits.ipynb --profile smoke
+      nbpipe run digits.ipynb --params-from r41 -p epochs=20
       nbpipe run digits.ipynb --only train
       nbpipe run digits.ipynb --detach && nbpipe logs -f
     """  # noqa: D301 - click's mark
     given = read_params(params)
+    if params_from is not None:
+        from nbpipe.cli.places import project_of
+        from nbpipe.history.query import find_run
+
+        params_from = find_run(project_of(notebook), params_from)
     if detach:
         from nbpipe.cli.detach import start_detached
 
-        raise click.exceptions.Exit(start_detached(notebook, as_json=as_json))
+        # `latest` is the latest now: the detached run itself is a later one.
+        more = ["--params-from", params_from] if params_from is not None else []
+        raise click.exceptions.Exit(start_detached(notebook, more, as_json=as_json))
     from nbpipe.cli.main import end_quietly, wants_color
     from nbpipe.cli.progress import Progress
     from nbpipe.cli.result import show_result
@@ -88,6 +101,7 @@ def command(  # noqa: PLR0913 - one per option
         result = run_notebook(
             notebook,
             params=given,
+            params_from=params_from,
             profile=profile,
             only=only,
             from_=from_,

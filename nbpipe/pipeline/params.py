@@ -43,9 +43,12 @@ def resolve_params(
     overrides: Mapping[str, Any],
     profile: str | None,
     profiles: Mapping[str, Mapping[str, Any]],
+    *,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The overridden names and their checked values; the profile first, then `overrides`. Texts are read by type.
+    """The overridden names and their checked values: `earlier` ones, then the profile, then `overrides`.
 
+    Texts among the `overrides` are read by type.
     Raises `ParameterError`: unknown name or profile, wrong type, not a choice, too large, or a required one missing.
     """
     known = {param.name: param for param in params}
@@ -53,7 +56,8 @@ def resolve_params(
         names = ", ".join(profiles) or "none"
         fix = did_you_mean(profile, profiles) or f"The notebook's profiles: {names}."
         raise ParameterError(f"there is no profile {profile!a}", name=profile, fix=fix)
-    values = dict(profiles[profile]) if profile is not None else {}
+    values = {name: _checked(known[name], value, text=False) for name, value in (earlier or {}).items()}
+    values |= profiles[profile] if profile is not None else {}
     for name, value in overrides.items():
         if not isinstance(name, str) or not name.isidentifier():
             raise ParameterError(f"{str(name)[:80]!a} is not the name of a parameter", name=str(name))
@@ -80,9 +84,10 @@ def effective_params(params: tuple[Param, ...], values: Mapping[str, Any]) -> di
     }
 
 
-def _checked(param: Param, value: Any) -> Any:
+def _checked(param: Param, value: Any, *, text: bool = True) -> Any:
+    """The value; a text is what was typed, or with `text` False the value itself."""
     try:
-        return check_value(param, coerce_text(param, value) if isinstance(value, str) else value)
+        return check_value(param, coerce_text(param, value) if text and isinstance(value, str) else value)
     except ValueError as error:
         raise ParameterError(f"parameter '{param.name}': {error}", name=param.name, fix=_expected(param)) from None
 

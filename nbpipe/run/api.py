@@ -16,6 +16,7 @@ from nbpipe.pipeline.params import resolve_params
 from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run import merges
 from nbpipe.run.abandoned import abandoned
+from nbpipe.run.earlier import given_params
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import find_project
 from nbpipe.run.refused import refused
@@ -39,6 +40,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     path: str | Path,
     *,
     params: Mapping[str, Any] | None = None,
+    params_from: str | None = None,
     profile: str | None = None,
     only: str | None = None,
     from_: str | None = None,
@@ -53,9 +55,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
 ) -> RunResult:
     """Run the notebook at `path` as a pipeline; what has not changed is reused.
 
-    `params` are values or texts as typed on the command line. `only`, `from_` and `until` name stages; `fresh` reuses
-    nothing. `listener` hears every event of the journal. A run that fails is a result, not an error; raises NbpipeError
-    for what prevents a run: a bad notebook or pipeline, a wrong parameter, a store that cannot be written.
+    `params` are values or texts as typed on the command line; they win over what the run `params_from` was given. `only`,
+    `from_` and `until` name stages; `fresh` reuses nothing. `listener` hears every event of the journal. A run that fails
+    is a result, not an error; raises NbpipeError for what prevents a run: a bad notebook or pipeline, a wrong parameter,
+    a store that cannot be written.
     """
     notebook = read_notebook(Path(path))
     project = find_project(Path(path))
@@ -64,7 +67,8 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     folder = Path(path).parent
     # From here on the file is not read again: it may be edited while the run goes on.
     pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
-    values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
+    earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
+    values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     secrets = secret_names(pipeline, folder)
     _refuse_secrets(values, values_of(secrets, os.environ))
     if abandoned(project):
