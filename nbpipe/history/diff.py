@@ -13,11 +13,14 @@ import msgspec
 from nbpipe.errors import UsageError
 from nbpipe.history.difference.code import code_diffs
 from nbpipe.history.difference.environments import environment_diffs
+from nbpipe.history.difference.files import file_diffs
 from nbpipe.history.difference.metrics import metric_diffs
+from nbpipe.history.difference.outputs import output_diffs
 from nbpipe.history.difference.parameters import param_diffs
 from nbpipe.history.difference.shape import PARTS, Diff, Part
 from nbpipe.history.difference.sides import views
 from nbpipe.history.difference.stages import counts_of, match_stages, names_in_b, only, with_differences
+from nbpipe.history.difference.values import value_diffs
 from nbpipe.history.difference.view import View
 from nbpipe.run.project import Project
 
@@ -63,6 +66,9 @@ def compare(
     params = param_diffs(a, b, names, everything=everything) if "params" in parts else []
     metrics = metric_diffs(a, b, stages, everything=everything) if "metrics" in parts else []
     environment = environment_diffs(a, b, everything=everything) if "environment" in parts else []
+    data = value_diffs(a, b, stages, everything=everything) if "data" in parts else []
+    files = file_diffs(a, b, stages, names, everything=everything) if "data" in parts else []
+    outputs = output_diffs(a, b, stages, everything=everything) if "outputs" in parts else []
     if stage is not None:
         here = {each.name for each in stages}
         code = [each for each in code if each.unit == "stage" or here & set(each.stages)]
@@ -78,6 +84,9 @@ def compare(
         params=tuple(params),
         metrics=tuple(metrics),
         environment=tuple(environment),
+        data=tuple(data),
+        files=tuple(files),
+        outputs=tuple(outputs),
         notes=(*a.notes, *b.notes),
     )
     counts = counts_of(found)

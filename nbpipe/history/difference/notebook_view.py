@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from blake3 import blake3
 
 from nbpipe.history.difference.parameters import param_values
 from nbpipe.history.difference.shape import Note, ParamValue, Side
 from nbpipe.history.difference.sources import sources_of
-from nbpipe.history.difference.view import Facts, Sources
+from nbpipe.history.difference.view import Executed, Facts, Sources
+from nbpipe.model import FileState, Outcome
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.contents import digest_file
@@ -21,7 +23,6 @@ from nbpipe.pipeline.extract import extract_outline
 from nbpipe.run.project import Project, relative
 
 if TYPE_CHECKING:
-    from nbpipe.model import Outcome
     from nbpipe.store.base import ObjectStore
 
 
@@ -74,11 +75,12 @@ class NotebookView:
         """None."""
         return {}
 
-    def executed(self, stage: str) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    def executed(self, stage: str) -> Executed | None:
         """The outputs saved with the cells of the stage."""
         wanted = {code.cell for each in self._pipeline.stages if each.name == stage for code in each.cells}
         found = [{"cell": number, "outputs": outputs} for number, outputs in self._saved.items() if number in wanted]
-        return (blake3(json.dumps(found, sort_keys=True).encode()).hexdigest() if found else ""), found
+        data = msgspec.json.encode(found)
+        return Executed(blake3(data).hexdigest(), len(data), lambda: found) if found else None
 
     def environment(self) -> Mapping[str, Any]:
         """Of this process: what a run started now would record."""
@@ -90,9 +92,11 @@ class NotebookView:
         """None."""
         return None
 
-    def file_digest(self, path: str) -> str:
-        """Digest of a file of the project as it is now; "" where there is none."""
-        return digest_file(self._project.root / path)
+    def file_now(self, path: str) -> FileState | None:
+        """The file on disk; its digest is "" where there is none."""
+        place = self._project.root / path
+        size = place.stat().st_size if place.is_file() else 0
+        return FileState(path=path, digest=digest_file(place), size=size)
 
     @cached_property
     def _saved(self) -> dict[int, list[dict[str, Any]]]:

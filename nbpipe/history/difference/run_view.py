@@ -14,9 +14,9 @@ from nbpipe.history.difference.curves import curves_of_job
 from nbpipe.history.difference.parameters import param_values
 from nbpipe.history.difference.shape import Note, ParamValue, Part, Side
 from nbpipe.history.difference.sources import sources_of
-from nbpipe.history.difference.view import Facts, Sources
+from nbpipe.history.difference.view import Executed, Facts, Sources
 from nbpipe.history.query import detail
-from nbpipe.model import Outcome, Pipeline
+from nbpipe.model import FileState, Outcome, Pipeline
 from nbpipe.notebook.reader import parse_notebook
 from nbpipe.pipeline.bundle import read_bundle
 from nbpipe.run import record as records
@@ -111,18 +111,26 @@ class RunView:
         """What the cells logged, from the job's folder; once that is gone, from the embedded MLflow."""
         return curves_of_job(self._job(stage), self._project.root, self._origin(stage), stage)
 
-    def executed(self, stage: str) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    def executed(self, stage: str) -> Executed | None:
         """From the store."""
         outcome = self.outcome(stage)
         store = self._store
         if outcome is None or not outcome.executed or store is None:
-            return "", ()
+            return None
+        objects, digest = store.objects, outcome.executed
+
+        def read() -> Sequence[Mapping[str, Any]]:
+            try:
+                return msgspec.json.decode(objects.get_bytes(digest), type=list[dict[str, Any]])
+            except (StoreError, msgspec.MsgspecError) as error:
+                self._note("outputs", f"{self._run}, stage '{stage}': its outputs cannot be read: {error}")
+                return ()
+
         try:
-            data = store.objects.get_bytes(outcome.executed)
-            return outcome.executed, msgspec.json.decode(data, type=list[dict[str, Any]])
-        except (StoreError, msgspec.MsgspecError) as error:
-            self._note("outputs", f"{self._run}, stage '{stage}': its outputs cannot be read: {error}")
-            return "", ()
+            return Executed(digest, objects.size(digest), read)
+        except StoreError as error:
+            self._note("outputs", f"{self._run}, stage '{stage}': {error.message}")
+            return None
 
     # -- where and with what
 
@@ -132,6 +140,10 @@ class RunView:
         if found is None:
             self._note("environment", f"{self._run} has no record of its environment")
         return found or {}
+
+    def file_now(self, path: str) -> FileState | None:  # noqa: ARG002 - of no file
+        """None: files are as they were."""
+        return None
 
     def objects(self) -> ObjectStore | None:
         """Of the store that the run used."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbpipe.history.difference.shape import CodeText, ParamValue
-from nbpipe.model import Options, Outcome
+from nbpipe.model import FileState, Options, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nbpipe.history.difference.shape import Note
     from nbpipe.history.difference.shape import Side as SideShape
@@ -52,6 +52,15 @@ class Facts:
     identity: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """Outputs of a stage that are not read yet. Equal `identity` means equal outputs; `size` is in bytes."""
+
+    identity: str
+    size: int
+    read: Callable[[], Sequence[Mapping[str, Any]]]
+
+
 class View(Protocol):
     """A run, a trial or a notebook, as a diff looks at it. Nothing here runs code or loads a pickle."""
 
@@ -77,11 +86,14 @@ class View(Protocol):
     def curves(self, stage: str) -> Mapping[str, Sequence[tuple[int, float]]]:
         """Metric -> (step, value) in the order in which they were logged, of metrics logged more than once."""
 
-    def executed(self, stage: str) -> tuple[str, Sequence[Mapping[str, Any]]]:
-        """Cells with their outputs, `{"cell", "outputs"}`, and their identity ("" for unknown): see `outputs`."""
+    def executed(self, stage: str) -> Executed | None:
+        """Cells with their outputs, `{"cell", "outputs"}`; None where there are none, or that is not known."""
 
     def environment(self) -> Mapping[str, Any]:
         """Facts as in `environment.json`."""
+
+    def file_now(self, path: str) -> FileState | None:
+        """A file as it is now, of a side that is a notebook; None of others."""
 
     def objects(self) -> ObjectStore | None:
         """Where its values lie; None where it has none."""
