@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Verbs whose first argument is a notebook.
-NOTEBOOK_VERBS = ("run", "plan", "check", "graph", "suggest", "export", "sweep", "explain")
+NOTEBOOK_VERBS = ("run", "plan", "check", "graph", "suggest", "export", "sweep")
 
 
 def split_line(line: str) -> list[str]:

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from nbpipe.model import Artifact, Code, Pipeline, Snippet, Stage
+from nbpipe.model import Artifact, Code, Options, Pipeline, Snippet, Stage
 from nbpipe.pipeline.code import cell_prints, code_hash, snippet_print
 from nbpipe.pipeline.marks import mark
 from nbpipe.pipeline.modules import distributions_reached, reach
 
-__all__ = ["code_hash", "derived_seed", "key_of", "make_key"]
+__all__ = ["code_hash", "derived_seed", "key_of", "make_key", "stage_options"]
 
 #: Raised whenever the same parts would no longer mean the same result.
 KEY_SCHEMA = 1
@@ -64,11 +64,14 @@ def make_key(
     reached = distributions_reached(pipeline, stage, used)
     parts |= {f"dist:{name}": pipeline.distributions[name] for name in reached}
     parts |= {f"metric:{name}": _json(value) for name, value in (metrics or {}).items()}
-    for name in _OPTIONS:
-        value = getattr(stage.options, name)
-        if value:
-            parts[f"option:{name}"] = _json(value)
+    parts |= stage_options(stage.options)
     return key_of(parts), parts
+
+
+def stage_options(options: Options) -> dict[str, str]:
+    """The options that can change what a stage gives, as parts of its key."""
+    given = {name: getattr(options, name) for name in _OPTIONS}
+    return {f"option:{name}": _json(value) for name, value in given.items() if value}
 
 
 def key_of(parts: Mapping[str, str]) -> str:

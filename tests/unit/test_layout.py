@@ -23,6 +23,7 @@ ORDER = [
     "job",
     "executors",
     "run",
+    "explain",
     "history",
     "suggest",
     "ui",
