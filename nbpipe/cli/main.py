@@ -21,6 +21,7 @@ COMMANDS = {
     "history": "List the runs, newest first.",
     "show": "Show one run: its stages, parameters and metrics.",
     "tag": "Note tags of a run.",
+    "diff": "Show what changed between two runs, or since a run.",
     "explain": "Say why a metric moved between two runs.",
     "logs": "Print what the stages of a run printed.",
     "report": "Write a run as one page, or as a script.",

@@ -17,7 +17,7 @@ from nbpipe.history.difference.files import file_diffs
 from nbpipe.history.difference.metrics import metric_diffs
 from nbpipe.history.difference.outputs import output_diffs
 from nbpipe.history.difference.parameters import param_diffs
-from nbpipe.history.difference.shape import PARTS, Diff, Part
+from nbpipe.history.difference.shape import PARTS, Diff, Note, Part
 from nbpipe.history.difference.sides import views
 from nbpipe.history.difference.stages import counts_of, match_stages, names_in_b, only, with_differences
 from nbpipe.history.difference.values import value_diffs
@@ -64,11 +64,12 @@ def compare(
         stages = chosen
     code = code_diffs(a.sources(), b.sources(), stages, names, everything=everything) if "code" in parts else []
     params = param_diffs(a, b, names, everything=everything) if "params" in parts else []
-    metrics = metric_diffs(a, b, stages, everything=everything) if "metrics" in parts else []
     environment = environment_diffs(a, b, everything=everything) if "environment" in parts else []
-    data = value_diffs(a, b, stages, everything=everything) if "data" in parts else []
+    ran, notes = _comparable(a, b, parts)
+    metrics = metric_diffs(a, b, stages, everything=everything) if "metrics" in ran else []
+    data = value_diffs(a, b, stages, everything=everything) if "data" in ran else []
     files = file_diffs(a, b, stages, names, everything=everything) if "data" in parts else []
-    outputs = output_diffs(a, b, stages, everything=everything) if "outputs" in parts else []
+    outputs = output_diffs(a, b, stages, everything=everything) if "outputs" in ran else []
     if stage is not None:
         here = {each.name for each in stages}
         code = [each for each in code if each.unit == "stage" or here & set(each.stages)]
@@ -87,7 +88,24 @@ def compare(
         data=tuple(data),
         files=tuple(files),
         outputs=tuple(outputs),
-        notes=(*a.notes, *b.notes),
+        notes=(*a.notes, *b.notes, *notes),
     )
     counts = counts_of(found)
     return with_differences(msgspec.structs.replace(found, counts=counts, same=not any(counts.values())))
+
+
+def _comparable(a: View, b: View, parts: tuple[Part, ...]) -> tuple[set[Part], list[Note]]:
+    """Parts of what ran that both sides can have: a notebook has not run, nothing of it is missing."""
+    found = set(parts)
+    notes = []
+    for side in (a, b):
+        if side.about.kind != "notebook":
+            continue
+        saved = any(side.executed(unit.text.name) is not None for unit in side.sources().stages)
+        lacking: list[tuple[Part, str]] = [("metrics", "metrics"), ("data", "values")]
+        lacking += [] if saved else [("outputs", "saved outputs")]
+        for part, what in lacking:
+            if part in found:
+                found.discard(part)
+                notes.append(Note(part=part, text=f"{side.about.label} has no {what}"))
+    return found, notes
