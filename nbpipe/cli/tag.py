@@ -26,18 +26,20 @@ def command(run: str, tags: tuple[str, ...], *, as_json: bool) -> None:
     from nbpipe.cli.arguments import read_params
     from nbpipe.cli.places import project_of
     from nbpipe.cli.text import line
-    from nbpipe.history.notes import read_notes
     from nbpipe.history.notes import tag as note
     from nbpipe.history.query import find_run
+    from nbpipe.tracking.notes import read_notes
+    from nbpipe.tracking.outbox import flush
 
     project = project_of()
     found = find_run(project, run)
     folder = project.run_folder(found)
     notes = note(folder, read_params(tags)) if tags else read_notes(folder)
+    flush(project.root)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
 
-        print_json({"schema": SCHEMA, "run": found, "tags": notes.tags})
+        print_json({"schema": SCHEMA, "run": found, "tags": notes.shown})
         return
-    words = "  ".join(f"{name}={line(text)}" for name, text in notes.tags.items())
+    words = "  ".join(f"{name}={line(text)}" for name, text in notes.shown.items())
     click.echo(f"{click.style(found, bold=True)} {words or 'has no tags'}")

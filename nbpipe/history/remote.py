@@ -123,7 +123,7 @@ def _row(run: Any) -> RunSummary | None:
         metrics={key: float(value) for key, value in run.data.metrics.items() if math.isfinite(value)},
         user=tags.get("mlflow.user", ""),
         commit=tags.get("mlflow.source.git.commit", "").lower(),
-        tags={key: text for key, text in tags.items() if not key.startswith(("nbpipe.", "mlflow."))},
+        tags={key: text for key, text in tags.items() if text and not key.startswith(("nbpipe.", "mlflow."))},
         source="mlflow",
         mlflow=run.info.run_id,
     )

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.history.notes import read_notes
 from nbpipe.history.summary import RunSummary
 from nbpipe.model import Failure
 from nbpipe.run.state import RunState
+from nbpipe.tracking.notes import read_notes
 from nbpipe.tracking.trial import Trial, read_trial
 
 _BROKEN = ("failed", "rejected", "timeout", "lost")
@@ -42,7 +42,7 @@ def run_row(folder: Path, state: RunState) -> RunSummary:
         warnings=len(state.warnings),
         user=str(made.get("user") or ""),
         commit=str(commit or "").lower(),
-        tags=read_notes(folder).tags,
+        tags=read_notes(folder).shown,
     )
 
 

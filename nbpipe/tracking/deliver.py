@@ -23,6 +23,7 @@ import msgspec
 from nbpipe.model import Artifact, FileState
 from nbpipe.tracking import artifacts, outbox, registry
 from nbpipe.tracking.mlflow import artifact_root, client
+from nbpipe.tracking.notes import read_notes
 from nbpipe.tracking.projection import Projection
 from nbpipe.tracking.recorded import RecordedRun, RecordedStage, read_run
 from nbpipe.tracking.spool import Dataset, Point, Spooled, read_spool
@@ -45,6 +46,7 @@ def deliver(run_dir: Path, project: Path) -> None:
     parent = shown.run(
         name, {**identity, "nbpipe.kind": "run"}, {**_source_tags(run), "nbpipe.status": run.status}, started=started
     )
+    shown.log(parent, tags=read_notes(run_dir).tags)
     shown.log(parent, params=fields.get("params", {}))
     with tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
         scratch = Path(folder)

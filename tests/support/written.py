@@ -28,6 +28,8 @@ def write_run(
     record = records.Record(
         id=run, notebook=f"{name}.ipynb", name=name, version="abcdef0", created=time.time(), pid=pid
     )
+    record.params = {"lr": 0.1} if params is None else params
+    record.number = 3
     record.process_started = records.process_start(pid) if pid else 0
     stages = [{"name": "train", "kind": "stage"}, {"name": "gate", "kind": "check"}]
     journal.append(
@@ -37,7 +39,7 @@ def write_run(
         name=name,
         version="abcdef0",
         number=3,
-        params={"lr": 0.1} if params is None else params,
+        params=record.params,
         stages=stages,
     )
     if environment is not None:

@@ -11,15 +11,16 @@ import pytest
 from written import write_run
 
 from nbpipe.errors import UsageError
-from nbpipe.history.notes import read_notes, tag
+from nbpipe.history.notes import tag
 from nbpipe.history.search import Query, search
 from nbpipe.run.project import Project
+from nbpipe.tracking.notes import read_notes
 from nbpipe.tracking.trial import Trial, TrialError
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Four runs and a trial; nothing changes them."""
+    """Four runs and a trial; nothing changes them, and nothing is delivered."""
     made = Project(tmp_path_factory.mktemp("searched"))
     git = {"user": "ada", "git": {"commit": "ABC123def"}}
     write_run(made, params={"lr": 0.1, "model": "cnn", "big": 10**30}, metrics={"acc": 0.9, "val/acc": 0.8})
@@ -182,15 +183,16 @@ def test_a_page_becomes_a_frame_with_a_column_per_name(project: Project) -> None
     assert len(search(project, Query(text="nothing like it")).dataframe()) == 0
 
 
-def test_a_tag_is_set_changed_and_taken_away_and_others_stay(tmp_path: Path) -> None:
+def test_a_tag_is_set_changed_and_taken_away_and_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBPIPE_TRACKING", "off")
     project = Project(tmp_path)
     folder = project.runs / write_run(project)
     tag(folder, {"team": "vision", "good": "yes"})
     assert found(project, tags={"team": "vision"}) == ["r1"]
     tag(folder, {"team": "audio", "good": ""})
     assert found(project, tags={"team": "vision"}) == []
-    assert read_notes(folder).tags == {"team": "audio"}
-    for name in ("", "a b", "../x", "a=b", "9x"):
+    assert read_notes(folder).shown == {"team": "audio"}
+    for name in ("", "a b", "../x", "a=b", "9x", "mlflow.user", "nbpipe.kind"):
         with pytest.raises(UsageError):
             tag(folder, {name: "x"})
     (folder / "notes.json").write_text("rubbish")
