@@ -100,7 +100,8 @@ class Files:
         return ask
 
     def _ask(self, given: Any) -> None:
-        if _from_user(sys._getframe(3), str(self._project)):  # noqa: SLF001
+        frame = sys._getframe(2)  # noqa: SLF001
+        if _from_user(frame, str(self._project)) and not _tidies_up(frame):
             path = self._watched(given)
             if path is not None and not Path(path).is_dir():
                 self.read(path)
@@ -299,6 +300,15 @@ def _imported(path: str) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _tidies_up(frame: Any) -> bool:
+    """Whether Pillow asks, only to know what to remove if it cannot write: every `savefig` does, no result depends on it."""
+    while frame is not None and frame.f_code.co_filename.endswith(("genericpath.py", "<frozen genericpath>")):
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "save":
+        return False
+    return Path(frame.f_code.co_filename).parts[-2:] == ("PIL", "Image.py")
 
 
 def _from_user(frame: Any, project: str) -> bool:

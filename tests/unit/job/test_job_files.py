@@ -41,6 +41,11 @@ def _paths(outcome: Outcome) -> tuple[list[str], list[str]]:
         ("import tempfile; tempfile.NamedTemporaryFile().write(b'1')", [], []),
         ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv", "d.csv"], ["d.csv"]),  # looks whether it is there
         ("import os; os.path.exists('none.csv')", ["none.csv"], []),
+        ("import os; os.stat('a.csv').st_size", ["a.csv"], []),
+        ("import os; os.access('none.csv', os.R_OK)", ["none.csv"], []),
+        ("from PIL import Image; Image.new('L', (2, 2)).save('p.png')", [], ["p.png"]),
+        ("import os; os.path.exists('p.png')\nfrom PIL import Image; Image.new('L', (2, 2)).save('p.png')",
+         ["p.png"], ["p.png"]),
     ],
 )  # fmt: skip
 def test_what_a_stage_does_with_files_is_seen(bench: Bench, body: str, read: list[str], written: list[str]) -> None:
