@@ -49,6 +49,9 @@ _SETS = {
     "torch.set_default_device": "@torch.defaults",
     "torch.set_num_threads": "@torch.defaults",
     "torch.use_deterministic_algorithms": "@torch.defaults",
+    "torch.set_printoptions": "@torch.defaults",
+    "sklearn.set_config": "@sklearn.config",
+    "time.tzset": "@environ",
 }
 #: What is assigned to sets ambient state.
 _ASSIGNED = (
@@ -72,6 +75,8 @@ OWNERS = {
     "@numpy.options": "numpy",
     "@matplotlib.rcParams": "matplotlib",
     "@torch.defaults": "torch",
+    "@sklearn.config": "sklearn",
+    "@polars.config": "polars",
 }
 _DRAWS = (
     (re.compile(r"^random\.(?!seed|Random|SystemRandom)\w+$"), "@random"),

@@ -205,6 +205,8 @@ class _Walker(Bindings):
                 self.visit(child)
             return
         self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in {"dir", "vars"} and not (node.args or self._late):
+            self.found.dynamic = True
         self._read_perhaps(names_in_expression(node), node.lineno)
         self._receiver(node)
         for position in mutated_positions(dotted(node.func)):

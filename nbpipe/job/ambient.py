@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from nbpipe.credentials import DECLARED, value_of
-from nbpipe.job import figures
+from nbpipe.job import figures, options
 from nbpipe.job.variables import assigned
 
 #: What a kernel's own machinery sets.
@@ -127,6 +128,8 @@ def _environ_set(data: Any) -> None:
     os.environ.update({variable: value_of(name, os.environ) for variable, name in data.get("secrets", {}).items()})
     for name in data["unset"]:
         os.environ.pop(name, None)
+    if "TZ" in data["set"] or "TZ" in data["unset"]:
+        time.tzset()
 
 
 def _path_get() -> list[str]:
@@ -135,44 +138,6 @@ def _path_get() -> list[str]:
 
 def _path_set(data: Any) -> None:
     sys.path[:] = data
-
-
-def _pandas_get() -> dict[str, Any]:
-    import pandas as pd
-
-    found = {}
-    registered = sys.modules["pandas._config.config"]._registered_options  # noqa: SLF001
-    for name in registered:
-        if name.split(".")[0] in {"display", "mode", "compute", "plotting", "styler", "future"}:
-            value = pd.get_option(name)
-            if value is None or isinstance(value, (bool, int, float, str)):
-                found[name] = value
-    return found
-
-
-def _pandas_set(data: Any) -> None:
-    import pandas as pd
-
-    now = _pandas_get()
-    for name, value in data.items():
-        if now.get(name, value) != value:
-            pd.set_option(name, value)
-
-
-def _numpy_get() -> dict[str, Any]:
-    import numpy as np
-
-    options = {
-        name: value for name, value in np.get_printoptions().items() if name not in {"formatter", "override_repr"}
-    }
-    return {"print": options, "err": dict(np.geterr())}
-
-
-def _numpy_set(data: Any) -> None:
-    import numpy as np
-
-    np.set_printoptions(**data["print"])
-    np.seterr(**data["err"])
 
 
 def _warnings_get() -> list[list[Any]]:
@@ -264,28 +229,6 @@ def _decimal_set(data: Any) -> None:
     decimal.setcontext(decimal.Context(**{**data, "traps": traps}))
 
 
-def _torch_get() -> dict[str, Any]:
-    import torch
-
-    return {
-        "dtype": str(torch.get_default_dtype()).removeprefix("torch."),
-        "device": str(torch.get_default_device()),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "threads": torch.get_num_threads(),
-        "grad": torch.is_grad_enabled(),
-    }
-
-
-def _torch_set(data: Any) -> None:
-    import torch
-
-    torch.set_default_dtype(getattr(torch, data["dtype"]))
-    torch.set_default_device(data["device"])
-    torch.use_deterministic_algorithms(data["deterministic"])
-    torch.set_num_threads(data["threads"])
-    torch.set_grad_enabled(data["grad"])
-
-
 def _limits_get() -> dict[str, Any]:
     return {"recursion": sys.getrecursionlimit(), "digits": getattr(sys, "get_int_max_str_digits", int)()}
 
@@ -304,14 +247,16 @@ TABLE: tuple[Ambient, ...] = (
     Ambient("@random", "random", _random_get, _random_set, random=True),
     Ambient("@numpy.random", "numpy.random", _numpy_random_get, _numpy_random_set, random=True),
     Ambient("@torch.random", "torch", _torch_random_get, _torch_random_set, random=True),
-    Ambient("@pandas.options", "pandas", _pandas_get, _pandas_set),
-    Ambient("@numpy.options", "numpy", _numpy_get, _numpy_set),
+    Ambient("@pandas.options", "pandas", options.pandas_get, options.pandas_set),
+    Ambient("@numpy.options", "numpy", options.numpy_get, options.numpy_set),
     Ambient("@matplotlib.rcParams", "matplotlib", figures.rc_get, figures.rc_set, pack=figures.rc_pack),
     Ambient("@matplotlib.inline", figures.INLINE, figures.inline_get, figures.inline_set),
     Ambient("@warnings", "warnings", _warnings_get, _warnings_set),
     Ambient("@logging", "logging", _logging_get, _logging_set),
     Ambient("@locale", "locale", _locale_get, _locale_set),
     Ambient("@decimal", "decimal", _decimal_get, _decimal_set),
-    Ambient("@torch.defaults", "torch", _torch_get, _torch_set),
+    Ambient("@torch.defaults", "torch", options.torch_get, options.torch_set),
+    Ambient("@sklearn.config", "sklearn", options.sklearn_get, options.sklearn_set),
+    Ambient("@polars.config", "polars", options.polars_get, options.polars_set),
 )
 BY_NAME = {entry.name: entry for entry in TABLE}

@@ -26,7 +26,9 @@ from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
+from nbpipe.job.sources import is_local
 from nbpipe.job.surroundings import Surroundings
+from nbpipe.job.unseen import Unseen
 from nbpipe.job.variables import Variables
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.store.base import write_error
@@ -56,6 +58,8 @@ class Session:
         own = {*NOISE, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
         self.variables = Variables(Path(self.spec.project), known=own)
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
+        project = str(Path(self.spec.project).resolve())
+        self.unseen = Unseen(shell, lambda file: is_local(file, project))
         self.seconds: dict[str, float] = {}
         self._explained = False
 
@@ -69,13 +73,17 @@ class Session:
         self.seeds.settle()
         owners = {entry.owner for entry in TABLE}
         project = str(Path(self.spec.project).resolve())
-        ImportWatch(owners, project, self._loaded, self.surroundings.around_import).install()
+        ImportWatch(owners, project, self._loaded, self._around_import).install()
         self.files.start()
         self.variables.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
         self.seeds.settle()
         self.seconds["load"] = time.monotonic() - started
+
+    def _around_import(self, done: bool) -> None:  # noqa: FBT001
+        self.surroundings.around_import(done)
+        self.unseen.around_import(done)
 
     def _loaded(self, name: str) -> None:
         """A library or a local module has just been imported: seed it, and give it the state that it had above."""
@@ -96,6 +104,7 @@ class Session:
         self.observer.baseline(self.definitions.names())
         self.observer.apply_states()
         self.seeds.settle()
+        self.unseen.start()
         self.seconds["load"] += time.monotonic() - started
         self.seconds["started"] = time.monotonic()
 
@@ -112,6 +121,9 @@ class Session:
         metrics = measured.metrics()
         rejected = measured.rejected(metrics)
         outputs, observed = self.observer.values()
+        names = self.shell.user_ns
+        lost = self.surroundings.lost({name: names[name] for name in outputs if name in names})
+        lost += self.unseen.warnings(code.body for code in self.spec.cells)
         ambient = self.surroundings.observed(self.seeds)
         self.leaks.check({**outputs, **observed}, self.spec.stage)
         self.leaks.check({state.name: state.artifact for state in ambient if state.artifact}, self.spec.stage)
@@ -133,7 +145,7 @@ class Session:
             modules=self.surroundings.modules(),
             distributions={},
             uncacheable=uncacheable,
-            warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings),
+            warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings, *lost),
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipe.job.definitions import behaviour, state
 from nbpipe.job.sources import is_local
 from nbpipe.model import AmbientState, JobSpec
 from nbpipe.pipeline.contents import source_digest
-from nbpipe.store.digest import digest
+from nbpipe.store.digest import Undigestable, digest
 
 #: How the globals of a local module are called among ambient state.
 MODULE = "@module:"
 _DEEPEST = 6
+_FIXED = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset)
 
 
 class LocalModules:
@@ -26,6 +30,7 @@ class LocalModules:
         self._stage = spec.stage
         #: Module -> digest of its globals when it was imported, and had what earlier stages left in it.
         self._before: dict[str, str] = {}
+        self._others: dict[str, dict[str, Any]] = {}
 
     def restore(self) -> None:
         """Modules that were there before the cells get what earlier stages left in them."""
@@ -42,6 +47,7 @@ class LocalModules:
         if name in self._given:
             vars(module).update(load_values(self._store, {name: self._given[name]}, {})[name])
         self._before[name] = digest(_globals(module))
+        self._others[name] = _others(module)
 
     def observed(self) -> tuple[AmbientState, ...]:
         """What the stage started with and what it changed, of every module loaded."""
@@ -56,6 +62,25 @@ class LocalModules:
             after = artifact.digest if artifact else start
             found.append(AmbientState(name=MODULE + name, before=start, after=after, artifact=artifact))
         return tuple(found)
+
+    def lost(self, outputs: Mapping[str, Any]) -> list[str]:
+        """What code left in a local module that is not carried, and `outputs` that are one object with its globals."""
+        found = []
+        for name, module in self._loaded():
+            before, now = self._others.get(name), _others(module)
+            changed = sorted(key for key in now if before.get(key) != now[key]) if before is not None else []
+            found += [
+                f"{name}.{key} changed, and only plain data of local modules is carried: later stages see it as it was "
+                "imported. Change it in a %%setup cell, or keep it in the notebook"
+                for key in changed
+            ]
+            shared = {id(value): key for key, value in _globals(module).items() if not isinstance(value, _FIXED)}
+            found += [
+                f"'{output}' and {name}.{shared[id(value)]} are one object here, and two in later stages"
+                for output, value in outputs.items()
+                if id(value) in shared
+            ]
+        return found
 
     def sources(self) -> dict[str, tuple[str, str]]:
         """Module -> (path below the project, `source_digest`)."""
@@ -77,6 +102,29 @@ class LocalModules:
 def _globals(module: Any) -> dict[str, Any]:
     """Plain data that a module keeps at its top level."""
     return {name: value for name, value in vars(module).items() if not name.startswith("__") and _plain(value)}
+
+
+def _others(module: Any) -> dict[str, Any]:
+    """What stands for the rest of its globals: functions, classes and objects of its own."""
+    public = {name: value for name, value in vars(module).items() if not name.startswith("__") and not _plain(value)}
+    return {name: _mark(value, module) for name, value in public.items() if not isinstance(value, types.ModuleType)}
+
+
+def _mark(value: Any, module: Any) -> Any:
+    if isinstance(value, (types.FunctionType, type)):
+        own = value.__module__ == module.__name__
+        return id(value), _digest(state(value)) if own else "", behaviour(value) if own else {}
+    container = isinstance(value, (list, tuple, dict, set, frozenset))
+    if container or type(value).__module__ == module.__name__:
+        return _digest(value)
+    return id(value)
+
+
+def _digest(value: Any) -> str:
+    try:
+        return digest(value)
+    except Undigestable:
+        return ""
 
 
 def _plain(value: Any, depth: int = 0) -> bool:

@@ -119,6 +119,10 @@ class Surroundings:
         packed = entry.pack(self._first[entry.name], now)
         return by_reference(packed, self._secrets) if entry.name == "@environ" else packed
 
+    def lost(self, outputs: Mapping[str, Any]) -> list[str]:
+        """What the cells left in local modules that later stages do not get."""
+        return self._modules.lost(outputs)
+
     def modules(self) -> dict[str, tuple[str, str]]:
         """Local modules loaded: name -> (path, `source_digest`)."""
         return self._modules.sources()

@@ -22,6 +22,8 @@ _WORDS = {
     "@warnings": "warning filters",
     "@decimal": "the decimal context",
     "@torch.defaults": "torch's defaults",
+    "@sklearn.config": "scikit-learn's configuration",
+    "@polars.config": "polars' configuration",
 }
 _MODULE = "@module:"
 #: Before the name of an environment variable, where else a path stands: no path has it.

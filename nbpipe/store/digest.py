@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from blake3 import blake3
 
-from nbpipe.store.identity import IMMUTABLE, found_by_name
+from nbpipe.store.identity import IMMUTABLE, found_by_name, may_be_single, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -366,6 +366,8 @@ def _handler(kind: Any) -> Handler:
     from nbpipe.store.formats import digest_handler
 
     found = digest_handler(kind)
+    if may_be_single(kind):
+        return _single_or(cast("Handler", found or _by_reduction))
     if found is not None:
         return cast("Handler", found)
     if issubclass(kind, type):
@@ -377,3 +379,16 @@ def _handler(kind: Any) -> Handler:
     if issubclass(kind, (set, frozenset)):
         return _set_like
     return _by_reduction
+
+
+def _single_or(other: Handler) -> Handler:
+    """The random state of the process is a name: what it holds is ambient state, not a value."""
+
+    def handle(digester: Digester, value: Any) -> None:
+        place = single(value)
+        if place is None:
+            other(digester, value)
+        else:
+            digester.text(b"single", *place)
+
+    return handle

@@ -32,6 +32,26 @@ IMMUTABLE = (
     uuid.UUID,
 )
 
+#: Objects of which a process has one, that change and belong to no value: by type, where each is found.
+_SINGLE = {
+    ("random", "Random"): ("random", "_inst"),
+    ("numpy.random.mtrand", "RandomState"): ("numpy.random.mtrand", "_rand"),
+    ("torch._C", "Generator"): ("torch", "default_generator"),
+}
+
+
+def may_be_single(kind: type) -> bool:
+    """Whether an object of this type may be one that `single` knows."""
+    return (kind.__module__, kind.__qualname__) in _SINGLE
+
+
+def single(value: Any) -> tuple[str, str] | None:
+    """Module and name of the process's own random state, when the value is that one and no other of its type."""
+    place = _SINGLE.get((type(value).__module__, type(value).__qualname__))
+    if place is None or getattr(sys.modules.get(place[0]), place[1], None) is not value:
+        return None
+    return place
+
 
 def found_by_name(value: Any) -> bool:
     """Whether importing its module and walking its qualified name gives this very object."""

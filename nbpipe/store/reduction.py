@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.store.fingerprint import fingerprint
-from nbpipe.store.identity import found_by_name
+from nbpipe.store.identity import found_by_name, single
 from nbpipe.store.sharing import reach, regions
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Reducer:
         kind = type(value)
         if kind is types.ModuleType:
             return _module(value)
+        place = single(value)
+        if place is not None:
+            # `draw = random.random` draws from the state of the process, wherever it is.
+            return _single, place
         if getattr(value, "__module__", None) == "__main__" and hasattr(value, "__qualname__"):
             return self._notebook(value)
         if kind is types.FunctionType and not found_by_name(value):
@@ -254,6 +258,10 @@ def _module(value: types.ModuleType) -> Any:
     if value.__name__ == "__main__" or value.__spec__ is None:
         raise TypeError(f"module '{value.__name__}' cannot be imported again")
     return import_module, (value.__name__,)
+
+
+def _single(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def _class(value: type) -> Any:

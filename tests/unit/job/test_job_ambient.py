@@ -68,6 +68,30 @@ STATES = [
         "import torch; print(torch.zeros(1).dtype)",
     ),
     (
+        "import torch; torch.set_printoptions(precision=1)",
+        "import torch; print(torch.tensor([1.23456]))",
+    ),
+    (
+        "import pandas as pd; pd.options.display.float_format = '{:.2f}'.format",
+        "import pandas as pd; print(pd.Series([1.23456]))",
+    ),
+    (
+        "import numpy as np; np.set_printoptions(formatter={'float': '<{:.1f}>'.format})",
+        "import numpy as np; print(np.array([1.23456]))",
+    ),
+    (
+        "import sklearn; sklearn.set_config(transform_output='pandas')",
+        "import sklearn; print(sklearn.get_config()['transform_output'])",
+    ),
+    (
+        "import polars as pl; pl.Config.set_float_precision(1)",
+        "import polars as pl; print(pl.DataFrame({'a': [1.23456]}))",
+    ),
+    (
+        "import os, time; os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
+        "import time; print(time.localtime(0).tm_hour)",
+    ),
+    (
         "import helper; helper.seen.append(1); helper.count = 5",
         "import helper; print(helper.seen, helper.count)",
     ),

@@ -1,0 +1,125 @@
+"""What cells change around them that no later stage gets: a warning names it, so that no difference is silent."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nbpipe.job import options
+
+#: They replace functions of their own, or of others, while they work.
+_RESTLESS = (
+    "matplotlib",
+    "IPython",
+    "ipykernel",
+    "nbpipe",
+    "sys",
+    "builtins",
+    "__main__",
+    "torch",
+    "threading",
+    "inspect",
+)
+_KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
+_FIX = "later stages do not see it. Do it in a %%setup cell"
+
+
+class Unseen:
+    """Looks before the cells and after them, by identity: functions have no other."""
+
+    def __init__(self, shell: Any, local: Callable[[str], bool]) -> None:
+        self._shell = shell
+        self._local = local
+        self._before: dict[str, dict[str, Any]] = {}
+        self._modules: dict[str, dict[str, Any]] = {}
+        self._importing: dict[str, dict[str, Any]] = {}
+
+    def start(self) -> None:
+        """Note what is there."""
+        self._before = self._look()
+        self._modules = {name: _callables(module) for name, module in self._watched()}
+
+    def around_import(self, done: bool) -> None:  # noqa: FBT001
+        """What the import of a library changes is not the user's."""
+        if not done:
+            self._importing = self._look()
+            return
+        for what, now in self._look().items():
+            before = self._importing.get(what, {})
+            self._before.setdefault(what, {}).update({n: v for n, v in now.items() if before.get(n) is not v})
+
+    def warnings(self, cells: Iterable[str]) -> list[str]:
+        """What has changed; `cells` is the code that ran: what it plainly assigns, the plan has seen."""
+        found = []
+        for what, now in self._look().items():
+            before = self._before.get(what, {})
+            changed = sorted(name for name, value in now.items() if before.get(name) is not value)
+            if changed:
+                found.append(f"{what} changed ({', '.join(changed)}): {_FIX}")
+        said = "\n".join(cells)
+        for name, module in self._watched():
+            now, before = vars(module), self._modules.get(name, {})
+            replaced = [key for key, value in before.items() if now.get(key) is not value and callable(now.get(key))]
+            unsaid = sorted(key for key in replaced if not re.search(rf"\.{key}\s*=[^=]", said))
+            found += [f"{name}.{key} was replaced: {_FIX}" for key in unsaid]
+        return found
+
+    def _look(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {
+            "builtins": _callables(builtins),
+            "standard streams": {"sys.stdout": sys.stdout, "sys.stderr": sys.stderr},
+        }
+        if "pandas" in sys.modules:
+            found["pandas options that hold functions"] = _functions(options.pandas_all())
+        if "numpy" in sys.modules:
+            found["NumPy's print formatters"] = _functions(options.numpy_formatters())
+        if "logging" in sys.modules:
+            found["logging handlers"] = _handlers()
+        formatters = self._shell.display_formatter.formatters.values()
+        found["how IPython shows classes"] = {
+            kind.__name__: show
+            for formatter in formatters
+            for kind, show in formatter.type_printers.items()
+            if getattr(show, "__module__", "") == "__main__"
+        }
+        return found
+
+    def _watched(self) -> list[tuple[str, Any]]:
+        return [
+            (name, module)
+            for name, module in list(sys.modules.items())
+            if isinstance(module, types.ModuleType)
+            and name.partition(".")[0] not in _RESTLESS
+            and not self._local(getattr(module, "__file__", None) or "")
+        ]
+
+
+def _callables(module: Any) -> dict[str, Any]:
+    public = [(name, value) for name, value in list(vars(module).items()) if not name.startswith("_")]
+    return {name: value for name, value in public if isinstance(value, _KINDS)}
+
+
+def _functions(given: dict[str, Any]) -> dict[str, Any]:
+    """Those without a plain form: the others are carried."""
+    return {name: value for name, value in given.items() if callable(value) and options.plain(value) is ...}
+
+
+def _handlers() -> dict[str, Any]:
+    """Handlers by logger and place; libraries bring their own when they are imported."""
+    import logging
+
+    loggers: dict[str, Any] = {"root": logging.root}
+    loggers |= {name: log for name, log in logging.root.manager.loggerDict.items() if _own_logger(name)}
+    return {
+        f"{name} {type(handler).__name__}": handler
+        for name, log in loggers.items()
+        for handler in getattr(log, "handlers", ())
+    }
+
+
+def _own_logger(name: str) -> bool:
+    return name.partition(".")[0] not in sys.modules

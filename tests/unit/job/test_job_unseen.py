@@ -1,0 +1,65 @@
+"""What cells change around them that cannot be carried is named in a warning; nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jobs import Bench
+
+_HELPER = """
+class Config:
+    rate = 0.1
+
+class Item:
+    pass
+
+registry = {}
+data = [1]
+
+def scale(x, seen=[]):
+    seen.append(x)
+    return x
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    (made.project / "helper.py").write_text(_HELPER)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import pandas as pd; pd.set_option('display.float_format', lambda x: '')", "display.float_format"),
+        ("import numpy as np; np.set_printoptions(formatter={'int': lambda x: ''})", "print formatters changed (int)"),
+        ("import logging, sys; logging.basicConfig(stream=sys.stdout)", "root StreamHandler"),
+        ("from unittest import mock; mock.patch('math.sqrt').start()", "math.sqrt was replaced"),
+        ("import builtins; builtins.ascii = repr", "builtins changed (ascii)"),
+        ("import helper; helper.Config.rate = 0.5", "helper.Config changed"),
+        ("import helper; helper.registry['a'] = helper.Item()", "helper.registry changed"),
+        ("import helper; helper.scale = print", "helper.scale changed"),
+        ("from helper import scale; scale(1)", "helper.scale changed"),
+    ],
+)
+def test_a_change_that_later_stages_do_not_get_is_a_warning(bench: Bench, body: str, said: str) -> None:
+    outcome = bench.run(body)
+    assert outcome.status == "succeeded", outcome.failure
+    assert any(said in warning and "later stages" in warning for warning in outcome.warnings), outcome.warnings
+
+
+def test_a_value_that_is_one_object_with_a_module_s_is_a_warning(bench: Bench) -> None:
+    outcome = bench.run("import helper; mine = helper.data", outputs=("mine",))
+    assert outcome.warnings == ("'mine' and helper.data are one object here, and two in later stages",)
+
+
+def test_what_libraries_do_when_they_are_imported_and_used_is_no_warning(bench: Bench) -> None:
+    outcome = bench.run(
+        "import helper, logging, mlflow, numpy as np, pandas as pd, sklearn.linear_model, torch",
+        "import matplotlib.pyplot as plt\npd.Series([1.0]).plot()\nplt.show()",
+        "print(pd.DataFrame({'a': [np.float64(1)]}).describe()); logging.getLogger('torch').info('x')",
+    )
+    assert outcome.status == "succeeded", outcome.failure
+    assert outcome.warnings == ()
