@@ -45,8 +45,9 @@ def command(
     exit_code: bool,
     as_json: bool,
 ) -> None:
-    """Show what changed from A to B: code, parameters, metrics, environment, data, outputs.
+    """Show what changed between two runs, or since a run.
 
+    Code, parameters, metrics, environment, data and outputs, from A to B.
     A and B are runs (r43, 43, latest), trials (t12), a notebook's path, or now: the notebook as it is saved now.
     Without B, A is compared with now; without both, the latest run with the one before it.
 

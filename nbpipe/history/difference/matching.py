@@ -11,7 +11,7 @@ from typing import NamedTuple
 #: From here on, two pieces with different names are the same one, renamed.
 ALIKE = 0.6
 #: Below, two pieces with the same name are looked at as strangers: another one may fit better.
-STRANGERS = 0.3
+STRANGERS = 0.5
 _WORD = re.compile(r"\w+")
 
 
