@@ -15,7 +15,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job.folder import UNDO
-from nbpipe.job.sources import is_local
+from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
 
@@ -59,7 +59,7 @@ class Files:
         here = [job, Path(sys.prefix), Path(sys.base_prefix), Path.home() / ".cache", Path.home() / ".config",
                 Path.home() / ".ipython", Path.home() / ".jupyter", Path.home() / ".local", Path.home() / ".matplotlib",
                 Path(sysconfig.get_paths()["stdlib"])]  # fmt: skip
-        self._outside = tuple(str(path.resolve()) + os.sep for path in here)
+        self._outside = (NBPIPE, *(str(path.resolve()) + os.sep for path in here))
         self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 #: nbpipe itself: people work on it in a project of their own.
-_NBPIPE = str(Path(__file__).resolve().parents[1]) + os.sep
+NBPIPE = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
 @lru_cache(maxsize=4096)
@@ -17,7 +17,7 @@ def is_local(file: str, project: str) -> bool:
     """Whether `file` lies in the folder `project` and belongs to it: no installed package, not nbpipe, not Python."""
     if not file.startswith(project.rstrip(os.sep) + os.sep) or f"{os.sep}site-packages{os.sep}" in file:
         return False
-    return not file.startswith((_NBPIPE, *_python(project)))
+    return not file.startswith((NBPIPE, *_python(project)))
 
 
 @lru_cache(maxsize=8)

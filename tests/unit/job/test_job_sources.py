@@ -36,7 +36,9 @@ def test_nbpipe_and_python_are_not_local_wherever_they_lie() -> None:
 
 
 def test_a_stage_in_nbpipe_s_own_repository_depends_on_nothing_of_it(tmp_path: Path) -> None:
-    outcome = Bench(tmp_path).run("import os, multiprocessing\nos.getenv('HOME')", project=str(ROOT))
+    outcome = Bench(tmp_path).run(
+        "import os, multiprocessing, nbpipe\nos.getenv('HOME'), len(open(nbpipe.__file__).read())", project=str(ROOT)
+    )
     assert outcome.status == "succeeded", outcome.failure
-    assert outcome.modules == {}
+    assert (outcome.modules, outcome.files_read) == ({}, ())
     assert (list(outcome.variables), outcome.uncacheable) == (["HOME"], ())
