@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": "Print what the stages of a run printed.",
     "report": "Write a run as one page, or as a script.",
     "checkout": "Write the notebook of a run to a new file.",
+    "reproduce": "Make a run again, and say whether it gives the same.",
     "stop": "Stop a run.",
     "gc": "Free the space of results that nothing needs.",
     "fsck": "Check every byte of the store.",

@@ -25,6 +25,7 @@ ORDER = [
     "run",
     "explain",
     "history",
+    "reproduce",
     "suggest",
     "ui",
     "live",

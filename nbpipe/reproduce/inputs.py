@@ -1,0 +1,116 @@
+"""The files a run started from: which they were, and where their bytes are now. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbpipe.errors import StoreError
+from nbpipe.model import Outcome
+from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
+from nbpipe.reproduce.verdict import Obstacle
+from nbpipe.store import Store
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What has to be in place before the run is made again. Paths are relative to the project."""
+
+    #: Path -> file that holds the bytes it had.
+    files: dict[str, Path] = field(default_factory=dict)
+    #: Folders that were there: those that stages listed or wrote into.
+    folders: set[str] = field(default_factory=set)
+    #: Files that are not as they were, and of which no copy is left.
+    obstacles: list[Obstacle] = field(default_factory=list)
+    #: What is not as it was and need not matter, a line each.
+    remarks: list[str] = field(default_factory=list)
+
+
+def find_inputs(outcomes: Iterable[Outcome], project: Path, store: Store | None, bundled: Mapping[str, Path]) -> Inputs:
+    """The files that the stages of these outcomes, in notebook order, read before any of them wrote them.
+
+    `bundled` are local modules: path -> their copy in the bundle, which is what the run saw.
+    """
+    found = Inputs(files=dict(bundled))
+    outcomes = tuple(outcomes)
+    listed: dict[str, str] = {}
+    for path, digest in _first_reads(outcomes).items():
+        if path.endswith("/"):
+            listed[path] = digest
+        elif path not in bundled and digest:
+            _file(found, path, digest, project, store)
+    written = {state.path for outcome in outcomes for state in outcome.files_written}
+    found.folders |= {str(Path(path).parent) for path in written if not Path(path).is_absolute()}
+    for path, digest in listed.items():
+        if not Path(path).is_absolute():
+            _folder(found, path, digest, project, written)
+    return found
+
+
+def _first_reads(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """Path -> digest when it was first read, of paths that no stage above had written by then."""
+    reads: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for outcome in outcomes:
+        for state in outcome.files_read:
+            if made.get(state.path) != state.digest:
+                reads.setdefault(state.path, state.digest)
+        made |= {state.path: state.digest for state in outcome.files_written}
+    return reads
+
+
+def _file(found: Inputs, path: str, digest: str, project: Path, store: Store | None) -> None:
+    absolute = Path(path).is_absolute()
+    place = project / path
+    now = digest_file(place)
+    if now == digest:
+        # What lies outside the project is read where it is.
+        found.files |= {} if absolute else {path: place}
+        return
+    kept = _stored(store, digest) if store is not None and not absolute else None
+    if kept is not None:
+        found.files[path] = kept
+    else:
+        found.obstacles.append(Obstacle(name=path, what="changed since" if now else "is gone"))
+
+
+def _stored(store: Store, digest: str) -> Path | None:
+    """A copy in the store: there is one if any stage has ever written these bytes."""
+    try:
+        return store.objects.local_path(digest)
+    except StoreError:
+        return None
+
+
+def _folder(found: Inputs, path: str, digest: str, project: Path, written: set[str]) -> None:
+    """A folder whose names a stage looked at: with the names it had, if that can be told."""
+    folder = path.rstrip("/") or "."
+    found.folders.add(folder)
+    place = project / folder
+    names = _names(place)
+    own = {Path(name).name for name in written if str(Path(name).parent) == folder}
+    match = next((some for some in (names, names - own) if listing_digest(some) == digest), None)
+    if match is None:
+        found.remarks.append(f"the names in {folder}/ are not those of then: only files that were read are there")
+        return
+    for name in match - own:
+        inside = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - `.` must vanish
+        if (place / name).is_dir():
+            found.folders.add(inside)
+        elif (place / name).is_file():
+            found.files.setdefault(inside, place / name)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in os.scandir(folder)} - HIDDEN
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def changed_variables(outcomes: Iterable[Outcome], digest: Callable[[str, str | None], str]) -> list[str]:
+    """Names of the environment variables that the run read and that have another value now."""
+    read = {name: value for outcome in outcomes for name, value in outcome.variables.items()}
+    return sorted(name for name, value in read.items() if digest(name, os.environ.get(name)) != value)
