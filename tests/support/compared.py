@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
-import pytest
 from runs import Site
 
 SHARED = "import helpers\n\n\ndef scale(x):\n    return x * 2"
@@ -30,10 +29,11 @@ LAST = "%%stage last\nprint(len(kinds), table.num_rows)"
 PARAMS = "%%params\nlr: float = 0.1  # learning rate\nunused: int = 1"
 
 
-@pytest.fixture(scope="session")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """`r1`, `r2` (every part differs, `load` is now `ingest`, `last` stands before `report`) and `r3` (as `r2`, nothing reused)."""
-    site = Site(tmp_path_factory.mktemp("compared"))
+def compared_runs(root: Path) -> Site:
+    """A project below `root`: `r1`; `r2`, in which every part differs, `load` is called `ingest`, and `last` stands before
+    `report`; `r3`, as `r2`, nothing reused.
+    """
+    site = Site(root)
     (site.folder / "nbpipe.toml").touch()
     (site.folder / "helpers.py").write_text("FACTOR = 1.0\n")
     (site.folder / "data.csv").write_text("1,a\n2,b\n3,b\n")
@@ -53,5 +53,4 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     assert site.run("-p", "lr=0.2").code == 0
     assert site.run("-p", "lr=0.2", "--fresh").code == 0
-    yield site
-    site.end_all()
+    return site
