@@ -73,11 +73,11 @@ class Unseen:
             "builtins": _callables(builtins),
             "standard streams": {"sys.stdout": sys.stdout, "sys.stderr": sys.stderr},
         }
-        if "pandas" in sys.modules:
+        if _ready("pandas"):
             found["pandas options that hold functions"] = _functions(options.pandas_all())
-        if "numpy" in sys.modules:
+        if _ready("numpy"):
             found["NumPy's print formatters"] = _functions(options.numpy_formatters())
-        if "logging" in sys.modules:
+        if _ready("logging"):
             found["logging handlers"] = _handlers()
         formatters = self._shell.display_formatter.formatters.values()
         found["how IPython shows classes"] = {
@@ -96,6 +96,11 @@ class Unseen:
             and name.partition(".")[0] not in _RESTLESS
             and not self._local(getattr(module, "__file__", None) or "")
         ]
+
+
+def _ready(name: str) -> bool:
+    """Imported, and not just being imported."""
+    return name in sys.modules and not getattr(sys.modules[name].__spec__, "_initializing", False)
 
 
 def _callables(module: Any) -> dict[str, Any]:
