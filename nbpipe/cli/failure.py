@@ -34,7 +34,7 @@ def error_text(error: NbpipeError) -> str:
     where = place(error.stage, error.cell, error.line)
     columns = min(_columns(), _WIDEST)
     head = plain(f"{where}: {error.message}" if where else error.message).rstrip(".")
-    lines = _wrapped(f"nbpipe: {head}.", columns, first="")
+    lines = _wrapped(f"nbpipe: {head}" + ("" if head.endswith("?") else "."), columns, first="")
     docs = f"docs: errors/{error.code}"
     if error.fix:
         lines += _wrapped(plain(error.fix), columns, first=_INDENT)

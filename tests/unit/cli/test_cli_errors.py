@@ -35,6 +35,10 @@ def test_an_error_says_what_where_what_next_and_where_to_read_on(monkeypatch: py
     assert second.endswith("docs: errors/undefined-name")
 
 
+def test_a_message_that_ends_in_a_question_gets_no_full_stop() -> None:
+    assert "Did you mean '--from'?\n" in error_text(NbpipeError("No such option '--foo'. Did you mean '--from'?."))
+
+
 @pytest.mark.parametrize("columns", ["40", "80", "300"])
 def test_no_line_is_wider_than_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
