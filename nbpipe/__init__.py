@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nbpipe.credentials import secret
     from nbpipe.history.api import search
     from nbpipe.history.search import Page, Query
+    from nbpipe.live.looking import trial
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
     from nbpipe.model import Pipeline
     from nbpipe.pipeline.extract import extract
@@ -32,6 +33,7 @@ __all__ = [
     "run",
     "search",
     "secret",
+    "trial",
     "unload_ipython_extension",
 ]
 
@@ -44,6 +46,7 @@ _PLACES = {
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
     "search": ("nbpipe.history.api", "search"),
     "secret": ("nbpipe.credentials", "secret"),
+    "trial": ("nbpipe.live.looking", "trial"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }
 

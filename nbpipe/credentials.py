@@ -18,6 +18,8 @@ DECLARED = "NBPIPE_SECRETS"
 #: Shorter values cannot be told from ordinary text, so they could not be kept out of outputs.
 SHORTEST = 6
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+#: Values that `secret` gave out in this process: what is recorded of it must not hold them.
+_given: set[str] = set()
 
 
 def secret(name: str) -> str:
@@ -32,7 +34,14 @@ def secret(name: str) -> str:
             name=str(name),
             fix='Write its name in the notebook or in a local module: nbpipe.secret("NAME").',
         )
-    return value_of(name, os.environ)
+    value = value_of(name, os.environ)
+    _given.add(value)
+    return value
+
+
+def given_out() -> frozenset[str]:
+    """Every value that `secret` returned in this process."""
+    return frozenset(_given)
 
 
 def value_of(name: str, environment: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nbpipe.errors import NbpipeError
 from nbpipe.live.command import notebook_path, run_command, split_line, with_notebook
 from nbpipe.live.session import Session, show_short
+from nbpipe.live.verbs import VERBS
 from nbpipe.notebook.line import MAGICS
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ def unload_ipython_extension(shell: Any) -> None:
 
 def _line_magic(session: Session) -> Callable[[str], None]:
     def nbpipe(line: str) -> None:
-        """`%nbpipe VERB ...`: the nbpipe command line; `%nbpipe profile NAME` applies a profile in this kernel."""
+        """`%nbpipe VERB ...`: the nbpipe command line; `profile`, `status`, `trials` and `restore` are of this kernel."""
         try:
             words = split_line(line)
             if words[:1] == ["profile"] and len(words) == _PROFILE_WORDS:
                 for name, value in session.apply_profile(words[1]).items():
                     print(f"{name} = {value!r}")  # noqa: T201 - shown in the cell
+                return
+            if words and words[0] in VERBS:
+                print(VERBS[words[0]](session, words[1:]))  # noqa: T201 - shown in the cell
                 return
             run_command(with_notebook(words, notebook_path(session.shell.user_ns)))
         except NbpipeError as error:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from compared import compared_runs
 from runs import Site
 
 from nbpipe.store import Store, open_store
+
+if TYPE_CHECKING:
+    from kernels import Live
+
+#: Shells and kernels of tests that are not about trials leave none behind.
+os.environ.setdefault("NBPIPE_TRIALS", "0")
 
 
 @pytest.fixture
@@ -34,3 +42,29 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = compared_runs(tmp_path_factory.mktemp("compared"))
     yield made
     made.end_all()
+
+
+@pytest.fixture
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    """A shell in a project of its own, whose trials are recorded."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from kernels import Live
+
+    from nbpipe.magics import load_ipython_extension, unload_ipython_extension
+
+    (tmp_path / "nbpipe.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBPIPE_TRIALS", "1")
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.history_manager.enabled = False
+    # IPython shares them between all shells of a process.
+    shell.history_manager.outputs.clear()
+    shell.history_manager.exceptions.clear()
+    shell.colors = "nocolor"
+    load_ipython_extension(shell)
+    yield Live(shell, tmp_path)
+    unload_ipython_extension(shell)
+    shell.history_manager.end_session()
+    InteractiveShell.clear_instance()

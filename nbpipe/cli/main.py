@@ -23,6 +23,7 @@ COMMANDS = {
     "tag": "Note tags of a run.",
     "diff": "Show what changed between two runs, or since a run.",
     "explain": "Say why a metric moved between two runs.",
+    "trials": "List the trials: every execution of a stage cell in a live notebook.",
     "logs": "Print what the stages of a run printed.",
     "report": "Write a run as one page, or as a script.",
     "checkout": "Write the notebook of a run to a new file.",

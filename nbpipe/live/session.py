@@ -1,10 +1,12 @@
-"""One kernel with nbpipe loaded: its input transformer, the thresholds after a check, the profiles it has seen."""
+"""One kernel with nbpipe loaded: its input transformer, the thresholds after a check, the profiles it has seen, its record."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.errors import CheckRejected, NbpipeError, UsageError
+from nbpipe.live.command import notebook_path
+from nbpipe.live.recording import Recording
 from nbpipe.live.transform import read_cell, transform
 from nbpipe.model import Code, Notebook, Outline
 from nbpipe.notebook.quantities import did_you_mean
@@ -12,7 +14,7 @@ from nbpipe.notebook.thresholds import holds, threshold_names
 from nbpipe.pipeline.params import extract_params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Session:
@@ -24,19 +26,28 @@ class Session:
         self.params: Code | None = None
         self.profiles: dict[str, Code] = {}
         self.transformer: Callable[[list[str]], list[str]] = self._transformer()
+        self.recording = Recording(shell, lambda: notebook_path(shell.user_ns))
 
     def hook(self) -> None:
         """Start reading cells."""
         self.shell.input_transformers_cleanup.insert(0, self.transformer)
+        self.shell.events.register("pre_run_cell", self.recording.begin)
         self.shell.events.register("post_run_cell", self.after_cell)
 
     def unhook(self) -> None:
         """Leave the shell as it was."""
         self.shell.input_transformers_cleanup.remove(self.transformer)
+        self.shell.events.unregister("pre_run_cell", self.recording.begin)
         self.shell.events.unregister("post_run_cell", self.after_cell)
+        self.recording.close()
 
     def after_cell(self, result: Any) -> None:
-        """Remember params and profiles; compare the thresholds of a check with the variables the cell left."""
+        """Compare the thresholds of a check with the variables the cell left, then record how it ended."""
+        self._judge(result)
+        self.recording.end(result)
+
+    def _judge(self, result: Any) -> None:
+        """Remember params and profiles; a threshold that does not hold is the error of its cell."""
         source = result.info.raw_cell if result.info is not None else None
         if not source or "%%" not in source or not result.success:
             return
@@ -88,11 +99,11 @@ class Session:
 
     def _transformer(self) -> Callable[[list[str]], list[str]]:
         def nbpipe_cell(lines: list[str]) -> list[str]:
-            if not any("%%" in line for line in lines):
-                return lines
             source = "".join(lines)
+            if "%%" not in source:
+                return lines
             try:
-                return list(_lines(transform(source, self.shell.user_ns)))
+                return _lines(transform(source, self.shell.user_ns))
             except NbpipeError as error:
                 raise show_short(error) from None
 
@@ -107,9 +118,8 @@ def show_short(error: NbpipeError) -> NbpipeError:
     return error
 
 
-def _lines(source: str) -> Iterator[str]:
+def _lines(source: str) -> list[str]:
     """The lines with their ends, cut at newlines only, as IPython's transformers pass them."""
     *whole, rest = source.split("\n")
-    yield from (line + "\n" for line in whole)
-    if rest:
-        yield rest
+    lines = [line + "\n" for line in whole]
+    return [*lines, rest] if rest else lines

@@ -7,6 +7,8 @@ Pure: text in, text out.
 from __future__ import annotations
 
 import ast
+import functools
+import re
 from typing import TYPE_CHECKING
 
 from nbpipe.errors import GrammarError
@@ -19,23 +21,35 @@ if TYPE_CHECKING:
 
     from nbpipe.notebook.grammar import MagicLine
 
+#: Empty lines, then the blanks before the first word.
+_FIRST = re.compile(r"(?:\s*\n)?([^\S\n]*)")
 
+
+@functools.lru_cache(maxsize=64)
 def read_cell(source: str) -> tuple[MagicLine, int, str] | None:
     """What the magic line of a cell says, its index, and the body; None for any other cell.
 
-    Raises `GrammarError`, or `UnsupportedError` for what this version cannot honour, with the line.
+    Raises `GrammarError`, or `UnsupportedError` for what this version cannot honour, with the line. A cell is read several
+    times while it runs; what it says is remembered.
     """
     found = find_magic(source)
     if found is None:
         return None
     magic, index, body = found
     try:
-        said = parse_line(magic)
+        said = _said(magic)
     except GrammarError as error:
         error.line = index + 1
         raise
-    check_supported(said.options, said.name, None)
     return said, index, body
+
+
+@functools.lru_cache(maxsize=256)
+def _said(magic: str) -> MagicLine:
+    """What the line says; of a cell that is edited and run again it is mostly the same."""
+    said = parse_line(magic)
+    check_supported(said.options, said.name, None)
+    return said
 
 
 def transform(source: str, bound: Container[str]) -> str:
@@ -57,8 +71,8 @@ def transform(source: str, bound: Container[str]) -> str:
 
 def _indent(body: str) -> str:
     """The indentation of the body's first line: IPython takes off what the first line of a cell has."""
-    first = next((line for line in body.split("\n") if line.strip()), "")
-    return first[: len(first) - len(first.lstrip())]
+    found = _FIRST.match(body)
+    return found[1] if found is not None else ""
 
 
 def _typing_names(body: str, bound: Container[str]) -> list[str]:

@@ -103,6 +103,8 @@ def find_magic(source: str) -> tuple[str, int, str] | None:
     lines = source.split("\n")
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     found = magic_word(lines[first]) in MAGICS
+    if found and source.count("%%") == 1:
+        return lines[first].rstrip(), first, "\n".join(lines[first + 1 :])
     for index in range(first + 1 if found else first, len(lines)):
         if not _OURS.match(lines[index]):
             continue

@@ -6,9 +6,7 @@ Killed anywhere and started again, nothing is there twice: see `projection`.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -24,9 +22,10 @@ from nbpipe.model import Artifact, FileState
 from nbpipe.tracking import artifacts, outbox, registry
 from nbpipe.tracking.mlflow import artifact_root, client
 from nbpipe.tracking.notes import read_notes
-from nbpipe.tracking.projection import Projection
+from nbpipe.tracking.projection import Projection, project_tag
 from nbpipe.tracking.recorded import RecordedRun, RecordedStage, read_run
 from nbpipe.tracking.spool import Dataset, Point, Spooled, read_spool
+from nbpipe.tracking.trials import deliver_trial
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -42,7 +41,7 @@ def deliver(run_dir: Path, project: Path) -> None:
     started = float(fields.get("created") or run.started or time.time())
     shown = Projection(mlflow, str(fields.get("notebook") or fields.get("name") or "notebook"), artifact_root(project))
     name = str(fields.get("id") or run_dir.name)
-    identity = {"nbpipe.run_id": name, "nbpipe.project": _project_tag(project), "nbpipe.created": f"{started:.6f}"}
+    identity = {"nbpipe.run_id": name, "nbpipe.project": project_tag(project), "nbpipe.created": f"{started:.6f}"}
     parent = shown.run(
         name, {**identity, "nbpipe.kind": "run"}, {**_source_tags(run), "nbpipe.status": run.status}, started=started
     )
@@ -165,10 +164,6 @@ def _source_tags(run: RecordedRun) -> dict[str, str]:
     return {name: text for name, text in tags.items() if text}
 
 
-def _project_tag(project: Path) -> str:
-    return hashlib.sha256(f"{platform.node()}:{project.resolve()}".encode()).hexdigest()[:16]
-
-
 def deliver_pending(project: Path, *, patience: float = _PATIENCE) -> bool:
     """Deliver all that is pending; while something fails, again after longer and longer pauses, for `patience` seconds.
 
@@ -193,8 +188,10 @@ def _until_empty(project: Path, patience: float) -> bool:
             note = outbox.note_of(run_dir)
             noted = note.stat().st_mtime_ns
             try:
-                # A run whose folder was removed has nothing to show.
-                if run_dir.is_dir():
+                # A run whose folder was removed has nothing to show; nor has a trial whose file was.
+                if outbox.is_trial(run_dir):
+                    deliver_trial(run_dir, project)
+                elif run_dir.is_dir():
                     deliver(run_dir, project)
             except Exception as error:  # noqa: BLE001  whatever MLflow or its database raises, the run stays pending
                 failed = True

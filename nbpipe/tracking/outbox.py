@@ -1,4 +1,4 @@
-"""Runs not yet delivered to MLflow: one small file each, named by the run."""
+"""Runs and trials not yet delivered to MLflow: one small file each, named by the run or trial."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def enqueue(run_dir: Path) -> Path:
     return path
 
 
+def enqueue_trial(state: Path, trial: str) -> None:
+    """Note that a trial (`t12` of the project whose `.nbpipe` is `state`) is to be delivered. Its own file is the truth."""
+    box = state / "outbox"
+    box.mkdir(parents=True, exist_ok=True)
+    scratch = box / f".{trial}.{os.getpid()}"
+    scratch.write_bytes(msgspec.json.encode({"schema": 1, "trial": trial}))
+    scratch.replace(box / f"{trial}.json")
+
+
 def note(run_dir: Path) -> None:
     """Note a run that has ended; while tracking is off it is never delivered."""
     if not is_off():
@@ -37,15 +46,25 @@ def note(run_dir: Path) -> None:
 
 
 def pending(project: Path) -> list[Path]:
-    """Folders of the runs still to be delivered: r2 before r10."""
-    box = project / ".nbpipe" / "outbox"
-    notes = sorted((path for path in box.glob("r*.json")), key=lambda path: (len(path.stem), path.stem))
-    return [project / ".nbpipe" / "runs" / path.stem for path in notes]
+    """Folders of the runs still to be delivered, r2 before r10; then the files of trials."""
+    state = project / ".nbpipe"
+    runs = [state / "runs" / path.stem for path in _notes(state, "r")]
+    return runs + [state / "trials" / path.name for path in _notes(state, "t")]
 
 
-def note_of(run_dir: Path) -> Path:
-    """The file that says the run is pending."""
-    return run_dir.parents[1] / "outbox" / f"{run_dir.name}.json"
+def _notes(state: Path, kind: str) -> list[Path]:
+    found = (state / "outbox").glob(f"{kind}[1-9]*.json")
+    return sorted(found, key=lambda path: (len(path.stem), path.stem))
+
+
+def note_of(waiting: Path) -> Path:
+    """The file that says the run or trial is pending."""
+    return waiting.parents[1] / "outbox" / f"{waiting.stem}.json"
+
+
+def is_trial(waiting: Path) -> bool:
+    """Whether what is pending is a trial's file, and no run's folder."""
+    return waiting.parent.name == "trials"
 
 
 def is_off() -> bool:

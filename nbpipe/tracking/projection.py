@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import platform
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -123,6 +125,11 @@ class Projection:
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+
+def project_tag(project: Path) -> str:
+    """What tells projects apart in one MLflow: a hash of host and path."""
+    return hashlib.sha256(f"{platform.node()}:{project.resolve()}".encode()).hexdigest()[:16]
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,92 @@
+"""What `%%stage` costs over the plain cell in a live notebook, recording included: `python -m benchmarks.live_cell`.
+
+Both cells run in turn in one IPython shell, each time with another constant, so that nothing is known from the time
+before. The shell is as idle between two cells as a person leaves it, or not at all (`0`).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.measure import Figure
+
+BODY = """\
+total = 0
+for item in range(lr_steps):
+    total += item * lr
+data = [total, *known]
+acc = total / (1 + len(data))
+label = f"run {NUMBER}"
+history.append(acc)
+if acc > 10:
+    best = acc
+else:
+    best = history[0]
+summary = dict(best=best, label=label)
+"""
+SETUP = "lr_steps = 3\nlr = 0.1\nknown = list(range(50))\nhistory = []\nframe = {'a': [1.0, 2.0]}"
+_TRIES = 300
+
+
+def _shell() -> Any:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.run_cell("%load_ext nbpipe")
+    shell.run_cell(f"%%params\n{SETUP}")
+    return shell
+
+
+def _measure(shell: Any, source: Callable[[int], str], number: int) -> float:
+    text = source(number)
+    start = time.perf_counter()
+    shell.run_cell(text, store_history=True)
+    return time.perf_counter() - start
+
+
+def live_cell(tries: int = _TRIES, pause: float = 0.01) -> tuple[str, str, list[Figure]]:
+    """The plain cell, and the same cell as a stage."""
+    shell = _shell()
+    plain = Figure("plain cell of 12 lines")
+    stage = Figure("the same below %%stage train --metrics acc,best")
+    for number in range(2 * tries + 20):
+        is_stage = bool(number % 2)
+        head = "%%stage train --metrics acc,best\n" if is_stage else "# train\n"
+        seconds = _measure(shell, lambda n, head=head: head + BODY.replace("NUMBER", str(n)), number)  # type: ignore[misc]
+        if number >= 20:  # noqa: PLR2004 - the first ones import what all others find
+            (stage if is_stage else plain).seconds.append(seconds)
+        time.sleep(pause)
+    recorder = shell.nbpipe_session.recording.recorder
+    recorder.drain(10)
+    over = (stage.median - plain.median) * 1e3
+    stage.extra = f"{over:.3f} ms more; {recorder.done} trials written, {recorder.dropped} dropped"
+    return (
+        "A cell in a live notebook",
+        "In the kernel's process, tracking off; the trial is written beside.",
+        [plain, stage],
+    )
+
+
+def main() -> int:
+    """Print the figures in milliseconds."""
+    pause = float(sys.argv[1]) if len(sys.argv) > 1 else 0.01
+    os.environ["NBPIPE_TRACKING"] = "off"
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        title, note, figures = live_cell(pause=pause)
+        print(f"{title}. {note}")
+        for figure in figures:
+            quarter = statistics.quantiles(figure.seconds, n=20)
+            print(f"{figure.what}: {figure.median * 1e3:.3f} ms (95 %: {quarter[-1] * 1e3:.3f})  {figure.extra}")
+        os.chdir("/")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

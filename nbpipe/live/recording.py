@@ -1,0 +1,175 @@
+"""Every cell of one kernel noted, every execution of a stage cell recorded as a trial. Nothing here may reach the user's cell."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbpipe.credentials import DECLARED
+from nbpipe.errors import NbpipeError
+from nbpipe.live.compose import Left, trial_of
+from nbpipe.live.ended import error_of, status_of
+from nbpipe.live.executions import Execution, Executions
+from nbpipe.live.names import facts_for
+from nbpipe.live.numbers import number
+from nbpipe.live.recorder import Recorder
+from nbpipe.live.transform import read_cell
+from nbpipe.live.trial_files import KEPT, TrialFiles
+from nbpipe.run.project import find_project, relative
+from nbpipe.tracking import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: Seconds that the end of the kernel waits for what is not written yet.
+_LAST = 1.0
+_SWITCH = "NBPIPE_TRIALS"
+_KEPT = "NBPIPE_TRIALS_KEPT"
+_OFF = ("0", "off", "false", "no")
+#: Seconds between two deliveries to MLflow that one kernel starts.
+_DELIVERIES = 60.0
+
+
+class Recording:
+    """Notes what runs in one kernel.
+
+    Responsibilities: `begin` and `end` around each cell, in a few hundredths of a millisecond; the rest is done by the
+    recorder's thread. Must not: run code of the user's, raise, or wait.
+    """
+
+    def __init__(self, shell: Any, notebook: Callable[[], str | None]) -> None:
+        self.shell = shell
+        self.kernel = uuid.uuid4().hex
+        self.executions = Executions()
+        self.on = os.environ.get(_SWITCH, "").lower() not in _OFF and DECLARED not in os.environ
+        self.recorder: Recorder[Left] = Recorder(self._write)
+        self.warned = False
+        self._notebook = notebook
+        self._folder = Path.cwd()
+        self._files: TrialFiles | None = None
+        self._files_of = ""
+        self._params: list[str] = []
+        self._open: list[tuple[Any, Execution]] = []
+        self._delivered = time.monotonic()
+        atexit.register(self._last_words)
+
+    def begin(self, info: Any) -> None:
+        """A cell starts; `info` is IPython's."""
+        self.recorder.busy = True
+        source = info.raw_cell
+        role, name, body = "", "", source
+        if "%%" in source:
+            try:
+                found = read_cell(source)
+            except NbpipeError:
+                found = None
+            if found is not None:
+                role, name, body = found[0].role, found[0].name, found[2]
+        cell = self.executions.add(role, name, body, source)
+        self._open.append((info, cell))
+        try:
+            if role in ("stage", "check"):
+                cell.facts = facts_for(body, self.shell.user_ns)
+                count, outputs = self.shell.execution_count, self._outputs()
+                cell.kept = {n: len(outputs[n]) for n in (count - 1, count) if n in outputs}
+            cell.cell = info.cell_id if type(info.cell_id) is str else ""
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in recording, the cell runs; it is counted and told
+            self.recorder.fail(error)
+        cell.started = time.time()
+        cell.seconds = -time.perf_counter()
+
+    def end(self, result: Any) -> None:
+        """A cell has ended; `result` is IPython's."""
+        ended = time.perf_counter()
+        cell = self._close(result.info)
+        self.recorder.busy = bool(self._open)
+        if cell is None:
+            return
+        cell.seconds += ended
+        cell.ok = result.success
+        cell.count = result.execution_count or 0
+        if cell.role == "params" and cell.ok:
+            self._params.append(cell.body)
+        if cell.role not in ("stage", "check") or not self.on:
+            return
+        try:
+            self.recorder.put(self._left(cell, result))
+        except Exception as error:  # noqa: BLE001 - as above
+            self.recorder.fail(error)
+        if not self.warned and (self.recorder.failed or self.recorder.dropped):
+            self.warned = True
+            self._warn()
+
+    def _close(self, info: Any) -> Execution | None:
+        """The execution that began with `info`; cells may be nested, and run side by side in subshells."""
+        for index in range(len(self._open) - 1, -1, -1):
+            known, cell = self._open[index]
+            if known is info or (info is not None and known.raw_cell is info.raw_cell):
+                del self._open[index]
+                return cell
+        # What began and never ended was ended by force.
+        self._open.clear()
+        return None
+
+    def _left(self, cell: Execution, result: Any) -> Left:
+        names = read_cell(cell.source)
+        metrics = {}
+        for name in names[0].options.metrics if names is not None else ():
+            value = number(self.shell.user_ns.get(name))
+            if value is not None:
+                metrics[name] = value
+        failed = not cell.ok
+        exceptions = getattr(self.shell.history_manager, "exceptions", {}) if failed else {}
+        return Left(
+            execution=cell,
+            status=status_of(result),
+            error=error_of(result, self.shell.user_ns, exceptions.get(cell.count)) if failed else None,
+            metrics=metrics,
+            kept=tuple(self._outputs().get(cell.count, ())[cell.kept.get(cell.count, 0) :]),
+            params=tuple(self._params),
+        )
+
+    def _outputs(self) -> Mapping[int, Any]:
+        """What IPython keeps of the outputs of all cells, by number; versions before 9 keep none."""
+        found: Mapping[int, Any] = getattr(self.shell.history_manager, "outputs", {})
+        return found
+
+    def _write(self, left: Left) -> None:
+        """In the recorder's thread: make the trial and write it."""
+        files = self._files
+        left.notebook = self._notebook() or ""
+        if files is None or self._files_of != left.notebook:
+            project = find_project(Path(left.notebook) if left.notebook else self._folder)
+            kept = os.environ.get(_KEPT, "")
+            files = TrialFiles(project, int(kept) if kept.isdecimal() else KEPT)
+            self._files, self._files_of = files, left.notebook
+        left.before = self.executions.before(left.execution.order, limit=100)
+        root = files.project.root
+        if left.notebook:
+            left.notebook = relative(Path(left.notebook), root)
+        name = files.write(trial_of(left, self.kernel, root))
+        if not outbox.is_off():
+            outbox.enqueue_trial(files.project.state, name)
+            if time.monotonic() - self._delivered > _DELIVERIES:
+                self._delivered = time.monotonic()
+                outbox.flush(root)
+
+    def _warn(self) -> None:
+        import sys
+
+        try:
+            print("nbpipe: a trial could not be recorded; %nbpipe status says why", file=sys.stderr)  # noqa: T201 - shown in the cell
+        except Exception as error:  # noqa: BLE001 - the user's own stderr may be anything
+            self.recorder.fail(error)
+
+    def _last_words(self) -> None:
+        self.recorder.drain(_LAST)
+
+    def close(self) -> None:
+        """Write what is left; the kernel goes on without it."""
+        self.recorder.drain(_LAST)
+        atexit.unregister(self._last_words)
