@@ -27,7 +27,7 @@ _SHOWN = 20
 @click.option("--all", "everything", is_flag=True, help="All trials.")
 @click.option("--code", is_flag=True, help="Print nothing but the cell as it ran; needs TRIAL.")
 @json_option()
-def command(  # noqa: PLR0913 - one per option
+def command(
     trial: str | None,
     notebook: str | None,
     stage: str | None,
