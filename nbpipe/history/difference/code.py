@@ -39,9 +39,16 @@ def meaning_of(a: Unit, b: Unit) -> Meaning:
     """What a change of text means. Where it cannot be told, it is a change of the code."""
     if a.bodies != b.bodies and not _equal_meaning(a, b):
         return "code"
-    if a.kind != b.kind or a.options != b.options:
+    if a.kind != b.kind or _other_options(a, b):
         return "options"
     return "none" if a.text.text == b.text.text or (a.bodies and a.bodies == b.bodies) else "format"
+
+
+def _other_options(a: Unit, b: Unit) -> bool:
+    if a.options is not None and b.options is not None:
+        return a.options != b.options
+    # Of a trial, the words of its line; the name is looked at elsewhere.
+    return a.magic.split()[2:] != b.magic.split()[2:]
 
 
 def _equal_meaning(a: Unit, b: Unit) -> bool:

@@ -15,7 +15,7 @@ from nbpipe.history.difference.parameters import param_values
 from nbpipe.history.difference.shape import Note, ParamValue, Side
 from nbpipe.history.difference.sources import sources_of
 from nbpipe.history.difference.view import Executed, Facts, Sources
-from nbpipe.model import FileState, Outcome
+from nbpipe.model import Artifact, FileState, Outcome
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.contents import digest_file
@@ -70,6 +70,10 @@ class NotebookView:
     def outcome(self, stage: str) -> Outcome | None:  # noqa: ARG002
         """None."""
         return None
+
+    def inputs(self, stage: str) -> Mapping[str, Artifact]:  # noqa: ARG002
+        """None."""
+        return {}
 
     def curves(self, stage: str) -> Mapping[str, Sequence[tuple[int, float]]]:  # noqa: ARG002
         """None."""

@@ -36,7 +36,7 @@ def output_diffs(a: View, b: View, stages: Sequence[StageDiff], *, everything: b
         if before.identity and before.identity == after.identity and not everything:
             continue
         old, new = (view.executed(name) if name else None for view, name in ((a, stage.a), (b, stage.b)))
-        if old is not None and new is not None and old.identity == new.identity and not everything:
+        if old is not None and new is not None and old.identity == new.identity != "" and not everything:
             continue
         sizes = [each.size if each is not None else 0 for each in (old, new)]
         if max(sizes) > LARGEST:

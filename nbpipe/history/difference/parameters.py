@@ -26,6 +26,11 @@ def param_values(pipeline: Pipeline, values: Mapping[str, Any], given: Iterable[
     }
 
 
+def plain_values(values: Mapping[str, Any]) -> dict[str, ParamValue]:
+    """Values without a declaration."""
+    return {name: _value(None, value, "", given=False) for name, value in values.items()}
+
+
 def param_diffs(a: View, b: View, names: Mapping[str, str], *, everything: bool) -> list[ParamDiff]:
     """In the order of B. `names` maps stages of A to their names in B."""
     before, after = a.params(), b.params()

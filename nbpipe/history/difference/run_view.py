@@ -16,7 +16,7 @@ from nbpipe.history.difference.shape import Note, ParamValue, Part, Side
 from nbpipe.history.difference.sources import sources_of
 from nbpipe.history.difference.view import Executed, Facts, Sources
 from nbpipe.history.query import detail
-from nbpipe.model import FileState, Outcome, Pipeline
+from nbpipe.model import Artifact, FileState, Outcome, Pipeline
 from nbpipe.notebook.reader import parse_notebook
 from nbpipe.pipeline.bundle import read_bundle
 from nbpipe.run import record as records
@@ -32,7 +32,12 @@ _DONE = ("succeeded", "cached")
 
 
 class _Wanted(msgspec.Struct):
+    key: str = ""
     parts: dict[str, str] = {}
+
+
+class _Spec(msgspec.Struct):
+    inputs: dict[str, Artifact] = {}
 
 
 class RunView:
@@ -106,6 +111,12 @@ class RunView:
         if stage not in self._outcomes:
             self._outcomes[stage] = self._find_outcome(stage)
         return self._outcomes[stage]
+
+    def inputs(self, stage: str) -> Mapping[str, Artifact]:
+        """From the job's specification."""
+        job = self._job(stage)
+        found = _read(job / "job.json", _Spec) if job is not None else None
+        return found.inputs if found is not None else {}
 
     def curves(self, stage: str) -> Mapping[str, Sequence[tuple[int, float]]]:
         """What the cells logged, from the job's folder; once that is gone, from the embedded MLflow."""
@@ -202,7 +213,7 @@ class RunView:
         folders = (self._project.runs / state.source / "jobs").glob(f"{state.name}.*")
         for folder in sorted(folders, key=_attempt, reverse=True):
             found = _read(folder / "verdict.json", Outcome)
-            wanted = _read(folder / "wanted.json", _Key)
+            wanted = _read(folder / "wanted.json", _Wanted)
             key = self._record.keys.get(state.name) if self._record is not None else None
             if found is not None and found.status == "succeeded" and wanted is not None and wanted.key == key:
                 return folder
@@ -231,10 +242,6 @@ class RunView:
         note = Note(part=part, text=text)
         if note not in self.notes:
             self.notes.append(note)
-
-
-class _Key(msgspec.Struct):
-    key: str = ""
 
 
 def _read(path: Path, kind: Any) -> Any:

@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 from nbpipe.errors import UsageError
+from nbpipe.history.difference.narrowed import Narrowed
 from nbpipe.history.difference.notebook_view import NotebookView
 from nbpipe.history.difference.run_view import RunView
+from nbpipe.history.difference.trial_view import TrialView
 from nbpipe.history.difference.view import View
 from nbpipe.history.query import LATEST, find_run
 from nbpipe.notebook.reader import TEXT_SUFFIXES
 from nbpipe.run.project import Project
+from nbpipe.tracking.trial import TRIAL_ID
 
 NOW = "now"
 _RUN = re.compile(r"r?[1-9][0-9]*")
@@ -24,13 +27,18 @@ def views(project: Project, a: str, b: str) -> tuple[View, View]:
         raise UsageError("both sides are the notebook as it is now", name=a, fix=_FIX)
     left = None if a == NOW else view(project, a)
     right = None if b == NOW else view(project, b)
-    return left or _now(project, right), right or _now(project, left)
+    one, other = left or _now(project, right), right or _now(project, left)
+    if (one.about.kind == "trial") == (other.about.kind == "trial"):
+        return one, other
+    return (one, Narrowed(other, one)) if one.about.kind == "trial" else (Narrowed(one, other), other)
 
 
 def view(project: Project, word: str) -> View:
     """One side, `now` excepted."""
     if word == LATEST or _RUN.fullmatch(word):
         return RunView(project, find_run(project, word))
+    if TRIAL_ID.fullmatch(word):
+        return TrialView(project, word)
     path = Path(word)
     if path.suffix == ".ipynb" or (path.suffix in TEXT_SUFFIXES and path.is_file()):
         return NotebookView(project, path.resolve(), path.name)

@@ -10,7 +10,7 @@ import msgspec
 from nbpipe.errors import StoreError
 from nbpipe.history.difference.figures import field_diff
 from nbpipe.history.difference.hunks import hunks_of
-from nbpipe.history.difference.shape import StageDiff
+from nbpipe.history.difference.shape import Note, StageDiff
 from nbpipe.history.difference.shape_values import Change, FieldDiff, Stored, ValueDiff
 from nbpipe.history.difference.sizes import size_text
 from nbpipe.history.difference.stored import LARGEST, READERS, UnreadableError, columns_of, plain_text
@@ -21,7 +21,11 @@ from nbpipe.model import Artifact, Outcome
 _BUDGET = 256_000_000
 _LARGEST_TEXT = 1_000_000
 _LONGEST = 200
-_CLOSED = {"pickle": "pickled: never loaded for a diff", "defstate": "attributes of a definition: pickled"}
+_CLOSED = {
+    "live": "seen in a live kernel: only its digest is known",
+    "pickle": "pickled: never loaded for a diff",
+    "defstate": "attributes of a definition: pickled",
+}
 
 
 class Look:
@@ -42,18 +46,35 @@ def value_diffs(a: View, b: View, stages: Sequence[StageDiff], *, everything: bo
     """Stage by stage in the order of B, name by name."""
     look = Look()
     found = []
+    # What a trial left stayed in its kernel: there the values are those that it read.
+    inputs = "trial" in (a.about.kind, b.about.kind)
     for stage in stages:
         before, after = a.facts(stage.a), b.facts(stage.b)
         if before.identity and before.identity == after.identity and not everything:
             continue
-        old = _left(a.outcome(stage.a)) if stage.a else {}
-        new = _left(b.outcome(stage.b)) if stage.b else {}
+        old = _values(a, stage.a, inputs=inputs) if stage.a else {}
+        new = _values(b, stage.b, inputs=inputs) if stage.b else {}
         for name in [*new, *(name for name in old if name not in new)]:
             left, right = old.get(name), new.get(name)
+            if blind := [view for view, each in ((a, left), (b, right)) if each is not None and not each.digest]:
+                _note(blind[0], name)
+                continue
             if left is not None and right is not None and left.digest == right.digest and not everything:
                 continue
             found.append(_diff(name, stage, left, right, (a, b), look))
     return found
+
+
+def _note(view: View, name: str) -> None:
+    text = f"'{name}' was not digested in {view.about.label}, which would have taken too long: it cannot be compared"
+    view.notes.append(Note(part="data", text=text))
+
+
+def _values(view: View, stage: str, *, inputs: bool) -> dict[str, Artifact]:
+    if not inputs:
+        return _left(view.outcome(stage))
+    found = view.inputs(stage)
+    return {name: found[name] for name in sorted(found) if found[name].format != "absent"}
 
 
 def _left(outcome: Outcome | None) -> dict[str, Artifact]:

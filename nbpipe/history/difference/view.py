@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbpipe.history.difference.shape import CodeText, ParamValue
-from nbpipe.model import FileState, Options, Outcome
+from nbpipe.model import Artifact, FileState, Options, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,9 @@ class Unit:
     kind: str
     text: CodeText
     bodies: tuple[str, ...] = ()
+    #: None where only the magic line itself is known.
     options: Options | None = None
+    magic: str = ""
     #: Of stages: parameters that the code reaches. Of definitions and modules: stages that run them.
     params: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
@@ -82,6 +84,9 @@ class View(Protocol):
 
     def outcome(self, stage: str) -> Outcome | None:
         """What the stage left; None where it has not, or where that is not known."""
+
+    def inputs(self, stage: str) -> Mapping[str, Artifact]:
+        """What the stage read; `digest` is "" where it is not known."""
 
     def curves(self, stage: str) -> Mapping[str, Sequence[tuple[int, float]]]:
         """Metric -> (step, value) in the order in which they were logged, of metrics logged more than once."""
