@@ -15,6 +15,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job.folder import UNDO
+from nbpipe.job.holders import written_elsewhere
 from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
@@ -223,19 +224,16 @@ class Files:
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
         """Files read and files written; the bytes of the latter are in the store."""
         self.on = False
-        for path, stamp in scan(self._project).items():
-            if path == self.source or path.endswith(_EDITED):
-                continue
-            if self._before.get(path) != stamp and path not in self._writes:
-                self._writes[path] = path in self._before
-                if path in self._before:
-                    changed = f"{Path(path).name} was changed by native code or another program"
-                    self.warnings.append(f"{changed}: what it held before cannot be put back")
-                    if not self.declared:
-                        self._note(changed)
-                else:
-                    with (self._undo / "index.jsonl").open("a") as index:
-                        index.write(json.dumps({"path": path, "copy": ""}) + "\n")
+        for path in self._unseen():
+            self._writes[path] = path in self._before
+            if path in self._before:
+                changed = f"{Path(path).name} was changed by native code or another program"
+                self.warnings.append(f"{changed}: what it held before cannot be put back")
+                if not self.declared:
+                    self._note(changed)
+            else:
+                with (self._undo / "index.jsonl").open("a") as index:
+                    index.write(json.dumps({"path": path, "copy": ""}) + "\n")
         read = [
             FileState(path=self._relative(path), digest=digest, size=_size(path))
             for path, digest in self._reads.items()
@@ -250,6 +248,17 @@ class Files:
             elif existed:
                 written.append(FileState(path=self._relative(path), digest=""))
         return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
+
+    def _unseen(self) -> list[str]:
+        """Files of the project that have changed although no hook saw it, without those that others are writing."""
+        changed = [
+            path
+            for path, stamp in scan(self._project).items()
+            if path != self.source and not path.endswith(_EDITED)
+            if self._before.get(path) != stamp and path not in self._writes
+        ]
+        elsewhere = written_elsewhere(changed)
+        return [path for path in changed if path not in elsewhere]
 
     def _relative(self, path: str) -> str:
         root = str(self._project)

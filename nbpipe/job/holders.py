@@ -1,0 +1,77 @@
+"""Files that other programs are writing while a job runs: the log of the very command, an editor's, a server's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+_PROC = Path("/proc")
+_ACCESS = os.O_WRONLY | os.O_RDWR
+
+
+def written_elsewhere(paths: Collection[str]) -> set[str]:
+    """Those of `paths` that a process outside this one and its children holds open for writing.
+
+    Empty where the system does not tell (there is no /proc); processes of other users are not looked at.
+    """
+    wanted = {_identity(path): path for path in paths}
+    wanted.pop(None, None)
+    found: set[str] = set()
+    if not wanted or not _PROC.is_dir():
+        return found
+    parents = _parents()
+    for pid in parents:
+        if not _below(pid, os.getpid(), parents):
+            found |= {wanted[identity] for identity in _writes(pid) if identity in wanted}
+    return found
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.lstat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _parents() -> dict[int, int]:
+    """Process -> its parent."""
+    found = {}
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            try:
+                stat = Path(entry.path, "stat").read_text()
+            except OSError:
+                continue
+            found[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+    return found
+
+
+def _below(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    seen = set[int]()
+    while pid and pid not in seen:
+        if pid == ancestor:
+            return True
+        seen.add(pid)
+        pid = parents.get(pid, 0)
+    return False
+
+
+def _writes(pid: int) -> set[tuple[int, int]]:
+    """Files that the process may write through a descriptor it holds."""
+    found = set[tuple[int, int]]()
+    try:
+        descriptors = list(os.scandir(_PROC / str(pid) / "fd"))
+    except OSError:
+        return found
+    for entry in descriptors:
+        try:
+            info = (_PROC / str(pid) / "fdinfo" / entry.name).read_text()
+            stat = os.stat(entry.path)  # noqa: PTH116 - of the open file, through the link
+        except OSError:
+            continue
+        flags = next((line.split()[1] for line in info.splitlines() if line.startswith("flags:")), "0")
+        if int(flags, 8) & _ACCESS:
+            found.add((stat.st_dev, stat.st_ino))
+    return found
