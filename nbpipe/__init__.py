@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbpipe.pipeline.extract import extract
     from nbpipe.run.api import RunResult
     from nbpipe.run.api import run_notebook as run
-    from nbpipe.ui.api import history
+    from nbpipe.ui.api import diff, history
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ _PLACES = {
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "Query": ("nbpipe.history.search", "Query"),
     "RunResult": ("nbpipe.run.api", "RunResult"),
+    "diff": ("nbpipe.ui.api", "diff"),
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
     "search": ("nbpipe.history.api", "search"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from nbpipe.errors import NbpipeError, UsageError
+from nbpipe.history.diff import Diff, Part, compute
+from nbpipe.history.query import detail
 from nbpipe.history.search import Query, search
 from nbpipe.run.project import Project
-from nbpipe.ui.rows import run_row
-from nbpipe.ui.views import PageView, Problem, Request, RunRow
+from nbpipe.ui.curves import curves
+from nbpipe.ui.rows import progress_view, run_row
+from nbpipe.ui.views import PageView, Problem, ProgressView, Request, RunRow
 
 #: Most rows of a page, and most runs of one request.
 PAGE = 200
@@ -20,12 +24,31 @@ RUNS = 60
 _RUN = re.compile(r"[A-Za-z0-9@]{1,64}")
 
 
+class _DiffRequest(msgspec.Struct, frozen=True):
+    a: str
+    b: str
+    parts: list[Part]
+    everything: bool = False
+
+
+class _CurvesRequest(msgspec.Struct, frozen=True):
+    runs: list[str]
+    metric: str
+
+
 class Answers:
     """Answers requests; each by itself, from any thread. Never raises for what a front-end may send."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, sides: Iterable[str] = ()) -> None:
         self.project = project
-        self._known: dict[str, Callable[[dict[str, Any]], Any]] = {"page": self._page, "rows": self._rows}
+        self._sides = frozenset(sides)
+        self._known: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "page": lambda body: self.page(msgspec.convert(body, Query)),
+            "rows": lambda body: self.rows(msgspec.convert(body.get("runs", []), list[str])),
+            "progress": lambda body: self.progress(msgspec.convert(body.get("run", ""), str)),
+            "curves": self._curves,
+            "diff": self._diff,
+        }
 
     def answer(self, content: object) -> dict[str, Any] | None:
         """`{"id", "ok"}` or `{"id", "error"}`; None for a message that is no request of these kinds."""
@@ -43,7 +66,8 @@ class Answers:
         except msgspec.ValidationError as error:
             problem = Problem(code=UsageError.code, message=f"not a question that can be asked: {error}")
             return {"id": request.id, "error": msgspec.to_builtins(problem)}
-        return {"id": request.id, "ok": msgspec.to_builtins(found)}
+        # By way of JSON: what it does not have (NaN) becomes null.
+        return {"id": request.id, "ok": msgspec.json.decode(msgspec.json.encode(found))}
 
     def page(self, query: Query) -> PageView:
         """A page of the history; at most `PAGE` rows. Raises `UsageError` for a condition that does not parse."""
@@ -68,8 +92,23 @@ class Answers:
                 found += map(run_row, search(self.project, Query(where=(f'run = "{run}"',), kinds=(), limit=1)).rows)
         return found
 
-    def _page(self, body: dict[str, Any]) -> PageView:
-        return self.page(msgspec.convert(body, Query))
+    def progress(self, run: str) -> ProgressView:
+        """A run, stage by stage. Raises `UsageError` where there is none."""
+        found = detail(self.project, run)
+        return progress_view(found.summary, found.state, time.time())
 
-    def _rows(self, body: dict[str, Any]) -> list[RunRow]:
-        return self.rows(msgspec.convert(body.get("runs", []), list[str]))
+    def diff(self, a: str, b: str, parts: Sequence[Part], *, everything: bool = False) -> Diff:
+        """What changed between two runs or trials. Raises NbpipeError."""
+        for side in (a, b):
+            # A path would have any file on the disk read: only those that Python code named.
+            if not (_RUN.fullmatch(side) or side in self._sides):
+                raise UsageError(f"{side[:60]!r} is not a run", name=side[:60])
+        return compute(self.project, a, b, parts=parts, everything=everything)
+
+    def _diff(self, body: dict[str, Any]) -> Diff:
+        asked = msgspec.convert(body, _DiffRequest)
+        return self.diff(asked.a, asked.b, asked.parts, everything=asked.everything)
+
+    def _curves(self, body: dict[str, Any]) -> Any:
+        asked = msgspec.convert(body, _CurvesRequest)
+        return curves(self.project, asked.runs[:RUNS], asked.metric)

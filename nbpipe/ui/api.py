@@ -12,7 +12,7 @@ from nbpipe.ui.bundle import require_bundle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbpipe.ui.widget import History
+    from nbpipe.ui.widget import DiffView, History
 
 
 def history(
@@ -37,6 +37,17 @@ def history(
     query: dict[str, Any] = {"text": text, "notebook": str(notebook), "statuses": _several(status)}
     query |= {"where": _several(where), "sort": sort, "kinds": ("run", "trial") if trials else ("run",)}
     return History(find_project(Path(project)), Query(**query))
+
+
+def diff(a: str, b: str, *, project: str | Path = ".") -> DiffView:
+    """What changed between two runs (`"r41"`, `"latest"`), trials (`"t12"`), or one of them and `"now"`.
+
+    `.diff` has the same as data. Raises `UsageError` for a side that is not there.
+    """
+    require_bundle()
+    from nbpipe.ui.widget import DiffView
+
+    return DiffView(find_project(Path(project)), a, b)
 
 
 def _several(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Static:
     html: str
     text: str
 
-    def bundle(self, view: str) -> dict[str, Any]:
+    def bundle(self, view: str = "") -> dict[str, Any]:
         """The mime bundle. `view` is the live view that hides this one while it is there; "" for none."""
         name = f"nbp-static nbp-static-{view}" if view.isalnum() else "nbp-static"
         return {"text/html": f'<div class="{name}">{self.html}</div>', "text/plain": self.text}
@@ -50,7 +50,7 @@ def history(rows: Sequence[RunSummary], total: int) -> Static:
     title = f"nbpipe history: {total} run{'' if total == 1 else 's'}"
     if len(shown) < total:
         title += f", the newest {len(shown)}"
-    return Static(html=_table(title, head, body), text=_text(title, head, body))
+    return Static(html=table(title, head, body), text=text_table(title, head, body))
 
 
 def _columns(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
@@ -71,13 +71,15 @@ def _cells(row: RunRow, names: Sequence[tuple[str, str]]) -> list[str]:
     return [" ".join(cell.split()) for cell in cells]
 
 
-def _table(title: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def table(title: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """HTML; every text is escaped."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     return f"<p>{escape(title)}</p><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
 
 
-def _text(title: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def text_table(title: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """The same in text, columns below each other."""
     rows = [list(head), *map(list, body)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

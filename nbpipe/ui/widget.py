@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import anywidget
 import msgspec
 import traitlets
 
+from nbpipe.history.diff import PARTS, Diff
 from nbpipe.history.search import Query, search
-from nbpipe.ui import fallback
+from nbpipe.ui import fallback, fallback_diff
 from nbpipe.ui.answers import Answers
 from nbpipe.ui.bundle import SCRIPT, STYLE
 from nbpipe.ui.watch import Watch
@@ -32,10 +34,12 @@ class View(anywidget.AnyWidget):
     _esm = SCRIPT
     _css = STYLE
     view = traitlets.Unicode().tag(sync=True)
+    #: Names the static copy, which the live view hides.
+    static_id = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, answers: Answers, **traits: Any) -> None:
         self._answers = answers
-        super().__init__(**traits)
+        super().__init__(static_id=uuid4().hex, **traits)
         self.on_msg(self._heard)
 
     def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -55,7 +59,12 @@ class View(anywidget.AnyWidget):
             data, metadata = bundle
             data.pop("text/plain", None)
             display(data, metadata=metadata, raw=True)
-        display(self._fallback().bundle(self.model_id), raw=True)
+        self._show_static()
+
+    def _show_static(self) -> None:
+        from IPython.display import display
+
+        display(self._fallback().bundle(self.static_id), raw=True)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """For hosts that put both into one output."""
@@ -108,3 +117,22 @@ class History(View):
     def _fallback(self) -> fallback.Static:
         page = self.page(limit=_STATIC)
         return fallback.history(page.rows, page.total)
+
+
+class DiffView(View):
+    """`nbpipe.diff(a, b)`: what changed, part by part."""
+
+    pair = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, project: Project, a: str, b: str) -> None:
+        answers = Answers(project, sides=(a, b))
+        self._diff = answers.diff(a, b, ("code", "params", "metrics", "environment"))
+        super().__init__(answers, view="diff", pair=[a, b])
+
+    @property
+    def diff(self) -> Diff:
+        """All parts, as `docs/formats/diff.md` specifies them."""
+        return self._answers.diff(self.pair[0], self.pair[1], PARTS)
+
+    def _fallback(self) -> fallback.Static:
+        return fallback_diff.diff(self._diff)

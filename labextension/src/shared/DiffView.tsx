@@ -1,0 +1,180 @@
+import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+
+import { problemText, type Backend } from './backend';
+import { runColour } from './colour';
+import { duration } from './format';
+import { CodePart } from './diff/CodePart';
+import { DataPart } from './diff/DataPart';
+import { EnvironmentPart } from './diff/EnvironmentPart';
+import { MetricsPart } from './diff/MetricsPart';
+import { OutputsPart } from './diff/OutputsPart';
+import { ParamsPart } from './diff/ParamsPart';
+import { Status } from './Status';
+import type { Diff, Side } from './types';
+
+/** The parts in the order of the tabs; those that may be large are asked for apart, so that the others show at once. */
+const TABS = [
+  ['params', 'Params'],
+  ['metrics', 'Metrics'],
+  ['code', 'Code'],
+  ['data', 'Data'],
+  ['environment', 'Env'],
+  ['outputs', 'Outputs'],
+] as const;
+type Part = (typeof TABS)[number][0];
+const QUICK = ['code', 'params', 'metrics', 'environment'];
+const SLOW = ['data', 'outputs'];
+
+/** What changed between two sides, part by part: the format of `docs/formats/diff.md`, shown. */
+export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: string }) {
+  const [only, setOnly] = useState(true);
+  const [chosen, setChosen] = useState<Part>();
+  const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only);
+  const [slow, slowProblem] = useDiff(backend, a, b, SLOW, !only);
+  const id = useId();
+  const bar = useRef<HTMLDivElement>(null);
+
+  if (quickProblem) {
+    return (
+      <p className="nbp-problem" role="alert">
+        {quickProblem}
+      </p>
+    );
+  }
+  if (!quick) {
+    return (
+      <p className="nbp-hint">
+        comparing {a} with {b} …
+      </p>
+    );
+  }
+  const counts: Record<string, number> = { ...quick.counts, ...slow?.counts };
+  const first = TABS.find(([part]) => (counts[part] ?? 0) > 0)?.[0] ?? 'params';
+  const tab = chosen ?? first;
+  const keys = (event: KeyboardEvent) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      const at = TABS.findIndex(([part]) => part === tab);
+      const next = TABS[(at + step + TABS.length) % TABS.length];
+      if (next) {
+        setChosen(next[0]);
+        bar.current?.querySelector<HTMLElement>(`[data-part="${next[0]}"]`)?.focus();
+      }
+    }
+  };
+  const slowPart = SLOW.includes(tab);
+  return (
+    <section className="nbp-diff" aria-label={`diff of ${a} and ${b}`}>
+      <header className="nbp-toolbar">
+        <h3 className="nbp-title">
+          Diff <SideName side={quick.a} /> <span aria-hidden="true">↔</span> <SideName side={quick.b} />
+        </h3>
+        {quick.same && slow?.same ? <span className="nbp-dim">nothing differs</span> : null}
+        <span className="nbp-grow" />
+        <label className="nbp-option">
+          <input type="checkbox" checked={only} onChange={() => setOnly(!only)} />
+          differences only
+        </label>
+      </header>
+      <div className="nbp-sides">
+        <SideLine side={quick.a} />
+        <SideLine side={quick.b} />
+      </div>
+      <div className="nbp-tabs" role="tablist" aria-label="parts of the diff" ref={bar} onKeyDown={keys}>
+        {TABS.map(([part, title]) => (
+          <button
+            key={part}
+            type="button"
+            role="tab"
+            id={`${id}-${part}`}
+            data-part={part}
+            aria-selected={part === tab}
+            aria-controls={`${id}-panel`}
+            tabIndex={part === tab ? 0 : -1}
+            onClick={() => setChosen(part)}
+          >
+            {title}
+            {counts[part] ? <span className="nbp-badge">{counts[part]}</span> : null}
+          </button>
+        ))}
+      </div>
+      <div
+        className="nbp-part"
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${tab}`}
+        tabIndex={0}
+      >
+        {slowPart && slowProblem ? <p className="nbp-problem">{slowProblem}</p> : null}
+        {slowPart && !slow && !slowProblem ? <p className="nbp-hint">reading what they left …</p> : null}
+        {slowPart ? slow && content(tab, slow) : content(tab, quick)}
+        {(slowPart ? (slow?.notes ?? []) : (quick.notes ?? []))
+          .filter((note) => note.part === undefined || note.part === tab)
+          .map((note) => (
+            <p className="nbp-hint" key={note.text}>
+              {note.text}
+            </p>
+          ))}
+      </div>
+    </section>
+  );
+}
+
+function content(tab: Part, diff: Diff): ReactNode {
+  const parts: Record<Part, () => ReactNode> = {
+    params: () => <ParamsPart items={diff.params ?? []} />,
+    metrics: () => <MetricsPart items={diff.metrics ?? []} a={diff.a.label} b={diff.b.label} />,
+    code: () => <CodePart items={diff.code ?? []} stages={diff.stages ?? []} />,
+    data: () => <DataPart items={diff.data ?? []} files={diff.files ?? []} />,
+    environment: () => <EnvironmentPart items={diff.environment ?? []} />,
+    outputs: () => <OutputsPart items={diff.outputs ?? []} a={diff.a.label} b={diff.b.label} />,
+  };
+  return parts[tab]();
+}
+
+function useDiff(
+  backend: Backend,
+  a: string,
+  b: string,
+  parts: string[],
+  everything: boolean,
+): [Diff | undefined, string] {
+  const [found, setFound] = useState<Diff>();
+  const [problem, setProblem] = useState('');
+  useEffect(() => {
+    let wanted = true;
+    setProblem('');
+    backend.diff(a, b, parts, everything).then(
+      (diff) => wanted && setFound(diff),
+      (error: unknown) => wanted && setProblem(problemText(error)),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [backend, a, b, parts, everything]);
+  return [found, problem];
+}
+
+function SideName({ side }: { side: Side }) {
+  return (
+    <span>
+      <span className="nbp-dot" style={{ background: runColour(side.label) }} aria-hidden="true" />
+      {side.label}
+    </span>
+  );
+}
+
+function SideLine({ side }: { side: Side }) {
+  const version = side.number ? `v${side.number}` : (side.version ?? '').slice(0, 7);
+  return (
+    <p>
+      <strong>{side.label}</strong> {side.stage ?? side.name ?? ''} {version}{' '}
+      {side.status ? <Status status={side.status} /> : null}{' '}
+      <span className="nbp-dim">
+        {side.started ? new Date(side.started * 1000).toLocaleString() : ''}
+        {side.seconds ? ` · ${duration(side.seconds)}` : ''}
+      </span>
+    </p>
+  );
+}

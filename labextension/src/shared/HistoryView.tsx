@@ -1,0 +1,164 @@
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+
+import { shownColumns } from './columns';
+import { CompareView } from './CompareView';
+import { DiffView } from './DiffView';
+import { FilterBar } from './FilterBar';
+import { count } from './format';
+import { ProgressPanel } from './ProgressView';
+import { RunTable } from './RunTable';
+import type { HistoryStore } from './store';
+
+type Below =
+  | { kind: 'none' }
+  | { kind: 'run'; run: string }
+  | { kind: 'compare' }
+  | { kind: 'diff'; a: string; b: string };
+
+/** The history: search, table, and what is opened below it. */
+export function HistoryView({ store, height = 360 }: { store: HistoryStore; height?: number }) {
+  const state = useSyncExternalStore(store.subscribe, store.get);
+  const [below, setBelow] = useState<Below>({ kind: 'none' });
+  const root = useRef<HTMLElement>(null);
+  const opened = useRef<HTMLDivElement>(null);
+  const columns = shownColumns(state.names, state.columns, store.atHand());
+  const { selected, total } = state;
+  const running = store.atHand().some((row) => row.status === 'running');
+  useTick(running);
+
+  const compare = () => {
+    const [a, b] = selected;
+    if (selected.length === 2 && a && b) {
+      setBelow({ kind: 'compare' });
+    } else if (selected.length > 1) {
+      setBelow({ kind: 'compare' });
+    }
+  };
+  const close = () => {
+    setBelow({ kind: 'none' });
+    root.current?.querySelector<HTMLElement>('tr[tabindex="0"]')?.focus();
+  };
+  useEffect(() => {
+    if (below.kind !== 'none') {
+      opened.current?.focus();
+    }
+  }, [below]);
+
+  return (
+    <section className="nbp-history" ref={root} aria-label="nbpipe history">
+      <header className="nbp-toolbar">
+        <h2 className="nbp-title">
+          History <span className="nbp-dim">{count(total, 'run')}</span>
+        </h2>
+        <FilterBar store={store} state={state} shown={columns} />
+        <span className="nbp-grow" />
+        {state.unseen > 0 ? (
+          <button type="button" className="nbp-button" onClick={() => store.refresh()}>
+            {count(state.unseen, 'new run')}
+          </button>
+        ) : null}
+        {selected.length > 0 ? (
+          <button type="button" className="nbp-button" onClick={() => store.select([])}>
+            Clear
+          </button>
+        ) : null}
+        <button
+          type="button"
+          className="nbp-button nbp-primary"
+          disabled={selected.length < 2}
+          title={selected.length < 2 ? 'Check two runs or more (Space)' : 'Compare the checked runs (C)'}
+          onClick={compare}
+        >
+          Compare{selected.length > 0 ? ` ${selected.length}` : ''}
+        </button>
+      </header>
+      {state.problem ? (
+        <p className="nbp-problem" role="alert">
+          {state.problem}
+        </p>
+      ) : null}
+      {state.remarks.map((text) => (
+        <p key={text} className="nbp-hint">
+          {text}
+        </p>
+      ))}
+      {total === 0 && !state.loading ? (
+        <Empty store={store} filtered={filtered(state.query)} />
+      ) : (
+        <RunTable
+          store={store}
+          state={state}
+          columns={columns}
+          height={height}
+          onOpen={(run) => setBelow({ kind: 'run', run })}
+          onCompare={compare}
+        />
+      )}
+      <p className="nbp-hidden" aria-live="polite">
+        {state.said}
+      </p>
+      {below.kind === 'none' ? null : (
+        <div
+          className="nbp-below"
+          ref={opened}
+          tabIndex={-1}
+          onKeyDown={(event) => event.key === 'Escape' && close()}
+        >
+          <button type="button" className="nbp-close" aria-label="close" onClick={close}>
+            ×
+          </button>
+          {below.kind === 'run' ? (
+            <ProgressPanel
+              backend={store.backend}
+              run={below.run}
+              baseline={state.baseline}
+              rev={store.find(below.run)?.status === 'running' ? state.rev : 0}
+              onDiff={(a, b) => setBelow({ kind: 'diff', a, b })}
+            />
+          ) : null}
+          {below.kind === 'compare' ? (
+            <CompareView store={store} state={state} onDiff={(a, b) => setBelow({ kind: 'diff', a, b })} />
+          ) : null}
+          {below.kind === 'diff' ? (
+            <DiffView key={`${below.a} ${below.b}`} backend={store.backend} a={below.a} b={below.b} />
+          ) : null}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Empty({ store, filtered: narrowed }: { store: HistoryStore; filtered: boolean }) {
+  return narrowed ? (
+    <p className="nbp-empty">
+      No run is like this.{' '}
+      <button
+        type="button"
+        className="nbp-link"
+        onClick={() => store.ask({ text: '', where: [], statuses: [] })}
+      >
+        Show all runs
+      </button>
+    </p>
+  ) : (
+    <p className="nbp-empty">
+      No runs yet. Start one: <code>%nbpipe run</code>
+    </p>
+  );
+}
+
+function filtered(query: { text?: string; where?: string[]; statuses?: string[] }): boolean {
+  return Boolean(query.text) || (query.where ?? []).length > 0 || (query.statuses ?? []).length > 0;
+}
+
+/** Draw again every second while something runs: its time goes on. */
+export function useTick(on: boolean): void {
+  const [, set] = useState(0);
+  useEffect(() => {
+    if (!on) {
+      return undefined;
+    }
+    const timer = setInterval(() => set((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, [on]);
+}

@@ -1,0 +1,29 @@
+/** Status is always symbol, word and colour: none of them alone. */
+const SYMBOLS: Record<string, string> = {
+  waiting: '○',
+  running: '◐',
+  cached: '⚡',
+  succeeded: '✓',
+  failed: '✗',
+  rejected: '⊘',
+  timeout: '✗',
+  lost: '✗',
+  cancelled: '■',
+  interrupted: '■',
+  skipped: '·',
+};
+
+export const STATUSES = ['running', 'succeeded', 'failed', 'rejected', 'cancelled', 'interrupted'];
+
+export function Status({ status, note }: { status: string; note?: string }) {
+  const known = status in SYMBOLS ? status : 'unknown';
+  return (
+    <span className={`nbp-status nbp-status-${known}`}>
+      <span className="nbp-symbol" aria-hidden="true">
+        {SYMBOLS[status] ?? '?'}
+      </span>
+      {status}
+      {note ? <span className="nbp-dim"> {note}</span> : null}
+    </span>
+  );
+}

@@ -1,0 +1,71 @@
+import { Chart } from '../Chart';
+import { delta, metric } from '../format';
+import type { Curve, MetricDiff } from '../types';
+import { Change, Nothing } from './Change';
+
+export function MetricsPart({ items, a, b }: { items: MetricDiff[]; a: string; b: string }) {
+  if (items.length === 0) {
+    return <Nothing what="The metrics are equal." />;
+  }
+  const curves = items.filter((item) => (item.curve?.a ?? item.curve?.b ?? []).length > 1);
+  return (
+    <>
+      <table aria-label="metrics">
+        <thead>
+          <tr>
+            <th scope="col">metric</th>
+            <th scope="col">stage</th>
+            <th scope="col">change</th>
+            <th scope="col" className="nbp-number">
+              before
+            </th>
+            <th scope="col" className="nbp-number">
+              after
+            </th>
+            <th scope="col" className="nbp-number">
+              by
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((item) => (
+            <tr key={`${item.stage} ${item.name}`}>
+              <th scope="row">{item.name}</th>
+              <td className="nbp-dim">{item.stage ?? ''}</td>
+              <td>
+                <Change change={item.change} />
+              </td>
+              <td className="nbp-number">{number(item.a)}</td>
+              <td className="nbp-number">{number(item.b)}</td>
+              <td className="nbp-number">
+                {typeof item.a === 'number' && typeof item.b === 'number' ? delta(item.b, item.a) : ''}
+                {item.relative ? <span className="nbp-dim"> {percent(item.relative)}</span> : null}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <div className="nbp-charts">
+        {curves.map((item) => (
+          <Chart
+            key={`${item.stage} ${item.name}`}
+            title={item.name}
+            curves={[side(a, item.curve?.a), side(b, item.curve?.b)].flat()}
+          />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function side(run: string, points: Curve | undefined): { run: string; points: Curve }[] {
+  return points && points.length > 1 ? [{ run, points }] : [];
+}
+
+function number(value: number | null | undefined): string {
+  return value === null || value === undefined ? '' : metric(value);
+}
+
+function percent(share: number): string {
+  return `${share > 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,138 @@
+"""A real JupyterLab in a folder of its own, and a page of a real Chromium in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+_QUIET = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
+_TOKEN = "tests"
+LOAD = "%load_ext nbpipe"
+
+
+@dataclass
+class Lab:
+    """A running server. Notebooks lie in `folder`."""
+
+    folder: Path
+    url: str
+
+    def write(self, name: str, *sources: str) -> Path:
+        """A notebook of code cells."""
+        book = nbformat.v4.new_notebook()
+        book.cells = [nbformat.v4.new_code_cell(source, id=f"c{n}") for n, source in enumerate(sources)]
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = self.folder / name
+        nbformat.write(book, path)
+        return path
+
+    def open(self, page: Any, name: str) -> None:
+        """Show this notebook alone, its kernel ready."""
+        page.goto(f"{self.url}/lab/tree/{name}?token={_TOKEN}&reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=60_000)
+
+    def run_all(self, page: Any) -> None:
+        """Run every cell; returns once they were sent."""
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def show(self, page: Any, name: str, *sources: str) -> None:
+        """Write a notebook, open it and run it."""
+        self.write(name, *sources)
+        self.open(page, name)
+        self.run_all(page)
+
+
+@contextmanager
+def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
+    """Start JupyterLab on 127.0.0.1; it and its kernels end with the block."""
+    folder = root / "project"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = root / "config" / "labconfig"
+    settings.mkdir(parents=True)
+    (settings / "default_setting_overrides.json").write_text(_QUIET)
+    port = _free_port()
+    given = {"JUPYTER_CONFIG_DIR": root / "config", "JUPYTER_DATA_DIR": root / "data"}
+    given |= {"JUPYTERLAB_SETTINGS_DIR": root / "user", "JUPYTERLAB_WORKSPACES_DIR": root / "spaces"}
+    given |= {"JUPYTER_RUNTIME_DIR": root / "runtime", "IPYTHONDIR": root / "ipython"}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
+    command += [f"--IdentityProvider.token={_TOKEN}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    with (root / "lab.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment, **{name: str(path) for name, path in given.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        lab = Lab(folder, f"http://127.0.0.1:{port}")
+        wait_for(lambda: _answers(f"{lab.url}/api/status?token={_TOKEN}"), "JupyterLab starts", 60.0)
+        yield lab
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def running_browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def wait_for(what: Callable[[], object], said: str, seconds: float = 30.0) -> None:
+    """Wait until `what()` is true."""
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            raise TimeoutError(said)
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http on 127.0.0.1
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
