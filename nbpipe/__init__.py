@@ -27,6 +27,7 @@ __all__ = [
     "Pipeline",
     "Query",
     "RunResult",
+    "diff",
     "extract",
     "history",
     "load_ipython_extension",

@@ -28,7 +28,13 @@ def past_run(
     folder.mkdir(parents=True)
     (project.state / ".gitignore").write_text("*\n")
     journal = Journal(folder)
-    about = {"id": run, "notebook": f"{name}.ipynb", "name": name, "version": f"{number:064x}", "number": 1}
+    about: dict[str, Any] = {
+        "id": run,
+        "notebook": f"{name}.ipynb",
+        "name": name,
+        "version": f"{number:064x}",
+        "number": 1,
+    }
     listed = [{"name": stage, "kind": "stage"} for stage in stages]
     journal.append("run-started", **about, params=dict(params), given=list(params)[:1], stages=listed)
     for stage in stages:

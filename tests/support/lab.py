@@ -19,12 +19,10 @@ from typing import Any
 import nbformat
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+_FLAGS += ["--disable-background-networking", "--disable-component-update"]
 _QUIET = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
-_TOKEN = "tests"
+_KEY = "tests"
 LOAD = "%load_ext nbpipe"
 
 
@@ -46,7 +44,7 @@ class Lab:
 
     def open(self, page: Any, name: str) -> None:
         """Show this notebook alone, its kernel ready."""
-        page.goto(f"{self.url}/lab/tree/{name}?token={_TOKEN}&reset")
+        page.goto(f"{self.url}/lab/tree/{name}?token={_KEY}&reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=60_000)
 
@@ -74,7 +72,7 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
     given |= {"JUPYTERLAB_SETTINGS_DIR": root / "user", "JUPYTERLAB_WORKSPACES_DIR": root / "spaces"}
     given |= {"JUPYTER_RUNTIME_DIR": root / "runtime", "IPYTHONDIR": root / "ipython"}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
-    command += [f"--IdentityProvider.token={_TOKEN}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+    command += [f"--IdentityProvider.token={_KEY}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += ["--LabApp.expose_app_in_browser=True"]
     with (root / "lab.log").open("wb") as log:
@@ -89,7 +87,7 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
         )
     try:
         lab = Lab(folder, f"http://127.0.0.1:{port}")
-        wait_for(lambda: _answers(f"{lab.url}/api/status?token={_TOKEN}"), "JupyterLab starts", 60.0)
+        wait_for(lambda: _answers(f"{lab.url}/api/status?token={_KEY}"), "JupyterLab starts", 60.0)
         yield lab
     finally:
         process.send_signal(signal.SIGTERM)
@@ -125,7 +123,7 @@ def wait_for(what: Callable[[], object], said: str, seconds: float = 30.0) -> No
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http on 127.0.0.1
-            return bool(answer.status == 200)  # noqa: PLR2004
+            return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 
