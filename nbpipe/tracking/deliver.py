@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from nbpipe.errors import StoreError
 from nbpipe.model import Artifact, FileState
 from nbpipe.tracking import artifacts, outbox, registry
 from nbpipe.tracking.mlflow import artifact_root, client
@@ -33,8 +34,11 @@ _LONGEST_PAUSE = 30.0
 _PATIENCE = 600.0
 
 
-def deliver(run_dir: Path, project: Path) -> None:
-    """Make MLflow show this run as its folder records it. Raises what MLflow raises when it is down."""
+def deliver(run_dir: Path, project: Path) -> tuple[Projection, RecordedRun, str]:
+    """Make MLflow show this run as its folder records it; where, what, and the id of its MLflow run.
+
+    Raises what MLflow raises when it is down.
+    """
     run = read_run(run_dir, project)
     fields = run.fields
     mlflow = client(project)
@@ -56,6 +60,26 @@ def deliver(run_dir: Path, project: Path) -> None:
         if run.status == "succeeded":
             _models(shown, run, parent, scratch)
     shown.end(parent, run.status, float(fields.get("ended") or run.ended or started))
+    return shown, run, parent
+
+
+def register_stored(run_dir: Path, project: Path, *, stage: str, model: str, registered: str) -> str:
+    """Register a value that a stage left, whatever came of the run; the version, made only if it is not there.
+
+    Waits while another process delivers. Raises StoreError when MLflow is down or refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    box = project / ".nbpipe" / "outbox"
+    box.mkdir(parents=True, exist_ok=True)
+    with _locked(box / "deliver.lock", wait=True), tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
+        try:
+            shown, run, parent = deliver(run_dir, project)
+            found = next(item for item in run.stages if item.name == stage)
+            return _register(shown, run, found, model, registered, parent, Path(folder))
+        except (MlflowException, OSError) as error:
+            fix = "Check MLFLOW_TRACKING_URI and that the server is up, then try again."
+            raise StoreError(f"'{registered}' cannot be registered: {error}", name=registered, fix=fix) from error
 
 
 def _stage(
@@ -114,23 +138,39 @@ def _models(shown: Projection, run: RecordedRun, parent: str, scratch: Path) -> 
         if asked is None or not asked.model or not asked.register or stage.outcome is None:
             continue
         artifact = stage.outcome.outputs.get(asked.model)
-        if artifact is None or not artifact.objects:
-            continue
-        at = f"model/{asked.model}"
-        for path in _model_files(run, artifact, scratch / at):
-            shown.file(parent, path, at)
-        version = registry.register(
-            shown.client,
-            asked.register,
-            run_id=parent,
-            source=f"{shown.client.get_run(parent).info.artifact_uri}/{at}",
-            tags={
-                "nbpipe.run_id": str(run.fields.get("id") or run.folder.name),
-                "nbpipe.stage": stage.name,
-                "nbpipe.digest": artifact.digest,
-            },
-        )
-        shown.log(parent, tags={f"nbpipe.model.{asked.register}": version})
+        if artifact is not None and artifact.objects:
+            _register(shown, run, stage, asked.model, asked.register, parent, scratch)
+
+
+def _register(
+    shown: Projection,
+    run: RecordedRun,
+    stage: RecordedStage,
+    model: str,
+    registered: str,
+    parent: str,
+    scratch: Path,
+) -> str:
+    """The version of `registered` that holds this value of the stage; made if there is none."""
+    if stage.outcome is None:
+        raise StoreError(f"the result of stage '{stage.name}' is not in the store any more", stage=stage.name)
+    artifact = stage.outcome.outputs[model]
+    at = f"model/{model}"
+    for path in _model_files(run, artifact, scratch / at):
+        shown.file(parent, path, at)
+    version = registry.register(
+        shown.client,
+        registered,
+        run_id=parent,
+        source=f"{shown.client.get_run(parent).info.artifact_uri}/{at}",
+        tags={
+            "nbpipe.run_id": str(run.fields.get("id") or run.folder.name),
+            "nbpipe.stage": stage.name,
+            "nbpipe.digest": artifact.digest,
+        },
+    )
+    shown.log(parent, tags={f"nbpipe.model.{registered}": version})
+    return version
 
 
 def _model_files(run: RecordedRun, artifact: Artifact, folder: Path) -> Iterator[Path]:

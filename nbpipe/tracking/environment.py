@@ -43,7 +43,7 @@ def record(project: Path, distributions: Mapping[str, str] | None = None) -> dic
     found: dict[str, Any] = {
         "schema": 1,
         "time": time.time(),
-        "user": _user(),
+        "user": user(),
         "host": socket.gethostname(),
         "os": platform.platform(),
         "machine": platform.machine(),
@@ -128,7 +128,8 @@ def _installed() -> dict[str, str]:
     return {dist.metadata["Name"]: dist.version for dist in distributions() if dist.metadata["Name"]}
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process, as the machine knows them; "" where it does not."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run under a number that has no name
