@@ -205,7 +205,7 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
         command: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields)))
         for command, fields in re.findall(r"^\| `nbpipe (\w+)` \| (.*) \|$", page, re.MULTILINE)
     }
-    assert set(rows) == {"suggest", "tag", "logs", "report", "stop", "gc", "fsck", "doctor"}
+    assert set(rows) == {"suggest", "tag", "logs", "report", "stop", "gc", "fsck", "doctor", "checkout"}
     folder = good[0]
     untagged = notebook(tmp_path, ["a = sum([1.5])", "print(a)"])
     shown = {
@@ -213,6 +213,7 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
         "tag": line_of(folder, "tag", "latest", "good=yes"),
         "logs": line_of(folder, "logs"),
         "report": line_of(folder, "report", "--to", "script", "-o", str(tmp_path / "x.py")),
+        "checkout": line_of(folder, "checkout", "latest", "-o", str(tmp_path / "x.ipynb")),
         "stop": line_of(folder, "stop", "latest"),
         "gc": line_of(folder, "gc"),
         "fsck": line_of(folder, "fsck"),
