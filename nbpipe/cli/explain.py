@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from nbpipe.cli.arguments import complete_run, json_option
 
 if TYPE_CHECKING:
-    from nbpipe.cli.render import Part as Words
-    from nbpipe.explain.attribution import Attribution, Part
-
-_BAR = 10
+    from nbpipe.explain.api import Step
+    from nbpipe.explain.differences import Group
+    from nbpipe.model import Event
 
 
 @click.command("explain")
@@ -43,131 +42,84 @@ def command(before: str, after: str, *, metric: str, budget: str, order: str, as
     from nbpipe.history.query import find_run
 
     project = project_of()
-    found = explain_runs(
-        project,
-        find_run(project, before),
-        find_run(project, after),
-        metric,
-        budget=_seconds(budget),
-        order=_order(order),
-        on_step=_say,
-    )
+    seconds, kinds = _seconds(budget), _order(order)
+    progress = _Progress()
+    try:
+        found = explain_runs(
+            project,
+            find_run(project, before),
+            find_run(project, after),
+            metric,
+            budget=seconds,
+            order=kinds,
+            on_step=progress.step,
+            listener=progress.hear,
+        )
+    finally:
+        progress.close()
     if as_json:
         from nbpipe.cli.shapes import print_json
+        from nbpipe.cli.waterfall import attribution_shape
 
         print_json(attribution_shape(found))
-    else:
-        import shutil
+        return
+    import shutil
 
-        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for text in waterfall(found, columns):
-            click.echo(text)
+    from nbpipe.cli.waterfall import waterfall
 
-
-def waterfall(found: Attribution, columns: int | None) -> list[str]:
-    """The lines for people: one per part, the largest movement as the longest bar; cut to `columns`."""
-    from nbpipe.cli.render import BOLD, DIM, PLAIN, paint, table
-    from nbpipe.cli.text import line, metric
-
-    head: list[Words] = [(f"{line(found.metric)} ", BOLD), (f"{metric(found.start)} ({found.before}) → ", PLAIN)]
-    lines = [paint([*head, (f"{metric(found.end)} ({found.after})", PLAIN)], columns)]
-    shown = [part for part in found.parts if part.status != "no-effect"]
-    widest = max([abs(part.contribution) for part in shown] + [abs(found.remainder)])
-    rows: list[list[list[Words]]] = [_row(part, widest) for part in shown]
-    rows.append(
-        [[("not attributed", DIM)], [(_signed(found.remainder), PLAIN)], [(_bar(found.remainder, widest), DIM)]]
-    )
-    lines += table(rows, columns)
-    quiet = [part.label for part in found.parts if part.status == "no-effect"]
-    notes = [f"no effect: {line(', '.join(quiet))}"] if quiet else []
-    notes += [f"{line(part.label)}: {line(part.reason)}" for part in shown if part.reason]
-    notes += [f"not attributed: {line(reason)}" for reason in found.reasons]
-    return lines + [paint([("  ", PLAIN), (note, DIM)]) for note in notes]
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for text in waterfall(found, columns):
+        click.echo(text)
 
 
-def _row(part: Part, widest: float) -> list[list[Words]]:
-    from nbpipe.cli.render import DIM, PLAIN
-    from nbpipe.cli.text import line
+class _Progress:
+    """Says on standard error what is measured: one line that changes on a terminal, else a line per swap."""
 
-    if part.status == "unmeasured":
-        return [[(line(part.label), PLAIN)], [("?", DIM)], [("", PLAIN)]]
-    style = {"fg": "green" if part.contribution > 0 else "red"} if part.contribution else DIM
-    return [
-        [(line(part.label), PLAIN)],
-        [(_signed(part.contribution), PLAIN)],
-        [(_bar(part.contribution, widest), style)],
-    ]
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._label = ""
 
+    def step(self, step: Step) -> None:
+        self._label = f"{step.number}/{step.total}  {step.label}"
+        self._show(self._label)
+        if not self._live:
+            click.echo(self._label, err=True)
 
-def _signed(number: float) -> str:
-    from nbpipe.cli.text import metric
+    def hear(self, event: Event) -> None:
+        if event.kind == "stage-started":
+            self._show(f"{self._label}   {event.stage} runs")
 
-    rounded = float(f"{number:.4g}")
-    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ' '}{metric(abs(rounded))}"
+    def close(self) -> None:
+        self._show("")
 
+    def _show(self, text: str) -> None:
+        if self._live:
+            import shutil
 
-def _bar(number: float, widest: float) -> str:
-    return "▓" * max(round(abs(number) / widest * _BAR), 1) if number and widest else ""
+            from nbpipe.cli.text import cut, line
 
-
-def attribution_shape(found: Attribution) -> dict[str, Any]:
-    """The same for programs; see `docs/formats/cli-json.md`."""
-    return {
-        "schema": 1,
-        "metric": found.metric,
-        "before": {"run": found.before, "value": found.start},
-        "after": {"run": found.after, "value": found.end},
-        "movement": found.movement,
-        "parts": [_part(part) for part in found.parts],
-        "remainder": found.remainder,
-        "reasons": list(found.reasons),
-        "complete": found.complete,
-        "seconds": round(found.seconds, 3),
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    return {
-        "label": part.label,
-        "status": part.status,
-        "contribution": part.contribution,
-        "value": part.value,
-        "ran": list(part.ran),
-        "seconds": round(part.seconds, 3),
-        "reason": part.reason,
-        "differences": [
-            {"kind": item.kind, "label": item.label, "stage": item.stage or None, "cell": item.cell}
-            for item in part.differences
-        ],
-    }
-
-
-def _say(label: str) -> None:
-    from nbpipe.cli.text import line
-
-    if sys.stderr.isatty():
-        click.echo(click.style(f"  … {line(label)}", dim=True), err=True)
+            click.echo(f"\r\x1b[K{cut(line(text), shutil.get_terminal_size().columns - 1)}", err=True, nl=False)
 
 
 def _seconds(text: str) -> float:
     from nbpipe.errors import UsageError
     from nbpipe.notebook.quantities import read_duration
 
-    if text.strip("0") in {"", "s", "m", "h"} and text.startswith("0"):
+    if text == "0":
         return 0.0
     try:
         return read_duration(text)
     except ValueError as error:
-        raise UsageError(f"--budget: {error}", name=text, fix="Write, say, 90s, 10m or 2h.") from None
+        raise UsageError(f"--budget: {error}", name=text, fix="Write, say, 90s, 10m or 2h; 0 runs nothing.") from None
 
 
-def _order(text: str) -> tuple[Any, ...]:
+def _order(text: str) -> tuple[Group, ...]:
     from nbpipe.errors import UsageError
     from nbpipe.explain.differences import ORDER
 
-    words = tuple(word.strip() for word in text.split(","))
-    if sorted(words) != sorted(ORDER):
-        raise UsageError(
-            f"--order {text!r} does not name each kind once", name=text, fix=f"Write, say, {','.join(reversed(ORDER))}"
-        )
-    return words
+    words = [word.strip() for word in text.split(",")]
+    chosen = tuple(kind for word in words for kind in ORDER if kind == word)
+    if sorted(chosen) != sorted(ORDER) or len(words) != len(ORDER):
+        fix = f"Write, say, --order {','.join(reversed(ORDER))}"
+        raise UsageError(f"--order {text!a} does not name each kind once", name=text, fix=fix)
+    return chosen

@@ -40,12 +40,18 @@ def data_files(a: Side, b: Side, root: Path, store: Store) -> list[DataFile]:
     found = []
     for path in sorted({*before, *after}):
         old, new = before.get(path), after.get(path)
-        if f"{Path(path).parent}/" in listed or (str(Path(path).parent) == "." and "./" in listed):
+        if folder_of(path) in listed:
             # The folder was listed by both, with other names in it: where a run did not read it, it was not there.
             old, new = old or "", new or ""
         sources = (_source(root / path, old, store), _source(root / path, new, store))
         found.append(DataFile(path=path, before=old, after=new, sources=sources))
     return found
+
+
+def folder_of(path: str) -> str:
+    """The folder a relative path lies in, as it is recorded where it was listed."""
+    parent = str(Path(path).parent)
+    return "./" if parent == "." else f"{parent}/"
 
 
 def listed_folders(a: Side, b: Side) -> set[str]:

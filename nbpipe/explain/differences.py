@@ -9,6 +9,7 @@ from nbpipe.explain.data import DataFile
 from nbpipe.explain.side import Side
 from nbpipe.explain.units import Unit, used_snippets
 from nbpipe.model import Code, Pipeline, Value
+from nbpipe.pipeline.code import cell_prints
 from nbpipe.pipeline.modules import reach
 
 Kind = Literal["data", "module", "definition", "setup", "params", "code", "order", "parameter", "seed"]
@@ -17,6 +18,8 @@ Group = Literal["data", "code", "params"]
 ORDER: tuple[Group, ...] = ("data", "code", "params")
 _GROUPS: dict[Kind, Group] = {"data": "data", "parameter": "params", "seed": "params"}
 _LONGEST = 24
+#: Names that a label holds.
+_NAMES = 3
 
 
 class Difference(Value, frozen=True, kw_only=True):
@@ -97,17 +100,17 @@ def _units(units: Sequence[Unit]) -> list[Difference]:
 
 def _label(unit: Unit) -> str:
     place = _place(unit.after or unit.before)
-    old, new = unit.names
-    what = {"setup": "setup", "params": "parameters", "definition": "definitions"}.get(unit.kind, "")
+    said = "new" if not unit.before else "gone" if not unit.after else "changed"
+    if unit.kind == "definition":
+        return f"{', '.join(unit.defines[:_NAMES])}{', …' if len(unit.defines) > _NAMES else ''}: definition {said}, {place}"
     if unit.kind != "stage":
-        said = "is gone" if not unit.after else "new" if not unit.before else "code"
-        return f"{what}: {said}, {place}"
-    if not old:
-        return f"{new}: new stage, {place}"
-    if not new:
-        return f"{old}: stage is gone"
+        return f"{'%%params' if unit.kind == 'params' else '%%setup'}: {said}, {place}"
+    old, new = unit.names
+    if not old or not new:
+        return f"{old or new}: stage {said}, {place}"
     name = new if old == new else f"{old} → {new}"
-    return f"{name}: {'code' if unit.before != unit.after else 'renamed'}, {place}"
+    what = "code" if not unit.same_code else "options" if old == new else "renamed"
+    return f"{name}: {what}, {place}"
 
 
 def _place(cells: Sequence[Code]) -> str:
@@ -167,7 +170,7 @@ def _elsewhere(a: Side, b: Side, units: Sequence[Unit]) -> list[Difference]:
     found = []
     for name in sorted({*old, *new}, key=[*new, *old].index):
         if old.get(name) != new.get(name):
-            said = "new stage" if name not in old else "stage is gone" if name not in new else "code"
+            said = "stage new" if name not in old else "stage gone" if name not in new else "code"
             cells = [
                 code.cell
                 for stage in (b if name in new else a).pipeline.stages
@@ -188,6 +191,4 @@ def _elsewhere(a: Side, b: Side, units: Sequence[Unit]) -> list[Difference]:
 
 
 def _bodies(pipeline: Pipeline, inside: set[str]) -> dict[str, list[str]]:
-    from nbpipe.pipeline.code import cell_prints
-
     return {stage.name: cell_prints(stage.cells) for stage in pipeline.stages if stage.name not in inside}

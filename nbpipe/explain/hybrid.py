@@ -54,7 +54,7 @@ class Hybrid:
         """Seed of the run."""
         return (self._b if "seed" in swapped else self._a).record.seed
 
-    def stage_names(self, swapped: AbstractSet[str]) -> list[str]:
+    def givers(self, swapped: AbstractSet[str]) -> list[str]:
         """Stages of the hybrid that may give the metric: the two runs' own, under the names they have in it, in order."""
         givers = {self._a.upstream[-1].name, self._b.upstream[-1].name}
         found = []
@@ -63,6 +63,12 @@ class Hybrid:
             if unit.kind == "stage" and givers & set(unit.names) and side is not None:
                 found.append(unit.names[side is self._b])
         return found
+
+    def ambiguous(self, swapped: AbstractSet[str]) -> str:
+        """A name that two stages would have; "" if there is none."""
+        sides = [(unit, self._side(unit, swapped)) for unit in self._units if unit.kind == "stage"]
+        names = [unit.names[side is self._b] for unit, side in sides if side is not None]
+        return next((name for name in names if names.count(name) > 1), "")
 
     # -- cells
 

@@ -10,9 +10,14 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbpipe.explain.data import DataFile, contents, entries_of, listed_folders, written_files
+from nbpipe.errors import StoreError
+from nbpipe.explain.copies import Copies
+from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, written_files
 from nbpipe.explain.side import Side
 from nbpipe.job.files import undo
+
+#: Files at the root of a project that say how it is to be run.
+_SETTINGS = ("nbpipe.toml", "pyproject.toml")
 
 
 class Workshop:
@@ -27,11 +32,13 @@ class Workshop:
         self._b = b
         self._files = files
         self._root = root
-        self._place = Path(tempfile.mkdtemp(prefix="nbpipe-explain-")).resolve()
         self._listed = listed_folders(a, b)
         self._written = written_files(a, b)
-        #: Files elsewhere that cached stages put back: what they held before.
-        self._outside = {path: self._kept(path) for path in self._written if Path(path).is_absolute()}
+        self._place = Path(tempfile.mkdtemp(prefix="nbpipe-explain-")).resolve()
+        self._copies = Copies(self._place / "copies", private=self._written)
+        self._outside = Copies(self._place / "outside")
+        # Stages may write anywhere, and a cached one puts its files there again.
+        self._elsewhere = {path: self._outside.keep(Path(path)) for path in self._written if Path(path).is_absolute()}
 
     def close(self) -> None:
         """Remove everything."""
@@ -39,88 +46,74 @@ class Workshop:
 
     @contextmanager
     def folder(self, notebook: bytes, swapped: AbstractSet[str]) -> Iterator[Path]:
-        """The path of the notebook in a new folder; the folder is gone afterwards."""
+        """The path of the notebook in a new folder, which is gone afterwards. Raises StoreError where it has no room."""
         root = self._place / "project"
-        # A mark of a project that no listing shows.
-        (root / ".git").mkdir(parents=True)
         path = root / self._notebook_name()
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.write_bytes(notebook)
-            self._put_modules(path.parent, root, swapped)
-            self._put_data(root, swapped)
-            self._fill_listed(root)
+            try:
+                # A mark of a project that no listing shows.
+                (root / ".git").mkdir(parents=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(notebook)
+                self._put_data(root, swapped)
+                self._put_modules(path.parent, root, swapped)
+                self._put_rest(root)
+            except OSError as error:
+                raise _no_room(self._place, error) from error
             yield path
         finally:
-            for job in sorted(root.glob(".nbpipe/runs/*/jobs/*"), key=lambda job: -job.stat().st_mtime):
+            jobs = sorted(root.glob(".nbpipe/runs/*/jobs/*"), key=lambda job: -job.stat().st_mtime)
+            for job in jobs:
                 undo(job)
-            self._put_back()
+            for name, kept in self._elsewhere.items():
+                self._outside.put_back(kept, Path(name))
             shutil.rmtree(root, ignore_errors=True)
 
     def _notebook_name(self) -> str:
         """Its own name where stages look at the names around it; else one that keeps its results apart from the project's."""
         path = Path(self._b.record.notebook)
         path = Path(path.name) if path.is_absolute() else path
-        parent = "./" if str(path.parent) == "." else f"{path.parent}/"
-        return str(path.with_suffix(".ipynb" if parent in self._listed else ".explain.ipynb"))
+        listed = folder_of(str(path)) in self._listed
+        return str(path.with_suffix(".ipynb" if listed else ".explain.ipynb"))
 
     def _put_modules(self, folder: Path, root: Path, swapped: AbstractSet[str]) -> None:
+        """Modules of both; one that both have as the swaps say."""
+        both = self._a.pipeline.modules.keys() & self._b.pipeline.modules.keys()
         for side in (self._a, self._b):
             for name, (path, _) in side.pipeline.modules.items():
-                second = f"module:{name}" in swapped
-                if (
-                    name in self._b.pipeline.modules
-                    and name in self._a.pipeline.modules
-                    and second != (side is self._b)
-                ):
+                if name in both and (f"module:{name}" in swapped) != (side is self._b):
                     continue
                 kept = Path(path).name if path.startswith("..") else path
                 target = Path(os.path.normpath(folder / path))
                 if target.is_relative_to(root):
-                    _copy(side.bundle / "modules" / kept, target)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(side.bundle / "modules" / kept, target)
 
     def _put_data(self, root: Path, swapped: AbstractSet[str]) -> None:
         for file in self._files:
-            if Path(file.path).is_absolute() or Path(file.path).suffix == ".py":
-                continue
             source = contents(file, self._root, second=f"data:{file.path}" in swapped)
-            if source is not None:
-                _copy(source, root / file.path)
+            if source is not None and not Path(file.path).is_absolute():
+                self._copies.put(source, root / file.path, file.path)
 
-    def _fill_listed(self, root: Path) -> None:
-        """Names count where a folder was listed: whatever lies in it beside what the stages read and write."""
+    def _put_rest(self, root: Path) -> None:
+        """Settings; and where a folder was listed its names count: whatever lies in it and no stage made."""
         known = self._written | {file.path for file in self._files} | {self._b.record.notebook}
-        for listed in self._listed:
-            if Path(listed).is_absolute():
+        entries = [self._root / name for name in _SETTINGS]
+        for listed in sorted(self._listed):
+            entries += entries_of(self._root / listed) if not Path(listed).is_absolute() else []
+        for entry in entries:
+            name = str(entry.relative_to(self._root))
+            if name in known or (root / name).exists() or any(path.startswith(f"{name}/") for path in self._written):
                 continue
-            for entry in entries_of(self._root / listed):
-                name = str(entry.relative_to(self._root))
-                target = root / name
-                if name in known or target.exists() or any(path.startswith(f"{name}/") for path in self._written):
-                    continue
-                if entry.is_dir():
-                    target.mkdir(parents=True)
-                elif entry.is_file():
-                    _copy(entry, target)
-
-    # -- outside
-
-    def _kept(self, path: str) -> Path | None:
-        source = Path(path)
-        if not source.is_file():
-            return None
-        kept = self._place / f"outside-{len(list(self._place.iterdir()))}"
-        shutil.copy2(source, kept)
-        return kept
-
-    def _put_back(self) -> None:
-        for path, kept in self._outside.items():
-            if kept is None:
-                Path(path).unlink(missing_ok=True)
-            elif not Path(path).is_file() or Path(path).read_bytes() != kept.read_bytes():
-                shutil.copy2(kept, path)
+            if entry.is_dir():
+                (root / name).mkdir(parents=True)
+            elif entry.is_file():
+                self._copies.put(entry, root / name, name)
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _no_room(place: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"a copy of the project's files cannot be made in {place.parent}: {error.strerror or error}",
+        name=str(place.parent),
+        fix="Free space there, or name another place in TMPDIR.",
+    )

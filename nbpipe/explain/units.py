@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
 from typing import Literal
 
 from nbpipe.explain.side import Side
+from nbpipe.history.difference.matching import Piece, match
 from nbpipe.model import Code, Pipeline, Snippet, StageCells, Value
 from nbpipe.pipeline.code import cell_prints, snippet_print
 from nbpipe.plan.key import stage_options
-
-#: Two cells that share less of their text than this are not the same cell edited.
-_ALIKE = 0.6
 
 Kind = Literal["params", "setup", "stage", "definition"]
 
@@ -28,6 +24,10 @@ class Unit(Value, frozen=True, kw_only=True):
     after: tuple[Code, ...] = ()
     #: They do not do the same.
     differs: bool = False
+    #: Of a stage that differs: not in its code, but in its name or options.
+    same_code: bool = False
+    #: Names whose definition differs.
+    defines: tuple[str, ...] = ()
 
 
 def match_units(a: Side, b: Side) -> list[Unit]:
@@ -79,20 +79,28 @@ def _stages(a: Side, b: Side) -> list[Unit]:
     old, new = _upstream_stages(a), _upstream_stages(b)
     # A stage that only one run's metric depends on may still be in the other: then it is the same one.
     names = {stage.name for stage in (*old, *new)}
-    old = [stage for stage in a.outline.stages if stage in old or stage.name in names]
-    new = [stage for stage in b.outline.stages if stage in new or stage.name in names]
-    pairs = _pairs(old, new)
-    return [
-        Unit(
-            ident=f"stage:{(y or x).name}",  # type: ignore[union-attr]  # a pair has at least one
-            kind="stage",
-            names=(x.name if x else "", y.name if y else ""),
-            before=x.cells if x else (),
-            after=y.cells if y else (),
-            differs=x is None or y is None or x.name != y.name or _print(x) != _print(y),
+    old = [stage for stage in a.outline.stages if stage.name in names]
+    new = [stage for stage in b.outline.stages if stage.name in names]
+    units = []
+    for pair in match([_piece(stage) for stage in old], [_piece(stage) for stage in new]):
+        x = old[pair.a] if pair.a is not None else None
+        y = new[pair.b] if pair.b is not None else None
+        units.append(
+            Unit(
+                ident=f"stage:{y.name}" if y is not None else f"gone:{x.name if x is not None else ''}",
+                kind="stage",
+                names=(x.name if x is not None else "", y.name if y is not None else ""),
+                before=x.cells if x is not None else (),
+                after=y.cells if y is not None else (),
+                differs=x is None or y is None or x.name != y.name or _print(x) != _print(y),
+                same_code=x is not None and y is not None and cell_prints(x.cells) == cell_prints(y.cells),
+            )
         )
-        for x, y in pairs
-    ]
+    return units
+
+
+def _piece(stage: StageCells) -> Piece:
+    return Piece(stage.name, "\n".join(code.body for code in stage.cells))
 
 
 def _upstream_stages(side: Side) -> list[StageCells]:
@@ -111,39 +119,6 @@ def _print(stage: StageCells) -> object:
     return cell_prints(stage.cells), stage_options(stage.options), stage.kind
 
 
-def _pairs(old: Sequence[StageCells], new: Sequence[StageCells]) -> list[tuple[StageCells | None, StageCells | None]]:
-    """Stages of the same name belong together; of the rest those whose code is most alike."""
-    named = {stage.name: stage for stage in old}
-    pairs: list[tuple[StageCells | None, StageCells | None]] = [(named.pop(s.name), s) for s in new if s.name in named]
-    left = [stage for stage in new if stage.name not in {y.name for _, y in pairs if y is not None}]
-    rest = list(named.values())
-    for n, m in alike([_text(stage.cells) for stage in rest], [_text(stage.cells) for stage in left]):
-        pairs.append((rest[n] if n is not None else None, left[m] if m is not None else None))
-    return pairs
-
-
-def _text(cells: Iterable[Code]) -> str:
-    return "\n".join(code.body for code in cells)
-
-
-def alike(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    """Indices of texts that belong together, the most alike first; then those that have no counterpart."""
-    scores = [
-        (SequenceMatcher(None, x, y, autojunk=False).ratio(), n, m)
-        for n, x in enumerate(old)
-        for m, y in enumerate(new)
-    ]
-    pairs: list[tuple[int | None, int | None]] = []
-    used: tuple[set[int], set[int]] = set(), set()
-    for score, n, m in sorted(scores, key=lambda item: (-item[0], item[1], item[2])):
-        if score >= _ALIKE and n not in used[0] and m not in used[1]:
-            pairs.append((n, m))
-            used[0].add(n)
-            used[1].add(m)
-    pairs += [(n, None) for n in range(len(old)) if n not in used[0]]
-    return pairs + [(None, m) for m in range(len(new)) if m not in used[1]]
-
-
 # ---------------------------------------------------------------------------------------------- definitions
 
 
@@ -152,12 +127,21 @@ def _definitions(a: Side, b: Side) -> list[Unit]:
     used = {name for side in (a, b) for item in used_snippets(side) for name in item.names}
     old, new = _exploration(a, used), _exploration(b, used)
     units = []
-    for n, m in alike([code.body for code in old], [code.body for code in new]):
-        before = (old[n],) if n is not None else ()
-        after = (new[m],) if m is not None else ()
-        prints = _prints(a, before, used), _prints(b, after, used)
-        ident = f"definition:{new[m].cell}" if m is not None else f"gone:{old[n or 0].cell}"
-        units.append(Unit(ident=ident, kind="definition", before=before, after=after, differs=prints[0] != prints[1]))
+    for pair in match([_defined(a, code, used) for code in old], [_defined(b, code, used) for code in new]):
+        x = old[pair.a] if pair.a is not None else None
+        y = new[pair.b] if pair.b is not None else None
+        prints = _prints(a, x, used), _prints(b, y, used)
+        changed = {name for one in set(prints[0].items()) ^ set(prints[1].items()) for name in one[0].split(",")}
+        units.append(
+            Unit(
+                ident=f"definition:{y.cell}" if y is not None else f"gone-definition:{x.cell if x is not None else ''}",
+                kind="definition",
+                defines=tuple(sorted(changed & used)),
+                before=(x,) if x is not None else (),
+                after=(y,) if y is not None else (),
+                differs=bool(changed),
+            )
+        )
     return units
 
 
@@ -166,7 +150,15 @@ def _exploration(side: Side, used: set[str]) -> list[Code]:
     return [code for code in side.outline.exploration if code.cell in cells]
 
 
-def _prints(side: Side, cells: Iterable[Code], used: set[str]) -> list[str]:
-    numbers = {code.cell for code in cells}
-    found = (item for item in side.pipeline.snippets if item.cell in numbers and used & set(item.names))
-    return [snippet_print(item) for item in found]
+def _defined(side: Side, code: Code, used: set[str]) -> Piece:
+    return Piece(",".join(_prints(side, code, used)), code.body)
+
+
+def _prints(side: Side, code: Code | None, used: set[str]) -> dict[str, str]:
+    """Names -> what defines them in the cell; of two definitions of a name both count."""
+    found: dict[str, str] = {}
+    for item in side.pipeline.snippets:
+        if code is not None and item.cell == code.cell and used & set(item.names):
+            names = ",".join(item.names)
+            found[names] = f"{found.get(names, '')} {snippet_print(item)}"
+    return found

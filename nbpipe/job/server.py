@@ -156,10 +156,17 @@ def main() -> None:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _leave_folder()
     import gc
 
     gc.freeze()
     Server(channel).serve()
+
+
+def _leave_folder() -> None:
+    """`-m` put the folder that the orchestrator was started in on the path: its modules are not the notebook's."""
+    if sys.path and sys.path[0] == str(Path.cwd()) and not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
 
 
 if __name__ == "__main__":
