@@ -75,6 +75,8 @@ def explain_runs(
     walk = Walk(a, b, swaps, lost=lost)
     if swaps or any(lost):
         _go(walk, _Ground(project, a, b, units, files, swaps), store, metric, deadline, on_step, listener)
+    elif b.value != a.value and not others:
+        others.append(f"up to the stage that gives {metric} the runs are the same: chance, or the world outside")
     quiet = [item for item in found if not item.upstream]
     return Attribution(
         metric=metric,

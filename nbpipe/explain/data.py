@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from nbpipe.explain.side import Side
@@ -57,6 +58,30 @@ def folder_of(path: str) -> str:
 def listed_folders(a: Side, b: Side) -> set[str]:
     """Folders whose names were looked at, with a slash at the end."""
     return {path for side in (a, b) for path in _all_reads(side) if path.endswith("/")}
+
+
+def named_files(a: Side, b: Side, root: Path) -> list[Path]:
+    """Files of the project that the code or a `--reads` names: native code may have read them unseen."""
+    found: set[Path] = set()
+    for side in (a, b):
+        folder = (root / side.record.notebook).parent
+        for stage in side.upstream:
+            for name in (*stage.flow.file_reads, *stage.options.reads):
+                if "://" not in name and not Path(name).is_absolute():
+                    found |= _files_of(folder, name)
+    return sorted(
+        path for path in found if path.is_relative_to(root) and not HIDDEN & set(path.relative_to(root).parts)
+    )
+
+
+def _files_of(folder: Path, name: str) -> set[Path]:
+    """Files that a path or pattern names; of a folder, all that is in it."""
+    try:
+        matches = [Path(os.path.normpath(folder / name)), *folder.glob(name)]
+    except (ValueError, NotImplementedError):
+        matches = [Path(os.path.normpath(folder / name))]
+    whole = [inner for path in matches if path.is_dir() for inner in path.rglob("*")]
+    return {path for path in (*matches, *whole) if path.is_file()}
 
 
 def written_files(a: Side, b: Side) -> set[str]:

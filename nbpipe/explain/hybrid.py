@@ -30,11 +30,9 @@ class Hybrid:
 
     def notebook(self, swapped: AbstractSet[str]) -> bytes:
         """The bytes of an `.ipynb`."""
-        whole = swapped >= self._swaps
-        metadata = (self._b if whole else self._a).notebook.metadata
         document = {
             "cells": [_document(cell) for cell in self._cells(swapped)],
-            "metadata": metadata,
+            "metadata": self._b.notebook.metadata,
             "nbformat": 4,
             "nbformat_minor": 4,
         }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nbpipe.errors import StoreError
 from nbpipe.explain.copies import Copies
-from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, written_files
+from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, named_files, written_files
 from nbpipe.explain.side import Side
 from nbpipe.job.files import undo
 
@@ -33,6 +33,7 @@ class Workshop:
         self._files = files
         self._root = root
         self._listed = listed_folders(a, b)
+        self._named = named_files(a, b, root)
         self._written = written_files(a, b)
         self._place = Path(tempfile.mkdtemp(prefix="nbpipe-explain-")).resolve()
         self._copies = Copies(self._place / "copies", private=self._written)
@@ -96,9 +97,9 @@ class Workshop:
                 self._copies.put(source, root / file.path, file.path)
 
     def _put_rest(self, root: Path) -> None:
-        """Settings; and where a folder was listed its names count: whatever lies in it and no stage made."""
+        """Settings, what the code names, and where a folder was listed, as its names count, whatever lies in it."""
         known = self._written | {file.path for file in self._files} | {self._b.record.notebook}
-        entries = [self._root / name for name in _SETTINGS]
+        entries = [*(self._root / name for name in _SETTINGS), *self._named]
         for listed in sorted(self._listed):
             entries += entries_of(self._root / listed) if not Path(listed).is_absolute() else []
         for entry in entries:

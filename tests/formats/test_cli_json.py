@@ -222,3 +222,13 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
     assert {command: set(line) - {"schema"} for command, line in shown.items()} == {
         command: fields - {"schema"} for command, fields in rows.items()
     }
+
+
+def test_an_explanation_prints_its_parts(tmp_path: Path) -> None:
+    folder = notebook(tmp_path, ["%%params\nk: int = 1\nunused: int = 1", "%%stage one --metrics a\na = k + 0.5"])
+    assert said(folder, "run", "book.ipynb")[0] == 0
+    assert said(folder, "run", "book.ipynb", "-p", "k=2", "-p", "unused=2")[0] == 0
+    line = line_of(folder, "explain", "r1", "r2", "--metric", "a")
+    is_a(line, "nbpipe explain")
+    assert [(part["status"], part["contribution"]) for part in line["parts"]] == [("measured", 1.0), ("no-effect", 0.0)]
+    assert (line["before"], line["after"]) == ({"run": "r1", "value": 1.5}, {"run": "r2", "value": 2.5})

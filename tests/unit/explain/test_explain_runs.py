@@ -323,3 +323,59 @@ def test_what_stages_write_elsewhere_is_put_back(site: Site) -> None:
     found = site.command("explain", "r1", "r2", "--metric", "acc", "--json", TMPDIR=str(temporary)).json
     assert parts(found) == {"lr 1 → 9": 16.0, "k 2 → 5": 27.0}
     assert outside.read_text() == "mine"
+
+
+def test_a_check_that_rejects_what_lies_between_joins_two_parameters(site: Site) -> None:
+    site.write(
+        "%%params\nsize: int = 5\nlimit: int = 10",
+        "%%check sane\nassert size <= limit, 'too large'",
+        "%%stage train --metrics acc\nimport random\nacc = size * 10 + random.random()",
+    )
+    run(site)
+    run(site, "-p", "size=50", "-p", "limit=100", "--seed", "3")
+    found = explain(site, "r1", "r2")
+    assert list(parts(found)) == ["size 5 → 50 + limit 10 → 100", "seed 0 → 3"]
+    assert found["parts"][0]["contribution"] == pytest.approx(450.0)
+    assert found["parts"][0]["reason"].startswith("not told apart: stage 'sane'")
+    assert adds_up(found)
+
+
+def test_a_file_that_is_new_in_a_listed_folder_is_data(site: Site) -> None:
+    folder = site.folder / "given"
+    folder.mkdir()
+    (folder / "1.txt").write_text("1")
+    load = "%%stage load --metrics acc\nfrom glob import glob\nacc = sum(int(open(path).read()) for path in glob('given/*.txt'))"
+    site.write(load)
+    run(site)
+    (folder / "2.txt").write_text("20")
+    site.write(f"{load} * 2")
+    run(site)
+    assert list(parts(explain(site, "r1", "r2")).items()) == [
+        ("given/2.txt: contents", 20.0),
+        ("load: code, cell 2", 21.0),
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == ["1.txt", "2.txt"]
+
+
+def test_files_that_only_native_code_reads_are_there_too(site: Site) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"x": [1, 2]}), site.folder / "t.parquet")
+    site.write(
+        PARAMS,
+        "%%stage load --metrics acc\nimport pyarrow.parquet as pq\nacc = pq.read_table('t.parquet').num_rows * lr * k",
+    )
+    run(site)
+    run(site, "-p", "lr=2", "-p", "k=3")
+    assert list(parts(explain(site, "r1", "r2")).items()) == [("lr 1 → 2", 4.0), ("k 2 → 3", 4.0)]
+
+
+def test_chance_is_called_chance(site: Site) -> None:
+    site.write("%%stage train --no-cache --metrics acc\nimport time\nacc = time.time()", PARAMS)
+    run(site)
+    run(site, "-p", "k=3")
+    found = explain(site, "r1", "r2")
+    assert [part["status"] for part in found["parts"]] == ["no-effect"]
+    assert found["remainder"] == found["movement"]
+    assert found["reasons"] == ["up to the stage that gives acc the runs are the same: chance, or the world outside"]
