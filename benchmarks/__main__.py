@@ -18,17 +18,38 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Run every case and write the page; 0 unless a case failed to run."""
+    """Run every case, or those named, and write the page; 0 unless a case failed to run.
+
+    `python -m benchmarks 5 history` measures that case alone and replaces its section: the others stay as they are.
+    """
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    names = sys.argv[2:]
     tables = []
     for case in cases.ALL:
+        if names and case.__name__ not in names:
+            continue
         print(f"{case.__name__} …", flush=True)
         title, note, figures = case(repeats)
-        tables.append(_table(title, note, figures))
+        apart = f" Measured apart from the rest, medians of {repeats} or more. {_load()}" if names else ""
+        tables.append(_table(title, f"{note}{apart}".rstrip(), figures))
         print(tables[-1], flush=True)
-    PAGE.write_text("\n".join([_head(repeats), *tables]))
+    PAGE.write_text(_replaced(PAGE.read_text(), tables) if names else "\n".join([_head(repeats), *tables]))
     print(f"wrote {PAGE.name}")
     return 0
+
+
+def _replaced(page: str, tables: list[str]) -> str:
+    """The page with these sections in the place of those with their titles, or at its end."""
+    sections = page.rstrip("\n").split("\n\n## ")
+    for table in tables:
+        new = table.removeprefix("## ").rstrip("\n")
+        title = new.partition("\n")[0]
+        titles = [section.partition("\n")[0] for section in sections]
+        if title in titles[1:]:
+            sections[titles.index(title)] = new
+        else:
+            sections.append(new)
+    return "\n\n## ".join(sections) + "\n"
 
 
 def _head(repeats: int) -> str:
@@ -57,10 +78,15 @@ def _load() -> str:
     return f"Other programs ran beside: load average {busy:.1f}. " if busy > _cpus() else ""
 
 
+def _seconds(number: float) -> str:
+    """Hundredths, and of less than a tenth of a second four places."""
+    return f"{number:.2f}" if number >= 0.1 else f"{number:.4f}"  # noqa: PLR2004 - as said
+
+
 def _table(title: str, note: str, figures: list[Figure]) -> str:
     base = figures[0].median
     rows = [
-        f"| {f.what} | {f.median:.2f} ({f.fastest:.2f} to {f.slowest:.2f}) | {f.median / base:.2f} | {f.extra} |"
+        f"| {f.what} | {_seconds(f.median)} ({_seconds(f.fastest)} to {_seconds(f.slowest)}) | {f.median / base:.2f} | {f.extra} |"
         for f in figures
     ]
     head = "| what | seconds | ratio to the first line | |\n|---|---|---|---|"

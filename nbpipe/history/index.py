@@ -16,7 +16,7 @@ import msgspec
 from nbpipe.history.summary import RunSummary
 
 #: Raised with every change of the tables, of `RunSummary` or of what a journal means; another version is made anew.
-SCHEMA = 3
+SCHEMA = 4
 
 Space = Literal["metrics", "params", "tags"]
 
@@ -26,15 +26,17 @@ CREATE TABLE rows (
     n INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, inode INTEGER NOT NULL, changed INTEGER NOT NULL,
     finished INTEGER NOT NULL, began REAL NOT NULL, counter INTEGER NOT NULL, kind TEXT, status TEXT, notebook TEXT, pipeline TEXT,
     version TEXT, number INTEGER, stage TEXT, started REAL, ended REAL, seconds REAL, warnings INTEGER, user TEXT,
-    "commit" TEXT, source TEXT, failure TEXT, haystack TEXT NOT NULL, row BLOB NOT NULL
+    "commit" TEXT, source TEXT, failure TEXT
 );
+CREATE TABLE bodies (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
+CREATE TABLE texts (n INTEGER PRIMARY KEY, haystack TEXT NOT NULL);
 CREATE INDEX newest ON rows (kind, began DESC, counter DESC);
-CREATE INDEX unfinished ON rows (run) WHERE finished = 0;
+CREATE INDEX unfinished ON rows (kind) WHERE finished = 0;
 CREATE TABLE fields (field INTEGER PRIMARY KEY, space TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (space, name));
 CREATE TABLE cells (field INTEGER, n INTEGER, num, text, PRIMARY KEY (field, n)) WITHOUT ROWID;
 CREATE INDEX cells_of ON cells (n);
 """
-_COLUMNS = 23
+_COLUMNS = 21
 _DECODER = msgspec.json.Decoder(RunSummary)
 _LARGEST = 2**63
 #: Ids in one question; SQLite's statements have a limited length.
@@ -84,8 +86,9 @@ class Index:
 
     def unfinished(self, kind: str) -> list[RunSummary]:
         """Rows whose runs may still change."""
-        found = self.connection.execute("SELECT row FROM rows WHERE finished = 0 AND kind = ?", (kind,))
-        return [_DECODER.decode(row) for (row,) in found]
+        # SQLite would rather walk along all rows of the kind.
+        question = "SELECT n FROM rows INDEXED BY unfinished WHERE finished = 0 AND kind = ?"
+        return list(self.rows([n for (n,) in self.connection.execute(question, (kind,))]))
 
     def put(
         self, entries: Iterable[Entry], *, gone: Iterable[str] = (), stamps: Iterable[tuple[str, str]] = ()
@@ -103,7 +106,10 @@ class Index:
             for entry in entries:
                 marks = ", ".join("?" * _COLUMNS)
                 made = self.connection.execute(f"INSERT INTO rows VALUES (NULL, {marks})", _values(entry))  # noqa: S608 - marks only
-                for space, name, value in _cells(entry.summary):
+                row = entry.summary
+                self.connection.execute("INSERT INTO bodies VALUES (?, ?)", (made.lastrowid, msgspec.json.encode(row)))
+                self.connection.execute("INSERT INTO texts VALUES (?, ?)", (made.lastrowid, _haystack(row)))
+                for space, name, value in _cells(row):
                     field = fields.get((space, name))
                     if field is None:
                         new = self.connection.execute("INSERT INTO fields VALUES (NULL, ?, ?)", (space, name))
@@ -117,7 +123,7 @@ class Index:
         found: dict[int, bytes] = {}
         for start in range(0, len(numbers), _PART):
             some = ",".join(str(int(n)) for n in numbers[start : start + _PART])
-            found.update(self.connection.execute(f"SELECT n, row FROM rows WHERE n IN ({some})"))  # noqa: S608 - integers only
+            found.update(self.connection.execute(f"SELECT n, row FROM bodies WHERE n IN ({some})"))  # noqa: S608 - integers only
         return tuple(_DECODER.decode(found[n]) for n in numbers)
 
     def fields(self) -> dict[tuple[str, str], int]:
@@ -136,8 +142,8 @@ class Index:
         for run in runs:
             found = self.connection.execute("SELECT n FROM rows WHERE run = ?", (run,)).fetchone()
             if found:
-                self.connection.execute("DELETE FROM cells WHERE n = ?", found)
-                self.connection.execute("DELETE FROM rows WHERE n = ?", found)
+                for table in ("cells", "bodies", "texts", "rows"):
+                    self.connection.execute(f"DELETE FROM {table} WHERE n = ?", found)  # noqa: S608 - one of four
 
     def _create(self) -> None:
         with self.connection:
@@ -183,14 +189,15 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     place = (row.run, known.inode, known.changed, row.finished, began, counter)
     head = (row.kind, row.status, row.notebook, row.name, row.version, row.number, row.stage)
     middle = (row.started, row.ended, row.seconds, row.warnings, row.user)
-    return (*place, *head, *middle, row.commit, row.source, failure, _haystack(row, failure), msgspec.json.encode(row))
+    return (*place, *head, *middle, row.commit, row.source, failure)
 
 
-def _haystack(row: RunSummary, failure: str) -> str:
+def _haystack(row: RunSummary) -> str:
     """What free text is searched in, folded."""
     words = [row.run, row.status, row.kind, row.name, row.notebook, row.stage, row.user, row.version[:12], row.commit]
     words += [f"{name}={_text(value)}" for name, value in (*row.params.items(), *row.tags.items())]
-    return "\n".join([*words, *row.broken, failure]).casefold()
+    words += [*row.broken, row.failure.message if row.failure is not None else ""]
+    return "\n".join(words).casefold()
 
 
 def _cells(row: RunSummary) -> Iterator[tuple[Space, str, Any]]:

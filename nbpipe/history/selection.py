@@ -66,7 +66,7 @@ def select(index: Index, query: Query, root: Path) -> Selection:
     if query.commit:
         demand('substr(rows."commit", 1, ?) = ?', len(query.commit), query.commit.lower())
     for word in query.text.casefold().split():
-        demand("instr(rows.haystack, ?) > 0", word)
+        demand("instr((SELECT haystack FROM texts WHERE texts.n = rows.n), ?) > 0", word)
     for tag, text in query.tags.items():
         column = names.resolve("tags", tag).text
         demand(f"{column} = ?", text) if text else demand(f"{column} IS NOT NULL")
@@ -74,10 +74,16 @@ def select(index: Index, query: Query, root: Path) -> Selection:
         demand(*_flat(condition_sql(condition, names.resolve)))
     order = _order(query, names)
     clause = " AND ".join(where) or "1"
-    found = index.connection.execute(f"SELECT rows.n FROM rows WHERE {clause} ORDER BY {order}", values)  # noqa: S608 - made of what this module lists
+    end = -1 if query.limit is None else query.limit
+    found = index.connection.execute(
+        f"SELECT rows.n FROM rows {names.joins} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - made of what this module lists
+        (*values, end, query.offset),
+    )
     ids = [n for (n,) in found]
-    end = None if query.limit is None else query.offset + query.limit
-    return Selection(ids[query.offset : end], len(ids), tuple(sorted(names.unknown)))
+    if query.limit is None and not query.offset:
+        return Selection(ids, len(ids), tuple(sorted(names.unknown)))
+    counted = index.connection.execute(f"SELECT COUNT(*) FROM rows {names.joins} WHERE {clause}", values)  # noqa: S608 - likewise
+    return Selection(ids, counted.fetchone()[0], tuple(sorted(names.unknown)))
 
 
 def _flat(sql: tuple[str, tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -108,6 +114,7 @@ class _Names:
 
     def __init__(self, fields: dict[tuple[str, str], int]) -> None:
         self._fields = fields
+        self._joined: set[int] = set()
         self.unknown: set[str] = set()
 
     def resolve(self, space: str, name: str) -> Column:
@@ -120,9 +127,15 @@ class _Names:
         if not found:
             self.unknown.add(f"{space}.{name}" if space else name)
             return Column("NULL", "NULL")
-        return Column(_cell(found, "num"), _cell(found, "text"))
+        self._joined |= set(found)
+        return Column(_either(found, "num"), _either(found, "text"))
+
+    @property
+    def joins(self) -> str:
+        """The tables that the names resolved so far stand in."""
+        return " ".join(f"LEFT JOIN cells c{n} ON c{n}.field = {n} AND c{n}.n = rows.n" for n in sorted(self._joined))
 
 
-def _cell(fields: list[int], column: str) -> str:
-    parts = [f"(SELECT {column} FROM cells WHERE field = {field} AND n = rows.n)" for field in fields]  # noqa: S608 - integers only
-    return parts[0] if len(parts) == 1 else f"COALESCE({', '.join(parts)})"
+def _either(fields: list[int], column: str) -> str:
+    names = [f"c{field}.{column}" for field in fields]
+    return names[0] if len(names) == 1 else f"COALESCE({', '.join(names)})"
