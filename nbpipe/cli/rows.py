@@ -31,7 +31,7 @@ def _row(item: RunSummary, now: float, sort: str, *, several: bool) -> list[list
     from nbpipe.cli.render import BOLD, DIM, PLAIN, metrics_text, params_text, status_parts
     from nbpipe.cli.text import ago, duration, line
 
-    version = f"v{item.number}" if item.number else item.version[:7]
+    version = f"v{item.number}" if item.number else line(item.version[:7])
     took = duration(item.seconds if item.ended else max(now - item.started, 0.0) if item.status == "running" else None)
     given = {name: item.params[name] for name in item.given if name in item.params}
     first = sort.removeprefix("metrics.")
