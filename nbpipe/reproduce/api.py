@@ -13,7 +13,7 @@ from nbpipe.model import Event, Outcome, Pipeline
 from nbpipe.pipeline.bundle import read_bundle
 from nbpipe.reproduce import environment
 from nbpipe.reproduce.causes import causes_in
-from nbpipe.reproduce.compare import Comparison
+from nbpipe.reproduce.compare import Comparison, Side
 from nbpipe.reproduce.inputs import Inputs, changed_variables, find_inputs
 from nbpipe.reproduce.rerun import run_again
 from nbpipe.reproduce.scratch import bundled_modules, fill, scratch_project
@@ -101,7 +101,11 @@ class _Reproduction:
 
     def _compared(self, scratch: Project, again: str, inputs: Inputs) -> Verdict:
         now = RunView(scratch, again)
-        comparison = Comparison(self.store, open_store(scratch.state / "store"), self.tolerance)
+        comparison = Comparison(
+            Side(self.project.root, self.store),
+            Side(scratch.root, open_store(scratch.state / "store")),
+            self.tolerance,
+        )
         stages = tuple(
             comparison.stage(stage.name, self.view.outcome(stage.name), now.outcome(stage.name))
             for stage in self.state.stages

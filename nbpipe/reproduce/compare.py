@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -20,16 +20,28 @@ if TYPE_CHECKING:
 SAFE = ("json", "npy", "arrow", "safetensors")
 
 
+class Side(NamedTuple):
+    """Where a run was made, and where what it left lies."""
+
+    root: Path
+    store: Store | None
+
+
 class Comparison:
     """Compares the stages of two runs. Must not load what could run code."""
 
-    def __init__(self, before: Store | None, after: Store, tolerance: float) -> None:
-        self._before = before
-        self._after = after
+    def __init__(self, before: Side, after: Side, tolerance: float) -> None:
+        self._before = before.store
+        self._after = after.store
+        self._roots = before.root, after.root
         self._tolerance = tolerance
+        self._places: set[str] = {"."}
 
     def stage(self, name: str, before: Outcome | None, after: Outcome | None) -> StageVerdict:
         """One stage; what it left then may be gone."""
+        for outcome in (before, after):
+            states = (*outcome.files_read, *outcome.files_written) if outcome is not None else ()
+            self._places |= {str(place) for state in states for place in (Path(state.path), *Path(state.path).parents)}
         if before is None:
             return StageVerdict(name=name, unknown="what it left then is not known any more")
         if after is None:
@@ -55,13 +67,19 @@ class Comparison:
     def _value(self, name: str, before: Artifact, after: Artifact) -> Item:
         if before.digest == after.digest:
             return Item(name=name, kind="value", verdict="equal", type=before.type)
+        if before.type == after.type and before.type.startswith("pathlib.") and self._same_place(before, after):
+            return Item(name=name, kind="value", verdict="equal", type=before.type)
         if before.type != after.type:
             return _differs(name, "value", before.type, f"{before.type or 'nothing'} → {after.type or 'nothing'}")
         if before.format != after.format or before.format not in SAFE:
             seen = _summaries(before.summary, after.summary)
             return _differs(name, "value", before.type, seen or "not the same value; pickles are not opened to compare")
         try:
-            found = gap(_load(self._before, before), _load(self._after, after), self._tolerance)
+            now = relocated(_load(self._after, after), str(self._roots[1]), str(self._roots[0]))
+            then = _load(self._before, before)
+            if before.format == "json" and then == now:
+                return Item(name=name, kind="value", verdict="equal", type=before.type)
+            found = gap(then, now, self._tolerance)
         except (StoreError, ImportError) as error:
             return _differs(name, "value", before.type, f"not the same value; it cannot be compared: {error}")
         if found is None:
@@ -74,6 +92,14 @@ class Comparison:
             difference=found.largest,
             detail=found.text,
         )
+
+    def _same_place(self, before: Artifact, after: Artifact) -> bool:
+        """Whether two paths name the same place, each in its own project. Told by digest: they lie in pickles."""
+        from nbpipe.store.digest import digest
+
+        then, now = self._roots
+        places = {place for place in self._places if not Path(place).is_absolute()}
+        return any(digest(then / each) == before.digest and digest(now / each) == after.digest for each in places)
 
     # -- files
 
@@ -115,6 +141,15 @@ class Comparison:
         largest = found.largest if found is not None else None
         text = f"{before:.10g} → {after:.10g}"
         return Item(name=name, kind="metric", verdict="close" if close else "differs", difference=largest, detail=text)
+
+
+def relocated(value: Any, here: str, there: str) -> Any:
+    """Plain data with texts that begin with the path `here` as if they had been made in `there`."""
+    if type(value) is str:
+        return there + value.removeprefix(here) if value == here or value.startswith(f"{here}/") else value
+    if type(value) is list:
+        return [relocated(item, here, there) for item in value]
+    return {name: relocated(item, here, there) for name, item in value.items()} if type(value) is dict else value
 
 
 def _load(store: Store | None, artifact: Artifact) -> Any:

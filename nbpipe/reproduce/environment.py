@@ -91,13 +91,12 @@ def built(then: Environment) -> Path:
 
     Raises UnsupportedError where uv is not installed, or says that it cannot be done.
     """
-    uv = _uv()
     lines = [*then.requirements, *_tools()]
     minor = then.minor or platform.python_version().rpartition(".")[0]
     name = hashlib.sha256("\n".join([minor, sysconfig.get_platform(), *lines]).encode()).hexdigest()[:32]
     place = _cache() / name
     if not (place / "pyvenv.cfg").is_file():
-        _build(uv, place, minor, lines)
+        _build(_uv(), place, minor, lines)
     _link_nbpipe(place)
     return place / "bin" / "python"
 

@@ -39,7 +39,7 @@ def fill(scratch: Project, run: Path, notebook: str, source: Path, inputs: Input
     Files are copied, never linked: what a stage does to them must not reach the originals. Raises StoreError where
     there is no room.
     """
-    target = scratch.root / notebook
+    target = _inside(scratch, notebook)
     try:
         for folder in sorted(inputs.folders):
             _inside(scratch, folder).mkdir(parents=True, exist_ok=True)
@@ -65,10 +65,17 @@ def fill(scratch: Project, run: Path, notebook: str, source: Path, inputs: Input
 def bundled_modules(run: Path, folder: str, paths: tuple[str, ...]) -> dict[str, Path]:
     """Path in the project -> copy in the bundle, of local modules; `folder` is the notebook's, `paths` are from there."""
     found: dict[str, Path] = {}
+    root = (run / BUNDLE / "modules").resolve()
     for path in paths:
-        copy = run / BUNDLE / "modules" / (Path(path).name if path.startswith("..") else path)
+        # A path is data: it must lead neither out of the bundle nor out of the project.
+        copy = (root / (Path(path).name if path.startswith("..") else path)).resolve()
         place = os.path.normpath(Path(folder) / path)
-        if not place.startswith("..") and not Path(place).is_absolute() and copy.is_file():
+        if (
+            copy.is_relative_to(root)
+            and copy.is_file()
+            and not place.startswith("..")
+            and not Path(place).is_absolute()
+        ):
             found[place] = copy
     return found
 
