@@ -14,6 +14,7 @@ from nbpipe.pipeline.bundle import read_bundle
 from nbpipe.reproduce import environment
 from nbpipe.reproduce.causes import causes_in
 from nbpipe.reproduce.compare import Comparison, Side
+from nbpipe.reproduce.copies import Copies
 from nbpipe.reproduce.inputs import Inputs, changed_variables, find_inputs
 from nbpipe.reproduce.rerun import run_again
 from nbpipe.reproduce.scratch import bundled_modules, fill, scratch_project
@@ -90,7 +91,10 @@ class _Reproduction:
         folder = str(Path(self.state.notebook).parent)
         paths = tuple(sorted({path for path, _ in self.pipeline.modules.values()}))
         bundled = bundled_modules(self.folder, folder, paths)
-        inputs = find_inputs(self._outcomes(), self.project.root, self.store, bundled)
+        runs = {stage.name: self.project.runs / (stage.source or self.run) for stage in self.state.stages}
+        jobs = (job for name, place in runs.items() for job in sorted((place / "jobs").glob(f"{name}.*")))
+        copies = Copies(self.store, jobs)
+        inputs = find_inputs(self._outcomes(), self.project.root, bundled, copies.find)
         names = changed_variables(self._outcomes(), self.store.variable_digest)
         inputs.remarks += [f"the environment variable {name} is not as it was" for name in names]
         return inputs
@@ -101,9 +105,14 @@ class _Reproduction:
 
     def _compared(self, scratch: Project, again: str, inputs: Inputs) -> Verdict:
         now = RunView(scratch, again)
+        left = [now.outcome(stage.name) for stage in self.state.stages]
         comparison = Comparison(
-            Side(self.project.root, self.store),
-            Side(scratch.root, open_store(scratch.state / "store")),
+            Side(self.project.root, self.store, self._outcomes()),
+            Side(
+                scratch.root,
+                open_store(scratch.state / "store"),
+                [outcome for outcome in left if outcome is not None],
+            ),
             self.tolerance,
         )
         stages = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +22,11 @@ SAFE = ("json", "npy", "arrow", "safetensors")
 
 
 class Side(NamedTuple):
-    """Where a run was made, and where what it left lies."""
+    """Where a run was made, where what it left lies, and what its stages left."""
 
     root: Path
     store: Store | None
+    outcomes: Sequence[Outcome]
 
 
 class Comparison:
@@ -35,13 +37,12 @@ class Comparison:
         self._after = after.store
         self._roots = before.root, after.root
         self._tolerance = tolerance
-        self._places: set[str] = {"."}
+        states = [state for side in (before, after) for outcome in side.outcomes for state in _states(outcome)]
+        self._places = {str(place) for state in states for place in (Path(state.path), *Path(state.path).parents)}
+        self._written = _written(before.outcomes), _written(after.outcomes)
 
     def stage(self, name: str, before: Outcome | None, after: Outcome | None) -> StageVerdict:
         """One stage; what it left then may be gone."""
-        for outcome in (before, after):
-            states = (*outcome.files_read, *outcome.files_written) if outcome is not None else ()
-            self._places |= {str(place) for state in states for place in (Path(state.path), *Path(state.path).parents)}
         if before is None:
             return StageVerdict(name=name, unknown="what it left then is not known any more")
         if after is None:
@@ -98,7 +99,7 @@ class Comparison:
         from nbpipe.store.digest import digest
 
         then, now = self._roots
-        places = {place for place in self._places if not Path(place).is_absolute()}
+        places = {".", *(place for place in self._places if not Path(place).is_absolute())}
         return any(digest(then / each) == before.digest and digest(now / each) == after.digest for each in places)
 
     # -- files
@@ -106,7 +107,15 @@ class Comparison:
     def _files(self, before: Outcome, after: Outcome) -> list[Item]:
         old = {state.path: state for state in before.files_written}
         new = {state.path: state for state in after.files_written}
-        return [self._file(path, old.get(path), new.get(path)) for path in sorted(old.keys() | new.keys())]
+        # Of two stages that run side by side, either may be the one that was seen to write a file.
+        elsewhere = {
+            path for path, state in old.items() if path not in new and (path, state.digest) in self._written[1]
+        }
+        elsewhere |= {
+            path for path, state in new.items() if path not in old and (path, state.digest) in self._written[0]
+        }
+        paths = sorted((old.keys() | new.keys()) - elsewhere)
+        return [self._file(path, old.get(path), new.get(path)) for path in paths]
 
     def _file(self, path: str, before: FileState | None, after: FileState | None) -> Item:
         if before is None or after is None:
@@ -141,6 +150,14 @@ class Comparison:
         largest = found.largest if found is not None else None
         text = f"{before:.10g} → {after:.10g}"
         return Item(name=name, kind="metric", verdict="close" if close else "differs", difference=largest, detail=text)
+
+
+def _states(outcome: Outcome) -> tuple[FileState, ...]:
+    return (*outcome.files_read, *outcome.files_written)
+
+
+def _written(outcomes: Iterable[Outcome]) -> set[tuple[str, str]]:
+    return {(state.path, state.digest) for outcome in outcomes for state in outcome.files_written}
 
 
 def relocated(value: Any, here: str, there: str) -> Any:

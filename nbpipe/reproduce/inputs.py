@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbpipe.errors import StoreError
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
 from nbpipe.reproduce.verdict import Obstacle
-from nbpipe.store import Store
 
 
 @dataclass(slots=True)
@@ -28,10 +26,16 @@ class Inputs:
     remarks: list[str] = field(default_factory=list)
 
 
-def find_inputs(outcomes: Iterable[Outcome], project: Path, store: Store | None, bundled: Mapping[str, Path]) -> Inputs:
+def find_inputs(
+    outcomes: Iterable[Outcome],
+    project: Path,
+    bundled: Mapping[str, Path],
+    kept: Callable[[str], Path | None],
+) -> Inputs:
     """The files that the stages of these outcomes, in notebook order, read before any of them wrote them.
 
-    `bundled` are local modules: path -> their copy in the bundle, which is what the run saw.
+    `bundled` are local modules: path -> their copy in the bundle, which is what the run saw. `kept` finds a file with a
+    digest somewhere else.
     """
     found = Inputs(files=dict(bundled))
     outcomes = tuple(outcomes)
@@ -40,7 +44,7 @@ def find_inputs(outcomes: Iterable[Outcome], project: Path, store: Store | None,
         if path.endswith("/"):
             listed[path] = digest
         elif path not in bundled and digest:
-            _file(found, path, digest, project, store)
+            _file(found, path, digest, project, kept)
     written = {state.path for outcome in outcomes for state in outcome.files_written}
     found.folders |= {str(Path(path).parent) for path in written if not Path(path).is_absolute()}
     for path, digest in listed.items():
@@ -61,7 +65,7 @@ def _first_reads(outcomes: Iterable[Outcome]) -> dict[str, str]:
     return reads
 
 
-def _file(found: Inputs, path: str, digest: str, project: Path, store: Store | None) -> None:
+def _file(found: Inputs, path: str, digest: str, project: Path, kept: Callable[[str], Path | None]) -> None:
     absolute = Path(path).is_absolute()
     place = project / path
     now = digest_file(place)
@@ -69,19 +73,11 @@ def _file(found: Inputs, path: str, digest: str, project: Path, store: Store | N
         # What lies outside the project is read where it is.
         found.files |= {} if absolute else {path: place}
         return
-    kept = _stored(store, digest) if store is not None and not absolute else None
-    if kept is not None:
-        found.files[path] = kept
+    copy = kept(digest) if not absolute else None
+    if copy is not None:
+        found.files[path] = copy
     else:
         found.obstacles.append(Obstacle(name=path, what="changed since" if now else "is gone"))
-
-
-def _stored(store: Store, digest: str) -> Path | None:
-    """A copy in the store: there is one if any stage has ever written these bytes."""
-    try:
-        return store.objects.local_path(digest)
-    except StoreError:
-        return None
 
 
 def _folder(found: Inputs, path: str, digest: str, project: Path, written: set[str]) -> None:

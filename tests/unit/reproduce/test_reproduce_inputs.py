@@ -10,6 +10,7 @@ from blake3 import blake3
 from nbpipe.errors import StoreError
 from nbpipe.model import FileState, Outcome
 from nbpipe.pipeline.contents import listing_digest
+from nbpipe.reproduce.copies import Copies
 from nbpipe.reproduce.inputs import Inputs, changed_variables, find_inputs
 from nbpipe.reproduce.scratch import bundled_modules, fill, scratch_project
 from nbpipe.store import Store
@@ -19,7 +20,9 @@ def hashed(text: str) -> str:
     return blake3(text.encode()).hexdigest()
 
 
-def outcome(reads: dict[str, str], writes: dict[str, str] | None = None, **more: dict[str, str]) -> Outcome:
+def outcome(
+    reads: dict[str, str], writes: dict[str, str] | None = None, variables: dict[str, str] | None = None
+) -> Outcome:
     return Outcome(
         stage="s",
         attempt=1,
@@ -27,7 +30,7 @@ def outcome(reads: dict[str, str], writes: dict[str, str] | None = None, **more:
         status="succeeded",
         files_read=tuple(FileState(path=path, digest=digest) for path, digest in reads.items()),
         files_written=tuple(FileState(path=path, digest=digest) for path, digest in (writes or {}).items()),
-        **more,
+        variables=variables or {},
     )
 
 
@@ -41,17 +44,21 @@ def test_a_file_is_taken_from_the_project_else_from_the_store_else_it_is_an_obst
 ) -> None:
     put(tmp_path, same="same", overwritten="new", changed="new")
     store.objects.put_bytes(b"old")
+    (tmp_path / "job" / "undo").mkdir(parents=True)
+    put(tmp_path / "job" / "undo", **{"0f": "replaced", "index.jsonl": "{}"})
     reads = {
         "same": hashed("same"),
         "overwritten": hashed("old"),
         "changed": hashed("lost"),
+        "appended": hashed("replaced"),
         "gone": hashed("x"),
         "none": "",
     }
-    found = find_inputs([outcome(reads)], tmp_path, store, {})
+    found = find_inputs([outcome(reads)], tmp_path, {}, Copies(store, [tmp_path / "job"]).find)
     assert found.files["same"] == tmp_path / "same"
     assert found.files["overwritten"].read_bytes() == b"old"
-    assert set(found.files) == {"same", "overwritten"}
+    assert found.files["appended"].read_text() == "replaced"
+    assert set(found.files) == {"same", "overwritten", "appended"}
     assert [str(each) for each in found.obstacles] == ["changed changed since", "gone is gone"]
 
 
@@ -61,7 +68,7 @@ def test_what_an_earlier_stage_wrote_is_made_again_but_what_it_replaced_is_neede
         outcome({"log": hashed("before")}, {"log": hashed("after"), "out/made": hashed("made")}),
         outcome({"log": hashed("after"), "out/made": hashed("made")}),
     ]
-    found = find_inputs(stages, tmp_path, store, {})
+    found = find_inputs(stages, tmp_path, {}, Copies(store, [tmp_path / "job"]).find)
     assert {path: place.read_bytes() for path, place in found.files.items()} == {"log": b"before"}
     assert found.obstacles == []
     assert "out" in found.folders
@@ -71,12 +78,16 @@ def test_a_folder_that_was_listed_gets_its_names_back_without_those_the_run_made
     (tmp_path / "data" / "deep").mkdir(parents=True)
     put(tmp_path / "data", a="a", b="b", made="m")
     listing = listing_digest({"a", "b", "deep"})
-    found = find_inputs([outcome({"data/": listing}, {"data/made": hashed("m")})], tmp_path, store, {})
+    found = find_inputs(
+        [outcome({"data/": listing}, {"data/made": hashed("m")})], tmp_path, {}, Copies(store, [tmp_path / "job"]).find
+    )
     assert set(found.files) == {"data/a", "data/b"}
     assert {"data", "data/deep"} <= found.folders
     assert found.remarks == []
     put(tmp_path / "data", new="n")
-    later = find_inputs([outcome({"data/": listing, "data/a": hashed("a")})], tmp_path, store, {})
+    later = find_inputs(
+        [outcome({"data/": listing, "data/a": hashed("a")})], tmp_path, {}, Copies(store, [tmp_path / "job"]).find
+    )
     assert set(later.files) == {"data/a"}
     assert "data/" in later.remarks[0]
 
@@ -85,8 +96,8 @@ def test_files_outside_the_project_are_read_where_they_are(tmp_path: Path, store
     put(tmp_path, outside="x")
     path = str(tmp_path / "outside")
     project = tmp_path / "project"
-    assert find_inputs([outcome({path: hashed("x")})], project, store, {}) == Inputs(folders=set())
-    changed = find_inputs([outcome({path: hashed("y")})], project, store, {})
+    assert find_inputs([outcome({path: hashed("x")})], project, {}, Copies(store, []).find) == Inputs(folders=set())
+    changed = find_inputs([outcome({path: hashed("y")})], project, {}, Copies(store, []).find)
     assert [str(each) for each in changed.obstacles] == [f"{path} changed since"]
 
 
