@@ -6,13 +6,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+WIDGET := nbpipe/ui/static/widget.js
+NODE_MODULES := labextension/node_modules/.package-lock.json
+SOURCES := $(shell find labextension/src -type f) labextension/esbuild.config.mjs
 EXAMPLE := example_notebooks/digits.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format docs bench clean
+.PHONY: help demo test test-fast test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once, a few minutes)"
@@ -22,35 +25,58 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,examples]"
 	@touch $(STAMP)
 
+$(NODE_MODULES): labextension/package-lock.json
+	@command -v npm >/dev/null || { echo "this needs node 20 or newer and npm: apt-get install nodejs npm, or https://nodejs.org" >&2; exit 1; }
+	cd labextension && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WIDGET): $(NODE_MODULES) $(SOURCES)
+	cd labextension && npm run --silent build:prod
+
+widget: $(WIDGET) ## build the notebook widget
+
 demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to date
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory widget; else echo "no npm here: the widget is not built"; fi
 	@$(BIN)/nbpipe run $(EXAMPLE)
 	@echo
 	@echo "Now try:   make demo                                              (again: up to date)"
 	@echo "           $(BIN)/nbpipe run $(EXAMPLE) -p epochs=3     (only what depends on it runs)"
 	@echo "           $(BIN)/nbpipe history"
+	@echo "           $(BIN)/jupyter lab $(EXAMPLE)               (and in a cell: %nbpipe history)"
 
-test: $(STAMP) ## run every test of the default suite
+test: $(STAMP) test-ui ## run every test of the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-ui: $(WIDGET) ## the front-end's unit tests
+	cd labextension && npm test --silent
 
 test-fast: $(STAMP) ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
-lint: $(STAMP) ## what pre-commit runs: ruff, mypy, layout
+lint: $(STAMP) lint-ui ## what pre-commit runs: ruff, mypy, layout; eslint, prettier, tsc
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP) ## format and fix what can be fixed
+lint-ui: $(NODE_MODULES)
+	cd labextension && npm run --silent check && npm run --silent lint
+
+format: $(STAMP) $(NODE_MODULES) ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd labextension && npm run --silent format
 
 docs: $(STAMP) ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+screenshots: $(STAMP) $(WIDGET) ## take the pictures of the documentation again
+	$(BIN)/python tests/browser/screenshots.py
+
 bench: $(STAMP) ## run the benchmarks and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built and what was run here
+	rm -rf labextension/node_modules nbpipe/ui/static
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .nbpipe example_notebooks/.nbpipe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

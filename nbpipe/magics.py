@@ -8,6 +8,7 @@ from nbpipe.errors import NbpipeError
 from nbpipe.live.command import notebook_path, run_command, split_line, with_notebook
 from nbpipe.live.session import Session, show_short
 from nbpipe.live.verbs import VERBS
+from nbpipe.live.views import has_front_end, show
 from nbpipe.notebook.line import MAGICS
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def _line_magic(session: Session) -> Callable[[str], None]:
             if words and words[0] in VERBS:
                 print(VERBS[words[0]](session, words[1:]))  # noqa: T201 - shown in the cell
                 return
-            run_command(with_notebook(words, notebook_path(session.shell.user_ns)))
+            words = with_notebook(words, notebook_path(session.shell.user_ns))
+            answer = show if has_front_end(session.shell) else run_command
+            answer(words)
         except NbpipeError as error:
             raise show_short(error) from None
 

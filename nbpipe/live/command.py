@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,12 @@ from nbpipe.errors import NbpipeError, UsageError
 from nbpipe.notebook.reader import TEXT_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Verbs whose first argument is a notebook.
 NOTEBOOK_VERBS = ("run", "plan", "check", "graph", "suggest", "export", "sweep")
+#: Seconds between two beats.
+_BEAT = 0.2
 
 
 def split_line(line: str) -> list[str]:
@@ -38,13 +42,23 @@ def with_notebook(words: list[str], notebook: str | None) -> list[str]:
     """The words, with the notebook put in where the verb wants one and none is given."""
     if not words or words[0] not in NOTEBOOK_VERBS or notebook is None or "--help" in words:
         return words
-    if any(Path(word).suffix in (".ipynb", *TEXT_SUFFIXES) for word in words[1:] if not word.startswith("-")):
+    if any(is_notebook(word) for word in words[1:]):
         return words
     return [words[0], notebook, *words[1:]]
 
 
-def run_command(words: list[str], *, module: str = "nbpipe.cli.main") -> None:
-    """Run the command line and print its output as it comes. Raises `NbpipeError` where it fails; Ctrl-C stops it."""
+def is_notebook(word: str) -> bool:
+    """Whether a word of the command line names a notebook."""
+    return not word.startswith("-") and Path(word).suffix in (".ipynb", *TEXT_SUFFIXES)
+
+
+def run_command(
+    words: list[str], *, module: str = "nbpipe.cli.main", beat: Callable[[int], None] | None = None
+) -> None:
+    """Run the command line and print its output as it comes. Raises `NbpipeError` where it fails; Ctrl-C stops it.
+
+    `beat` is called with the id of the process several times a second, and once after its end.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *(words or ["--help"])],
         stdin=subprocess.DEVNULL,
@@ -56,7 +70,7 @@ def run_command(words: list[str], *, module: str = "nbpipe.cli.main") -> None:
     )
     with process:
         try:
-            for line in process.stdout or ():
+            for line in _lines(process, beat):
                 print(line, end="")  # noqa: T201 - this is the cell's output
         except KeyboardInterrupt:
             os.killpg(process.pid, signal.SIGINT)
@@ -66,3 +80,29 @@ def run_command(words: list[str], *, module: str = "nbpipe.cli.main") -> None:
         error = NbpipeError(f"nbpipe {' '.join(words)} ended with exit code {process.returncode}")
         error.exit_code = process.returncode
         raise error
+
+
+def _lines(process: subprocess.Popen[str], beat: Callable[[int], None] | None) -> Iterator[str]:
+    """What the process prints, as it comes; between the lines, `beat`."""
+    if beat is None:
+        yield from process.stdout or ()
+        return
+    printed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            printed.put(line)
+        printed.put(None)
+
+    threading.Thread(target=read, name="nbpipe-output", daemon=True).start()
+    while True:
+        try:
+            line = printed.get(timeout=_BEAT)
+        except queue.Empty:
+            beat(process.pid)
+            continue
+        if line is None:
+            process.wait()
+            beat(process.pid)
+            return
+        yield line

@@ -23,7 +23,12 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "
 _FLAGS += ["--disable-background-networking", "--disable-component-update"]
 _QUIET = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 _KEY = "tests"
-LOAD = "%load_ext nbpipe"
+#: Cells that are run earlier are lost.
+_READY = """async () => {
+  const context = window.jupyterapp.shell.currentWidget.context.sessionContext;
+  await context.ready;
+  await context.session.kernel.info;
+}"""
 
 
 @dataclass
@@ -46,11 +51,11 @@ class Lab:
         """Show this notebook alone, its kernel ready."""
         page.goto(f"{self.url}/lab/tree/{name}?token={_KEY}&reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=60_000)
+        page.evaluate(_READY)
 
     def run_all(self, page: Any) -> None:
-        """Run every cell; returns once they were sent."""
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        """Run every cell, and do not wait for them."""
+        page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def show(self, page: Any, name: str, *sources: str) -> None:
         """Write a notebook, open it and run it."""
