@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { environment: 'jsdom', include: ['tests/*.test.{ts,tsx}'] },
+  test: { environment: 'jsdom', testTimeout: 30_000, include: ['tests/*.test.{ts,tsx}'] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   resolve: {
     alias: {
