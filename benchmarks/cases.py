@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from benchmarks.diffs import diffs
 from benchmarks.history import history
 from benchmarks.measure import Figure, command, printed, repeat
 from nbpipe.model import Outcome, Trace
@@ -211,4 +212,4 @@ def extraction(repeats: int) -> tuple[str, str, list[Figure]]:
     return "Extraction", "Inside the process, imports not counted; nothing is cached.", figures
 
 
-ALL: list[Case] = [five_stages, planning, extraction, hand_over, history]
+ALL: list[Case] = [five_stages, planning, extraction, diffs, hand_over, history]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Values that quantiles and histograms are made of, taken evenly; least, greatest and mean are of all.
-SAMPLE = 50_000
+SAMPLE = 10_000
 _TOP = 10
 _BINS = 20
 
@@ -23,12 +23,14 @@ def field_diff(name: str, a: Column | None, b: Column | None) -> FieldDiff:
         change: Change = "added" if a is None else "removed"
     else:
         change = "same" if a.equals(b) else "changed"
-    edges, bins = _histograms(a, b)
+    ordered = _ordered(a), _ordered(b)
+    kinds = {column.kind for column in (a, b) if column is not None}
+    edges, bins = _histograms(*ordered) if kinds == {"number"} else ((), ((), ()))
     return FieldDiff(
         name=name,
         change=change,
-        a=figures(a) if a is not None else None,
-        b=figures(b) if b is not None else None,
+        a=_figures(a, ordered[0]) if a is not None else None,
+        b=_figures(b, ordered[1]) if b is not None else None,
         edges=edges,
         a_bins=bins[0],
         b_bins=bins[1],
@@ -38,22 +40,34 @@ def field_diff(name: str, a: Column | None, b: Column | None) -> FieldDiff:
 
 def figures(column: Column) -> Figures:
     """What is known of one column."""
-    sample = _sample(column.numbers) if column.numbers is not None else None
-    known: dict[str, Any] = {}
-    if column.numbers is not None and len(column.numbers):
-        known = _numeric(column, sample)
+    return _figures(column, _ordered(column))
+
+
+def _figures(column: Column, ordered: Any) -> Figures:
+    known = _numeric(column, ordered) if ordered is not None and len(ordered) else {}
     return Figures(
         dtype=column.dtype,
         count=column.count,
         missing=column.missing,
         distinct=column.distinct,
         top=tuple(list(column.labels.items())[:_TOP]),
-        sampled=len(sample) if sample is not None and len(sample) < column.count - column.missing else 0,
+        sampled=len(ordered) if ordered is not None and len(ordered) < column.count - column.missing else 0,
         **known,
     )
 
 
-def _numeric(column: Column, sample: Any) -> dict[str, Any]:
+def _ordered(column: Column | None) -> Any:
+    """A sample of the numbers in their order; None where there are none."""
+    import numpy as np
+
+    if column is None or column.numbers is None:
+        return None
+    numbers = column.numbers
+    step = math.ceil(len(numbers) / SAMPLE) if len(numbers) > SAMPLE else 1
+    return np.sort(numbers[::step])
+
+
+def _numeric(column: Column, ordered: Any) -> dict[str, Any]:
     import numpy as np
 
     numbers = column.numbers
@@ -61,10 +75,11 @@ def _numeric(column: Column, sample: Any) -> dict[str, Any]:
     # Of ticks, a mean of floats would lose nanoseconds and more: they are counted from the first.
     base = int(numbers.min()) if column.kind == "time" else 0
     floats = (numbers - base).astype(np.float64) if base else numbers.astype(np.float64, copy=False)
-    cuts: list[float] = []
+    places = np.array(_QUANTILES) * (len(ordered) - 1)
     with np.errstate(all="ignore"):
-        mean, std = float(floats.mean()), float(floats.std())
-        cuts = [float(cut) for cut in np.quantile((sample - base if base else sample).astype(np.float64), _QUANTILES)]
+        mean = float(floats.mean())
+        std = float(floats.std()) if column.kind == "number" else 0.0
+        cuts = np.interp(places, np.arange(len(ordered)), (ordered - base if base else ordered).astype(np.float64))
 
     def show(value: float) -> float | str | None:
         return _moment(value, column.unit) if column.kind == "time" else _number(value)
@@ -75,14 +90,9 @@ def _numeric(column: Column, sample: Any) -> dict[str, Any]:
         "mean": show(base + int(mean) if base else mean),
         "std": _number(std) if column.kind == "number" else None,
         "quantiles": {
-            f"{q:g}": show(base + int(cut) if base else cut) for q, cut in zip(_QUANTILES, cuts, strict=True)
+            f"{q:g}": show(base + int(cut) if base else float(cut)) for q, cut in zip(_QUANTILES, cuts, strict=True)
         },
     }
-
-
-def _sample(numbers: Any) -> Any:
-    step = math.ceil(len(numbers) / SAMPLE) if len(numbers) > SAMPLE else 1
-    return numbers[::step]
 
 
 def _number(value: float) -> float | None:
@@ -101,30 +111,25 @@ def _moment(ticks: float, unit: str) -> str | None:
     return f"{head}.{fraction}" if fraction else head.removesuffix("T00:00:00")
 
 
-def _histograms(
-    a: Column | None, b: Column | None
-) -> tuple[tuple[float, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Shared edges, and how many of the sampled values of each side lie between them; what lies beyond is in the outermost."""
+def _histograms(a: Any, b: Any) -> tuple[tuple[float, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Shared edges, and how many of the ordered values of each side lie between them; what lies beyond is in the outermost."""
     import numpy as np
 
-    sides = [
-        _sample(column.numbers) if column is not None and column.numbers is not None else None for column in (a, b)
-    ]
-    kinds = {column.kind for column in (a, b) if column is not None}
-    floats = [side.astype(np.float64) if side is not None else np.empty(0) for side in sides]
-    floats = [side[np.isfinite(side)] for side in floats]
-    both = np.concatenate(floats)
-    if not len(both) or kinds != {"number"}:
+    sides = [side.astype(np.float64) if side is not None else np.empty(0) for side in (a, b)]
+    sides = [side[np.isfinite(side)] for side in sides]
+    there = [side for side in sides if len(side)]
+    if not there:
         return (), ((), ())
-    low, high = (float(cut) for cut in np.quantile(both, (0.01, 0.99)))
-    least, most = float(both.min()), float(both.max())
+    low = min(float(side[int(0.01 * (len(side) - 1))]) for side in there)
+    high = max(float(side[math.ceil(0.99 * (len(side) - 1))]) for side in there)
+    least, most = min(float(side[0]) for side in there), max(float(side[-1]) for side in there)
     if most - least <= 2 * (high - low) or low == high:
         low, high = least, most
     if not math.isfinite(high - low) or low == high:
         return (), ((), ())
-    counts = [np.histogram(np.clip(side, low, high), bins=_BINS, range=(low, high)) for side in floats]
-    edges = tuple(float(edge) for edge in counts[0][1])
-    return edges, (tuple(int(n) for n in counts[0][0]), tuple(int(n) for n in counts[1][0]))
+    edges = np.linspace(low, high, _BINS + 1)
+    counts = [np.diff(np.searchsorted(side, edges[1:-1]), prepend=0, append=len(side)) for side in sides]
+    return tuple(edges.tolist()), (tuple(counts[0].tolist()), tuple(counts[1].tolist()))
 
 
 def _shift(a: Column | None, b: Column | None, bins: tuple[tuple[int, ...], tuple[int, ...]]) -> float | None:

@@ -75,7 +75,8 @@ def _rich(data: Mapping[str, Any]) -> Item | None:
 
 
 def _readable(item: Item) -> Item:
-    if item.kind == "image" and item.mime != "image/svg+xml":
+    # Of a table, the texts of its cells are made readable.
+    if item.kind == "table" or (item.kind == "image" and item.mime != "image/svg+xml"):
         return item
     # What is far too long is not looked into anyway.
     return item._replace(content=readable(item.content)) if item.size <= LONGEST * 2 else item

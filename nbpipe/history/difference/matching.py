@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 #: From here on, two pieces with different names are the same one, renamed.
 ALIKE = 0.6
-#: Below, two pieces with the same name are looked at as strangers: another one may fit better.
+#: With fewer words in common, two pieces with the same name are looked at as strangers: another one may fit better.
 STRANGERS = 0.5
 _WORD = re.compile(r"\w+")
 
@@ -57,14 +57,14 @@ def match(a: Sequence[Piece], b: Sequence[Piece], *, alike: float = ALIKE) -> li
         if len(same) == 1 and same[0] in free_a and words_b[j]:
             take(same[0], j, 1.0)
     for i, j in namesakes:
-        if i in free_a and j in free_b and (near := similarity(a[i].text, b[j].text)) >= STRANGERS:
+        if i in free_a and j in free_b and (near := _shared(words_a[i], words_b[j])) >= STRANGERS:
             take(i, j, near)
     for near, i, j in _nearest(a, b, free_a, free_b, words_a, words_b, alike):
         if i in free_a and j in free_b:
             take(i, j, near)
     for i, j in namesakes:
         if i in free_a and j in free_b:
-            take(i, j, similarity(a[i].text, b[j].text))
+            take(i, j, _shared(words_a[i], words_b[j]))
     return _ordered(found, sorted(free_a), len(b))
 
 
@@ -99,6 +99,12 @@ def _words(text: str) -> Counter[str]:
     return Counter(_WORD.findall(text[:_LOOKED_AT]))
 
 
+def _shared(a: Counter[str], b: Counter[str]) -> float:
+    """The share of words that both have, in any order."""
+    total = sum(a.values()) + sum(b.values())
+    return 2 * sum((a & b).values()) / total if total else 0.0
+
+
 def _nearest(
     a: Sequence[Piece],
     b: Sequence[Piece],
@@ -112,8 +118,7 @@ def _nearest(
     found = []
     for i in sorted(free_a):
         for j in sorted(free_b):
-            total = words_a[i].total() + words_b[j].total()
-            if not total or 2 * (words_a[i] & words_b[j]).total() / total < alike:
+            if _shared(words_a[i], words_b[j]) < alike:
                 continue
             near = similarity(a[i].text, b[j].text)
             if near >= alike:

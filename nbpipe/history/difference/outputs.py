@@ -16,6 +16,7 @@ from nbpipe.history.difference.shape import CodeText, StageDiff
 from nbpipe.history.difference.shape_values import Change, OutputDiff
 from nbpipe.history.difference.sizes import size_text
 from nbpipe.history.difference.tables import table_diff, table_of
+from nbpipe.history.difference.texts import readable
 from nbpipe.history.difference.view import View
 
 #: Bytes of all outputs of a stage that are looked at.
@@ -137,7 +138,7 @@ def _diff(stage: StageDiff, cell_a: int, cell_b: int, pair: Pair) -> OutputDiff:
             same = same and all(column.change == "same" for column in table.columns)
             return msgspec.structs.replace(diff, table=table, change="same" if same else change)
         diff = msgspec.structs.replace(diff, kind="html")
-    return _text(diff, a.content if a else None, b.content if b else None)
+    return _text(diff, readable(a.content) if a else None, readable(b.content) if b else None)
 
 
 def _text(diff: OutputDiff, a: str | None, b: str | None) -> OutputDiff:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ LARGEST = 64_000_000
 #: Columns of one value that are looked into.
 MOST_COLUMNS = 200
 _HEADER = 10_000_000
+#: Bytes below which reading a file takes less than mapping it.
+_READ_WHOLE = 1_000_000
 _DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -70,7 +73,10 @@ def plain_text(artifact: Artifact, objects: ObjectStore) -> str:
 def _npy(path: Path) -> Iterator[tuple[str, Column]]:
     import numpy as np
 
-    array = np.load(path, mmap_mode="r" if path.stat().st_size else None, allow_pickle=False)
+    if path.stat().st_size < _READ_WHOLE:
+        array = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    else:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names is None:
         yield "", of_array(np.asarray(array))
         return

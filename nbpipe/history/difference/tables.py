@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from html import unescape
 
 from nbpipe.history.difference.shape_values import Change, TableColumn, TableDiff, TableRow
+from nbpipe.history.difference.texts import readable
 
 #: Rows and columns of one table that are looked at, and rows that travel in a diff.
 _MOST_ROWS = 2_000
@@ -14,6 +16,8 @@ _MOST_COLUMNS = 200
 _SHOWN = 200
 _WIDEST_SPAN = 1_000
 _LONGEST = 500
+_NAME = re.compile(r"/?[a-zA-Z]+")
+_DIGITS = re.compile(r"[\"']?([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,6 @@ def table_of(page: str) -> Table | None:
     """The one table of a page; None where there is none, or several."""
     reader = _Reader()
     reader.feed(page)
-    reader.close()
     if reader.tables != 1 or not (reader.head or reader.body):
         return None
     body = [_spread(row) for row in _down(reader.body)]
@@ -176,11 +179,10 @@ def _leading(body: list[list[_Cell]]) -> int:
     return min(counts, default=0)
 
 
-class _Reader(HTMLParser):
-    """Collects the texts of cells. Scripts, styles and markup are passed over."""
+class _Reader:
+    """Collects the texts of cells. Markup inside of them is passed over, whatever it is."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.tables = 0
         self.head: list[_Row] = []
         self.body: list[_Row] = []
@@ -188,43 +190,52 @@ class _Reader(HTMLParser):
         self._in_head = False
         self._row: _Row | None = None
         self._cell: _Cell | None = None
+        self._texts: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open what it opens."""
-        if tag == "table":
-            self.tables += 1
-        elif tag == "thead":
-            self._in_head = True
+    def feed(self, page: str) -> None:
+        """Read a whole page, once through: what others made may be odd, it must not take long."""
+        at = 0
+        while True:
+            start = page.find("<", at)
+            if start < 0:
+                break
+            if self._cell is not None and start > at:
+                self._texts.append(page[at:start])
+            comment = page.startswith("<!--", start)
+            end = page.find("-->" if comment else ">", start)
+            if end < 0:
+                break
+            at = end + (3 if comment else 1)
+            if not comment:
+                self._tag(page[start + 1 : end])
+        self._end_row()
+
+    def _tag(self, text: str) -> None:
+        name = _NAME.match(text)
+        tag = name[0].lower() if name is not None else ""
+        if tag in ("td", "th") and self._row is not None:
+            self._end_cell()
+            self._cell = _Cell(tag == "th", _span(text, "colspan"), _span(text, "rowspan"))
+        elif tag in ("/td", "/th"):
+            self._end_cell()
         elif tag == "tr":
             self._end_row()
             self._row = _Row()
-        elif tag in ("td", "th") and self._row is not None:
-            self._end_cell()
-            said = dict(attrs)
-            self._cell = _Cell(tag == "th", _span(said.get("colspan")), _span(said.get("rowspan")))
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close what it closes."""
-        if tag in ("td", "th"):
-            self._end_cell()
-        elif tag == "tr":
+        elif tag in ("/tr", "/table"):
             self._end_row()
-        elif tag == "thead":
-            self._end_row()
-            self._in_head = False
         elif tag == "table":
+            self.tables += 1
+        elif tag in ("thead", "/thead"):
             self._end_row()
-
-    def handle_data(self, data: str) -> None:
-        """Text counts inside cells only."""
-        if self._cell is not None and len(self._cell.text) < _LONGEST:
-            self._cell.text += data
+            self._in_head = tag == "thead"
 
     def _end_cell(self) -> None:
         if self._cell is not None and self._row is not None:
-            self._cell.text = " ".join(self._cell.text.split())[:_LONGEST]
+            text = readable(unescape("".join(self._texts)[: 4 * _LONGEST]))
+            self._cell.text = " ".join(text.split())[:_LONGEST]
             self._row.cells.append(self._cell)
         self._cell = None
+        self._texts = []
 
     def _end_row(self) -> None:
         self._end_cell()
@@ -237,5 +248,8 @@ class _Reader(HTMLParser):
         self._row = None
 
 
-def _span(text: str | None) -> int:
-    return min(max(int(text), 1), _WIDEST_SPAN) if text is not None and text.isdecimal() and len(text) < 6 else 1  # noqa: PLR2004
+def _span(tag: str, name: str) -> int:
+    """How many columns or rows a cell takes."""
+    at = tag.find(f"{name}=")
+    digits = _DIGITS.match(tag, at + len(name) + 1) if at >= 0 else None
+    return min(max(int(digits[1]), 1), _WIDEST_SPAN) if digits is not None else 1

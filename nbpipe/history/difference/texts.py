@@ -15,6 +15,10 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b")
 
 def readable(text: str) -> str:
     """The text without escape sequences, control characters, overwritten lines and the last line end."""
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
-    text = _OVERWRITTEN.sub("", re.sub(r"\r+(?=\n|\Z)", "", text))
-    return _ADDRESS.sub("at 0x…", _CONTROLS.sub("", text)).removesuffix("\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\r" in text:
+        text = _OVERWRITTEN.sub("", re.sub(r"\r+(?=\n|\Z)", "", text))
+    if " 0x" in text:
+        text = _ADDRESS.sub("at 0x…", text)
+    return _CONTROLS.sub("", text).removesuffix("\n")
