@@ -59,7 +59,7 @@ def _title(code: CodeDiff) -> list[Part]:
     path = next((side.path for side in (code.b, code.a) if side is not None and side.path), "")
     words = [word for word in (code.change if code.change != "changed" else "", _MEANINGS[code.meaning]) if word]
     told = f"   {', '.join(words)}" if words else ""
-    used = f"   used by {', '.join(code.stages)}" if code.stages and code.unit != "setup" else ""
+    used = f"   used by {line(', '.join(code.stages))}" if code.stages and code.unit != "setup" else ""
     sizes: list[Part] = [(f"   +{code.lines_added}", NEW), (f" −{code.lines_removed}", OLD)]
     return [
         ("  ", PLAIN),

@@ -73,10 +73,12 @@ def _head(diff: Diff, columns: int | None) -> list[str]:
 
 
 def _side(name: str, side: Side) -> list[list[Part]]:
-    version = f"v{side.number} · {side.version[:7]}" if side.number else side.version[:7]
+    version = line(f"v{side.number} · {side.version[:7]}" if side.number else side.version[:7])
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(side.started)) if side.started else ""
     what = f"{line(side.name)} {version}".strip() + (f" · {line(side.stage)}" if side.stage else "")
-    status: list[Part] = status_parts(side.status, 0) if side.kind != "notebook" else [("as it is saved now", DIM)]
+    status: list[Part] = (
+        status_parts(line(side.status), 0) if side.kind != "notebook" else [("as it is saved now", DIM)]
+    )
     return [
         [(name, {"fg": "red"} if name == "A" else {"fg": "green"})],
         [(line(side.label), BOLD)],
@@ -118,7 +120,7 @@ def _params(params: Sequence[ParamDiff], columns: int | None) -> list[str]:
                 [(line(param.name), PLAIN)],
                 _arrow(_value(param.a), _value(param.b)),
                 [(line(param.reason), DIM)],
-                [(f"read by {', '.join(param.stages)}" if param.stages else "", DIM)],
+                [(f"read by {line(', '.join(param.stages))}" if param.stages else "", DIM)],
             ]
         )
     return table(rows, columns)

@@ -50,7 +50,7 @@ def data_lines(diff: Diff, columns: int | None) -> list[str]:
         [
             [_MARKS[file.change]],
             [(line(file.path), BOLD)],
-            [(f"{file.role} by {', '.join(file.stages)}" if file.stages else file.role, DIM)],
+            [(f"{file.role} by {line(', '.join(file.stages))}" if file.stages else file.role, DIM)],
             [(_sizes(file.a, file.b), PLAIN)],
         ]
         for file in diff.files
@@ -126,9 +126,9 @@ def _figures(a: Figures | None, b: Figures | None) -> list[Part]:
     if a is None or b is None:
         one = a or b
         assert one is not None  # noqa: S101 - a field has at least one side
-        return [(f"{one.dtype}, {count(one.count, 'value')}", OLD if b is None else NEW)]
+        return [(f"{line(one.dtype)}, {count(one.count, 'value')}", OLD if b is None else NEW)]
     pairs = [
-        ("", a.dtype, b.dtype),
+        ("", line(a.dtype), line(b.dtype)),
         ("count", str(a.count), str(b.count)),
         ("missing", str(a.missing), str(b.missing)),
         ("mean", _number(a.mean), _number(b.mean)),

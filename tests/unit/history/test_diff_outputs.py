@@ -195,10 +195,10 @@ def test_images_that_cannot_be_compared_say_why(other: tuple[str, str], why: str
 
 def test_a_small_file_that_says_it_is_a_huge_image_is_not_decoded() -> None:
     out = io.BytesIO()
-    Image.new("1", (30_000, 30_000)).save(out, "PNG")
+    Image.new("1", (6_000, 6_000)).save(out, "PNG")
     start = time.process_time()
     found, note = image_diff(png(np.zeros((2, 2, 3))), ("image/png", base64.b64encode(out.getvalue()).decode()))
     assert (found.pixels, note) == (None, "it cannot be read as an image")
     assert found.b is not None
-    assert (found.b.width, found.b.height) == (30_000, 30_000)
+    assert (found.b.width, found.b.height) == (6_000, 6_000)
     assert time.process_time() - start < 5
