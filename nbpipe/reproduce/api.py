@@ -77,7 +77,7 @@ class _Reproduction:
             text = f"{error.message}. {error.fix or ''}".strip()
             return self._verdict(obstacles=(Obstacle(name="the environment", what=f"is not as it was: {text}"),))
         with scratch_project() as scratch:
-            notebook = fill(scratch, self.folder, self.state.notebook, self.source, inputs)
+            notebook = fill(scratch, self.project.root, self.folder, self.state.notebook, self.source, inputs)
             said = run_again(
                 notebook, python=python, seed=self.seed, project=self.project, scratch=scratch, listener=listener
             )

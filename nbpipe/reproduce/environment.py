@@ -40,6 +40,8 @@ TOOLS = (
     "safetensors",
 )
 _LAST_LINES = 8
+#: Used as it is now, whatever a notebook imports.
+_OWN = "nbpipe"
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +65,14 @@ def environment_of(run: Path) -> Environment:
     """What the folder of a run says: `environment.json`, else the bundle's requirements, with no Python named."""
     try:
         found = msgspec.json.decode((run / "environment.json").read_bytes(), type=dict[str, Any])
-        return Environment(python=str(found.get("python", "")), packages=dict(found.get("packages", {})))
+        packages = {name: version for name, version in found.get("packages", {}).items() if canonical(name) != _OWN}
+        return Environment(python=str(found.get("python", "")), packages=packages)
     except (OSError, msgspec.MsgspecError):
         pass
     lines = (run / BUNDLE / "requirements.txt").read_text().splitlines()
-    return Environment(python="", packages=dict(line.split("==", 1) for line in lines if "==" in line))
+    return Environment(
+        python="", packages=dict(line.split("==", 1) for line in lines if not line.startswith(f"{_OWN}=="))
+    )
 
 
 def differences(then: Environment) -> list[str]:
@@ -154,7 +159,7 @@ def _uv() -> str:
 def _tools() -> list[str]:
     """Requirements of nbpipe that running takes, with its own bounds where it is installed with its metadata."""
     try:
-        known = {canonical(_name(line)): line for line in metadata.requires("nbpipe") or () if "extra ==" not in line}
+        known = {canonical(_name(line)): line for line in metadata.requires(_OWN) or () if "extra ==" not in line}
     except metadata.PackageNotFoundError:
         known = {}
     return [known.get(name, name) for name in TOOLS]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
+from nbpipe.reproduce.links import links_to
 from nbpipe.reproduce.verdict import Obstacle
 
 
@@ -20,6 +21,8 @@ class Inputs:
     files: dict[str, Path] = field(default_factory=dict)
     #: Folders that were there: those that stages listed or wrote into.
     folders: set[str] = field(default_factory=set)
+    #: Link -> where it really leads, absolute.
+    links: dict[str, Path] = field(default_factory=dict)
     #: Files that are not as they were, and of which no copy is left.
     obstacles: list[Obstacle] = field(default_factory=list)
     #: What is not as it was and need not matter, a line each.
@@ -47,6 +50,7 @@ def find_inputs(
             _file(found, path, digest, project, kept)
     written = {state.path for outcome in outcomes for state in outcome.files_written}
     found.folders |= {str(Path(path).parent) for path in written if not Path(path).is_absolute()}
+    found.links = links_to(project, {*written, *found.files, *_first_reads(outcomes)})
     for path, digest in listed.items():
         if not Path(path).is_absolute():
             _folder(found, path, digest, project, written)
@@ -93,6 +97,8 @@ def _folder(found: Inputs, path: str, digest: str, project: Path, written: set[s
         return
     for name in match - own:
         inside = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - `.` must vanish
+        if inside in found.links:
+            continue
         if (place / name).is_dir():
             found.folders.add(inside)
         elif (place / name).is_file():

@@ -22,8 +22,16 @@ BEFORE = "r1"
 
 @contextmanager
 def scratch_project() -> Iterator[Project]:
-    """An empty project in the folder for temporary files; nothing of it is left afterwards."""
-    root = Path(tempfile.mkdtemp(prefix="nbpipe-reproduce-")).resolve()
+    """An empty project in the folder for temporary files; nothing of it is left afterwards.
+
+    Raises StoreError where none can be made.
+    """
+    try:
+        root = Path(tempfile.mkdtemp(prefix="nbpipe-reproduce-")).resolve()
+    except OSError as error:
+        raise StoreError(
+            f"there is no folder for temporary files: {error.strerror or error}", fix="Name one with room in TMPDIR."
+        ) from error
     try:
         # What marks a project, and is no file that a notebook would find there.
         (root / ".git").mkdir()
@@ -32,12 +40,12 @@ def scratch_project() -> Iterator[Project]:
         _remove(root)
 
 
-def fill(scratch: Project, run: Path, notebook: str, source: Path, inputs: Inputs) -> Path:
+def fill(scratch: Project, project: Path, run: Path, notebook: str, source: Path, inputs: Inputs) -> Path:
     """Put the notebook, the inputs and the run's own record in place; returns the notebook's path.
 
-    `run` is the folder of the run, `notebook` the notebook's path in the project, `source` its copy in the bundle.
-    Files are copied, never linked: what a stage does to them must not reach the originals. Raises StoreError where
-    there is no room.
+    `project` is the folder of the project, `run` that of the run, `notebook` the notebook's path in the project, `source`
+    its copy in the bundle. Files are copied, never linked: what a stage does to them must not reach the originals.
+    Raises StoreError where there is no room.
     """
     target = _inside(scratch, notebook)
     try:
@@ -47,6 +55,11 @@ def fill(scratch: Project, run: Path, notebook: str, source: Path, inputs: Input
             copy = _inside(scratch, path)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(place, copy)
+        for path, place in sorted(inputs.links.items()):
+            link = _inside(scratch, path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(scratch.root / place.relative_to(project) if place.is_relative_to(project) else place)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         before = scratch.runs / BEFORE

@@ -101,6 +101,30 @@ def test_files_outside_the_project_are_read_where_they_are(tmp_path: Path, store
     assert [str(each) for each in changed.obstacles] == [f"{path} changed since"]
 
 
+def test_links_lead_where_they_led_inside_the_project_to_its_copy(tmp_path: Path, store: Store) -> None:
+    outside, project, run = tmp_path / "outside", tmp_path / "project", tmp_path / "run"
+    for folder in (outside, project / "data", run):
+        folder.mkdir(parents=True)
+    put(outside, far="x")
+    put(project / "data", near="y")
+    put(project, **{"n.ipynb": "{}"})
+    put(run, **{"journal.jsonl": "", "run.json": "{}"})
+    (project / "far").symlink_to(outside)
+    (project / "latest").symlink_to("data/near")
+    (project / "unused").symlink_to(tmp_path)
+    (project / "loop").symlink_to(project)
+    reads = {str(outside / "far"): hashed("x"), "data/near": hashed("y")}
+    found = find_inputs([outcome(reads)], project, {}, Copies(store, []).find)
+    assert set(found.links) == {"far", "latest"}
+    with scratch_project() as scratch:
+        fill(scratch, project, run, "n.ipynb", project / "n.ipynb", found)
+        assert (scratch.root / "far" / "far").read_text() == "x"
+        assert (scratch.root / "latest").read_text() == "y"
+        (scratch.root / "latest").write_text("z")
+    assert (project / "latest").read_text() == "y"
+    assert (outside / "far").read_text() == "x"
+
+
 def test_changed_environment_variables_are_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NB_SAME", "1")
     monkeypatch.setenv("NB_OTHER", "2")
@@ -117,7 +141,7 @@ def test_paths_lead_neither_out_of_the_scratch_project_nor_out_of_the_bundle(tmp
     with scratch_project() as scratch:
         for path in ("../escape", str(tmp_path / "escape")):
             with pytest.raises(StoreError, match="does not lie in the project"):
-                fill(scratch, run, "n.ipynb", tmp_path / "inside", Inputs(files={path: tmp_path / "inside"}))
+                fill(scratch, tmp_path, run, "n.ipynb", tmp_path / "inside", Inputs(files={path: tmp_path / "inside"}))
         root = scratch.root
         (root / "locked").mkdir(mode=0o500)
     assert not root.exists()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from nbpipe.cli.reproduce import _print, sentence
+from nbpipe.cli.reproduce import _print, sentence, verdict_shape
 from nbpipe.reproduce.verdict import Item, Obstacle, StageVerdict, Verdict, graded
 
 EQUAL = StageVerdict(name="load", items=(Item(name="df", kind="value", verdict="equal"),))
@@ -41,6 +45,23 @@ def test_the_sentence_names_the_first_stage_that_differs_and_the_first_thing_in_
     assert sentence(verdict(EQUAL, DIFFERS)) == "differs from stage 'train' on: metric 'acc': 0.91 → 0.93"
     obstacles = (Obstacle(name="a.csv", what="changed since"), Obstacle(name="b.csv", what="is gone"))
     assert sentence(verdict(obstacles=obstacles)) == "cannot be reproduced: a.csv changed since; b.csv is gone"
+
+
+def test_the_json_has_the_fields_that_its_page_lists() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "formats" / "cli-json.md").read_text()
+    sections = {part.partition("\n")[0].strip("`"): part for part in re.split(r"^##+ ", page, flags=re.MULTILINE)}
+
+    def fields(title: str) -> set[str]:
+        return set(re.findall(r"^\| `(\w+)` \|", sections[title], re.MULTILINE))
+
+    shape: Any = verdict_shape(verdict(DIFFERS, LOST))
+    assert set(shape) == fields("nbpipe reproduce")
+    assert {frozenset(stage) for stage in shape["stages"]} == {frozenset(fields("A comparison"))}
+    assert set(shape["stages"][0]["items"][0]) == fields("An item")
+    assert [stage["verdict"] for stage in shape["stages"]] == ["differs", "unknown"]
+    bad: Any = verdict_shape(verdict(obstacles=(Obstacle(name="a", what="is gone"),)))
+    assert set(bad["obstacles"][0]) == fields("An obstacle")
+    assert (bad["exit_code"], shape["exit_code"]) == (3, 1)
 
 
 def test_every_stage_has_a_line_and_hostile_text_has_no_escapes(capsys: pytest.CaptureFixture[str]) -> None:
