@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nbpipe.history.api import search
     from nbpipe.history.search import Page, Query
     from nbpipe.live.looking import trial
+    from nbpipe.live.status import status
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
     from nbpipe.model import Pipeline
     from nbpipe.pipeline.extract import extract
@@ -34,6 +35,7 @@ __all__ = [
     "run",
     "search",
     "secret",
+    "status",
     "trial",
     "unload_ipython_extension",
 ]
@@ -48,6 +50,7 @@ _PLACES = {
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
     "search": ("nbpipe.history.api", "search"),
     "secret": ("nbpipe.credentials", "secret"),
+    "status": ("nbpipe.live.status", "status"),
     "trial": ("nbpipe.live.looking", "trial"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }

@@ -49,6 +49,8 @@ class Left:
     #: Bodies of the params cells that ran.
     params: tuple[str, ...] = ()
     notebook: str = ""
+    #: A trial is to be written; else only what staleness needs is looked at.
+    wanted: bool = True
 
 
 def trial_of(left: Left, kernel: str, root: Path) -> Trial:

@@ -56,6 +56,11 @@ class Fact(NamedTuple):
     code: types.CodeType | None = None
     package: str = ""
 
+    @property
+    def digestible(self) -> bool:
+        """Its content is known, not only its identity."""
+        return self.content is not ABSENT
+
 
 class _TooMuchError(Exception):
     """The value is larger than what may be copied, or not plain."""

@@ -14,6 +14,7 @@ from nbpipe.errors import NbpipeError
 from nbpipe.live.compose import Left, trial_of
 from nbpipe.live.ended import error_of, status_of
 from nbpipe.live.executions import Execution, Executions
+from nbpipe.live.loaded import Loaded
 from nbpipe.live.names import facts_for
 from nbpipe.live.numbers import number
 from nbpipe.live.recorder import Recorder
@@ -47,6 +48,7 @@ class Recording:
         self.executions = Executions()
         self.on = os.environ.get(_SWITCH, "").lower() not in _OFF and DECLARED not in os.environ
         self.recorder: Recorder[Left] = Recorder(self._write)
+        self.loaded = Loaded()
         self.warned = False
         self._notebook = notebook
         self._folder = Path.cwd()
@@ -94,7 +96,7 @@ class Recording:
         cell.count = result.execution_count or 0
         if cell.role == "params" and cell.ok:
             self._params.append(cell.body)
-        if cell.role not in ("stage", "check") or not self.on:
+        if cell.role not in ("stage", "check"):
             return
         try:
             self.recorder.put(self._left(cell, result))
@@ -131,6 +133,7 @@ class Recording:
             metrics=metrics,
             kept=tuple(self._outputs().get(cell.count, ())[cell.kept.get(cell.count, 0) :]),
             params=tuple(self._params),
+            wanted=self.on,
         )
 
     def _outputs(self) -> Mapping[int, Any]:
@@ -147,8 +150,11 @@ class Recording:
             kept = os.environ.get(_KEPT, "")
             files = TrialFiles(project, int(kept) if kept.isdecimal() else KEPT)
             self._files, self._files_of = files, left.notebook
-        left.before = self.executions.before(left.execution.order, limit=100)
         root = files.project.root
+        left.execution.modules = self.loaded.digests(root)
+        if not left.wanted:
+            return
+        left.before = self.executions.before(left.execution.order, limit=100)
         if left.notebook:
             left.notebook = relative(Path(left.notebook), root)
         name = files.write(trial_of(left, self.kernel, root))

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbpipe.live.looking import restore_verb, trials_verb
+from nbpipe.live.status import status_verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbpipe.live.session import Session
 
-VERBS: Mapping[str, Callable[[Session, list[str]], str]] = {"trials": trials_verb, "restore": restore_verb}
+VERBS: Mapping[str, Callable[[Session, list[str]], str]] = {
+    "status": status_verb,
+    "trials": trials_verb,
+    "restore": restore_verb,
+}

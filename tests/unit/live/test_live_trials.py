@@ -186,8 +186,9 @@ def test_the_notebook_is_named_from_the_project(live: Live, monkeypatch: pytest.
     notebook.parent.mkdir()
     notebook.write_text("{}")
     monkeypatch.setenv("JPY_SESSION_NAME", str(notebook))
-    live.run("%%stage a\nx = 1")
+    live.shell.run_cell("%%stage a\nx = 1", store_history=True, cell_id="c-1")
     assert live.last().notebook == "nb/digits.ipynb"
+    assert live.last().cell == "c-1"
 
 
 def test_what_is_written_is_what_the_format_says(live: Live) -> None:
