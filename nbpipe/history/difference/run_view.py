@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nbpipe.run.state import StageState
     from nbpipe.store.base import ObjectStore
 
+#: Names of stages become parts of paths only where they are names.
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 #: Statuses of a stage that left a result.
 _DONE = ("succeeded", "cached")
 
@@ -185,12 +188,10 @@ class RunView:
     def _module(self, path: str) -> str | None:
         """Source of a module, from the bundle; the path is data and must not lead out of it."""
         root = (self._folder / "bundle" / "modules").resolve()
-        place = (root / (Path(path).name if path.startswith("..") else path)).resolve()
-        if not place.is_relative_to(root):
-            return None
         try:
-            return place.read_bytes().decode("utf-8", "replace")
-        except OSError:
+            place = (root / (Path(path).name if path.startswith("..") else path)).resolve()
+            return place.read_bytes().decode("utf-8", "replace") if place.is_relative_to(root) else None
+        except (OSError, ValueError):
             return None
 
     def _origin(self, stage: str) -> str:
@@ -201,7 +202,7 @@ class RunView:
     def _job(self, stage: str) -> Path | None:
         """Folder of the job that made the stage's result, as long as it is there."""
         state = self._stages.get(stage)
-        if state is None:
+        if state is None or not _NAME.fullmatch(stage):
             return None
         if not state.source:
             return _existing(self._folder / "jobs" / f"{stage}.{state.attempt}")
