@@ -55,15 +55,20 @@ def command(run: str, tolerance: float, *, no_env: bool, as_json: bool) -> None:
     from nbpipe.cli.main import wants_color
     from nbpipe.cli.places import project_of
     from nbpipe.cli.progress import Progress
+    from nbpipe.cli.text import line
     from nbpipe.history.query import find_run
     from nbpipe.reproduce.api import reproduce
 
     project = project_of()
     name = find_run(project, run)
     live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+    def say(text: str) -> None:
+        click.echo(line(text), err=True)
+
     progress = Progress(sys.stderr, live=live, quiet=False, color=wants_color())
     try:
-        found = reproduce(project, name, tolerance=tolerance, rebuild=not no_env, listener=progress.hear)
+        found = reproduce(project, name, tolerance=tolerance, rebuild=not no_env, listener=progress.hear, notice=say)
     finally:
         progress.close()
     if as_json:
@@ -112,8 +117,8 @@ def _print(found: Verdict) -> None:
     from nbpipe.cli.text import line
 
     if found.environment:
-        how = "built as it was" if found.rebuilt else "used as it is"
-        click.echo(f"  environment {how}: {line(', '.join(found.environment))}")
+        how = "built as it was" if found.rebuilt else "not as it was"
+        click.echo(f"  environment {how} (then → here): {line(', '.join(found.environment))}")
     width = max((len(stage.name) for stage in found.stages), default=0)
     for stage in found.stages:
         click.echo(f"  {line(stage.name):<{width}}  {_stage(stage)}")

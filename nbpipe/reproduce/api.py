@@ -36,14 +36,16 @@ def reproduce(
     tolerance: float = TOLERANCE,
     rebuild: bool = True,
     listener: Callable[[Event], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Run `run` (an id) again in a scratch project, without the cache, and compare what each stage leaves.
 
     Nothing is written into the project. With `rebuild`, packages that are not those of then are installed into an
-    environment of their own. `listener` hears the events of the new run. Raises UsageError where there is no such run,
-    where it still runs, or where it left nothing to run; what it needs and cannot have is part of the verdict.
+    environment of their own. `listener` hears the events of the new run, `notice` what takes long before it. Raises
+    UsageError where there is no such run, where it still runs, or where it left nothing to run; what it needs and cannot
+    have is part of the verdict.
     """
-    return _Reproduction(project, run, tolerance, rebuild=rebuild).go(listener)
+    return _Reproduction(project, run, tolerance, rebuild=rebuild).go(listener, notice)
 
 
 class _Reproduction:
@@ -66,11 +68,13 @@ class _Reproduction:
         self.rebuild = rebuild and bool(self.apart)
         self.started = time.monotonic()
 
-    def go(self, listener: Callable[[Event], None] | None) -> Verdict:
+    def go(self, listener: Callable[[Event], None] | None, notice: Callable[[str], None] | None) -> Verdict:
         """Lay out, run, compare."""
         inputs = self._inputs()
         if inputs.obstacles:
             return self._verdict(obstacles=tuple(inputs.obstacles))
+        if self.rebuild and notice is not None and not environment.is_built(self.then):
+            notice(f"building an environment with the packages of {self.run}: {', '.join(self.apart)}")
         try:
             python = environment.built(self.then) if self.rebuild else None
         except UnsupportedError as error:
@@ -83,7 +87,7 @@ class _Reproduction:
             )
             if said["run"] is None:
                 why = str((said["error"] or {}).get("message", "it ended without a word"))
-                return self._verdict(obstacles=(Obstacle(name="the run", what=f"cannot begin: {why}"),))
+                return self._verdict(obstacles=(Obstacle(name="the run", what=f"cannot be made: {why}"),))
             return self._compared(scratch, said["run"], inputs)
 
     def _inputs(self) -> Inputs:

@@ -97,13 +97,25 @@ def built(then: Environment) -> Path:
     Raises UnsupportedError where uv is not installed, or says that it cannot be done.
     """
     lines = [*then.requirements, *_tools()]
-    minor = then.minor or platform.python_version().rpartition(".")[0]
-    name = hashlib.sha256("\n".join([minor, sysconfig.get_platform(), *lines]).encode()).hexdigest()[:32]
-    place = _cache() / name
-    if not (place / "pyvenv.cfg").is_file():
-        _build(_uv(), place, minor, lines)
+    place = _place(then, lines)
+    if not is_built(then):
+        _build(_uv(), place, _minor(then), lines)
     _link_nbpipe(place)
     return place / "bin" / "python"
+
+
+def is_built(then: Environment) -> bool:
+    """Whether it is there."""
+    return (_place(then, [*then.requirements, *_tools()]) / "pyvenv.cfg").is_file()
+
+
+def _minor(then: Environment) -> str:
+    return then.minor or platform.python_version().rpartition(".")[0]
+
+
+def _place(then: Environment, lines: list[str]) -> Path:
+    words = [_minor(then), sysconfig.get_platform(), *lines]
+    return _cache() / hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
 
 
 def process_environment(python: Path, given: Mapping[str, str]) -> dict[str, str]:

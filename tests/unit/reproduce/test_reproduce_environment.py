@@ -73,6 +73,7 @@ def test_the_packages_of_then_are_installed_once_and_the_run_uses_them(
 
     done = site.command("reproduce", "r1", "--json", UV_CACHE_DIR=cache)
     assert done.json["environment"]["rebuilt"], done.json["obstacles"]
+    assert f"building an environment with the packages of r1: iniconfig {OLD}" in done.err
     assert (done.code, done.json["first"]) == (1, "one")
     assert done.json["stages"][0]["items"][0]["detail"] == f"'{NOW}' → '{OLD}'"
 
