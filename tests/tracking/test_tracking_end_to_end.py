@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tracked import environment, files, nbpipe, runs, wait_until_delivered, write
 
+from nbpipe.history.difference.curves import curves_of_job
 from nbpipe.tracking import outbox
 from nbpipe.tracking.mlflow import client
 
@@ -102,6 +103,12 @@ def test_metrics_have_their_curves_and_the_parent_shows_their_last_values(mlflow
     assert train.data.metrics["training_r2_score"] == 1.0
     assert found["r1"].data.metrics["acc"] == 0.9
     assert found["r1"].data.metrics["loss"] == pytest.approx(0.1)
+
+
+def test_a_diff_reads_the_curves_of_a_job_that_is_gone(mlflow: Any, project: Path) -> None:
+    logged = curves_of_job(project / ".nbpipe" / "runs" / "r1" / "jobs" / "train.1", project, "r1", "train")
+    delivered = curves_of_job(None, project, "r1", "train")
+    assert delivered["loss"] == logged["loss"] == [(0, 0.3), (1, 0.15), (2, pytest.approx(0.1))]
 
 
 def test_inputs_are_the_files_read_and_the_datasets_that_autolog_saw(mlflow: Any) -> None:
