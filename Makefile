@@ -44,8 +44,10 @@ demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to dat
 	@echo "           $(BIN)/nbpipe history"
 	@echo "           $(BIN)/jupyter lab $(EXAMPLE)               (and in a cell: %nbpipe history)"
 
+# The browser tests share one lab and one browser, and go before the others: pages are slow beside a busy suite.
 test: $(STAMP) test-ui ## run every test of the default suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
 
 test-ui: $(WIDGET) ## the front-end's unit tests
 	cd labextension && npm test --silent

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from compared import compared_runs
+from histories import past_runs
+from lab import CHROMIUM, Lab, running_browser, running_lab
 from runs import Site
 
 from nbpipe.store import Store, open_store
+from nbpipe.ui.bundle import is_built
 
 if TYPE_CHECKING:
     from kernels import Live
@@ -68,3 +71,38 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     unload_ipython_extension(shell)
     shell.history_manager.end_session()
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests that need one, on a project of 43 runs."""
+    missing = "Chromium is not installed" if CHROMIUM is None else "" if is_built() else "run `make widget` first"
+    if missing:
+        # CI says that it has everything: there, a test that cannot run has failed.
+        (pytest.fail if os.environ.get("NBPIPE_BROWSER_TESTS") == "required" else pytest.skip)(missing)
+    root = tmp_path_factory.mktemp("lab")
+    (root / "project").mkdir()
+    past_runs(root / "project", 43)
+    given = {"NBPIPE_TRACKING": "off", "XDG_CONFIG_HOME": str(root / "own"), "XDG_CACHE_HOME": str(root / "cache")}
+    with running_lab(root, given) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(lab: Lab) -> Iterator[Any]:
+    """One headless Chromium."""
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """An empty page that forgets everything; an error that no code caught fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    made = context.new_page()
+    made.set_default_timeout(30_000)
+    errors: list[str] = []
+    made.on("pageerror", lambda error: errors.append(str(error)))
+    yield made
+    context.close()
+    assert errors == []

@@ -39,6 +39,7 @@ class Watch:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._seen: dict[str, tuple[int, int]] = {}
 
     def hear(self, content: object) -> None:
         """A message of the front-end: `open` and `close` say whether somebody looks."""
@@ -64,16 +65,15 @@ class Watch:
             self._stop.set()
 
     def _go(self, stop: threading.Event) -> None:
-        seen = self._look()
+        self._seen = self._look()
         while not stop.wait(self._interval):
             with self._lock:
                 if time.monotonic() > self._until:
                     self._thread = None
                     return
-            now = self._look()
-            changed = [run for run, mark in now.items() if seen.get(run) != mark]
-            gone = any(run not in now for run in seen)
-            seen = now
+            seen, self._seen = self._seen, self._look()
+            changed = [run for run, mark in self._seen.items() if seen.get(run) != mark]
+            gone = any(not (self._project.runs / run).is_dir() for run in seen if run not in self._seen)
             rows = [run_row(detail(self._project, run).summary) for run in changed]
             if rows or gone:
                 self._send({"kind": "changed", "rows": msgspec.to_builtins(rows), "gone": gone})

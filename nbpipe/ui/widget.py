@@ -110,6 +110,11 @@ class History(View):
         self._watch.stop()
         super().close()
 
+    def _ipython_display_(self) -> None:
+        # Before the front-end can say that it looks: the next cells may already keep the kernel busy.
+        self._watch.start()
+        super()._ipython_display_()
+
     def _heard(self, widget: Any, content: Any, buffers: Any) -> None:
         self._watch.hear(content)
         super()._heard(widget, content, buffers)

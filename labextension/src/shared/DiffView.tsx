@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 
 import { problemText, type Backend } from './backend';
 import { runColour } from './colour';
@@ -9,6 +9,7 @@ import { EnvironmentPart } from './diff/EnvironmentPart';
 import { MetricsPart } from './diff/MetricsPart';
 import { OutputsPart } from './diff/OutputsPart';
 import { ParamsPart } from './diff/ParamsPart';
+import { useOwnId } from './ownId';
 import { Status } from './Status';
 import type { Diff, Side } from './types';
 
@@ -31,7 +32,7 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
   const [chosen, setChosen] = useState<Part>();
   const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only);
   const [slow, slowProblem] = useDiff(backend, a, b, SLOW, !only);
-  const id = useId();
+  const id = useOwnId();
   const bar = useRef<HTMLDivElement>(null);
 
   if (quickProblem) {

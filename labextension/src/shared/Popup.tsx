@@ -1,11 +1,13 @@
-import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
+import { useEffect, useRef, useState, type ReactNode } from 'react';
+
+import { useOwnId } from './ownId';
 
 /** A button with a panel below it; Escape, or a click elsewhere, closes it. */
 export function Popup({ label, badge, children }: { label: string; badge?: string; children: ReactNode }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
-  const id = useId();
+  const id = useOwnId();
   useEffect(() => {
     if (!open) {
       return undefined;
