@@ -303,6 +303,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     outputs: tuple[str, ...] = ()
     #: exec, globals() and the like are used: store every name bound at the end.
     dynamic: bool = False
+    #: Files and patterns that the stage is said to read: they count as read when its cells begin.
+    reads: tuple[str, ...] = ()
     #: --reads, --writes or --cache says which files its programs touch: starting one does not make the result uncacheable.
     declared: bool = False
     #: Seed for random state that nothing above has set.

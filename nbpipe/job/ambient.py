@@ -260,3 +260,4 @@ TABLE: tuple[Ambient, ...] = (
     Ambient("@polars.config", "polars", options.polars_get, options.polars_set),
 )
 BY_NAME = {entry.name: entry for entry in TABLE}
+OWNERS = frozenset(entry.owner for entry in TABLE)

@@ -9,6 +9,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import blake3
 
 from nbpipe.job.folder import UNDO
 from nbpipe.job.holders import written_elsewhere
+from nbpipe.job.readers import below
 from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
@@ -158,6 +160,34 @@ class Files:
             return
         self._reads[path] = digest_file(Path(path))
 
+    def asked(self, given: str, sure: bool) -> None:  # noqa: FBT001
+        """A library is about to read a file, a folder or the files of a pattern where no hook sees it.
+
+        Without `sure` it may be any text: then it counts only where there is such a file.
+        """
+        if not self.on or self._busy or "://" in given:
+            return
+        self._busy = True
+        try:
+            path = os.path.expanduser(given)  # noqa: PTH111 - a pattern is no path
+            there = Path(path).exists()
+            if there and not Path(path).is_dir():
+                files, folders = [path], list[str]()
+            elif there or has_magic(path):
+                files, folders = below(path)
+            else:
+                files, folders = [path] if sure else [], []
+            for file in files:
+                watched = self._watched(file)
+                if watched is not None:
+                    self.read(watched)
+            for folder in folders if files or sure else []:
+                self._listed(os.path.realpath(folder))
+        except (OSError, ValueError) as error:
+            self._note(f"files could not be watched: {error}")
+        finally:
+            self._busy = False
+
     def written(self, path: str) -> None:
         """Before the first write: keep what is there, so that it can be put back."""
         if path in self._writes:
@@ -208,7 +238,9 @@ class Files:
         given = args[0] if args[0] is not None else "."
         if isinstance(given, int):
             return
-        folder = os.path.realpath(given)
+        self._listed(os.path.realpath(given))
+
+    def _listed(self, folder: str) -> None:
         inside = folder == str(self._project) or self._watched(folder) is not None
         if not inside or not Path(folder).is_dir() or folder + os.sep in self._reads:
             return

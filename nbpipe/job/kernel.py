@@ -16,7 +16,7 @@ import msgspec
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
-from nbpipe.job.ambient import NOISE, TABLE
+from nbpipe.job.ambient import NOISE, OWNERS
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
@@ -24,6 +24,7 @@ from nbpipe.job.imports import ImportWatch
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
+from nbpipe.job.readers import READERS, watch
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
 from nbpipe.job.sources import is_local
@@ -71,10 +72,11 @@ class Session:
             self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
         self.surroundings.restore()
         self.seeds.settle()
-        owners = {entry.owner for entry in TABLE}
         project = str(Path(self.spec.project).resolve())
-        ImportWatch(owners, project, self._loaded, self._around_import).install()
+        ImportWatch({*OWNERS, *READERS}, project, self._loaded, self._around_import).install()
         self.files.start()
+        for module in READERS.keys() & sys.modules.keys():
+            watch(module, self.files.asked)
         self.variables.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
@@ -87,6 +89,10 @@ class Session:
 
     def _loaded(self, name: str) -> None:
         """A library or a local module has just been imported: seed it, and give it the state that it had above."""
+        if name in READERS:
+            watch(name, self.files.asked)
+            if name not in OWNERS:
+                return
         # Restored first: giving a library its state back must not look like the user seeding it.
         self.surroundings.loaded(name)
         self.seeds.settle(name)
@@ -105,6 +111,8 @@ class Session:
         self.observer.apply_states()
         self.seeds.settle()
         self.unseen.start()
+        for path in self.spec.reads:
+            self.files.asked(path, True)  # noqa: FBT003 - as readers call it
         self.seconds["load"] += time.monotonic() - started
         self.seconds["started"] = time.monotonic()
 

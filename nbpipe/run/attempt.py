@@ -94,6 +94,7 @@ def prepare(
         timeout=options.timeout,
         kernel=pipeline.kernel,
         tracking=stage_environment(folder),
+        reads=options.reads,
         declared=bool(options.reads or options.writes) or options.cache == "live",
     )
     write_durably(folder / WANTED, msgspec.json.encode({"key": wanted.key, "parts": wanted.parts}))
