@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ import msgspec
 from nbpipe.history.summary import RunSummary
 
 #: Raised with every change of the tables, of `RunSummary` or of what a journal means; another version is made anew.
-SCHEMA = 4
+SCHEMA = 5
 
 Space = Literal["metrics", "params", "tags"]
 
@@ -26,17 +27,18 @@ CREATE TABLE rows (
     n INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, inode INTEGER NOT NULL, changed INTEGER NOT NULL,
     finished INTEGER NOT NULL, began REAL NOT NULL, counter INTEGER NOT NULL, kind TEXT, status TEXT, notebook TEXT, pipeline TEXT,
     version TEXT, number INTEGER, stage TEXT, started REAL, ended REAL, seconds REAL, warnings INTEGER, user TEXT,
-    "commit" TEXT, source TEXT, failure TEXT
+    "commit" TEXT, source TEXT, failure TEXT, own TEXT NOT NULL, made INTEGER NOT NULL
 );
 CREATE TABLE bodies (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
 CREATE TABLE texts (n INTEGER PRIMARY KEY, haystack TEXT NOT NULL);
-CREATE INDEX newest ON rows (kind, began DESC, counter DESC);
-CREATE INDEX unfinished ON rows (kind) WHERE finished = 0;
+CREATE INDEX newest ON rows (kind, began DESC, counter DESC, source);
+CREATE INDEX unfinished ON rows (kind) WHERE finished = 0 AND source = '';
+CREATE INDEX remote ON rows (began) WHERE source = 'mlflow';
 CREATE TABLE fields (field INTEGER PRIMARY KEY, space TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (space, name));
 CREATE TABLE cells (field INTEGER, n INTEGER, num, text, PRIMARY KEY (field, n)) WITHOUT ROWID;
 CREATE INDEX cells_of ON cells (n);
 """
-_COLUMNS = 21
+_COLUMNS = 23
 _DECODER = msgspec.json.Decoder(RunSummary)
 _LARGEST = 2**63
 #: Ids in one question; SQLite's statements have a limited length.
@@ -56,6 +58,8 @@ class Entry(NamedTuple):
 
     summary: RunSummary
     known: Known = Known(0, 0)
+    #: When it was made, milliseconds: tells whether a row of a server is a local run, known by the same name.
+    made: int = 0
 
 
 class Index:
@@ -74,6 +78,15 @@ class Index:
         """Close the file."""
         self.connection.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Several questions in this block see one state: nobody's change comes between them."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
+
     def stamp(self, place: str) -> str:
         """What `put` was told of a place; "" for nothing."""
         found = self.connection.execute("SELECT stamp FROM stamps WHERE place = ?", (place,)).fetchone()
@@ -85,10 +98,20 @@ class Index:
         return {run: Known(inode, changed) for run, inode, changed in found}
 
     def unfinished(self, kind: str) -> list[RunSummary]:
-        """Rows whose runs may still change."""
+        """Local rows whose runs may still change."""
         # SQLite would rather walk along all rows of the kind.
-        question = "SELECT n FROM rows INDEXED BY unfinished WHERE finished = 0 AND kind = ?"
-        return list(self.rows([n for (n,) in self.connection.execute(question, (kind,))]))
+        question = "SELECT row FROM rows INDEXED BY unfinished JOIN bodies USING (n) WHERE finished = 0 AND source = '' AND kind = ?"
+        return [_DECODER.decode(row) for (row,) in self.connection.execute(question, (kind,))]
+
+    def remote(self, since: float = 0.0) -> list[str]:
+        """Names of the rows that were read from a server and that began then or later."""
+        question = "SELECT run FROM rows WHERE source = 'mlflow' AND began >= ?"
+        return [run for (run,) in self.connection.execute(question, (since,))]
+
+    def changed(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those of the server's rows that are new or say something else now."""
+        rows = dict(self.connection.execute("SELECT run, row FROM rows JOIN bodies USING (n) WHERE source = 'mlflow'"))
+        return [entry for entry in entries if rows.get(entry.summary.run) != msgspec.json.encode(entry.summary)]
 
     def put(
         self, entries: Iterable[Entry], *, gone: Iterable[str] = (), stamps: Iterable[tuple[str, str]] = ()
@@ -181,7 +204,7 @@ def memory_index(like: Index | None = None) -> Index:
 
 
 def _values(entry: Entry) -> tuple[Any, ...]:
-    row, known = entry
+    row, known, made = entry
     digits = row.run.partition("@")[0].lstrip("rt")
     counter = int(digits) if digits.isdigit() and len(digits) < 16 else 0  # noqa: PLR2004 - fits into an integer
     failure = row.failure.message if row.failure is not None else ""
@@ -189,7 +212,8 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     place = (row.run, known.inode, known.changed, row.finished, began, counter)
     head = (row.kind, row.status, row.notebook, row.name, row.version, row.number, row.stage)
     middle = (row.started, row.ended, row.seconds, row.warnings, row.user)
-    return (*place, *head, *middle, row.commit, row.source, failure)
+    own = row.run.partition("@")[0]
+    return (*place, *head, *middle, row.commit, row.source, failure, own, made)
 
 
 def _haystack(row: RunSummary) -> str:

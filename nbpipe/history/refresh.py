@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from nbpipe.history.rows import read_trial_row, run_row
 from nbpipe.history.state import run_state
 from nbpipe.history.summary import Kind, RunSummary
 from nbpipe.history.trials import trial_folder
+from nbpipe.run import record as records
 from nbpipe.run.project import Project
 
 INDEX = "history.db"
@@ -33,13 +34,13 @@ class _Place(NamedTuple):
     read: Callable[[Path], RunSummary | None]
 
 
-def fresh_index(project: Project, alive: Alive, kinds: Iterable[Kind] = ("run",)) -> Index:
-    """The index of the project, up to date for these kinds; for the caller to close.
+def fresh_index(project: Project, alive: Alive, kinds: Collection[Kind] = ()) -> Index:
+    """The index of the project, up to date for these kinds (all of them if none is named); for the caller to close.
 
     Where it cannot be read or written it is made in memory.
     """
     path = project.state / "cache" / INDEX
-    places = [place for place in _places(project, alive) if place.kind in kinds]
+    places = [place for place in _places(project, alive) if not kinds or place.kind in kinds]
     for attempt in (1, 2):
         index = None
         try:
@@ -87,15 +88,23 @@ def _refresh(index: Index, places: Iterable[_Place]) -> None:
             found = dict(_listing(place))
             gone = [run for run in known if run not in found]
             for run, now in found.items():
-                if (known.get(run) != now or now.changed <= 0) and (row := place.read(_path(place, run))) is not None:
-                    entries.append(Entry(row, now))
+                if (known.get(run) != now or now.changed <= 0) and (
+                    row := place.read(path := _path(place, run))
+                ) is not None:
+                    entries.append(Entry(row, now, _made(path, row)))
         seen = {entry.summary.run for entry in entries} | set(gone)
         for row in index.unfinished(place.kind):
             path = _path(place, row.run)
             if row.run not in seen and (now_row := place.read(path)) is not None and now_row != row:
-                entries.append(Entry(now_row, _known(path)))
+                entries.append(Entry(now_row, _known(path), _made(path, now_row)))
         if entries or gone or (told and stamp):
             index.put(entries, gone=gone, stamps=[(place.kind, stamp)])
+
+
+def _made(path: Path, row: RunSummary) -> int:
+    """As MLflow is told it: see `nbpipe.tracking.deliver`."""
+    record = records.read(path) if row.kind == "run" else None
+    return int((record.created if record is not None else row.started) * 1000)
 
 
 def _path(place: _Place, run: str) -> Path:

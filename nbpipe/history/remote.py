@@ -4,60 +4,24 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
-from nbpipe.history.pushdown import mlflow_filter
+from nbpipe.history.index import Entry
 from nbpipe.history.summary import RunSummary, Status
-from nbpipe.history.trials import trial_folder
-from nbpipe.run import record as records
-from nbpipe.run.project import Project
-from nbpipe.tracking.mlflow import client, tracking_uri
-from nbpipe.tracking.trial import read_trial
 
-if TYPE_CHECKING:
-    from nbpipe.history.search import Query
-
-#: Rows looked at, newest first: more are left out, and the page says so.
-MOST = 10_000
 _PAGE = 1000
 _EXPERIMENTS = 100
 _SHORT = 8
 _PATIENCE = 3.0
-#: Seconds: MLflow keeps times in milliseconds.
-_SAME = 0.01
 _STATUSES = {"RUNNING": "running", "SCHEDULED": "running", "FINISHED": "succeeded", "KILLED": "cancelled"}
 
 
-def remote_rows(project: Project, query: Query, *, own: bool) -> tuple[list[RunSummary], tuple[str, ...]]:
-    """Rows that MLflow knows, and what could not be asked.
-
-    What MLflow can filter it does; the caller filters the rest. Without `own` those that this project has a folder of
-    are left out. A row is named `r12` where its folder is here, else `r12@3f9c2e1a`: by the id of its MLflow run.
-    """
-    uri = tracking_uri(project.root)
-    if (why := _unreachable(uri)) is not None:
-        return [], (why,)
-    try:
-        mlflow = client(project.root)
-        rows: list[RunSummary] = []
-        for run in _runs(mlflow, query):
-            if len(rows) == MOST:
-                return rows, (f"of the runs that MLflow knows only the newest {MOST:,} were looked at",)
-            row = _row(run)
-            here = row is not None and _is_here(project, run.data.tags, row)
-            if row is not None and (own or not here):
-                rows.append(msgspec.structs.replace(row, run=row.run.partition("@")[0]) if here else row)
-    except Exception as error:  # noqa: BLE001 - whatever MLflow, its database or the network raises, local rows are shown
-        return [], (f"MLflow cannot be asked: {type(error).__name__}: {str(error)[:200]}",)
-    return rows, ()
-
-
-def _unreachable(uri: str) -> str | None:
+def unreachable(uri: str) -> str | None:
     """Why nobody answers: MLflow itself would try for a long time. None if somebody does, or it cannot be told."""
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -70,19 +34,26 @@ def _unreachable(uri: str) -> str | None:
     return None
 
 
-def _runs(mlflow: Any, query: Query) -> Iterator[Any]:
-    """Parent runs and trials that nbpipe has written, newest first."""
+def remote_entries(mlflow: Any, filters: Iterable[str]) -> Iterator[Entry]:
+    """Runs and trials that nbpipe has written and that meet one of the filters, newest first for each filter.
+
+    A row is named `r12@3f9c2e1a`: by its project's name for it, and by the id of its MLflow run. Raises what MLflow
+    raises.
+    """
     experiments = [found.experiment_id for found in _pages(mlflow.search_experiments, max_results=_PAGE)]
-    for kind in query.kinds or ("run", "trial"):
+    for wanted in filters:
         # Servers limit how many experiments one question may name.
         for start in range(0, len(experiments), _EXPERIMENTS):
-            yield from _pages(
+            for run in _pages(
                 mlflow.search_runs,
                 experiment_ids=experiments[start : start + _EXPERIMENTS],
-                filter_string=mlflow_filter(query, kind),
+                filter_string=wanted,
                 max_results=_PAGE,
                 order_by=["attributes.start_time DESC"],
-            )
+            ):
+                row = _row(run)
+                if row is not None:
+                    yield Entry(row, made=run.info.start_time or 0)
 
 
 def _pages(ask: Any, **question: Any) -> Iterator[Any]:
@@ -127,15 +98,6 @@ def _row(run: Any) -> RunSummary | None:
         source="mlflow",
         mlflow=run.info.run_id,
     )
-
-
-def _is_here(project: Project, tags: Mapping[str, str], row: RunSummary) -> bool:
-    """The run's own folder is in this project: the same name, made at the same microsecond."""
-    if row.kind != "run":
-        trial = read_trial(trial_folder(project) / f"{Path(tags['nbpipe.trial_id']).name}.json")
-        return trial is not None and abs(trial.started - row.started) < _SAME
-    record = records.read(project.runs / Path(tags["nbpipe.run_id"]).name)
-    return record is not None and f"{record.created:.6f}" == tags.get("nbpipe.created")
 
 
 def _value(text: str) -> Any:

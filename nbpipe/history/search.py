@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from nbpipe.history.alive import Alive, is_alive
-from nbpipe.history.index import Entry, Index, memory_index
+from nbpipe.history.index import Index
 from nbpipe.history.refresh import forget, fresh_index
-from nbpipe.history.selection import select
+from nbpipe.history.selection import are_here, select
 from nbpipe.history.summary import Kind, RunSummary, Status
 from nbpipe.run.project import Project
 from nbpipe.tracking.mlflow import is_shared
@@ -93,21 +93,41 @@ def search(project: Project, query: Query | None = None, *, source: Source = "lo
 
 
 def _page(project: Project, local: Index, asked: Query, source: Source) -> Page:
-    index, problems = local, tuple[str, ...]()
-    if source == "mlflow" or (source == "auto" and is_shared(project.root)):
-        from nbpipe.history.remote import remote_rows
+    if source == "auto" and not is_shared(project.root):
+        source = "local"
+    if source == "local":
+        return _read(project, local, asked, source)
+    # What cannot be understood is said before a server is asked.
+    select(local, asked, project.root)
+    from nbpipe.history.mirror import mirror
 
-        index = memory_index(local if source == "auto" else None)
-        found, problems = remote_rows(project, asked, own=source == "mlflow")
-        index.put(Entry(row) for row in found)
-    chosen = select(index, asked, project.root)
+    index, problems = mirror(local, project, asked)
+    try:
+        return msgspec.structs.replace(_read(project, index, asked, source), problems=problems)
+    finally:
+        if index is not local:
+            index.close()
+
+
+def _read(project: Project, index: Index, asked: Query, source: Source) -> Page:
+    with index.reading():
+        return _found(project, index, asked, source)
+
+
+def _found(project: Project, index: Index, asked: Query, source: Source) -> Page:
+    chosen = select(index, asked, project.root, source)
+    rows = index.rows(chosen.ids)
+    if source == "mlflow":
+        named = zip(rows, are_here(index, chosen.ids), strict=True)
+        rows = tuple(
+            msgspec.structs.replace(row, run=row.run.partition("@")[0]) if here else row for row, here in named
+        )
     return Page(
-        rows=index.rows(chosen.ids),
+        rows=rows,
         total=chosen.total,
         offset=asked.offset,
         metrics=tuple(sorted(index.names("metrics"))),
         params=tuple(sorted(index.names("params"))),
         tags=tuple(sorted(index.names("tags"))),
         unknown=chosen.unknown,
-        problems=problems,
     )

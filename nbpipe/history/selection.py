@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ from nbpipe.history.conditions import SPACES, Column, condition_sql
 from nbpipe.history.index import Index
 
 if TYPE_CHECKING:
-    from nbpipe.history.search import Query
+    from nbpipe.history.search import Query, Source
 
 #: Columns that every row has, by the names people use. What is not listed is a metric or a parameter.
 NUMBERS = {name: f"rows.{name}" for name in ("number", "started", "ended", "seconds", "warnings")}
@@ -29,6 +30,13 @@ TEXTS = {
     "source": "rows.source",
     "failure": "rows.failure",
 }
+#: A local run that MLflow knows, too, is told by its folder.
+_IS_HERE = "SELECT 1 FROM rows AS here WHERE here.source = '' AND here.run = rows.own AND here.made = rows.made"
+_SOURCES = {
+    "local": "rows.source = ''",
+    "mlflow": "rows.source = 'mlflow'",
+    "auto": f"(rows.source = '' OR NOT EXISTS ({_IS_HERE}))",
+}
 _NEWEST = "rows.began DESC, rows.counter DESC"
 
 
@@ -40,7 +48,7 @@ class Selection(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def select(index: Index, query: Query, root: Path) -> Selection:
+def select(index: Index, query: Query, root: Path, source: Source = "local") -> Selection:
     """The rows that `query` asks for; `root` is what paths of notebooks are relative to. Raises UsageError."""
     if query.offset < 0 or (query.limit is not None and query.limit < 0):
         raise UsageError("a page starts at 0 or later and has 0 rows or more", name="offset")
@@ -52,6 +60,7 @@ def select(index: Index, query: Query, root: Path) -> Selection:
         where.append(text)
         values.extend(given)
 
+    demand(_SOURCES[source])
     for column, wanted in (("kind", query.kinds), ("status", query.statuses)):
         if wanted:
             demand(f"rows.{column} IN ({', '.join('?' * len(wanted))})", *wanted)
@@ -72,18 +81,20 @@ def select(index: Index, query: Query, root: Path) -> Selection:
         demand(f"{column} = ?", text) if text else demand(f"{column} IS NOT NULL")
     for condition in query.where:
         demand(*_flat(condition_sql(condition, names.resolve)))
-    order = _order(query, names)
-    clause = " AND ".join(where) or "1"
-    end = -1 if query.limit is None else query.limit
+    order, clause = _order(query, names), " AND ".join(where)
     found = index.connection.execute(
         f"SELECT rows.n FROM rows {names.joins} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - made of what this module lists
-        (*values, end, query.offset),
+        (*values, -1 if query.limit is None else query.limit, query.offset),
     )
     ids = [n for (n,) in found]
-    if query.limit is None and not query.offset:
-        return Selection(ids, len(ids), tuple(sorted(names.unknown)))
     counted = index.connection.execute(f"SELECT COUNT(*) FROM rows {names.joins} WHERE {clause}", values)  # noqa: S608 - likewise
     return Selection(ids, counted.fetchone()[0], tuple(sorted(names.unknown)))
+
+
+def are_here(index: Index, ids: Sequence[int]) -> list[bool]:
+    """Whether each row is of a run whose folder is in this project."""
+    question = f"SELECT EXISTS ({_IS_HERE}) FROM rows WHERE n = ?"  # noqa: S608 - fixed text
+    return [bool(index.connection.execute(question, (n,)).fetchone()[0]) for n in ids]
 
 
 def _flat(sql: tuple[str, tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -91,6 +102,7 @@ def _flat(sql: tuple[str, tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def _order(query: Query, names: _Names) -> str:
+    """Numbers, then texts, then rows with neither; equal ones newest first."""
     if not query.sort:
         return _NEWEST
     way = "DESC" if query.descending else "ASC"
@@ -98,8 +110,9 @@ def _order(query: Query, names: _Names) -> str:
         return f"rows.counter {way}, rows.run {way}"
     space, dot, name = query.sort.partition(".")
     column = names.resolve(space, name) if dot and space in SPACES else names.resolve("", query.sort)
-    missing = f"({column.num} IS NULL AND {column.text} IS NULL)"
-    return f"{missing}, {column.num} IS NULL, {column.num} {way}, {column.text} COLLATE NOCASE {way}, {_NEWEST}"
+    if query.descending:  # what is missing sorts as the smallest
+        return f"{column.num} DESC, {column.text} COLLATE NOCASE DESC, {_NEWEST}"
+    return f"{column.num} IS NULL, {column.num}, {column.text} IS NULL, {column.text} COLLATE NOCASE, {_NEWEST}"
 
 
 def _paths(index: Index, notebook: str, root: Path) -> list[str]:

@@ -13,10 +13,13 @@ from tracked import free_port, make_database, server
 from written import write_run
 
 from nbpipe.errors import UsageError
+from nbpipe.history import mirror
 from nbpipe.history.notes import tag
+from nbpipe.history.refresh import forget
 from nbpipe.history.search import Query, search
 from nbpipe.run.project import Project
 from nbpipe.tracking.deliver import deliver
+from nbpipe.tracking.mlflow import client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -98,6 +101,34 @@ def test_questions_mean_the_same_for_rows_of_the_server(
     shared: tuple[Project, Project], question: dict[str, Any], rows: list[tuple[str, str]]
 ) -> None:
     assert asked(shared[0], **question) == rows
+
+
+def test_a_server_with_more_runs_than_are_kept_is_asked_itself_and_filters(
+    shared: tuple[Project, Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, theirs = shared
+    forget(theirs)
+    monkeypatch.setattr(mirror, "MOST", 2)
+    page = search(theirs, source="mlflow")
+    assert [row.run.partition("@")[0] for row in page.rows] == ["r2", "r1"]
+    assert len(page.problems) == 1
+    question = Query(where=("metrics.acc < 0.85",), until=time.time(), tags={})
+    page = search(theirs, question, source="mlflow")
+    assert [(row.run.partition("@")[0], row.metrics) for row in page.rows] == [("r2", {"acc": 0.8})]
+    assert page.problems == ()
+    forget(theirs)
+
+
+def test_what_others_add_and_delete_is_seen(shared: tuple[Project, Project], monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, theirs = shared
+    monkeypatch.setattr(mirror, "FRESH", 0.0)
+    before = len(asked(mine))
+    new = write_run(theirs, metrics={"acc": 0.99})
+    _, _, made = deliver(theirs.runs / new, theirs.root)
+    assert len(asked(mine)) == before + 1
+    assert asked(mine, sort="acc", limit=1) == [("r3@", "")]
+    client(mine.root).delete_run(made)
+    assert len(asked(mine)) == before
 
 
 def test_times_are_asked_of_the_server_in_its_own_unit(shared: tuple[Project, Project]) -> None:
