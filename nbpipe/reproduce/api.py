@@ -118,6 +118,7 @@ class _Reproduction:
                 [outcome for outcome in left if outcome is not None],
             ),
             self.tolerance,
+            notebook=self.state.notebook,
         )
         stages = tuple(
             comparison.stage(stage.name, self.view.outcome(stage.name), now.outcome(stage.name))

@@ -32,13 +32,16 @@ class Side(NamedTuple):
 class Comparison:
     """Compares the stages of two runs. Must not load what could run code."""
 
-    def __init__(self, before: Side, after: Side, tolerance: float) -> None:
+    def __init__(self, before: Side, after: Side, tolerance: float, *, notebook: str = "") -> None:
+        """`notebook` is the notebook's path in both projects."""
         self._before = before.store
         self._after = after.store
         self._roots = before.root, after.root
         self._tolerance = tolerance
+        # Places that a value may name: those of files, and the notebook's own.
         states = [state for side in (before, after) for outcome in side.outcomes for state in _states(outcome)]
-        self._places = {str(place) for state in states for place in (Path(state.path), *Path(state.path).parents)}
+        paths = [Path(notebook), *(Path(state.path) for state in states)]
+        self._places = {str(place) for path in paths for place in (path, *path.parents)}
         self._written = _written(before.outcomes), _written(after.outcomes)
 
     def stage(self, name: str, before: Outcome | None, after: Outcome | None) -> StageVerdict:

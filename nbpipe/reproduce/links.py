@@ -12,9 +12,10 @@ _PACKAGES = frozenset({"site-packages", "node_modules"})
 
 
 def links_to(project: Path, needed: Iterable[str]) -> dict[str, Path]:
-    """Links in the project that lead to the files or folders `needed`: path in the project -> where it really leads.
+    """Links in the project that lead out of it, or to what is `needed`: path in the project -> where it really leads.
 
-    Paths in `needed` are absolute, or from the project.
+    Paths in `needed` are absolute, or from the project. Not all that is read outside is on record (system folders are
+    not), so every link that leads there counts; but one to a folder above the project, which leads back to it.
     """
     places = {Path(os.path.normpath(project / path)) for path in needed}
     reached = places | {parent for place in places for parent in place.parents}
@@ -26,6 +27,7 @@ def links_to(project: Path, needed: Iterable[str]) -> dict[str, Path]:
             if not place.is_symlink():
                 continue
             target = Path(os.path.realpath(place))
-            if target in reached and not project.is_relative_to(target):
+            above = project.is_relative_to(target)
+            if not above and (target in reached or not target.is_relative_to(project)):
                 found[str(place.relative_to(project))] = target
     return found

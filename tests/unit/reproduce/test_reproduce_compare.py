@@ -51,7 +51,7 @@ def left(
 def compared(store: Store, before: Outcome | None, after: Outcome | None, tolerance: float = 1e-6) -> StageVerdict:
     """The verdict on one stage."""
     then, now = Side(THEN, store, [before] if before else []), Side(NOW, store, [after] if after else [])
-    return Comparison(then, now, tolerance).stage("s", before, after)
+    return Comparison(then, now, tolerance, notebook="sub/n.ipynb").stage("s", before, after)
 
 
 def only(store: Store, before: Any, after: Any) -> Item:
@@ -73,6 +73,8 @@ def only(store: Store, before: Any, after: Any) -> Item:
         (str(THEN / "a.csv"), str(NOW / "a.csv"), "equal", ""),
         (str(THEN), f"{NOW}-other", "differs", f"'{THEN}' → '{NOW}-other'"),
         (THEN, NOW, "equal", ""),
+        (THEN / "sub", NOW / "sub", "equal", ""),
+        (THEN / "sub", NOW, "differs", "not the same value; pickles are not opened to compare"),
     ],
 )
 def test_a_value_is_equal_close_or_differs(store: Store, before: Any, after: Any, verdict: str, detail: str) -> None:

@@ -111,12 +111,13 @@ def test_links_lead_where_they_led_inside_the_project_to_its_copy(tmp_path: Path
     put(run, **{"journal.jsonl": "", "run.json": "{}"})
     (project / "far").symlink_to(outside)
     (project / "latest").symlink_to("data/near")
-    (project / "unused").symlink_to(run)
+    (project / "unseen").symlink_to(run)
+    (project / "unused").symlink_to("n.ipynb")
     (project / "above").symlink_to(tmp_path)
     (project / "loop").symlink_to(project)
     reads = {str(outside / "far"): hashed("x"), "data/near": hashed("y")}
     found = find_inputs([outcome(reads)], project, {}, Copies(store, []).find)
-    assert set(found.links) == {"far", "latest"}
+    assert set(found.links) == {"far", "latest", "unseen"}
     with scratch_project() as scratch:
         fill(scratch, project, run, "n.ipynb", project / "n.ipynb", found)
         assert (scratch.root / "far" / "far").read_text() == "x"
