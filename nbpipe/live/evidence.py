@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nbpipe.model import Pipeline
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def defined_in(body: str) -> Mapping[str, str]:
     """Name -> what the last top-level statement that binds it says of it: its fingerprint, or what is imported."""
     try:

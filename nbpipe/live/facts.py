@@ -81,12 +81,12 @@ def fact(value: Any, left: list[int] | None = None) -> Fact:
     """What the value is. `left[0]` is how many elements of containers may still be copied."""
     kind = type(value)
     if kind in _ATOMS:
-        return Fact(kind, id(value), content=value)
+        return Fact(kind, id(value), None, value)
     if kind in _TEXTS:
         size = len(value)
-        return Fact(kind, id(value), content=value if size <= LONGEST else ABSENT, shape=(size,))
+        return Fact(kind, id(value), None, value if size <= LONGEST else ABSENT, (size,))
     if kind in _CONTAINERS:
-        return Fact(kind, id(value), content=_copied(value, left or [NODES]), shape=(len(value),))
+        return Fact(kind, id(value), None, _copied(value, left or [NODES]), (len(value),))
     if kind in _CODE or issubclass(kind, (type, types.ModuleType)):
         return _of_code(value, kind)
     try:

@@ -48,7 +48,7 @@ def facts_for(body: str, namespace: Mapping[str, Any]) -> dict[str, Fact]:
     return found
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def effects_of(body: str) -> Effects | None:
     """What the code does to names; None where it is no Python that can be read."""
     try:

@@ -14,7 +14,8 @@ from nbpipe.live.command import notebook_path
 from nbpipe.live.evidence import defined_in
 from nbpipe.live.facts import look
 from nbpipe.live.present import present
-from nbpipe.live.staleness import Now, Reason, StageStatus, judge
+from nbpipe.live.reasons import Now, Reason
+from nbpipe.live.staleness import StageStatus, judge
 from nbpipe.run.project import find_project
 
 if TYPE_CHECKING:
