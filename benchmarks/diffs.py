@@ -64,6 +64,13 @@ def diffs(repeats: int) -> tuple[str, str, list[Figure]]:
     command([*run, "-p", "lr=0.2"], folder)
     _write(folder, [*_cells(more=" * 1.5")[:-1], "%%stage last\nprint(1)"])
     command([*run, "-p", "lr=0.2"], folder)
+    figures = measured(folder, repeats)
+    shutil.rmtree(folder)
+    return f"Comparing two runs of {STAGES + 1} stages", "Inside the process, imports not counted.", figures
+
+
+def measured(folder: Path, repeats: int) -> list[Figure]:
+    """The figures of a project with these three runs."""
     project = Project(folder)
 
     def timed(work: Callable[[], object]) -> Callable[[], float]:
@@ -90,8 +97,7 @@ def diffs(repeats: int) -> tuple[str, str, list[Figure]]:
     ]
     found = compute(project, "r1", "r2")
     figures[1].extra = ", ".join(f"{part} {found.counts[part]}" for part in PARTS if found.counts[part])
-    shutil.rmtree(folder)
-    return f"Comparing two runs of {STAGES + 1} stages", "Inside the process, imports not counted.", figures
+    return figures
 
 
 def _idle() -> None:

@@ -92,7 +92,8 @@ def _side(name: str, side: Side) -> list[list[Part]]:
 def _stages(stages: Sequence[StageDiff], *, everything: bool) -> list[list[list[Part]]]:
     rows = []
     for stage in stages:
-        if stage.change == "same" and not stage.moved and not everything:
+        ended = _ended(stage)
+        if stage.change == "same" and not stage.moved and not ended and not everything:
             continue
         mark, style = MARKS[stage.change]
         name = f"{line(stage.a)} → {line(stage.b)}" if stage.change == "renamed" else line(stage.name)
@@ -104,10 +105,17 @@ def _stages(stages: Sequence[StageDiff], *, everything: bool) -> list[list[list[
                 [(name, PLAIN)],
                 [(" and ".join(words), style)],
                 [(", ".join(_TITLES[part] for part in stage.differs), PLAIN)],
+                ended,
                 [(why, DIM)],
             ]
         )
     return rows
+
+
+def _ended(stage: StageDiff) -> list[Part]:
+    """How it ended, where that is not the same on both sides; a cached result is a success like any other."""
+    old, new = ("succeeded" if status == "cached" else status for status in (stage.a_status, stage.b_status))
+    return [] if not old or not new or old == new else _arrow(line(old), line(new))
 
 
 def _params(params: Sequence[ParamDiff], columns: int | None) -> list[str]:

@@ -6,6 +6,7 @@ The folder is laid out as MLflow's file store, written without importing MLflow.
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -125,7 +126,8 @@ def read_curves(job_dir: Path) -> dict[str, tuple[Point, ...]]:
     """Only the metrics of `read_spool`, which is cheap where little was logged."""
     curves: dict[str, tuple[Point, ...]] = {}
     for run in sorted((job_dir / "mlflow").glob("*/*/metrics"), key=lambda folder: folder.parent.name == _RUN):
-        curves |= {name: _points(path) for name, path in _tree(run).items()}
+        if os.listdir(run):  # noqa: PTH208 - a name is enough
+            curves |= {name: _points(path) for name, path in _tree(run).items()}
     return curves
 
 

@@ -68,6 +68,7 @@ class RunView:
         self._stages = {stage.name: stage for stage in found.state.stages}
         self._record = records.read(found.folder)
         self._outcomes: dict[str, Outcome | None] = {}
+        self._jobs: dict[str, Path | None] = {}
 
     # -- code and parameters
 
@@ -201,6 +202,11 @@ class RunView:
 
     def _job(self, stage: str) -> Path | None:
         """Folder of the job that made the stage's result, as long as it is there."""
+        if stage not in self._jobs:
+            self._jobs[stage] = self._find_job(stage)
+        return self._jobs[stage]
+
+    def _find_job(self, stage: str) -> Path | None:
         state = self._stages.get(stage)
         if state is None or not _NAME.fullmatch(stage):
             return None
@@ -216,7 +222,8 @@ class RunView:
             found = _read(folder / "verdict.json", Outcome)
             wanted = _read(folder / "wanted.json", _Wanted)
             key = self._record.keys.get(state.name) if self._record is not None else None
-            if found is not None and found.status == "succeeded" and wanted is not None and wanted.key == key:
+            # While a run goes on, its keys are not on record yet: then the last result of its source is the one.
+            if found is not None and found.status == "succeeded" and wanted is not None and key in (None, wanted.key):
                 return folder
         return None
 

@@ -16,6 +16,7 @@ _MOST_COLUMNS = 200
 _SHOWN = 200
 _WIDEST_SPAN = 1_000
 _LONGEST = 500
+_TAGS = frozenset(("tr", "td", "th", "/tr", "/td", "/th"))
 _NAME = re.compile(r"/?[a-zA-Z]+")
 _DIGITS = re.compile(r"[\"']?([0-9]{1,5})")
 
@@ -194,6 +195,7 @@ class _Reader:
 
     def feed(self, page: str) -> None:
         """Read a whole page, once through: what others made may be odd, it must not take long."""
+        page = readable(page)
         at = 0
         while True:
             start = page.find("<", at)
@@ -211,11 +213,12 @@ class _Reader:
         self._end_row()
 
     def _tag(self, text: str) -> None:
-        name = _NAME.match(text)
-        tag = name[0].lower() if name is not None else ""
+        tag = text if text in _TAGS else _name(text)
         if tag in ("td", "th") and self._row is not None:
             self._end_cell()
-            self._cell = _Cell(tag == "th", _span(text, "colspan"), _span(text, "rowspan"))
+            self._cell = _Cell(tag == "th")
+            if "span" in text:
+                self._cell = _Cell(tag == "th", _span(text, "colspan"), _span(text, "rowspan"))
         elif tag in ("/td", "/th"):
             self._end_cell()
         elif tag == "tr":
@@ -231,7 +234,9 @@ class _Reader:
 
     def _end_cell(self) -> None:
         if self._cell is not None and self._row is not None:
-            text = readable(unescape("".join(self._texts)[: 4 * _LONGEST]))
+            text = "".join(self._texts)[: 4 * _LONGEST]
+            if "&" in text:
+                text = readable(unescape(text))
             self._cell.text = " ".join(text.split())[:_LONGEST]
             self._row.cells.append(self._cell)
         self._cell = None
@@ -246,6 +251,11 @@ class _Reader:
             else:
                 self.more += 1
         self._row = None
+
+
+def _name(text: str) -> str:
+    name = _NAME.match(text)
+    return name[0].lower() if name is not None else ""
 
 
 def _span(tag: str, name: str) -> int:
