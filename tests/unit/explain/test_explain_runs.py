@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from runs import Done, Site, finish
 
+from nbpipe.explain.api import explain_runs
+from nbpipe.model import Event
 from nbpipe.run import record as records
 
 PARAMS = "%%params\nlr: int = 1\nk: int = 2"
@@ -72,12 +74,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def first(moved: Site) -> tuple[Any, dict[str, int]]:
     """The first explanation, and how often stages ran for it."""
     before = {word: moved.ran(word) for word in ("load", "train", "report")}
-    words = ("explain", "r1", "r2", "--metric", "acc", "--json")
-    # As where runs are tracked: these must not be.
-    uri = f"sqlite:///{moved.root / 'mlflow.db'}"
-    done = moved.command(*words, TMPDIR=str(moved.root), NBPIPE_TRACKING="", MLFLOW_TRACKING_URI=uri)
-    assert done.code == 0, done.err
-    found = done.json
+    found = explain(moved, "r1", "r2")
     return found, {word: moved.ran(word) - number for word, number in before.items()}
 
 
@@ -125,11 +122,23 @@ def test_project_history_and_disk_are_as_before(moved: Site, first: tuple[Any, d
     assert sorted(path.name for path in moved.folder.iterdir()) == [".nbpipe", "data.txt", "n.ipynb", "report.txt"]
     assert (moved.folder / "report.txt").read_text() == "43"
     assert left(moved) == []
-    assert moved.quiet() == []
-    assert not (moved.root / "mlflow.db").exists()
     # The next plan does not speak of pipelines that nobody asked for.
     plan = moved.command("plan", "n.ipynb", "-p", "lr=11", "--json").json
     assert [stage["reasons"] for stage in plan["stages"] if stage["name"] == "train"] == [["`lr` 10 → 11"]]
+
+
+def test_pipelines_between_the_runs_are_not_tracked(moved: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (moved.environment() | {"NBPIPE_TRACKING": "on"}).items():
+        monkeypatch.setenv(name, value)
+    heard: list[tuple[str, str]] = []
+
+    def hear(event: Event) -> None:
+        heard.append((event.kind, os.environ["NBPIPE_TRACKING"]))
+
+    explain_runs(moved.project, "r1", "r2", "acc", listener=hear)
+    assert ("run-finished", "off") in heard
+    assert {word for _, word in heard} == {"off"}
+    assert os.environ["NBPIPE_TRACKING"] == "on"
 
 
 def test_without_time_everything_is_left_over_and_nothing_runs(moved: Site) -> None:
@@ -228,13 +237,17 @@ def test_a_renamed_stage_a_new_one_and_one_that_is_gone(site: Site) -> None:
 
 def test_the_order_of_the_stages_is_a_difference_of_its_own(site: Site) -> None:
     start, double, add = "%%stage start\nx = [3]", "%%stage double\nx[0] *= 2", "%%stage add\nx[0] += 10"
-    last = "%%stage last --metrics acc\nacc = x[0]"
-    site.write(start, double, add, last)
+    last = "%%stage last --metrics acc\nacc = x[0] * k"
+    site.write(PARAMS, start, double, add, last)
     run(site)
-    site.write(start, add.replace("10", "20"), double, last)
-    run(site)
+    site.write(PARAMS, start, add.replace("10", "20"), double, last)
+    run(site, "-p", "k=3")
     found = explain(site, "r1", "r2")
-    assert list(parts(found).items()) == [("add: code, cell 3", 10.0), ("order of the cells", 20.0)]
+    assert list(parts(found).items()) == [
+        ("add: code, cell 4", 20.0),
+        ("order of the cells", 40.0),
+        ("k 2 → 3", 46.0),
+    ]
     assert found["remainder"] == 0.0
 
 
