@@ -95,4 +95,5 @@ def _bar(number: float, widest: float) -> str:
 
 
 def _style(number: float) -> dict[str, Any]:
-    return {"fg": "green" if number > 0 else "red"} if number else {}
+    """Up and down, not good and bad: whether more of a metric is better is not known here."""
+    return {"fg": "cyan" if number > 0 else "magenta"} if number else {}
