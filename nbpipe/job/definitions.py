@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _abc
+import abc
 import ast
 import builtins
 import types
@@ -147,11 +149,21 @@ def written_state(node: ast.stmt) -> dict[str, Any] | None:
 
 
 def behaviour(value: Any) -> dict[str, int]:
-    """Identity of the functions of a class: a changed one was patched in, which no store can carry."""
+    """Identity of what gives a class or function its behaviour and is no part of it as it is written.
+
+    Methods of a class, classes registered with it, functions registered with a `singledispatch`: a changed one was put
+    in, which no store can carry.
+    """
     if not isinstance(value, type):
-        return {}
+        registry = getattr(value, "registry", None)
+        given = registry if isinstance(registry, types.MappingProxyType) else {}
+        return {f"register({kind!r})": id(item) for kind, item in given.items()}
+    registered: list[Any] = []
+    if isinstance(value, abc.ABCMeta):
+        registered = [ref() for ref in _abc._get_dump(value)[0]]  # noqa: SLF001 - the only way to ask
     kinds = (types.FunctionType, staticmethod, classmethod, property)
-    return {name: id(item) for name, item in vars(value).items() if isinstance(item, kinds)}
+    found = {name: id(item) for name, item in vars(value).items() if isinstance(item, kinds)}
+    return found | {f"register({kind!r})": id(kind) for kind in registered}
 
 
 def apply_state(value: Any, kept: Mapping[str, Any]) -> None:

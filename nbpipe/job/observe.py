@@ -141,7 +141,9 @@ class Observer:
         found = []
         for name in [name for name in self._created if self._defined(name)]:
             if behaviour(self._names[name]) != self._behaviours[name]:
-                self.warnings.append(f"methods of '{name}' were replaced: later stages see it as it is written")
+                self.warnings.append(
+                    f"methods of '{name}' were replaced, or others registered with it: later stages see it as it is written"
+                )
             if self._state_digest(name) != self._states[name]:
                 found.append(name)
         return found

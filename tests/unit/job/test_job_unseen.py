@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
 from jobs import Bench
+
+from nbpipe.run.api import run_notebook
 
 _HELPER = """
 class Config:
@@ -63,3 +66,25 @@ def test_what_libraries_do_when_they_are_imported_and_used_is_no_warning(bench: 
     )
     assert outcome.status == "succeeded", outcome.failure
     assert outcome.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("define", "register"),
+    [
+        (
+            "from functools import singledispatch\n@singledispatch\ndef f(x):\n    return 'any'",
+            "@f.register(int)\ndef _(x):\n    return 'int'",
+        ),
+        ("from abc import ABC\nclass f(ABC):\n    pass", "f.register(int)"),
+    ],
+)
+def test_what_is_registered_with_a_definition_from_above_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, define: str, register: str
+) -> None:
+    monkeypatch.setenv("NBPIPE_TRACKING", "off")
+    cells = [f"%%stage a\n{define}", f"%%stage b\n{register}", "%%stage c\nprint(f)"]
+    path = tmp_path / "n.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells]), path)
+    result = run_notebook(path)
+    assert result.status == "succeeded", result.failure
+    assert any("'f'" in warning and "registered with it" in warning for warning in result.warnings)
