@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _abc
 import abc
 import ast
 import builtins
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -160,7 +160,7 @@ def behaviour(value: Any) -> dict[str, int]:
         return {f"register({kind!r})": id(item) for kind, item in given.items()}
     registered: list[Any] = []
     if isinstance(value, abc.ABCMeta):
-        registered = [ref() for ref in _abc._get_dump(value)[0]]  # noqa: SLF001 - the only way to ask
+        registered = [ref() for ref in sys.modules["_abc"]._get_dump(value)[0]]  # noqa: SLF001 - the only way to ask
     kinds = (types.FunctionType, staticmethod, classmethod, property)
     found = {name: id(item) for name, item in vars(value).items() if isinstance(item, kinds)}
     return found | {f"register({kind!r})": id(kind) for kind in registered}
