@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ _PAGE = 1000
 _EXPERIMENTS = 100
 _SHORT = 8
 _PATIENCE = 3.0
+#: Whoever can write to the server chooses the tags: what is no name of a run is none.
+_NAME = re.compile(r"[rt][1-9][0-9]{0,8}")
 _STATUSES = {"RUNNING": "running", "SCHEDULED": "running", "FINISHED": "succeeded", "KILLED": "cancelled"}
 
 
@@ -70,7 +73,7 @@ def _row(run: Any) -> RunSummary | None:
     tags: Mapping[str, str] = run.data.tags
     kind = "trial" if tags.get("nbpipe.kind") == "trial" else "run"
     name = tags.get("nbpipe.trial_id" if kind == "trial" else "nbpipe.run_id")
-    if not name:
+    if name is None or not _NAME.fullmatch(name):
         return None
     status = tags.get("nbpipe.status", "")
     if status not in get_args(Status):

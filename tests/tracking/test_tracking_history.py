@@ -127,8 +127,11 @@ def test_what_others_add_and_delete_is_seen(shared: tuple[Project, Project], mon
     _, _, made = deliver(theirs.runs / new, theirs.root)
     assert len(asked(mine)) == before + 1
     assert asked(mine, sort="acc", limit=1) == [("r3@", "")]
-    client(mine.root).delete_run(made)
+    mlflow = client(mine.root)
+    mlflow.delete_run(made)
     assert len(asked(mine)) == before
+    mlflow.create_run("0", tags={"nbpipe.kind": "run", "nbpipe.run_id": "../../r1", "nbpipe.number": "x"})
+    assert len(asked(mine)) == before, "whoever writes to the server must not choose names that are paths"
 
 
 def test_times_are_asked_of_the_server_in_its_own_unit(shared: tuple[Project, Project]) -> None:

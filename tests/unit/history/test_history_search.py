@@ -60,6 +60,7 @@ def found(project: Project, **question: Any) -> list[str]:
         ("model = cnn OR model == 'mlp'", ["r2", "r1"]),
         ("model != cnn", ["r3", "r2"]),
         ('model in ("cnn", "mlp")', ["r2", "r1"]),
+        ("model in (cnn, mlp)", ["r2", "r1"]),
         ('"net" in model', ["r3"]),
         ('"net" not in model', ["r2", "r1"]),
         ("aug = true", ["r3"]),
