@@ -189,13 +189,19 @@ def test_an_error_does_not_end_the_thread() -> None:
     assert (done, recorder.failed, recorder.trouble) == ([0, 2], 1, "ValueError: one")
 
 
-def test_the_kernel_writes_what_is_left_when_it_ends(tmp_path: Path) -> None:
+def test_the_kernel_imports_nothing_heavy_and_writes_what_is_left_when_it_ends(tmp_path: Path) -> None:
     program = (
         "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(); "
         "s.history_manager.enabled = False; s.run_cell('%load_ext nbpipe'); s.run_cell('%%stage a\\nx = 1')"
     )
+    program += (
+        "\nimport sys; print([name for name in ('mlflow', 'pandas', 'numpy', 'papermill') if name in sys.modules])"
+    )
     env = {**os.environ, "NBPIPE_TRIALS": "1", "NBPIPE_TRACKING": "off"}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=env, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
     assert (tmp_path / ".nbpipe" / "trials" / "t1.json").stat().st_size > 0
 
 
