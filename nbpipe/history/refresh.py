@@ -37,11 +37,12 @@ class _Place(NamedTuple):
 def fresh_index(project: Project, alive: Alive, kinds: Collection[Kind] = ()) -> Index:
     """The index of the project, up to date for these kinds (all of them if none is named); for the caller to close.
 
-    Where it cannot be read or written it is made in memory.
+    Where it cannot be read or written, or there is no project yet, it is made in memory.
     """
     path = project.state / "cache" / INDEX
     places = [place for place in _places(project, alive) if not kinds or place.kind in kinds]
-    for attempt in (1, 2):
+    # Asking leaves nothing in a folder that nobody has run anything in.
+    for attempt in (1, 2) if project.state.is_dir() else ():
         index = None
         try:
             index = open_index(path)

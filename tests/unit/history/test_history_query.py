@@ -118,8 +118,9 @@ def test_runs_are_found_by_notebook_path_by_pipeline_name_and_by_status(project:
     assert runs(project, notebook="digits", status="failed") == []
 
 
-def test_a_project_without_runs_has_an_empty_history(project: Project) -> None:
+def test_a_project_without_runs_has_an_empty_history_and_asking_leaves_nothing_behind(project: Project) -> None:
     assert runs(project) == []
+    assert list(project.root.iterdir()) == []
     with pytest.raises(UsageError, match="no runs yet"):
         find_run(project, "latest")
 
