@@ -16,7 +16,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job.folder import UNDO
-from nbpipe.job.holders import written_elsewhere
+from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
 from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
@@ -188,6 +188,20 @@ class Files:
         finally:
             self._busy = False
 
+    def announced(self, given: str, sure: bool) -> None:  # noqa: FBT001
+        """A library is about to write a file where no hook sees it. Without `sure` it may be any text: that is left."""
+        if not self.on or self._busy or not sure or "://" in given:
+            return
+        self._busy = True
+        try:
+            path = self._watched(os.path.expanduser(given))  # noqa: PTH111 - it may be any text
+            if path is not None and not Path(path).is_dir() and Path(path).parent.is_dir():
+                self.written(path)
+        except (OSError, ValueError) as error:
+            self._note(f"a file could not be watched: {error}")
+        finally:
+            self._busy = False
+
     def written(self, path: str) -> None:
         """Before the first write: keep what is there, so that it can be put back."""
         if path in self._writes:
@@ -265,7 +279,7 @@ class Files:
                     self._note(changed)
             else:
                 with (self._undo / "index.jsonl").open("a") as index:
-                    index.write(json.dumps({"path": path, "copy": ""}) + "\n")
+                    index.write(json.dumps({"path": path, "copy": "", "seen": "scan"}) + "\n")
         read = [
             FileState(path=self._relative(path), digest=digest, size=_size(path))
             for path, digest in self._reads.items()
@@ -289,8 +303,15 @@ class Files:
             if path != self.source and not path.endswith(_EDITED)
             if self._before.get(path) != stamp and path not in self._writes
         ]
-        elsewhere = written_elsewhere(changed)
-        return [path for path in changed if path not in elsewhere]
+        if not changed:
+            return []
+        beside = Beside(self._undo.parent)
+        elsewhere = written_elsewhere(changed) | beside.written
+        found = [path for path in changed if path not in elsewhere]
+        if found and beside.ran and not self.declared:
+            names = ", ".join(Path(path).name for path in found[:3])
+            self._note(f"native code wrote {names} while other stages ran: who did cannot be told")
+        return found
 
     def _relative(self, path: str) -> str:
         root = str(self._project)

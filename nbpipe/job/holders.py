@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Collection
 from pathlib import Path
+
+from nbpipe.job.folder import SPEC, UNDO, VERDICT
 
 _PROC = Path("/proc")
 _ACCESS = os.O_WRONLY | os.O_RDWR
@@ -75,3 +79,33 @@ def _writes(pid: int) -> set[tuple[int, int]]:
         if int(flags, 8) & _ACCESS:
             found.add((stat.st_dev, stat.st_ino))
     return found
+
+
+class Beside:
+    """The other jobs of the run, as far as they ran while the job in this folder did."""
+
+    def __init__(self, job: Path) -> None:
+        began = (job / SPEC).stat().st_mtime
+        jobs = [folder for folder in job.parent.iterdir() if folder != job and (folder / SPEC).exists()]
+        self._jobs = [folder for folder in jobs if _ended(folder) >= began]
+
+    @property
+    def ran(self) -> bool:
+        """Whether there were any."""
+        return bool(self._jobs)
+
+    @property
+    def written(self) -> set[str]:
+        """Files that hooks saw them write."""
+        indexes = [folder / UNDO / "index.jsonl" for folder in self._jobs]
+        lines = [line for index in indexes if index.exists() for line in index.read_text().splitlines()]
+        entries = [json.loads(line) for line in lines if line.endswith("}")]
+        return {entry["path"] for entry in entries if "seen" not in entry}
+
+
+def _ended(job: Path) -> float:
+    """When a job wrote its verdict; one without has not ended."""
+    try:
+        return (job / VERDICT).stat().st_mtime
+    except OSError:
+        return math.inf

@@ -24,7 +24,7 @@ from nbpipe.job.imports import ImportWatch
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
-from nbpipe.job.readers import READERS, watch
+from nbpipe.job.readers import NATIVE, watch
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
 from nbpipe.job.sources import is_local
@@ -73,10 +73,10 @@ class Session:
         self.surroundings.restore()
         self.seeds.settle()
         project = str(Path(self.spec.project).resolve())
-        ImportWatch({*OWNERS, *READERS}, project, self._loaded, self._around_import).install()
+        ImportWatch({*OWNERS, *NATIVE}, project, self._loaded, self._around_import).install()
         self.files.start()
-        for module in READERS.keys() & sys.modules.keys():
-            watch(module, self.files.asked)
+        for module in NATIVE & sys.modules.keys():
+            watch(module, self.files.asked, self.files.announced)
         self.variables.start()
         setup = min((code.cell for code in self.spec.setup), default=None)
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
@@ -89,8 +89,8 @@ class Session:
 
     def _loaded(self, name: str) -> None:
         """A library or a local module has just been imported: seed it, and give it the state that it had above."""
-        if name in READERS:
-            watch(name, self.files.asked)
+        if name in NATIVE:
+            watch(name, self.files.asked, self.files.announced)
             if name not in OWNERS:
                 return
         # Restored first: giving a library its state back must not look like the user seeding it.

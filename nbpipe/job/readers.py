@@ -1,4 +1,4 @@
-"""Libraries that open files in native code, where no hook of Python sees it: their readers say what they are asked for."""
+"""Libraries that open files in native code, where no hook of Python sees it: their functions say what they are given."""
 
 from __future__ import annotations
 
@@ -52,6 +52,26 @@ READERS: dict[str, tuple[str, ...]] = {
     "xgboost": ("Booster", "DMatrix"),
     "zarr": ("load*", "open*"),
 }
+#: Module -> its writers: the path that such a call, of a function or a method, is given is written.
+WRITERS: dict[str, tuple[str, ...]] = {
+    "cv2": ("imwrite", "VideoWriter"),
+    "faiss": ("write_index",),
+    "lightgbm": ("Booster.save_model",),
+    "polars": ("DataFrame.write_*", "LazyFrame.sink_*"),
+    "pyarrow.csv": ("write_csv",),
+    "pyarrow.feather": ("write_*",),
+    "pyarrow.orc": ("write_table",),
+    "pyarrow.parquet": ("ParquetWriter", "write_*"),
+    "pyogrio": ("write_*",),
+    "safetensors.numpy": ("save_file",),
+    "safetensors.torch": ("save_*",),
+    "SimpleITK": ("WriteImage",),
+    "soundfile": ("write",),
+    "torchaudio": ("save",),
+    "torchvision.io": ("write_*",),
+    "xgboost": ("Booster.save_model",),
+}
+NATIVE = READERS.keys() | WRITERS.keys()
 _QUOTED = re.compile(r"'([^'\n]{1,1000})'")
 _LONGEST_PATH = 4096
 _MOST_FILES = 10_000
@@ -60,22 +80,29 @@ _MOST_FILES = 10_000
 Note = Callable[[str, bool], None]
 
 
-def watch(module: str, note: Note) -> None:
-    """From now on the readers of a module that is loaded give every path to `note` before they open it."""
+def watch(module: str, read: Note, write: Note) -> None:
+    """From now on the functions of a module that is loaded give every path to `read` or `write` before they open it."""
     loaded = sys.modules.get(module)
-    for name in [name for name in vars(loaded or object()) if _is_reader(module, name)]:
-        reader = getattr(loaded, name)
-        if not callable(reader) or hasattr(reader, "_nbpipe_noted"):
-            continue
-        noted = _noted_class(reader, note) if isinstance(reader, type) else _noted(reader, note)
-        # Where it is defined too: pickle finds it by that name.
-        for place in {module, getattr(reader, "__module__", None) or module} & sys.modules.keys():
-            if getattr(sys.modules[place], name, None) is reader:
-                setattr(sys.modules[place], name, noted)
+    for table, note in ((READERS, read), (WRITERS, write)):
+        for pattern in table.get(module, ()):
+            owner, _, wanted = pattern.rpartition(".")
+            place = getattr(loaded, owner, None) if owner else loaded
+            for name in fnmatch.filter(list(vars(place) if place is not None else ()), wanted):
+                _replace(place, name, note)
 
 
-def _is_reader(module: str, name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in READERS[module])
+def _replace(place: Any, name: str, note: Note) -> None:
+    function = getattr(place, name)
+    if not callable(function) or hasattr(function, "_nbpipe_noted"):
+        return
+    if isinstance(place, type):
+        setattr(place, name, _noted(function, note, first=1))
+        return
+    noted = _noted_class(function, note) if isinstance(function, type) else _noted(function, note)
+    # Where it is defined too: pickle finds it by that name.
+    for module in {place.__name__, getattr(function, "__module__", None) or ""} & sys.modules.keys():
+        if getattr(sys.modules[module], name, None) is function:
+            setattr(sys.modules[module], name, noted)
 
 
 def _noted(reader: Any, note: Note, first: int = 0) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from jobs import Bench
 from safetensors.numpy import save_file
 
+from nbpipe.job.files import undo
 from nbpipe.job.readers import below
 from nbpipe.run.api import run_notebook
 from nbpipe.run.planning import plan_notebook
@@ -88,3 +89,23 @@ def test_a_changed_file_of_polars_runs_the_stage_again(tmp_path: Path, monkeypat
     assert plan_notebook(path).decisions[0].action == "HIT"
     (tmp_path / "a.csv").write_text("a\n2\n")
     assert plan_notebook(path).decisions[0].reasons == ("a.csv changed (content)",)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ("import polars as pl\npl.DataFrame({'a': [3]}).write_csv('a.csv')", "a.csv"),
+        ("import polars as pl\npl.LazyFrame({'a': [3]}).sink_parquet('new.parquet')", "new.parquet"),
+        ("import pyarrow as pa, pyarrow.parquet as pq\npq.write_table(pa.table({'a': [3]}), 'new.parquet')", "new.parquet"),
+        ("import numpy as np\nfrom safetensors.numpy import save_file\nsave_file({'a': np.zeros(1)}, 'new.st')", "new.st"),
+    ],
+)  # fmt: skip
+def test_what_a_native_writer_is_given_is_written_and_can_be_put_back(bench: Bench, body: str, path: str) -> None:
+    target = bench.project / path
+    before = target.read_bytes() if target.exists() else None
+    outcome = bench.run(body)
+    assert outcome.status == "succeeded", outcome.failure
+    assert [state.path for state in outcome.files_written] == [path]
+    assert (outcome.warnings, outcome.uncacheable) == ((), ())
+    undo(bench.folders[-1])
+    assert (target.read_bytes() if target.exists() else None) == before

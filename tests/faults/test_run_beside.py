@@ -1,0 +1,42 @@
+"""Stages that run side by side: a file belongs to the one that writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runs import Site
+
+WAIT = "import time, pathlib\nwhile not pathlib.Path({other!r}).exists():\n    time.sleep(0.01)\ntime.sleep(0.3)\n"
+
+
+def _side_by_side(site: Site, write: str) -> None:
+    """One stage writes while the other runs, and ends first."""
+    here, there = str(site.root / "here"), str(site.root / "there")
+    site.write(
+        f"%%stage writes\nimport pathlib\nopen({here!r}, 'w').close()\n{WAIT.format(other=there)}{write}\ntime.sleep(1)\nx = 1",
+        f"%%stage looks\nopen({there!r}, 'w').close()\n{WAIT.format(other=here)}time.sleep(0.6)\ny = 1",
+    )
+
+
+def test_what_one_appends_is_not_taken_for_the_work_of_the_other(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    _side_by_side(site, "with open('log.txt', 'a') as log:\n    log.write('once ')")
+    (site.folder / "log.txt").write_text("before ")
+    done = site.run("--jobs", "2", "--json")
+    assert done.stages == {"writes": "succeeded", "looks": "succeeded"}
+    assert (site.folder / "log.txt").read_text() == "before once "
+    assert site.detail("r1").state.warnings == ()
+    assert [stage.attempt for stage in site.detail("r1").state.stages] == [1, 1]
+    looks = site.store.traces.latest("looks")
+    assert looks is not None
+    assert looks.outcome.files_written == ()
+
+
+def test_what_nobody_was_seen_to_write_is_used_by_no_later_run(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    native = "import ctypes\nlibc = ctypes.CDLL(None)\nfile = libc.creat(b'native.bin', 0o644)\nlibc.close(file)"
+    _side_by_side(site, native)
+    assert site.run("--jobs", "2", "--json").stages == {"writes": "succeeded", "looks": "succeeded"}
+    why = "native code wrote native.bin while other stages ran: who did cannot be told"
+    assert [why in warning for warning in site.detail("r1").state.warnings].count(True) >= 1
+    assert site.run("--jobs", "2", "--json").stages["writes"] == "succeeded"
