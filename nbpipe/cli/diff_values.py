@@ -111,7 +111,9 @@ def _arrow(old: str, new: str) -> list[Part]:
 
 
 def _field(field: FieldDiff) -> list[list[Part]]:
-    shift = f"{field.shift:.0%} shifted" if field.shift else ""
+    words = [f"{field.differing} of {field.b.count} differ"] if field.differing and field.b is not None else []
+    words += [f"{field.shift:.0%} shifted"] if field.shift else []
+    shift = ", ".join(words)
     name = line(field.name) or "values"
     return [
         [_MARKS[field.change]],

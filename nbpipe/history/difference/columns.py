@@ -15,6 +15,8 @@ _LABEL = 80
 MOST_LABELS = 1_000
 #: Arrow's names of floats -> NumPy's; whole numbers are called alike.
 _FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+#: Units that are so and so many seconds: of points in time, and of differences.
+_WHOLE = {"M": ("Y", "M", "W", "D", "h", "m", "s"), "m": ("W", "D", "h", "m", "s")}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -42,6 +44,20 @@ class Column:
             return type(self.raw) is type(other.raw) and bool(_bits(self.raw).equals(_bits(other.raw)))
         # Bytes, so that NaN equals NaN.
         return bool(self.raw.shape == other.raw.shape and self.raw.tobytes() == other.raw.tobytes())
+
+    def differing(self, other: Column) -> int | None:
+        """In how many places the values differ; None where the two cannot be laid side by side. NaN equals NaN."""
+        if (self.dtype, self.count) != (other.dtype, other.count):
+            return None
+        if hasattr(self.raw, "equals"):
+            return _differing_arrow(self.raw, other.raw)
+        if self.raw.shape != other.raw.shape:
+            return None
+        unequal = self.raw != other.raw
+        if self.raw.dtype.kind in "fcmM":
+            # What is missing is not equal to itself.
+            unequal &= (self.raw == self.raw) | (other.raw == other.raw)
+        return int(unequal.sum())
 
 
 def of_array(array: Any, dtype: str = "") -> Column:
@@ -106,6 +122,21 @@ def _arrow_labels(array: Any) -> dict[str, Any]:
     return _tally(array) if text else {}
 
 
+def _differing_arrow(a: Any, b: Any) -> int | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(a.type):
+        a, b = a.cast(a.type.value_type), b.cast(b.type.value_type)
+    if a.type != b.type or pa.types.is_nested(a.type):
+        return None
+    try:
+        unequal = pc.sum(pc.not_equal(_bits(a), _bits(b))).as_py() or 0
+        return int(unequal + (pc.sum(pc.xor(pc.is_null(a), pc.is_null(b))).as_py() or 0))
+    except pa.ArrowNotImplementedError:
+        return None
+
+
 def _bits(array: Any) -> Any:
     """Floats as whole numbers, so that NaN equals NaN."""
     import pyarrow as pa
@@ -140,11 +171,13 @@ def _times(flat: Any, name: str, raw: Any) -> Column:
 
     there = flat[~np.isnat(flat)]
     missing = len(flat) - len(there)
-    unit = np.datetime_data(flat.dtype)[0]
-    if flat.dtype.kind == "m" or unit not in _SECONDS:
-        scale = _SECONDS.get(unit)
-        numbers = there.view("i8") * scale if scale is not None else None
-        return Column(name, len(flat), missing, "other" if numbers is None else "number", numbers, raw=raw)
+    unit, step = np.datetime_data(flat.dtype)
+    if (unit not in _SECONDS or step != 1) and unit in _WHOLE[flat.dtype.kind]:
+        unit, there = "s", there.astype(f"{flat.dtype.kind}8[s]")
+    if unit not in _SECONDS:
+        return Column(name, len(flat), missing, raw=raw)
+    if flat.dtype.kind == "m":
+        return Column(name, len(flat), missing, "number", there.view("i8") * _SECONDS[unit], raw=raw)
     return Column(name, len(flat), missing, "time", there.view("i8"), unit, raw=raw)
 
 

@@ -34,6 +34,7 @@ def field_diff(name: str, a: Column | None, b: Column | None) -> FieldDiff:
         edges=edges,
         a_bins=bins[0],
         b_bins=bins[1],
+        differing=a.differing(b) if a is not None and b is not None else None,
         shift=_shift(a, b, bins),
     )
 

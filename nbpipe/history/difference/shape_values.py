@@ -80,6 +80,8 @@ class FieldDiff(Shape, frozen=True, kw_only=True, omit_defaults=True):
     edges: tuple[float, ...] = ()
     a_bins: tuple[int, ...] = ()
     b_bins: tuple[int, ...] = ()
+    #: In how many places the values differ, where both sides have equally many of one type.
+    differing: int | None = None
     #: How far the distributions lie apart, 0 to 1: the share of values that would have to move to another bin or category.
     shift: float | None = None
 

@@ -81,6 +81,10 @@ def test_series_tables_frames_of_polars_and_odd_types_are_read(store: Store) -> 
         (np.array([True, True]), {"top": (("True", 2),)}),
         (np.array(["b", "a", "b"]), {"top": (("b", 2), ("a", 1)), "distinct": 2}),
         (np.array(["2026-02-03", "NaT"], dtype="M8[s]"), {"min": "2026-02-03", "missing": 1}),
+        (np.array(["2026-02-03", "2026-02-05"], dtype="M8[D]"), {"min": "2026-02-03", "mean": "2026-02-04"}),
+        (np.array([1, 3], dtype="m8[h]"), {"mean": 7200.0}),
+        (np.array([1, 3], dtype="m8[10s]"), {"max": 30.0}),
+        (np.array([1], dtype="m8[Y]"), {"count": 1, "max": None}),
         (np.array([1 + 2j]), {"dtype": "complex128", "count": 1}),
         (np.array(3.0), {"count": 1, "mean": 3.0}),
     ],
@@ -122,6 +126,19 @@ def test_columns_are_equal_where_every_value_is_nan_included() -> None:
     assert one.equals(of_array(np.array([1.0, np.nan])))
     assert not one.equals(of_array(np.array([np.nan, 1.0])))
     assert not one.equals(of_array(np.array([1.0, np.nan], dtype=np.float32)))
+
+
+def test_places_that_differ_are_counted_where_both_sides_are_as_long(store: Store) -> None:
+    nan = float("nan")
+    one, other = of_array(np.array([1.0, nan, 3.0, nan])), of_array(np.array([1.0, nan, 4.0, 2.0]))
+    assert (one.differing(other), one.differing(one), one.differing(of_array(np.ones(3)))) == (2, 0, None)
+    old = stored(
+        store, pd.DataFrame({"s": ["a", None, "c"], "f": [1.0, nan, 2.0], "c": pd.Categorical(["x", "y", "x"])})
+    )
+    new = stored(
+        store, pd.DataFrame({"s": ["a", "b", "d"], "f": [1.0, nan, 3.0], "c": pd.Categorical(["x", "x", "x"])})
+    )
+    assert {name: old[name].differing(new[name]) for name in old} == {"s": 2, "f": 1, "c": 1}
 
 
 def test_the_same_figures_in_another_order_are_other_values_that_did_not_shift() -> None:
