@@ -37,6 +37,8 @@ class Lab:
 
     folder: Path
     url: str
+    #: What it and its kernels were started with.
+    environment: dict[str, str]
 
     def write(self, name: str, *sources: str) -> Path:
         """A notebook of code cells."""
@@ -91,7 +93,7 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
             start_new_session=True,
         )
     try:
-        lab = Lab(folder, f"http://127.0.0.1:{port}")
+        lab = Lab(folder, f"http://127.0.0.1:{port}", environment)
         wait_for(lambda: _answers(f"{lab.url}/api/status?token={_KEY}"), "JupyterLab starts", 60.0)
         yield lab
     finally:
