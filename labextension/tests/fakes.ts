@@ -39,6 +39,7 @@ export class MemoryBackend implements Backend {
       params: ['lr', 'model'],
       metrics: ['acc'],
       tags: [],
+      curves: [],
     });
   };
 

@@ -13,14 +13,16 @@ from nbpipe.errors import NbpipeError, UsageError
 from nbpipe.history.diff import Diff, Part, compute
 from nbpipe.history.query import detail
 from nbpipe.history.search import Query, search
+from nbpipe.history.summary import RunSummary
 from nbpipe.run.project import Project
-from nbpipe.ui.curves import curves
+from nbpipe.ui.curves import curve_names, curves
 from nbpipe.ui.rows import progress_view, run_row
 from nbpipe.ui.views import PageView, Problem, ProgressView, Request, RunRow
 
 #: Most rows of a page, and most runs of one request.
 PAGE = 200
 RUNS = 60
+_LOOKED_AT = 3
 _RUN = re.compile(r"[A-Za-z0-9@]{1,64}")
 
 
@@ -42,6 +44,7 @@ class Answers:
     def __init__(self, project: Project, sides: Iterable[str] = ()) -> None:
         self.project = project
         self._sides = frozenset(sides)
+        self._curved: dict[str, list[str]] = {}
         self._known: dict[str, Callable[[dict[str, Any]], Any]] = {
             "page": lambda body: self.page(msgspec.convert(body, Query)),
             "rows": lambda body: self.rows(msgspec.convert(body.get("runs", []), list[str])),
@@ -80,6 +83,7 @@ class Answers:
             params=found.params,
             metrics=found.metrics,
             tags=found.tags,
+            curves=self._curve_names(found.rows) if found.offset == 0 else (),
             unknown=found.unknown,
             problems=found.problems,
         )
@@ -104,6 +108,14 @@ class Answers:
             if not (_RUN.fullmatch(side) or side in self._sides):
                 raise UsageError(f"{side[:60]!r} is not a run", name=side[:60])
         return compute(self.project, a, b, parts=parts, everything=everything)
+
+    def _curve_names(self, rows: Sequence[RunSummary]) -> tuple[str, ...]:
+        """Of the newest few that have metrics: enough to know which sparklines there are."""
+        newest = [row.run for row in rows if row.metrics and row.finished][:_LOOKED_AT]
+        for run in newest:
+            if run not in self._curved:
+                self._curved[run] = curve_names(self.project, run)
+        return tuple(dict.fromkeys(name for run in newest for name in self._curved[run]))
 
     def _diff(self, body: dict[str, Any]) -> Diff:
         asked = msgspec.convert(body, _DiffRequest)

@@ -14,6 +14,15 @@ from nbpipe.run.project import Project
 POINTS = 60
 
 
+def curve_names(project: Project, run: str) -> list[str]:
+    """Metrics that the run logged more than once, in the order of its stages."""
+    try:
+        view, stages = RunView(project, run), detail(project, run).state.stages
+    except NbpipeError:
+        return []
+    return list(dict.fromkeys(name for stage in stages for name in view.curves(stage.name)))
+
+
 def curves(project: Project, runs: Sequence[str], metric: str) -> dict[str, Sequence[tuple[int, float]]]:
     """Run -> (step, value) of the last stage that logged the metric more than once; runs without are left out."""
     found = {}

@@ -51,6 +51,8 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    #: Metrics that were logged several times: those that have a sparkline.
+    curves: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     schema: int = SCHEMA
@@ -91,7 +93,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the front-end asks: `kind` is page, rows, curves, diff, open or close; its answer carries the same `id`."""
+    """What the front-end asks: `kind` is page, rows, curves, progress or diff; its answer carries the same `id`."""
 
     id: str
     kind: str

@@ -1,5 +1,5 @@
 import { runColour } from './colour';
-import { metric } from './format';
+import { metric, short } from './format';
 import { path, rangeOf } from './Sparkline';
 import type { Curve } from './types';
 
@@ -41,10 +41,10 @@ export function Chart({
         <g transform={`translate(${LEFT} 6)`}>
           <path className="nbp-axis" d={`M0 0V${BOX.height}H${BOX.width}`} />
           <text x={-5} y={8} textAnchor="end">
-            {metric(range.y1)}
+            {short(range.y1)}
           </text>
           <text x={-5} y={BOX.height} textAnchor="end">
-            {metric(range.y0)}
+            {short(range.y0)}
           </text>
           <text x={0} y={BOX.height + 15}>
             {metric(range.x0)}

@@ -69,7 +69,8 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
     <section className="nbp-diff" aria-label={`diff of ${a} and ${b}`}>
       <header className="nbp-toolbar">
         <h3 className="nbp-title">
-          Diff <SideName side={quick.a} /> <span aria-hidden="true">↔</span> <SideName side={quick.b} />
+          Diff&ensp;
+          <SideName side={quick.a} /> <span aria-hidden="true">↔</span> <SideName side={quick.b} />
         </h3>
         {quick.same && slow?.same ? <span className="nbp-dim">nothing differs</span> : null}
         <span className="nbp-grow" />

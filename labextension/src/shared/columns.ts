@@ -38,11 +38,7 @@ export function allColumns(names: Names): Column[] {
       sort: `metrics.${name}`,
       numeric: true,
     })),
-    ...names.metrics.map((name): Column => ({
-      id: `curve.${name}`,
-      title: `${name} curve`,
-      group: 'Curves',
-    })),
+    ...names.curves.map((name): Column => ({ id: `curve.${name}`, title: `${name} curve`, group: 'Curves' })),
     ...names.tags.map((name): Column => ({
       id: `tags.${name}`,
       title: name,
@@ -74,6 +70,7 @@ function usual(names: Names, rows: RunRow[]): string[] {
     'version',
     ...params.map((name) => `params.${name}`),
     ...filled.slice(0, MOST_METRICS).map((name) => `metrics.${name}`),
+    ...names.curves.slice(0, 1).map((name) => `curve.${name}`),
     ...names.tags.slice(0, 1).map((name) => `tags.${name}`),
   ];
 }

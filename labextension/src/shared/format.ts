@@ -41,6 +41,12 @@ export function metric(value: number): string {
   return Math.abs(rounded) < 1e-4 || Math.abs(rounded) >= 1e7 ? rounded.toExponential() : String(rounded);
 }
 
+/** At most two significant digits, for where there is little room. */
+export function short(value: number): string {
+  const rounded = Number(value.toPrecision(2));
+  return rounded !== 0 && Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
+}
+
 /** A parameter's value as people type it. */
 export function scalar(value: Scalar | undefined): string {
   if (value === undefined) {
@@ -76,5 +82,5 @@ export function count(number: number, noun: string): string {
 
 /** `▲ 0.007`, `▼ 0.02`, or nothing where the values are equal. */
 export function delta(now: number, before: number): string {
-  return now === before ? '' : `${now > before ? '▲' : '▼'} ${metric(Math.abs(now - before))}`;
+  return now === before ? '' : `${now > before ? '▲' : '▼'} ${short(Math.abs(now - before))}`;
 }

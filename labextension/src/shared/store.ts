@@ -9,6 +9,7 @@ export interface Names {
   params: string[];
   metrics: string[];
   tags: string[];
+  curves: string[];
 }
 
 export interface HistoryState {
@@ -61,7 +62,7 @@ export class HistoryStore {
     this.state = {
       query: kept.query ?? {},
       total: 0,
-      names: { params: [], metrics: [], tags: [] },
+      names: { params: [], metrics: [], tags: [], curves: [] },
       selected: kept.selected ?? [],
       baseline: kept.baseline ?? '',
       pinned: kept.pinned ?? [],
@@ -247,7 +248,13 @@ export class HistoryStore {
     const unknown = (page.unknown ?? []).map((name) => `no run has ${name}`);
     this.set({
       total: page.total,
-      names: { params: page.params, metrics: page.metrics, tags: page.tags },
+      names: {
+        params: page.params,
+        metrics: page.metrics,
+        tags: page.tags,
+        // Only the first page says.
+        curves: page.offset === 0 ? (page.curves ?? []) : this.state.names.curves,
+      },
       loading: false,
       problem: '',
       remarks: [...unknown, ...(page.problems ?? [])],

@@ -42,6 +42,8 @@ export interface Page {
   params: string[];
   metrics: string[];
   tags: string[];
+  /** Metrics that have a sparkline. */
+  curves?: string[];
   unknown?: string[];
   problems?: string[];
 }

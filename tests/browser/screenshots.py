@@ -1,0 +1,92 @@
+"""Takes the pictures of the documentation again: `make screenshots`. Real runs, a real JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from lab import Lab, running_browser, running_lab  # noqa: E402 - the folder of the helpers is no package
+
+IMAGES = ROOT / "docs" / "guide" / "images"
+PARAMS = "%%params\nlr: float = 0.01     # step of the optimiser\nepochs: int = 12\nmodel: str = 'cnn'"
+LOAD = "%%stage load\nimport math, random\nrandom.seed(0)\nimages = [random.random() for _ in range(1797)]\nlen(images)"
+TRAIN = """%%stage train --metrics acc,loss
+import mlflow
+
+for epoch in range(epochs):
+    loss = 1.9 * math.exp(-epoch * lr * 60) + 0.02 * (model == 'mlp') + 0.03 * random.random()
+    mlflow.log_metric("loss", loss, step=epoch)
+acc = 0.97 - 0.12 * loss
+print(f"{acc:.1%} of the images read")"""
+BETTER = TRAIN.replace("-epoch * lr * 60", "-epoch * lr * 75").replace(
+    "acc = 0.97", "# the mean of the last epochs is steadier\nacc = 0.975"
+)
+CHECK = '%%check good_enough --metric "acc > 0.85"\nassert loss < 2'
+RUNS: list[tuple[str, tuple[str, ...]]] = [
+    (TRAIN, ()),
+    (TRAIN, ("model=mlp",)),
+    (TRAIN, ("lr=0.0005",)),
+    (TRAIN, ("lr=0.02",)),
+    (BETTER, ()),
+    (BETTER, ("lr=0.02", "epochs=20")),
+    (BETTER, ("lr=0.008", "epochs=20")),
+]
+
+
+def main() -> None:
+    """Write docs/guide/images/*.png."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        given = {"XDG_CONFIG_HOME": str(root / "own"), "XDG_CACHE_HOME": str(root / "cache")}
+        with running_lab(root, given) as lab, running_browser() as browser:
+            (lab.folder / "nbpipe.toml").touch()
+            for train, params in RUNS:
+                run(lab, train, params)
+            page = browser.new_page(viewport={"width": 1240, "height": 1000}, device_scale_factor=1.5)
+            picture(lab, page)
+
+
+def run(lab: Lab, train: str, params: tuple[str, ...]) -> None:
+    """One run; a check may reject it."""
+    lab.write("digits.ipynb", PARAMS, LOAD, train, CHECK)
+    words = [word for param in params for word in ("-p", param)]
+    command = [sys.executable, "-m", "nbpipe", "run", "digits.ipynb", *words]
+    done = subprocess.run(command, cwd=lab.folder, env={**os.environ, **lab.environment}, check=False)
+    if done.returncode not in (0, 8):
+        raise SystemExit(done.returncode)
+
+
+def picture(lab: Lab, page: Any) -> None:
+    """The history with a comparison in light, the diff in dark."""
+    page.goto(f"{lab.url}/lab?token=tests")
+    lab.show(page, "look.ipynb", "import nbpipe", "nbpipe.history()")
+    page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.wait_for_selector("tr[data-run=r7]")
+    for name in ("r7", "r5", "r1"):
+        page.get_by_label(f"check {name}").check()
+    page.locator("tr[data-run=r1]").hover()
+    page.get_by_label("baseline r1").click()
+    page.get_by_role("button", name="Compare 3").click()
+    page.wait_for_selector(".nbp-chart")
+    page.wait_for_selector(".nbp-spark")
+    page.mouse.move(0, 0)
+    page.locator(".nbp-history").screenshot(path=IMAGES / "history.png")
+    page.locator(".nbp-compare").get_by_role("button", name="diff").last.click()
+    page.locator(".nbp-diff").get_by_role("tab", name="Code").click()
+    page.wait_for_selector(".nbp-hunks")
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+    page.mouse.move(0, 0)
+    page.locator(".nbp-history").screenshot(path=IMAGES / "diff.png")
+
+
+if __name__ == "__main__":
+    main()
