@@ -17,6 +17,10 @@ from nbpipe.history.diff import PARTS, compute
 from nbpipe.run.project import Project
 
 STAGES = 50
+_NOTE = (
+    "Each stage has code, a table, an array of 20,000 numbers, metrics and printed text. "
+    "Inside the process, imports not counted."
+)
 _STAGE = """%%stage s{n} --metrics score{n}
 import numpy as np
 from IPython.display import HTML, display
@@ -66,7 +70,7 @@ def diffs(repeats: int) -> tuple[str, str, list[Figure]]:
     command([*run, "-p", "lr=0.2"], folder)
     figures = measured(folder, repeats)
     shutil.rmtree(folder)
-    return f"Comparing two runs of {STAGES + 1} stages", "Inside the process, imports not counted.", figures
+    return f"Comparing two runs of {STAGES + 1} stages", _NOTE, figures
 
 
 def measured(folder: Path, repeats: int) -> list[Figure]:
