@@ -90,10 +90,11 @@ class History(View):
     snapshot = traitlets.Dict().tag(sync=True)
 
     def __init__(self, project: Project, query: Query) -> None:
+        # First: a widget that cannot be made is closed as well.
+        self._watch = Watch(project, self.send)
         answers = Answers(project)
         page = answers.page(msgspec.structs.replace(query, limit=SNAPSHOT))
         super().__init__(answers, view="history", query=msgspec.to_builtins(query), snapshot=msgspec.to_builtins(page))
-        self._watch = Watch(project, self.send)
 
     @property
     def runs(self) -> Any:
