@@ -27,10 +27,7 @@ export function HistoryView({ store, height = 360 }: { store: HistoryStore; heig
   useTick(running);
 
   const compare = () => {
-    const [a, b] = selected;
-    if (selected.length === 2 && a && b) {
-      setBelow({ kind: 'compare' });
-    } else if (selected.length > 1) {
+    if (selected.length > 1) {
       setBelow({ kind: 'compare' });
     }
   };

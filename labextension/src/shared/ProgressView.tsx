@@ -30,6 +30,9 @@ export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number
           </span>
         ))}
       </header>
+      <p className="nbp-hidden" aria-live="polite">
+        {row.status === 'running' ? '' : `${row.run} ${row.status}`}
+      </p>
       {row.failure ? (
         <p className="nbp-problem" role="alert">
           {row.failure}
