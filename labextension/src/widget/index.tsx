@@ -6,7 +6,10 @@ import { HistoryView, useTick } from '../shared/HistoryView';
 import { ProgressView } from '../shared/ProgressView';
 import { HistoryStore, type Kept } from '../shared/store';
 import type { Page, Progress } from '../shared/types';
-import '../shared/style.css';
+import '../shared/style/base.css';
+import '../shared/style/table.css';
+import '../shared/style/compare.css';
+import '../shared/style/diff.css';
 import { KernelBackend, type Model } from './backend';
 
 const KEPT = ['query', 'selected', 'baseline', 'pinned', 'columns'] as const;
