@@ -12,7 +12,7 @@ SOURCES := $(shell find labextension/src -type f) labextension/esbuild.config.mj
 EXAMPLE := example_notebooks/digits.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo test test-fast test-long test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to dat
 test: $(STAMP) test-ui ## run every test of the default suite
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
+
+test-long: $(STAMP) ## the tests that take too long for the default suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 test-ui: $(WIDGET) ## the front-end's unit tests
 	cd labextension && npm test --silent

@@ -16,6 +16,8 @@ from nbpipe.explain.api import explain_runs
 from nbpipe.model import Event
 from nbpipe.run import record as records
 
+pytestmark = pytest.mark.long
+
 PARAMS = "%%params\nlr: int = 1\nk: int = 2"
 SCALE = "def scale(x):\n    return x * 2"
 LOAD = "%%stage load\nNOTE('load')\ntotal = sum(int(word) for word in open('data.txt').read().split())"

@@ -52,6 +52,7 @@ def test_without_uv_the_fix_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         built(Environment(python="", packages={"iniconfig": OLD}))
 
 
+@pytest.mark.long
 def test_the_packages_of_then_are_installed_once_and_the_run_uses_them(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_packages_of_then_are_installed_once_and_the_run_uses_them(
     assert [path.name for path in python.parents[2].iterdir()] == [python.parents[1].name]
 
 
+@pytest.mark.long
 def test_what_cannot_be_installed_is_said_and_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
