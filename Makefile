@@ -8,11 +8,13 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 WIDGET := nbpipe/ui/static/widget.js
 NODE_MODULES := labextension/node_modules/.package-lock.json
-SOURCES := $(shell find labextension/src -type f) labextension/esbuild.config.mjs
+SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) \
+	$(wildcard labextension/*.json labextension/*.mjs labextension/scripts/*.mjs)
+LINK := $(VENV)/.lab-linked
 EXAMPLE := example_notebooks/digits.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -22,7 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip==26.1.2" || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,examples]"
+	@mkdir -p nbpipe/_labextension
+	SKIP_JUPYTER_BUILDER=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,examples]"
 	@touch $(STAMP)
 
 $(NODE_MODULES): labextension/package-lock.json
@@ -33,7 +36,12 @@ $(NODE_MODULES): labextension/package-lock.json
 $(WIDGET): $(NODE_MODULES) $(SOURCES)
 	cd labextension && npm run --silent build:prod
 
-widget: $(WIDGET) ## build the notebook widget
+# What is built is linked, not copied: a reload of the page shows what was built last.
+$(LINK): $(STAMP) $(WIDGET)
+	cd labextension && $(abspath $(BIN))/jupyter-builder develop --overwrite ..
+	@touch $@
+
+widget: $(WIDGET) ## build the notebook widget and the lab's extension
 
 demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to date
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory widget; else echo "no npm here: the widget is not built"; fi
@@ -42,7 +50,10 @@ demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to dat
 	@echo "Now try:   make demo                                              (again: up to date)"
 	@echo "           $(BIN)/nbpipe run $(EXAMPLE) -p epochs=3     (only what depends on it runs)"
 	@echo "           $(BIN)/nbpipe history"
-	@echo "           $(BIN)/jupyter lab $(EXAMPLE)               (and in a cell: %nbpipe history)"
+	@echo "           make lab                                               (the same in JupyterLab, with the sidebar)"
+
+lab: $(LINK) ## start JupyterLab, with nbpipe in it, on the example notebooks
+	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=example_notebooks --LabApp.default_url=/lab/tree/$(notdir $(EXAMPLE))
 
 # The browser tests share one lab and one browser, and go before the others: pages are slow beside a busy suite.
 test: $(STAMP) test-ui ## run every test of the default suite
@@ -82,6 +93,6 @@ bench: $(STAMP) ## run the benchmarks and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built and what was run here
-	rm -rf labextension/node_modules nbpipe/ui/static
+	rm -rf labextension/{node_modules,lib,build} nbpipe/ui/static nbpipe/_labextension
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .nbpipe example_notebooks/.nbpipe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -60,6 +60,11 @@ _PLACES = {
 _CALLABLE = ("history", "run")
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Where the extension for JupyterLab lies, for a development install."""
+    return [{"src": "_labextension", "dest": "@nbpipe/labextension"}]
+
+
 def __getattr__(name: str) -> Any:
     if name in _CALLABLE:
         return import_module(f"nbpipe.{name}")

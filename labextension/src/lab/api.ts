@@ -1,0 +1,114 @@
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+import type * as answers from '../shared/api';
+import { Refused } from '../shared/backend';
+import type { Query } from '../shared/types';
+
+type Asked = Record<string, string | number | boolean | readonly string[] | null | undefined>;
+
+/**
+ * The server's resources, `docs/formats/rest.md`, typed.
+ *
+ * Responsibilities: addresses, queries, and answers that are refusals as `Refused`. It must not know notebooks or views.
+ */
+export class Api {
+  constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  info = () => this.get<answers.Info>('info', {});
+  pipeline = (about: answers.NotebookQuestion) => this.post<answers.PipelineView>('pipeline', about);
+  plan = (about: answers.PlanQuestion) => this.post<answers.PlanView>('plan', about);
+  suggest = (about: answers.NotebookQuestion) => this.post<answers.SuggestView>('suggest', about);
+
+  runs = (path: string, query: Query) =>
+    this.get<answers.RunsPage>('runs', {
+      path,
+      text: query.text,
+      status: query.statuses,
+      kind: query.kinds,
+      where: query.where,
+      sort: query.sort,
+      descending: query.descending,
+      offset: query.offset,
+      limit: query.limit,
+    });
+  rows = (path: string, run: readonly string[]) => this.get<answers.RunRows>('rows', { path, run });
+  curves = (path: string, run: readonly string[], metric: string) =>
+    this.get<answers.Curves>('curves', { path, run, metric });
+  diff = (path: string, a: string, b: string, part: readonly string[], everything: boolean) =>
+    this.get<answers.DiffView>('diff', { path, a, b, part, everything });
+
+  start = (question: answers.StartQuestion) => this.post<answers.Started>('runs', question);
+  progress = (path: string, run: string) => this.get<answers.RunProgress>(at(run), { path });
+  details = (path: string, run: string) => this.get<answers.RunDetails>(at(run, 'details'), { path });
+  log = (path: string, run: string, stage: string, offset: number, limit = 256_000) =>
+    this.get<answers.LogChunk>(at(run, 'log'), { path, stage: stage || null, offset, limit });
+  stop = (path: string, run: string) => this.post<answers.Started>(at(run, 'stop'), { path });
+  checkout = (path: string, run: string) => this.post<answers.CheckedOut>(at(run, 'checkout'), { path });
+  promote = (run: string, question: answers.PromoteQuestion) =>
+    this.post<Record<string, unknown>>(at(run, 'promote'), question);
+  tag = (path: string, run: string, tags: Record<string, string | null>) =>
+    this.post<answers.Tagged>(at(run, 'tag'), { path, tags });
+  remove = (path: string, run: string) => this.ask<undefined>('DELETE', at(run), { path });
+
+  targets = () => this.get<answers.Targets>('targets', {});
+  exporters = () => this.get<answers.Exporters>('exporters', {});
+  exportTo = (path: string, to: string) => this.post<Record<string, unknown>>('export', { path, to });
+
+  private get<T>(resource: string, query: Asked): Promise<T> {
+    return this.ask<T>('GET', resource, query);
+  }
+
+  private post<T>(resource: string, body: object): Promise<T> {
+    return this.ask<T>('POST', resource, {}, body);
+  }
+
+  private async ask<T>(method: string, resource: string, query: Asked, body?: object): Promise<T> {
+    const words = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      for (const one of Array.isArray(value) ? (value as readonly string[]) : [value]) {
+        if (one !== null && one !== undefined && one !== '') {
+          words.append(name, String(one));
+        }
+      }
+    }
+    const tail = words.size > 0 ? `?${words.toString()}` : '';
+    const url = URLExt.join(this.settings.baseUrl, 'nbpipe/api', resource) + tail;
+    const request = body ? { method, body: JSON.stringify(body) } : { method };
+    let response: Response;
+    try {
+      response = await ServerConnection.makeRequest(url, request, this.settings);
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      throw new Refused(`The Jupyter server does not answer (${said})`, 'Is it still running?');
+    }
+    const text = await response.text();
+    if (!response.ok) {
+      throw refusal(response.status, text);
+    }
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+}
+
+/** The server extension is not there: the package is installed in another environment than the server's, or switched off. */
+export class Missing extends Refused {}
+
+function refusal(status: number, text: string): Refused {
+  let said: Partial<answers.ApiError> = {};
+  try {
+    said = JSON.parse(text) as Partial<answers.ApiError>;
+  } catch {
+    // A proxy, or the server itself, answered with a page.
+  }
+  if (status === 404 && said.code === undefined) {
+    return new Missing(
+      "nbpipe's server extension is missing",
+      'Install nbpipe where the Jupyter server runs: pip install nbpipe, then restart the server.',
+    );
+  }
+  return new Refused(said.message ?? `The server answered ${status}`, said.fix ?? '');
+}
+
+function at(run: string, ...more: string[]): string {
+  return ['runs', encodeURIComponent(run), ...more].join('/');
+}

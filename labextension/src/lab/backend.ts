@@ -1,0 +1,150 @@
+import { Poll } from '@lumino/polling';
+
+import type { RunEvent } from '../shared/api';
+import { Refused, type Backend } from '../shared/backend';
+import type { Change, Curve, Diff, Page, Progress, Query, RunRow } from '../shared/types';
+import type { Api } from './api';
+
+/** Events of one moment are one question. */
+const GATHER = 40;
+/** Seconds between looks for what events did not tell: while runs are on, and otherwise. */
+const BUSY = 5;
+const CALM = 60;
+/** The newest runs are looked through: what is older has ended. */
+const LOOKED = 50;
+
+/**
+ * A project's runs, from the server.
+ *
+ * Responsibilities: answers the shared views, and tells them of changes: those events speak of, and, should events be lost
+ * or refused, those that a look from time to time finds. It must not keep rows beyond what telling changes apart needs.
+ */
+export class ServerBackend implements Backend {
+  private readonly listeners = new Set<(change: Change) => void>();
+  /** Run -> its newest row as text. */
+  private readonly known = new Map<string, string>();
+  private readonly running = new Set<string>();
+  private readonly moved = new Set<string>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly poll: Poll<undefined, Error>;
+  private looked = false;
+
+  constructor(
+    private readonly api: Api,
+    readonly path: string,
+  ) {
+    this.poll = new Poll<undefined, Error>({
+      name: `nbpipe:runs ${path}`,
+      auto: false,
+      standby: 'when-hidden',
+      frequency: { interval: CALM * 1000, backoff: true, max: 300_000 },
+      factory: async () => {
+        await this.look();
+        return undefined;
+      },
+    });
+  }
+
+  page = async (query: Query): Promise<Page> => {
+    const page = await this.api.runs(this.path, query);
+    this.note(page.rows);
+    return page;
+  };
+  rows = async (runs: string[]): Promise<RunRow[]> => (await this.api.rows(this.path, runs)).rows;
+  curves = (runs: string[], metric: string): Promise<Record<string, Curve>> =>
+    this.api.curves(this.path, runs, metric);
+  progress = (run: string): Promise<Progress> => this.api.progress(this.path, run);
+  diff = (a: string, b: string, parts: string[], everything: boolean): Promise<Diff> =>
+    this.api.diff(this.path, a, b, parts, everything);
+
+  subscribe = (listener: (change: Change) => void): (() => void) => {
+    this.listeners.add(listener);
+    if (this.listeners.size === 1) {
+      void this.poll.start();
+    }
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) {
+        void this.poll.stop();
+      }
+    };
+  };
+
+  /** Take note of an event, if it is about this project. */
+  hear(event: RunEvent): void {
+    const { project } = event;
+    if (this.listeners.size === 0 || (project !== '' && !this.path.startsWith(`${project}/`))) {
+      return;
+    }
+    this.moved.add(event.run);
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.fetchMoved();
+    }, GATHER);
+  }
+
+  /** Look now for what changed. */
+  async look(): Promise<void> {
+    const page = await this.api.runs(this.path, { limit: LOOKED });
+    const news = this.looked
+      ? page.rows.filter((row) => this.known.get(row.run) !== JSON.stringify(row))
+      : [];
+    this.looked = true;
+    this.note(page.rows);
+    this.tell({ rows: news, gone: false });
+  }
+
+  dispose(): void {
+    clearTimeout(this.timer);
+    this.listeners.clear();
+    this.poll.dispose();
+  }
+
+  private async fetchMoved(): Promise<void> {
+    const runs = [...this.moved];
+    this.moved.clear();
+    try {
+      const rows = await this.rows(runs);
+      const found = new Set(rows.map((row) => row.run));
+      this.note(rows);
+      this.tell({ rows, gone: runs.some((run) => !found.has(run) && this.forget(run)) });
+    } catch (error) {
+      if (!(error instanceof Refused)) {
+        throw error;
+      }
+      // The next look finds what this one would have told.
+    }
+  }
+
+  /** Remember what rows say, and look more often while runs are on. */
+  private note(rows: RunRow[]): void {
+    for (const row of rows) {
+      this.known.set(row.run, JSON.stringify(row));
+      if (row.status === 'running') {
+        this.running.add(row.run);
+      } else {
+        this.running.delete(row.run);
+      }
+    }
+    const interval = (this.running.size > 0 ? BUSY : CALM) * 1000;
+    if (this.poll.frequency.interval !== interval) {
+      this.poll.frequency = { ...this.poll.frequency, interval };
+      if (interval === BUSY * 1000 && this.listeners.size > 0) {
+        // What is scheduled already keeps the old pace.
+        void this.poll.refresh();
+      }
+    }
+  }
+
+  /** True where it was known. */
+  private forget(run: string): boolean {
+    this.running.delete(run);
+    return this.known.delete(run);
+  }
+
+  private tell(change: Change): void {
+    if (change.rows.length > 0 || change.gone) {
+      this.listeners.forEach((listener) => listener(change));
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import type { Event } from '@jupyterlab/services';
+import { Signal, type ISignal } from '@lumino/signaling';
+
+import { RUN_EVENT, type RunEvent } from '../shared/api';
+import { Api } from './api';
+import { ServerBackend } from './backend';
+import { INbpipe } from './tokens';
+
+class Nbpipe implements INbpipe {
+  readonly changed: ISignal<INbpipe, RunEvent>;
+  readonly pathChanged: ISignal<INbpipe, string>;
+  private readonly heard = new Signal<INbpipe, RunEvent>(this);
+  private readonly moved = new Signal<INbpipe, string>(this);
+  private readonly backends = new Map<string, ServerBackend>();
+  private current = '';
+
+  constructor(
+    readonly api: Api,
+    readonly trans: TranslationBundle,
+  ) {
+    this.changed = this.heard;
+    this.pathChanged = this.moved;
+  }
+
+  get path(): string {
+    return this.current;
+  }
+
+  backend(path: string): ServerBackend {
+    let found = this.backends.get(path);
+    if (!found) {
+      found = new ServerBackend(this.api, path);
+      this.backends.set(path, found);
+    }
+    return found;
+  }
+
+  go(path: string): void {
+    if (path !== this.current) {
+      this.current = path;
+      this.moved.emit(path);
+    }
+  }
+
+  hear(event: RunEvent): void {
+    this.backends.forEach((backend) => backend.hear(event));
+    this.heard.emit(event);
+  }
+}
+
+/** Knows the notebook in front, and hears of runs. */
+export const manager: JupyterFrontEndPlugin<INbpipe> = {
+  id: '@nbpipe/labextension:manager',
+  description: "Talks to nbpipe's server extension for the other plugins.",
+  autoStart: true,
+  provides: INbpipe,
+  optional: [INotebookTracker, ITranslator],
+  activate: (app, notebooks: INotebookTracker | null, translator: ITranslator | null) => {
+    const { serverSettings, events } = app.serviceManager;
+    const nbpipe = new Nbpipe(new Api(serverSettings), (translator ?? nullTranslator).load('nbpipe'));
+    notebooks?.currentChanged.connect((_, panel) => {
+      if (panel) {
+        nbpipe.go(panel.context.path);
+        panel.context.pathChanged.connect((_context, path) => {
+          if (notebooks.currentWidget === panel) {
+            nbpipe.go(path);
+          }
+        });
+      }
+    });
+    if (notebooks?.currentWidget) {
+      nbpipe.go(notebooks.currentWidget.context.path);
+    }
+    events.stream.connect((_, emission: Event.Emission) => {
+      if (emission.schema_id === RUN_EVENT) {
+        nbpipe.hear(emission as unknown as RunEvent);
+      }
+    });
+    return nbpipe;
+  },
+};

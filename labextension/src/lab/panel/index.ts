@@ -1,0 +1,26 @@
+import { ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+
+import { INbpipe } from '../tokens';
+import { PanelModel } from './model';
+import { NbpipePanel } from './widget';
+
+/** The sidebar. */
+export const panel: JupyterFrontEndPlugin<void> = {
+  id: '@nbpipe/labextension:panel',
+  description: 'The sidebar: pipeline, runs and details of the notebook in front.',
+  autoStart: true,
+  requires: [INbpipe],
+  optional: [ILayoutRestorer],
+  activate: (app, nbpipe: INbpipe, restorer: ILayoutRestorer | null) => {
+    const model = new PanelModel(nbpipe);
+    const widget = new NbpipePanel(model, nbpipe.trans);
+    app.shell.add(widget, 'left', { rank: 700, type: 'nbpipe' });
+    restorer?.add(widget, widget.id);
+    app.commands.addCommand('nbpipe:open-panel', {
+      label: nbpipe.trans.__('Show nbpipe'),
+      caption: nbpipe.trans.__('Pipeline and runs of this notebook'),
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: () => app.shell.activateById(widget.id),
+    });
+  },
+};

@@ -1,0 +1,25 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
+
+import type { RunEvent } from '../shared/api';
+import type { Api } from './api';
+import type { ServerBackend } from './backend';
+
+/** What the plugins of nbpipe share. */
+export interface INbpipe {
+  readonly api: Api;
+  readonly trans: TranslationBundle;
+  /** Where the shared views get the runs of a notebook's project; the same one for the same path. */
+  backend(path: string): ServerBackend;
+  /** Contents path of the notebook that is, or was last, in front; '' before there was one. */
+  readonly path: string;
+  readonly pathChanged: ISignal<INbpipe, string>;
+  /** A run moved on, wherever it was started. Nothing but the polling is told where events are refused. */
+  readonly changed: ISignal<INbpipe, RunEvent>;
+}
+
+export const INbpipe = new Token<INbpipe>(
+  '@nbpipe/labextension:INbpipe',
+  'The runs and pipelines of the notebooks that are open in this lab.',
+);
