@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.errors import NbpipeError
+from nbpipe.live.answers import Answers
 from nbpipe.live.command import notebook_path, run_command, split_line, with_notebook
 from nbpipe.live.session import Session, show_short
 from nbpipe.live.verbs import VERBS
@@ -24,6 +25,7 @@ def load_ipython_extension(shell: Any) -> None:
         return
     session = Session(shell)
     session.hook()
+    Answers(session).register()
     # Kept on the shell: two shells in one process have a session each.
     object.__setattr__(shell, _SESSION, session)
     for name in MAGICS:
@@ -37,6 +39,7 @@ def unload_ipython_extension(shell: Any) -> None:
     if session is None:
         return
     session.unhook()
+    Answers(session).unregister()
     object.__setattr__(shell, _SESSION, None)
     for name in MAGICS:
         shell.magics_manager.magics["cell"].pop(name, None)

@@ -45,10 +45,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def status_of(session: Session, path: Path | None = None) -> Status:
-    """The status of the kernel, against the notebook at `path`, or the one it serves. Runs no code of the user's."""
+def status_of(session: Session, path: Path | None = None, *, wait: float = _WAIT) -> Status:
+    """The status of the kernel, against the notebook at `path`, or the one it serves. Runs no code of the user's.
+
+    `wait`: seconds, at most, for what the recorder has not seen yet.
+    """
     recording = session.recording
-    recording.recorder.drain(_WAIT)
+    recording.recorder.drain(wait)
     told = notebook_path(session.shell.user_ns)
     path = path or (Path(told) if told else None)
     executions = recording.executions.all()
