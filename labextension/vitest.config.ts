@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // Tests read the examples that they share with Python.
+  server: { fs: { allow: ['..'] } },
   test: { environment: 'jsdom', testTimeout: 30_000, include: ['tests/*.test.{ts,tsx}'] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   resolve: {

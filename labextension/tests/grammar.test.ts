@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import grammar from '../../docs/formats/grammar.json?raw';
+import options from '../../nbpipe/notebook/options.py?raw';
 import { parseLine, type MagicLine } from '../src/lab/cells/grammar';
 import { OPTIONS } from '../src/lab/cells/options';
 import { GrammarError, quote, split } from '../src/lab/cells/words';
@@ -9,7 +10,7 @@ interface Case {
   gives?: Partial<MagicLine>;
   error?: string;
 }
-const { cases } = JSON.parse(readFileSync('../docs/formats/grammar.json', 'utf8')) as { cases: Case[] };
+const { cases } = JSON.parse(grammar) as { cases: Case[] };
 
 describe('the examples that both parsers share', () => {
   for (const { line, gives } of cases.filter((item) => item.gives)) {
@@ -32,8 +33,11 @@ describe('the examples that both parsers share', () => {
 });
 
 it('has the options that Python has', () => {
-  const table = readFileSync('../nbpipe/notebook/options.py', 'utf8').split('OPTIONS: Mapping')[1] ?? '';
-  const names = [...table.matchAll(/^ {4}"([a-z-]+)": Option\("(\w+)"/gm)].map(([, name, field]) => [name, field]);
+  const table = options.split('OPTIONS: Mapping')[1] ?? '';
+  const names = [...table.matchAll(/^ {4}"([a-z-]+)": Option\("(\w+)"/gm)].map(([, name, field]) => [
+    name,
+    field,
+  ]);
   expect([...OPTIONS].map(([name, option]) => [name, option.field])).toEqual(names);
 });
 

@@ -50,7 +50,10 @@ export function addOption(given: Given, name: string, text: string | null, kind:
     throw new GrammarError(`there is no option --${name}`, `The options are ${all}.`);
   }
   if (name === 'metric' && kind !== 'check') {
-    throw new GrammarError('--metric is a threshold, and only a check may have one', 'Write it on a %%check.');
+    throw new GrammarError(
+      '--metric is a threshold, and only a check may have one',
+      'Write it on a %%check.',
+    );
   }
   if ((option.shape === 'flag') !== (text === null)) {
     throw new GrammarError(`--${name} ${option.shape === 'flag' ? 'takes no value' : 'needs a value'}`);
@@ -107,7 +110,9 @@ function join(given: Given, name: string, field: string, value: unknown): void {
     given[field] = { ...known, ...(value as Record<string, string>) };
   } else if (before !== value) {
     throw new GrammarError(
-      field === 'cache' ? '--cache and --no-cache contradict each other' : `--${name} is given twice, with two values`,
+      field === 'cache'
+        ? '--cache and --no-cache contradict each other'
+        : `--${name} is given twice, with two values`,
       'Keep one of them.',
     );
   }

@@ -93,8 +93,9 @@ export function seconds(text: string): number {
   if (text.length <= LONGEST_WORD && NUMBER.test(text)) {
     found = Number(text);
   } else {
-    const parts = text.length <= LONGEST_WORD ? (DURATION.exec(text)?.slice(1) as (string | undefined)[]) : [];
-    const given = (parts ?? []).filter((part) => part !== undefined);
+    const match = text.length <= LONGEST_WORD ? DURATION.exec(text) : null;
+    const parts: (string | undefined)[] = match ? match.slice(1) : [];
+    const given = parts.filter((part) => part !== undefined);
     if (!given.length || !given.every((part) => NUMBER.test(part))) {
       throw new Error(`${shown(text)} is not a duration: write 30s, 10m, 2h, 1d or 1h30m`);
     }

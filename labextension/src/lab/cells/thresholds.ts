@@ -5,10 +5,22 @@ import { shown } from './words';
  * Only read here, never computed. `nbpipe/notebook/thresholds.py` says the same of Python's own syntax tree.
  */
 
-const TOKEN = /\s*(?:(\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([\p{XID_Start}_]\p{XID_Continue}*)|(<=|>=|==|!=|\*\*|\/\/|[-+*/<>().,%@&|^~[\]])|("[^"]*"|'[^']*'))/uy;
+const TOKEN =
+  /\s*(?:(\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([\p{XID_Start}_]\p{XID_Continue}*)|(<=|>=|==|!=|\*\*|\/\/|[-+*/<>().,%@&|^~[\]])|("[^"]*"|'[^']*'))/uy;
 const COMPARES = new Set(['<', '<=', '>', '>=', '==', '!=']);
 const CALLS = new Set(['abs', 'min', 'max']);
-const FORBIDDEN_WORDS = new Set(['in', 'is', 'lambda', 'if', 'else', 'for', 'await', 'True', 'False', 'None']);
+const FORBIDDEN_WORDS = new Set([
+  'in',
+  'is',
+  'lambda',
+  'if',
+  'else',
+  'for',
+  'await',
+  'True',
+  'False',
+  'None',
+]);
 const LONGEST = 1000;
 
 type Kind = 'compares' | 'value';
@@ -41,7 +53,8 @@ class Reader {
         throw this.broken();
       }
       const [, number, name, sign, string] = match;
-      const kind = number !== undefined ? 'number' : name !== undefined ? 'name' : sign !== undefined ? 'sign' : 'text';
+      const kind =
+        number !== undefined ? 'number' : name !== undefined ? 'name' : sign !== undefined ? 'sign' : 'text';
       this.tokens.push({ kind, text: number ?? name ?? sign ?? string ?? '' });
     }
   }
@@ -122,7 +135,12 @@ class Reader {
       }
       return 'value';
     }
-    if (token.kind === 'text' || token.text === '~' || token.text === '[' || FORBIDDEN_WORDS.has(token.text)) {
+    if (
+      token.kind === 'text' ||
+      token.text === '~' ||
+      token.text === '[' ||
+      FORBIDDEN_WORDS.has(token.text)
+    ) {
       throw this.refused();
     }
     if (token.kind !== 'name' || ['and', 'or', 'not'].includes(token.text)) {

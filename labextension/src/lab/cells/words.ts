@@ -33,7 +33,10 @@ export function shown(text: string): string {
 /** The words of a line, as `nbpipe/notebook/line.py` splits them: quotes, escapes, and a comment after `#`. */
 export function split(text: string): Word[] {
   if (text.length > LONGEST) {
-    throw new GrammarError(`the line has more than ${LONGEST} characters`, 'Repeat an option rather than one long list.');
+    throw new GrammarError(
+      `the line has more than ${LONGEST} characters`,
+      'Repeat an option rather than one long list.',
+    );
   }
   const words: Word[] = [];
   let end = text.length;
@@ -82,7 +85,10 @@ function wordAt(text: string, start: number): [string, number] {
     at += 1;
   }
   if (quoted) {
-    throw new GrammarError(`a quote ${quoted} is opened and not closed`, 'Close it, or escape it with a backslash.');
+    throw new GrammarError(
+      `a quote ${quoted} is opened and not closed`,
+      'Close it, or escape it with a backslash.',
+    );
   }
   return [out, at];
 }
