@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 _PLACES = {
+    # Jupyter Server asks the package that its configuration names.
+    "_jupyter_server_extension_points": ("nbpipe.server", "_jupyter_server_extension_points"),
     "Page": ("nbpipe.history.search", "Page"),
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "Query": ("nbpipe.history.search", "Query"),

@@ -32,7 +32,7 @@ def command(notebook: Path, params: tuple[str, ...], profile: str | None, *, as_
       nbpipe check digits.ipynb -p lr=0.01
       nbpipe check digits.ipynb --json
     """  # noqa: D301 - click's mark
-    from nbpipe.cli.problems import find_problems
+    from nbpipe.check.problems import find_problems
 
     given = read_params(params)
     found = find_problems(notebook)

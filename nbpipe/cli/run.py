@@ -85,11 +85,11 @@ def command(  # noqa: PLR0913 - one per option
 
         params_from = find_run(project_of(notebook), params_from)
     if detach:
-        from nbpipe.cli.detach import start_detached
+        from nbpipe.cli.detach import detach as start
 
         # `latest` is the latest now: the detached run itself is a later one.
         more = ["--params-from", params_from] if params_from is not None else []
-        raise click.exceptions.Exit(start_detached(notebook, more, as_json=as_json))
+        raise click.exceptions.Exit(start(notebook, more, as_json=as_json))
     from nbpipe.cli.main import end_quietly, wants_color
     from nbpipe.cli.progress import Progress
     from nbpipe.cli.result import show_result

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,6 @@ from nbpipe.errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from nbpipe.run.project import Project
-    from nbpipe.run.record import Record
 
 _PATIENCE = 30.0
 
@@ -36,13 +33,11 @@ def command(run: str, *, force: bool, as_json: bool) -> None:
     """  # noqa: D301 - click's mark
     from nbpipe.cli.places import project_of
     from nbpipe.history.query import detail, find_run
-    from nbpipe.run import record as records
+    from nbpipe.run.stopping import ask_to_stop
 
     project = project_of()
     name = find_run(project, run)
-    record = records.read(project.run_folder(name))
-    if record is not None and detail(project, name).state.status == "running" and records.is_alive(record):
-        _signal(record, force=force)
+    if ask_to_stop(project, name, force=force):
         _wait(project, name)
     status = detail(project, name).state.status
     code = EXIT_CODES["lost"] if status == "running" else EXIT_CODES["ok"]
@@ -55,22 +50,6 @@ def command(run: str, *, force: bool, as_json: bool) -> None:
     else:
         click.echo(f"{name} {status}")
     raise click.exceptions.Exit(code)
-
-
-def _signal(record: Record, *, force: bool) -> None:
-    """The process is the one the run recorded: its start time was compared, a later process never gets the signal."""
-    try:
-        os.kill(record.pid, signal.SIGTERM)
-        if force:
-            # The driver takes the second signal as "kill"; it must have seen the first.
-            time.sleep(0.2)
-            os.kill(record.pid, signal.SIGINT)
-    except ProcessLookupError:
-        return
-    except PermissionError as error:
-        from nbpipe.errors import UsageError
-
-        raise UsageError(f"{record.id} belongs to another user", name=record.id) from error
 
 
 def _wait(project: Project, run: str) -> None:

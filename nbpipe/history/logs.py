@@ -68,13 +68,13 @@ class _Tail:
     """Reads what was appended to the logs since the last look. A line that is not whole yet waits for the next."""
 
     def __init__(self, folder: Path, stage: str | None) -> None:
-        self._jobs = folder / "jobs"
+        self._folder = folder
         self._stage = stage
         self._read: dict[Path, int] = {}
 
     def take(self) -> list[LogLine]:
         found: list[LogLine] = []
-        for path, stage, attempt in self._logs():
+        for path, stage, attempt in logs_of(self._folder, self._stage):
             try:
                 with path.open("rb") as file:
                     file.seek(self._read.get(path, 0))
@@ -83,24 +83,29 @@ class _Tail:
                 continue
             whole = data.rfind(b"\n") + 1
             self._read[path] = self._read.get(path, 0) + whole
-            found += [piece for raw in data[:whole].splitlines() if (piece := _piece(raw, stage, attempt)) is not None]
+            found += [
+                piece for raw in data[:whole].splitlines() if (piece := piece_of(raw, stage, attempt)) is not None
+            ]
         # Stable: pieces of one job never change places, whatever its clock says.
         return sorted(found, key=lambda piece: piece.time)
 
-    def _logs(self) -> list[tuple[Path, str, int]]:
-        try:
-            folders = sorted(self._jobs.iterdir())
-        except FileNotFoundError:
-            return []
-        matches = [(path, _ATTEMPT.fullmatch(path.name)) for path in folders]
-        return [
-            (path / LOG, match["stage"], int(match["number"]))
-            for path, match in matches
-            if match is not None and self._stage in (None, match["stage"])
-        ]
+
+def logs_of(folder: Path, stage: str | None = None) -> list[tuple[Path, str, int]]:
+    """The logs of a run's jobs, with stage and attempt; by the names of their folders."""
+    try:
+        folders = sorted((folder / "jobs").iterdir())
+    except FileNotFoundError:
+        return []
+    matches = [(path, _ATTEMPT.fullmatch(path.name)) for path in folders]
+    return [
+        (path / LOG, match["stage"], int(match["number"]))
+        for path, match in matches
+        if match is not None and stage in (None, match["stage"])
+    ]
 
 
-def _piece(raw: bytes, stage: str, attempt: int) -> LogLine | None:
+def piece_of(raw: bytes, stage: str, attempt: int) -> LogLine | None:
+    """One line of a job's log; None for one that says nothing."""
     try:
         record = msgspec.json.decode(raw, type=_Record)
     except msgspec.MsgspecError:

@@ -83,11 +83,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
         return Settings(params=values, seed=seed, jobs=jobs, secrets=secrets, **chosen)
 
-    if run_id is None:
-        found = up_to_date(pipeline, project, place, asked(), notebook)
-        if found is not None:
-            outbox.flush(project.root)
-            return _earlier(found, project)
+    found = up_to_date(pipeline, project, place, asked(), notebook)
+    if found is not None:
+        outbox.flush(project.root)
+        return _earlier(found, project)
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
     from nbpipe.run.drive import Drive
 

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
+from nbpipe.check.problems import find_problems
 from nbpipe.cli.check import command
 from nbpipe.cli.main import run
-from nbpipe.cli.problems import find_problems
 
 
 def write(folder: Path, *sources: str) -> Path:

@@ -17,7 +17,7 @@ from nbpipe.model import Cell, Code, Notebook, Outline, Pipeline
 from nbpipe.notebook.grammar import parse_cell
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
-from nbpipe.pipeline.extract import extract_outline
+from nbpipe.pipeline.extract import Observed, extract_outline
 
 _MOST = 50
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -28,6 +28,10 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     problems: tuple[NbpipeError, ...] = ()
     pipeline: Pipeline | None = None
+    #: The pipeline of what is sound in the notebook, for a drawing of it; not to be run.
+    draft: Pipeline | None = None
+    #: Its stages, where not even a draft can be made.
+    outline: Outline | None = None
 
 
 def find_problems(path: Path) -> Findings:
@@ -36,12 +40,17 @@ def find_problems(path: Path) -> Findings:
         notebook = read_notebook(path)
     except NotebookError as error:
         return Findings(problems=(error,))
+    return problems_of(notebook, path.parent)
+
+
+def problems_of(notebook: Notebook, folder: Path, observed: Observed | None = None) -> Findings:
+    """The same for a notebook that was read; `folder` is its own, where its modules lie, `observed` as in `extract`."""
     problems: list[NbpipeError] = []
     notebook = _readable(notebook, problems)
     found = _outline(notebook, problems)
-    pipeline = _pipeline(found, path.parent, problems) if found is not None else None
+    draft = _pipeline(found, folder, problems, observed) if found is not None else None
     problems.sort(key=lambda error: (error.cell or 0, error.line or 0))
-    return Findings(problems=tuple(problems), pipeline=None if problems else pipeline)
+    return Findings(problems=tuple(problems), pipeline=None if problems else draft, draft=draft, outline=found)
 
 
 def _readable(notebook: Notebook, problems: list[NbpipeError]) -> Notebook:
@@ -92,12 +101,12 @@ def _outline(notebook: Notebook, problems: list[NbpipeError]) -> Outline | None:
     return None
 
 
-def _pipeline(found: Outline, folder: Path, problems: list[NbpipeError]) -> Pipeline | None:
+def _pipeline(found: Outline, folder: Path, problems: list[NbpipeError], observed: Observed | None) -> Pipeline | None:
     blamed = {error.cell for error in problems if isinstance(error, GrammarError)}
     hidden = {word for cell in found.notebook.cells if cell.number in blamed for word in _WORD.findall(cell.source)}
     for _ in range(_MOST):
         try:
-            return extract_outline(found, folder)
+            return extract_outline(found, folder, observed=observed)
         except UndefinedNameError as error:
             known = (error.code, error.name) in {(other.code, other.name) for other in problems}
             if error.name is None or known:

@@ -1,0 +1,20 @@
+"""The Jupyter Server extension: REST resources and events for the lab. Importing it is cheap; `extension` does the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """What Jupyter Server looks for in a package that is listed in `jpserver_extensions`."""
+    return [{"module": "nbpipe.server"}]
+
+
+def _load_jupyter_server_extension(app: ServerApp) -> None:
+    """Called once, when the server starts."""
+    from nbpipe.server.extension import load
+
+    load(app)

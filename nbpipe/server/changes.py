@@ -1,0 +1,138 @@
+"""Tells the lab which runs moved on, whoever started them: the journals are watched while somebody looks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from nbpipe.errors import NbpipeError
+from nbpipe.history.query import detail
+from nbpipe.run import record as records
+from nbpipe.run.journal import JOURNAL
+from nbpipe.run.project import Project
+from nbpipe.tracking.notes import NOTES
+
+#: Schema of the events; a change of meaning makes a new one.
+SCHEMA_ID = "https://nbpipe.dev/schemas/run/v1"
+#: Seconds between two looks, and for which a question about a project counts as a look at it.
+INTERVAL = 0.25
+LEASE = 600.0
+#: Newest runs that are looked at: older ones are over.
+_NEWEST = 64
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class _Mark(NamedTuple):
+    """A journal only grows: its size says whether a run moved on."""
+
+    size: int
+    changed: int
+    #: Time of the last change of its tags.
+    noted: int
+
+
+class Changes:
+    """One thread for all projects that somebody asked about in the last ten minutes.
+
+    Responsibilities: see which of the newest runs are new, moved on, lost their driver or are gone, and send an event for
+    each. It must not read more of a run than its journal, nor send names or values of parameters.
+    """
+
+    def __init__(self, send: Send, *, interval: float = INTERVAL, lease: float = LEASE) -> None:
+        self._send = send
+        self._interval = interval
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watched: dict[Project, _Watched] = {}
+
+    def look_at(self, project: Project, shown: str) -> None:
+        """Somebody looks at this project; `shown` names it in the events."""
+        until = time.monotonic() + self._lease
+        with self._lock:
+            known = project in self._watched
+        # What is there already has not changed; looking takes a moment, and nobody else need wait for it.
+        fresh = None if known else _Watched(project, shown, until)
+        with self._lock:
+            if fresh is not None:
+                self._watched.setdefault(project, fresh)
+            if project in self._watched:
+                self._watched[project].until = until
+            if (self._thread is None or not self._thread.is_alive()) and not self._stop.is_set():
+                self._thread = threading.Thread(target=self._go, name="nbpipe-changes", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more. Safe to repeat."""
+        self._stop.set()
+
+    def _go(self) -> None:
+        while not self._stop.wait(self._interval):
+            now = time.monotonic()
+            with self._lock:
+                for project in [project for project, each in self._watched.items() if each.until < now]:
+                    del self._watched[project]
+                if not self._watched:
+                    self._thread = None
+                    return
+                watched = list(self._watched.values())
+            for each in watched:
+                for event in each.changes():
+                    self._send(event)
+
+
+class _Watched:
+    """The newest runs of one project, as they were seen last."""
+
+    def __init__(self, project: Project, shown: str, until: float) -> None:
+        self.until = until
+        self._project = project
+        self._shown = shown
+        self._seen = self._marks()
+        self._running = {run for run in self._seen if self._lives(run)}
+
+    def changes(self) -> list[dict[str, Any]]:
+        """An event per run that changed since the last look."""
+        before, self._seen = self._seen, self._marks()
+        moved = [run for run, mark in self._seen.items() if before.get(run) != mark]
+        lost = [run for run in self._running if run not in moved and run in self._seen and not self._lives(run)]
+        self._running -= {*lost, *(run for run in self._running if run not in self._seen)}
+        gone = [run for run in before if run not in self._seen and not (self._project.runs / run).is_dir()]
+        events = [event for run in (*moved, *lost) if (event := self._event(run)) is not None]
+        return events + [{"project": self._shown, "run": run, "status": "deleted", "rev": 0} for run in gone]
+
+    def _event(self, run: str) -> dict[str, Any] | None:
+        try:
+            state = detail(self._project, run).state
+        except NbpipeError:  # deleted since: the next look says so
+            return None
+        if state.status == "running":
+            self._running.add(run)
+        else:
+            self._running.discard(run)
+        stages = [stage.name for stage in state.stages if stage.status == "running"]
+        event = {"project": self._shown, "run": run, "status": state.status, "rev": self._seen[run].size}
+        return {**event, "stage": stages[-1]} if stages else event
+
+    def _lives(self, run: str) -> bool:
+        record = records.read(self._project.runs / run)
+        return record is not None and record.status == "running" and records.is_alive(record)
+
+    def _marks(self) -> dict[str, _Mark]:
+        found = {}
+        for run in self._project.run_ids()[:_NEWEST]:
+            folder = self._project.runs / run
+            try:
+                journal = (folder / JOURNAL).stat()
+            except OSError:
+                continue
+            try:
+                noted = (folder / NOTES).stat().st_mtime_ns
+            except OSError:
+                noted = 0
+            found[run] = _Mark(journal.st_size, journal.st_mtime_ns, noted)
+        return found

@@ -1,0 +1,67 @@
+"""Answers about runs that were made. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nbpipe.history.diff import Diff
+from nbpipe.history.query import detail
+from nbpipe.history.search import Query
+from nbpipe.server.asking import About, CurvesQuestion, DiffQuestion, LogQuestion, RowsQuestion, RunsQuestion
+from nbpipe.server.notebooks import Asked
+from nbpipe.ui.answers import RUNS, Answers
+from nbpipe.ui.curves import curves as points
+from nbpipe.ui.views import PageView, ProgressView, RunRow
+
+
+def runs(asked: Asked[RunsQuestion]) -> PageView:
+    """A page of the history."""
+    question, place = asked.question, asked.place
+    query = Query(
+        text=question.text,
+        notebook="" if place.file.is_dir() else str(place.file),
+        statuses=tuple(question.status),
+        kinds=tuple(question.kind),
+        where=tuple(question.where),
+        sort=question.sort,
+        descending=question.descending,
+        offset=question.offset,
+        limit=question.limit,
+    )
+    return Answers(place.project).page(query)
+
+
+def rows(asked: Asked[RowsQuestion]) -> dict[str, list[RunRow]]:
+    """Rows of these runs; what is not there is left out."""
+    return {"rows": Answers(asked.place.project).rows(asked.question.run)}
+
+
+def curves(asked: Asked[CurvesQuestion]) -> Mapping[str, Any]:
+    """Points of a metric, by run."""
+    return points(asked.place.project, asked.question.run[:RUNS], asked.question.metric)
+
+
+def diff(asked: Asked[DiffQuestion]) -> Diff:
+    """What changed between two sides."""
+    question, place = asked.question, asked.place
+    # This very notebook, not the one that the other side was made from: it may have another name by now.
+    now = "now" if place.file.is_dir() else str(place.file)
+    a, b = (now if side == "now" else side for side in (question.a, question.b))
+    return Answers(place.project, sides=(now,)).diff(a, b, question.parts, everything=question.everything)
+
+
+def progress(asked: Asked[About]) -> ProgressView:
+    """A run, stage by stage."""
+    return Answers(asked.place.project).progress(asked.run)
+
+
+def log(asked: Asked[LogQuestion]) -> dict[str, Any]:
+    """What a run printed, from an offset on."""
+    question = asked.question
+    found = detail(asked.place.project, asked.run)
+    order = [stage.name for stage in found.state.stages]
+    part = asked.desk.logs.read(found.folder, question.stage, order, offset=question.offset, limit=question.limit)
+    stages = [stage for stage in found.state.stages if question.stage in (None, stage.name)]
+    going = found.state.status == "running" and any(stage.status in ("waiting", "running") for stage in stages)
+    return {"text": part.text, "next": part.next, "eof": not part.more and not going}

@@ -1,0 +1,86 @@
+"""Answers about a notebook as it stands in the editor, or on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from nbpipe.errors import NotebookError
+from nbpipe.model import Notebook
+from nbpipe.notebook.reader import parse_notebook, read_notebook
+from nbpipe.server.asking import Draft, PlanQuestion
+from nbpipe.server.desk import Desk
+from nbpipe.server.places import Place
+from nbpipe.server.refusals import Refused
+from nbpipe.ui.pipelines import PipelineView
+
+Q = TypeVar("Q")
+
+#: Most cells, and characters of code, that are analysed.
+MOST_CELLS = 5_000
+MOST_CODE = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Q]):
+    """A question whose path was looked at."""
+
+    desk: Desk
+    place: Place
+    question: Q
+    #: Id of the run that the URL names.
+    run: str = ""
+
+
+def pipeline(asked: Asked[Draft]) -> PipelineView:
+    """The graph, the form and the problems. A file that is no notebook is a problem, too."""
+    from nbpipe.check.findings import finding_of
+    from nbpipe.ui.notebooks import pipeline_view, unreadable_view
+
+    place = asked.place
+    try:
+        notebook = notebook_of(asked)
+    except NotebookError as error:
+        error.message = error.message.replace(str(place.file), place.path)
+        return unreadable_view(place.file.stem, finding_of(error))
+    return pipeline_view(notebook, place.folder, place.project)
+
+
+def notebook_of(asked: Asked[Draft] | Asked[PlanQuestion]) -> Notebook:
+    """The notebook that the question brings, else the one on the disk. Raises NotebookError."""
+    content, file = bytes(asked.question.content), asked.place.file
+    if not content or content == b"null":
+        return _bounded(read_notebook(file), asked.place)
+    if content.startswith(b'"'):  # a text notebook that is edited as text
+        return _bounded(parse_notebook(msgspec.json.decode(content, type=str).encode(), str(file)), asked.place)
+    parsed = parse_notebook(content, str(file.with_suffix(".ipynb")))
+    return _bounded(msgspec.structs.replace(parsed, path=str(file)), asked.place)
+
+
+def _bounded(notebook: Notebook, place: Place) -> Notebook:
+    """The notebook, if it is small enough to be analysed while somebody waits."""
+    size = sum(len(cell.source) for cell in notebook.cells)
+    if len(notebook.cells) > MOST_CELLS or size > MOST_CODE:
+        raise NotebookError(
+            f"{place.path} has {len(notebook.cells)} cells with {size} characters: too much to be analysed here",
+            name=place.path,
+            fix=f"Split it: {MOST_CELLS} cells and {MOST_CODE} characters are the most. nbpipe run takes it as it is.",
+        )
+    return notebook
+
+
+def one_stage(only: str | list[str] | None) -> str | None:
+    """`only` may come as a list of one. Raises Refused for several."""
+    if isinstance(only, list):
+        if len(only) > 1:
+            raise Refused(400, "usage", "`only` names one stage", fix="Use from and until for several.")
+        return only[0] if only else None
+    return only
+
+
+def shown(file: Path, place: Place) -> str:
+    """A path for a message: as the lab has it, where it has it."""
+    return place.contents_path(file) or file.name

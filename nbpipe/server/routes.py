@@ -1,0 +1,57 @@
+"""Every route of the server, one a line. What is not here is not answered; the tests walk this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nbpipe import __version__
+from nbpipe.server import history, notebooks
+from nbpipe.server.asking import (
+    About,
+    CurvesQuestion,
+    DiffQuestion,
+    Draft,
+    LogQuestion,
+    Nothing,
+    RowsQuestion,
+    RunsQuestion,
+)
+from nbpipe.server.desk import Lane
+from nbpipe.ui.pipelines import SCHEMA
+
+Method = Literal["GET", "POST", "DELETE"]
+Action = Literal["read", "write", "execute"]
+#: What the path is of: a notebook, one that may not be saved yet, a notebook or folder, or nothing.
+Where = Literal["notebook", "draft", "any", "nowhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One resource and method. `action` is what the user has to be authorised to do on `nbpipe`."""
+
+    method: Method
+    path: str
+    action: Action
+    asks: Any
+    answer: Callable[[Any], object]
+    lane: Lane = "reading"
+    where: Where = "any"
+    status: int = 200
+
+
+def _info(_asked: object) -> dict[str, Any]:
+    return {"version": __version__, "schema": SCHEMA}
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "info", "read", Nothing, _info, where="nowhere"),
+    Route("POST", "pipeline", "read", Draft, notebooks.pipeline, "analysing", "draft"),
+    Route("GET", "runs", "read", RunsQuestion, history.runs),
+    Route("GET", "rows", "read", RowsQuestion, history.rows),
+    Route("GET", "curves", "read", CurvesQuestion, history.curves),
+    Route("GET", "diff", "read", DiffQuestion, history.diff, "analysing"),
+    Route("GET", "runs/{run}", "read", About, history.progress),
+    Route("GET", "runs/{run}/log", "read", LogQuestion, history.log),
+)
