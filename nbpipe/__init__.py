@@ -41,8 +41,6 @@ __all__ = [
 ]
 
 _PLACES = {
-    # Jupyter Server asks the package that its configuration names.
-    "_jupyter_server_extension_points": ("nbpipe.server", "_jupyter_server_extension_points"),
     "Page": ("nbpipe.history.search", "Page"),
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "Query": ("nbpipe.history.search", "Query"),
@@ -65,6 +63,11 @@ _CALLABLE = ("history", "run")
 def _jupyter_labextension_paths() -> list[dict[str, str]]:
     """Where the extension for JupyterLab lies, for a development install."""
     return [{"src": "_labextension", "dest": "@nbpipe/labextension"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Which module answers the lab; Jupyter Server asks the package that its configuration names."""
+    return [{"module": "nbpipe.server"}]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,6 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
 
-def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    """What Jupyter Server looks for in a package that is listed in `jpserver_extensions`."""
-    return [{"module": "nbpipe.server"}]
-
-
 def _load_jupyter_server_extension(app: ServerApp) -> None:
     """Called once, when the server starts."""
     from nbpipe.server.extension import load
