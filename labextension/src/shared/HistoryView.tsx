@@ -8,6 +8,7 @@ import { count } from './format';
 import { ProgressPanel } from './ProgressView';
 import { RunTable } from './RunTable';
 import type { HistoryStore } from './store';
+import { useTick } from './useTick';
 
 type Below =
   | { kind: 'none' }
@@ -146,16 +147,4 @@ function Empty({ store, filtered: narrowed }: { store: HistoryStore; filtered: b
 
 function filtered(query: { text?: string; where?: string[]; statuses?: string[] }): boolean {
   return Boolean(query.text) || (query.where ?? []).length > 0 || (query.statuses ?? []).length > 0;
-}
-
-/** Draw again every second while something runs: its time goes on. */
-export function useTick(on: boolean): void {
-  const [, set] = useState(0);
-  useEffect(() => {
-    if (!on) {
-      return undefined;
-    }
-    const timer = setInterval(() => set((n) => n + 1), 1000);
-    return () => clearInterval(timer);
-  }, [on]);
 }

@@ -11,12 +11,16 @@ const SYMBOLS: Record<string, string> = {
   cancelled: '■',
   interrupted: '■',
   skipped: '·',
+  fresh: '✓',
+  stale: '⟳',
+  'to run': '▷',
+  'not run': '○',
 };
 
 export const STATUSES = ['running', 'succeeded', 'failed', 'rejected', 'cancelled', 'interrupted'];
 
 export function Status({ status, note }: { status: string; note?: string }) {
-  const known = status in SYMBOLS ? status : 'unknown';
+  const known = status in SYMBOLS ? status.replace(' ', '-') : 'unknown';
   return (
     <span className={`nbp-status nbp-status-${known}`}>
       <span className="nbp-symbol" aria-hidden="true">

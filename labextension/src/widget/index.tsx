@@ -2,10 +2,11 @@ import { createRoot } from 'react-dom/client';
 import { useEffect, useState, type ReactNode } from 'react';
 
 import { DiffView } from '../shared/DiffView';
-import { HistoryView, useTick } from '../shared/HistoryView';
+import { HistoryView } from '../shared/HistoryView';
 import { ProgressView } from '../shared/ProgressView';
 import { HistoryStore, type Kept } from '../shared/store';
 import type { Page, Progress } from '../shared/types';
+import { useTick } from '../shared/useTick';
 import '../shared/style/base.css';
 import '../shared/style/table.css';
 import '../shared/style/compare.css';

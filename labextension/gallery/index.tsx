@@ -1,0 +1,57 @@
+import { useState, type ReactNode } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import { PipelineGraph } from '../src/shared/graph/PipelineGraph';
+import '../src/shared/style/base.css';
+import '../src/shared/style/table.css';
+import '../src/shared/style/compare.css';
+import '../src/shared/style/graph.css';
+import { DIGITS, many, MARKS } from './data';
+import './themes.css';
+
+const MANY = many(200);
+const noted = (text: string) => () => console.log(text);
+
+function Graphs() {
+  const [selected, setSelected] = useState('train');
+  return (
+    <>
+      <Frame>
+        <PipelineGraph
+          {...DIGITS}
+          marks={MARKS}
+          selected={selected}
+          mode="compact"
+          onJump={setSelected}
+          onMenu={noted('menu')}
+        />
+      </Frame>
+      <Frame wide height={360}>
+        <PipelineGraph {...DIGITS} marks={MARKS} selected={selected} mode="large" onJump={setSelected} />
+      </Frame>
+      <Frame height={600}>
+        <PipelineGraph {...MANY} marks={{}} mode="compact" onJump={noted('jump')} />
+      </Frame>
+      <Frame wide height={600}>
+        <PipelineGraph {...MANY} marks={{}} mode="large" onJump={noted('jump')} />
+      </Frame>
+    </>
+  );
+}
+
+function Frame({ wide, height, children }: { wide?: boolean; height?: number; children: ReactNode }) {
+  return (
+    <div className={`nbp frame${wide ? ' wide' : ''}`} style={{ height, overflow: 'auto' }}>
+      {children}
+    </div>
+  );
+}
+
+for (const theme of ['light', 'dark']) {
+  for (const [name, Part] of Object.entries({ graphs: Graphs })) {
+    const host = document.createElement('main');
+    host.className = `theme ${theme} ${name}`;
+    document.body.append(host);
+    createRoot(host).render(<Part />);
+  }
+}

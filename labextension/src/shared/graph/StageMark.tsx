@@ -1,0 +1,19 @@
+import { Status } from '../Status';
+import { timeOf, type Mark } from './marks';
+
+/** Symbol, word and time of a stage. */
+export function StageMark({ mark }: { mark: Mark | undefined }) {
+  const time = timeOf(mark, Date.now() / 1000);
+  const errors = mark?.errors ?? 0;
+  return (
+    <>
+      {errors > 0 ? (
+        <span className="nbp-bad" title={`${errors} ${errors === 1 ? 'problem' : 'problems'}`}>
+          ⚠ {errors}
+        </span>
+      ) : null}
+      {mark ? <Status status={mark.state} /> : null}
+      <span className="nbp-node-time">{time}</span>
+    </>
+  );
+}
