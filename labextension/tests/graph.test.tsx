@@ -20,7 +20,7 @@ function shown(more: Partial<GraphProps> = {}) {
 
 const node = (name: string) => screen.getByRole('button', { name: new RegExp(`^(check )?${name},`) });
 const press = (key: string) => fireEvent.keyDown(document.activeElement as Element, { key });
-const focus = (element: Element) => act(() => (element as HTMLElement).focus());
+const focus = (element: Element) => void act(() => (element as HTMLElement).focus());
 const focused = () => (document.activeElement as HTMLElement).dataset['stage'];
 
 test.each(MODES)('%s: every stage says its state and what it needs and gives', (mode) => {
