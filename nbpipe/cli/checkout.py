@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from nbpipe.cli.arguments import json_option, run_argument
-
-if TYPE_CHECKING:
-    from nbpipe.run.project import Project
 
 
 @click.command("checkout")
@@ -36,12 +32,13 @@ def command(run: str, output: Path | None, *, as_json: bool) -> None:
     """  # noqa: D301 - click's mark
     from nbpipe.cli.places import project_of
     from nbpipe.history.query import find_run
-    from nbpipe.run.earlier import changed_modules, earlier_state, notebook_of
+    from nbpipe.run.checkout import beside, write_new
+    from nbpipe.run.earlier import changed_modules, notebook_of
 
     project = project_of()
     name = find_run(project, run)
     source = notebook_of(project, name)
-    written = _write_new(output or _beside(project, earlier_state(project, name).notebook, name, source), source)
+    written = write_new(output or _short(beside(project, name, source.suffix)), source)
     changed = changed_modules(project, name)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
@@ -60,35 +57,7 @@ def command(run: str, output: Path | None, *, as_json: bool) -> None:
     click.echo(f"  run it as {name} ran: nbpipe run {line(str(written))} --params-from {name}")
 
 
-def _beside(project: Project, notebook: str, run: str, source: Path) -> Path:
-    """`NOTEBOOK-RUN` in the notebook's folder, where its modules and data are; here if that folder is gone."""
+def _short(path: Path) -> Path:
     import os
 
-    place = project.root / notebook
-    folder = place.parent if place.parent.is_dir() else Path()
-    target = folder.resolve() / f"{place.stem}-{run}{source.suffix}"
-    return Path(min(os.path.relpath(target), str(target), key=len))
-
-
-def _write_new(target: Path, source: Path) -> Path:
-    """Copy `source` to `target`, which must not exist. Raises UsageError where it does or cannot be written."""
-    from nbpipe.errors import UsageError
-
-    data = source.read_bytes()
-    try:
-        with target.open("xb") as file:
-            try:
-                file.write(data)
-                file.flush()
-            except OSError:
-                target.unlink()
-                raise
-    except FileExistsError:
-        raise UsageError(
-            f"{target} exists, and is not written over", name=str(target), fix="Name another file: -o FILE"
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            f"{target} cannot be written: {error.strerror or error}", name=str(target), fix="Choose another place."
-        ) from None
-    return target
+    return Path(min(os.path.relpath(path), str(path), key=len))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -40,8 +40,9 @@ def command(name: str | None, *, as_json: bool) -> None:
         found = [model]
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
+        from nbpipe.ui.models import model_shape
 
-        print_json({"schema": SCHEMA, "models": [_shape(model) for model in found]})
+        print_json({"schema": SCHEMA, "models": [model_shape(model) for model in found]})
     elif name is not None:
         _print_one(found[0])
     elif found:
@@ -54,8 +55,9 @@ def print_change(name: str, change: Change, *, as_json: bool) -> None:
     """What promoting or rolling back changed."""
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
+        from nbpipe.ui.models import change_shape
 
-        print_json({"schema": SCHEMA, "model": name, **_change_shape(change)})
+        print_json({"schema": SCHEMA, "model": name, **change_shape(change)})
         return
     from nbpipe.cli.text import line
 
@@ -107,34 +109,3 @@ def _print_one(model: Model) -> None:
         why = f"  {line(change.why)}" if change.why else ""
         who = f" by {line(change.by)}" if change.by else ""
         click.echo(f"  {line(change.alias)} {moved}  {click.style(ago(change.at, now) + who, dim=True)}{back}{why}")
-
-
-def _shape(model: Model) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "aliases": model.aliases,
-        "versions": [
-            {
-                "version": item.version,
-                "run": item.run or None,
-                "stage": item.stage or None,
-                "mlflow": item.mlflow or None,
-                "created": item.created,
-            }
-            for item in model.versions
-        ],
-        "changes": [_change_shape(change) for change in model.changes],
-    }
-
-
-def _change_shape(change: Change) -> dict[str, Any]:
-    return {
-        "alias": change.alias,
-        "version": change.version,
-        "before": change.before or None,
-        "how": change.how,
-        "at": change.at,
-        "by": change.by,
-        "why": change.why,
-        "run": change.run or None,
-    }

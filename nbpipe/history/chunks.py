@@ -15,6 +15,8 @@ import msgspec
 from nbpipe.history.logs import LogLine, logs_of, piece_of
 
 _PART = 1 << 16
+#: Characters that are told of one output.
+_LONGEST = 262_144
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ def chunk(told: Told, offset: int, limit: int) -> Chunk:
             if place == segment.start and len(told.segments) > 1:
                 again = f", attempt {segment.attempt}" if segment.attempt > 1 else ""
                 texts.append(f"── {segment.stage}{again}\n")
-            texts += [_cut(line.text, limit) for line in lines if line.kind != "mark"]
+            texts += [_cut(line.text) for line in lines if line.kind != "mark"]
             at, left = at + taken, left - taken
             if at < begin + size:
                 break
@@ -87,8 +89,8 @@ def chunk(told: Told, offset: int, limit: int) -> Chunk:
     return Chunk(text="".join(texts), next=at, more=at < told.size)
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}\n… {len(text) - most} characters more\n"
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n… {len(text) - _LONGEST} characters more\n"
 
 
 def _lines(segment: _Segment, place: int, limit: int) -> tuple[int, list[LogLine]]:

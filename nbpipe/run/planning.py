@@ -6,17 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbpipe.model import Plan
+import msgspec
+
+from nbpipe.model import Notebook, Pipeline, Plan
 from nbpipe.notebook.reader import read_notebook
-from nbpipe.pipeline.extract import extract
+from nbpipe.notebook.stages import outline
+from nbpipe.pipeline.extract import extract_outline
 from nbpipe.pipeline.params import resolve_params
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
-from nbpipe.run.project import find_project
+from nbpipe.run import record as records
+from nbpipe.run.project import Project, find_project
 from nbpipe.run.results import Results
 from nbpipe.run.selection import select
 from nbpipe.store import open_store
+
+#: Newest runs among which one is looked for that has everything already.
+_LATEST = 20
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A plan, and the pipeline it is of."""
+
+    plan: Plan
+    pipeline: Pipeline
+    #: The run that has everything already; None where there is something to do.
+    up_to_date: str | None
 
 
 def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
@@ -32,10 +48,37 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     store: str | None = None,
 ) -> Plan:
     """What `run_notebook` with the same arguments would do. Raises as it does before it starts."""
-    notebook = read_notebook(Path(path))
-    project = find_project(Path(path))
+    return plan_pipeline(
+        read_notebook(Path(path)),
+        params=params,
+        profile=profile,
+        only=only,
+        from_=from_,
+        until=until,
+        fresh=fresh,
+        seed=seed,
+        store=store,
+    ).plan
+
+
+def plan_pipeline(  # noqa: PLR0913 - likewise
+    notebook: Notebook,
+    *,
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    only: str | None = None,
+    from_: str | None = None,
+    until: str | None = None,
+    fresh: bool = False,
+    seed: int = 0,
+    store: str | None = None,
+) -> Planned:
+    """The same for a notebook that was read, or as it stands in an editor."""
+    path = Path(notebook.path)
+    project = find_project(path)
     place = open_store(store or project.store)
-    pipeline = extract(Path(path), observed=place.hints.observed, merges=merges.known(project, notebook))
+    joined = merges.known(project, notebook)
+    pipeline = extract_outline(outline(notebook), path.parent, observed=place.hints.observed, merges=joined)
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
     chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
 
@@ -44,7 +87,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
 
         return champion_metrics(project.root, name)
 
-    return make_plan(
+    plan = make_plan(
         pipeline,
         values,
         Results(place, pipeline.name),
@@ -54,3 +97,14 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
         forced=chosen["forced"],
         selected=chosen["selected"],
     )
+    return Planned(plan, pipeline, _has_everything(project, plan) if chosen["selected"] is None else None)
+
+
+def _has_everything(project: Project, plan: Plan) -> str | None:
+    """The latest run that ended with just these results."""
+    if any(item.action == "RUN" for item in plan.decisions):
+        return None
+    keys = {item.stage: item.key for item in plan.decisions}
+    found = ((run, records.read(project.runs / run)) for run in project.run_ids()[:_LATEST])
+    same = (run for run, record in found if record is not None and record.status == "succeeded" and record.keys == keys)
+    return next(same, None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from nbpipe.errors import UsageError
 
 _MARKS = ("nbpipe.toml", "pyproject.toml", ".git")
+_DELETED = "deleted"
 _RUN_ID = re.compile(r"r[1-9][0-9]{0,8}")
 
 
@@ -57,7 +58,7 @@ class Project:
         """Id of a new run, whose folder is made: no two callers get the same."""
         self.runs.mkdir(parents=True, exist_ok=True)
         (self.state / ".gitignore").write_text("*\n")
-        number = int(next(iter(self.run_ids()), "r0")[1:]) + 1
+        number = max(int(next(iter(self.run_ids()), "r0")[1:]), self._highest_deleted()) + 1
         while True:
             try:
                 (self.runs / f"r{number}").mkdir()
@@ -65,6 +66,19 @@ class Project:
                 number += 1
             else:
                 return f"r{number}"
+
+    def retire(self, run: str) -> None:
+        """Note that a run is about to be deleted: its id is not given again."""
+        number = max(int(run[1:]), self._highest_deleted())
+        scratch = self.state / f".{_DELETED}.{os.getpid()}"
+        scratch.write_text(f"{number}\n")
+        scratch.replace(self.state / _DELETED)
+
+    def _highest_deleted(self) -> int:
+        try:
+            return int((self.state / _DELETED).read_text())
+        except (OSError, ValueError):
+            return 0
 
 
 def find_project(path: Path) -> Project:

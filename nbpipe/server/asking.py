@@ -22,7 +22,8 @@ class Nothing(msgspec.Struct, frozen=True):
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What every question says that is about a notebook or its project."""
 
-    path: str
+    #: "" is the lab's own folder.
+    path: str = ""
 
 
 class Draft(About, frozen=True, kw_only=True):

@@ -59,7 +59,7 @@ class Handler(APIHandler):
         if route.method == "POST":
             question = await self.desk.work("reading", partial(from_body, route.asks, body))
         else:
-            question = from_query(route.asks, self.get_query_arguments)
+            question = from_query(route.asks, partial(self.get_query_arguments, strip=False))
         if route.asks is Nothing:
             return await self.desk.work(route.lane, lambda: _encoded(route.answer(question)))
         place = await place_of(
@@ -84,6 +84,17 @@ class Handler(APIHandler):
         self.finish(msgspec.json.encode({"code": code, "message": message, "fix": fix}))
 
 
+class Unknown(Handler):
+    """Below the API, but nothing that is known: a run whose id is none, a resource of another version."""
+
+    @web.authenticated
+    def get(self) -> None:
+        """Say so, in the shape of all errors: a page would look as if the extension were missing."""
+        self._refuse(404, "not-found", "there is no such resource", "")
+
+    post = delete = get
+
+
 def handlers(routes: Iterable[Route], base_url: str, desk: Desk) -> list[tuple[str, type[Handler], dict[str, Any]]]:
     """What the web application is given: a pattern, a class and its arguments for each path."""
     ordered = sorted(routes, key=lambda route: route.path)
@@ -93,6 +104,7 @@ def handlers(routes: Iterable[Route], base_url: str, desk: Desk) -> list[tuple[s
         name = "".join(word.title() for word in re.findall(r"\w+", path))
         pattern = url_path_join(re.escape(base_url), "nbpipe", "api", path.replace("{run}", _RUN))
         found.append((pattern, cast("type[Handler]", type(f"{name}Handler", (Handler,), methods)), {"desk": desk}))
+    found.append((url_path_join(re.escape(base_url), "nbpipe", "api", ".*"), Unknown, {"desk": desk}))
     return found
 
 

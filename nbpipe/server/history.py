@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from nbpipe.history.diff import Diff
 from nbpipe.history.query import detail
@@ -13,6 +15,9 @@ from nbpipe.server.notebooks import Asked
 from nbpipe.ui.answers import RUNS, Answers
 from nbpipe.ui.curves import curves as points
 from nbpipe.ui.views import PageView, ProgressView, RunRow
+
+if TYPE_CHECKING:
+    from nbpipe.ui.details import RunDetails
 
 
 def runs(asked: Asked[RunsQuestion]) -> PageView:
@@ -54,6 +59,25 @@ def diff(asked: Asked[DiffQuestion]) -> Diff:
 def progress(asked: Asked[About]) -> ProgressView:
     """A run, stage by stage."""
     return Answers(asked.place.project).progress(asked.run)
+
+
+def details(asked: Asked[About]) -> RunDetails:
+    """All that is known of a run."""
+    from nbpipe.ui.details import run_details
+
+    place = asked.place
+    shown, found = run_details(place.project, asked.run)
+    notebook = place.contents_path(found.executed) if found.executed is not None else None
+    return msgspec.structs.replace(shown, notebook=notebook)
+
+
+def models(asked: Asked[About]) -> dict[str, Any]:
+    """The registered models of the project. Raises StoreError where the registry does not answer."""
+    from nbpipe.tracking.models import open_models
+    from nbpipe.ui.models import model_shape
+
+    found = open_models(asked.place.project.root).all()
+    return {"schema": 1, "models": [model_shape(model) for model in found]}
 
 
 def log(asked: Asked[LogQuestion]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ from nbpipe.server.asking import Draft, PlanQuestion
 from nbpipe.server.desk import Desk
 from nbpipe.server.places import Place
 from nbpipe.server.refusals import Refused
-from nbpipe.ui.pipelines import PipelineView
+from nbpipe.ui.pipelines import PipelineView, PlanView, SuggestView
 
 Q = TypeVar("Q")
 
@@ -49,6 +48,35 @@ def pipeline(asked: Asked[Draft]) -> PipelineView:
     return pipeline_view(notebook, place.folder, place.project)
 
 
+def plan(asked: Asked[PlanQuestion]) -> PlanView:
+    """What a run would do. Raises NbpipeError where there would be no run."""
+    from nbpipe.run.planning import plan_pipeline
+    from nbpipe.ui.plans import plan_view
+
+    question = asked.question
+    planned = plan_pipeline(
+        notebook_of(asked),
+        params=question.params,
+        profile=question.profile,
+        only=one_stage(question.only),
+        from_=question.from_,
+        until=question.until,
+        fresh=question.fresh,
+        seed=question.seed,
+    )
+    return plan_view(planned.plan, planned.pipeline, planned.up_to_date)
+
+
+def suggest(asked: Asked[Draft]) -> SuggestView:
+    """Stages for a notebook that has none. Raises NbpipeError where there is nothing to suggest."""
+    from nbpipe.suggest.api import suggest as suggestion_for
+    from nbpipe.ui.plans import suggest_view
+
+    notebook = notebook_of(asked)
+    place = asked.place
+    return suggest_view(suggestion_for(notebook), notebook, place.folder, place.project)
+
+
 def notebook_of(asked: Asked[Draft] | Asked[PlanQuestion]) -> Notebook:
     """The notebook that the question brings, else the one on the disk. Raises NotebookError."""
     content, file = bytes(asked.question.content), asked.place.file
@@ -79,8 +107,3 @@ def one_stage(only: str | list[str] | None) -> str | None:
             raise Refused(400, "usage", "`only` names one stage", fix="Use from and until for several.")
         return only[0] if only else None
     return only
-
-
-def shown(file: Path, place: Place) -> str:
-    """A path for a message: as the lab has it, where it has it."""
-    return place.contents_path(file) or file.name

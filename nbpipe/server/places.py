@@ -66,6 +66,19 @@ async def place_of(contents: Any, path: str, *, notebook: bool, new: bool = Fals
     return Place(clean, file, root, find_project(file if file.is_dir() else file.parent))
 
 
+def new_file(place: Place, path: str, suffix: str) -> Path:
+    """Where a new file is to be written that `path` names. Raises Refused for a place that is not to be written to."""
+    clean = _clean(path)
+    target = place.root / clean
+    folder = target.parent.resolve()
+    shown = folder.is_relative_to(place.root) and place.contents_path(folder) is not None
+    if not clean or not shown or target.name.startswith(".") or not folder.is_dir():
+        raise not_found(f"there is no folder for {path[:200]!r}")
+    if target.suffix != suffix:
+        raise Refused(400, "usage", f"{path[:200]!r} does not end in {suffix}", name=path[:200])
+    return folder / target.name
+
+
 def _clean(path: str) -> str:
     """The path without slashes at its ends; one with parts that mean something else is refused."""
     parts = [part for part in path.strip("/").split("/") if part]

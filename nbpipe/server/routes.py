@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nbpipe import __version__
-from nbpipe.server import history, notebooks
+from nbpipe.server import actions, history, notebooks, targets
 from nbpipe.server.asking import (
     About,
+    CheckoutQuestion,
     CurvesQuestion,
     DiffQuestion,
     Draft,
+    ExportQuestion,
     LogQuestion,
     Nothing,
+    PlanQuestion,
+    PromoteQuestion,
     RowsQuestion,
     RunsQuestion,
+    StartQuestion,
+    StopQuestion,
+    TagQuestion,
 )
 from nbpipe.server.desk import Lane
 from nbpipe.ui.pipelines import SCHEMA
@@ -48,10 +55,23 @@ def _info(_asked: object) -> dict[str, Any]:
 ROUTES: tuple[Route, ...] = (
     Route("GET", "info", "read", Nothing, _info, where="nowhere"),
     Route("POST", "pipeline", "read", Draft, notebooks.pipeline, "analysing", "draft"),
+    Route("POST", "plan", "read", PlanQuestion, notebooks.plan, "analysing", "draft"),
+    Route("POST", "suggest", "read", Draft, notebooks.suggest, "analysing", "draft"),
     Route("GET", "runs", "read", RunsQuestion, history.runs),
     Route("GET", "rows", "read", RowsQuestion, history.rows),
     Route("GET", "curves", "read", CurvesQuestion, history.curves),
     Route("GET", "diff", "read", DiffQuestion, history.diff, "analysing"),
+    Route("POST", "runs", "execute", StartQuestion, actions.start, "acting", "notebook", 201),
     Route("GET", "runs/{run}", "read", About, history.progress),
+    Route("DELETE", "runs/{run}", "write", About, actions.delete, "acting", status=204),
+    Route("GET", "runs/{run}/details", "read", About, history.details),
     Route("GET", "runs/{run}/log", "read", LogQuestion, history.log),
+    Route("POST", "runs/{run}/stop", "execute", StopQuestion, actions.stop, "acting", status=202),
+    Route("POST", "runs/{run}/checkout", "write", CheckoutQuestion, actions.checkout, "acting", status=201),
+    Route("POST", "runs/{run}/promote", "write", PromoteQuestion, actions.promote, "acting"),
+    Route("POST", "runs/{run}/tag", "write", TagQuestion, actions.tag, "acting"),
+    Route("GET", "models", "read", About, history.models, "acting"),
+    Route("GET", "targets", "read", Nothing, targets.targets, where="nowhere"),
+    Route("GET", "exporters", "read", Nothing, targets.exporters, where="nowhere"),
+    Route("POST", "export", "write", ExportQuestion, actions.export, "analysing", "notebook"),
 )

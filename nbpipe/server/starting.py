@@ -57,6 +57,8 @@ class Starting:
             return _answer(started)
         with self._lock:
             self._own.append(started.process)
+        # It outlives this process; while this one lives, a thread takes its end so that no zombie stays.
+        threading.Thread(target=started.process.wait, name=f"nbpipe-{started.run}", daemon=True).start()
         return started.run, "running"
 
 

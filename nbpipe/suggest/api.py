@@ -22,6 +22,7 @@ class SuggestedStage(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     cells: tuple[int, ...]
+    why: str = ""
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,11 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[SuggestedStage, ...]
     left_out: tuple[int, ...] = ()
 
+    def tagged(self, notebook: Notebook) -> Notebook:
+        """The tagged copy of `notebook`, read again; it stands where the notebook stands."""
+        read = parse_notebook(self.notebook, str(Path(notebook.path).with_suffix(".ipynb")))
+        return msgspec.structs.replace(read, path=notebook.path)
+
 
 def suggest_notebook(path: Path, *, explore: bool = False) -> Suggestion:
     """Propose stages for the notebook at `path`.
@@ -39,21 +45,25 @@ def suggest_notebook(path: Path, *, explore: bool = False) -> Suggestion:
     out. Raises NotebookError when it cannot be read, UsageError when it has stages already, PipelineError when it holds
     no code.
     """
+    return suggest(read_notebook(path), explore=explore)
+
+
+def suggest(notebook: Notebook, *, explore: bool = False) -> Suggestion:
+    """The same for a notebook that was read."""
     from nbpipe.notebook.stages import outline
     from nbpipe.pipeline.extract import extract_outline
 
-    notebook = read_notebook(path)
     _refuse_tagged(notebook)
     segments = segment([cell for cell in notebook.cells if "parameters" not in cell.tags])
     if not segments:
         raise PipelineError(
-            "the notebook has no code cell that does something", name=str(path), fix="Write a cell first."
+            "the notebook has no code cell that does something", name=notebook.path, fix="Write a cell first."
         )
     joining = Joining(segments)
     while True:
         suggestion = _tag(notebook, joining.segments, explore=explore)
         try:
-            extract_outline(outline(parse_notebook(suggestion.notebook, notebook.path)), Path(notebook.path).parent)
+            extract_outline(outline(suggestion.tagged(notebook)), Path(notebook.path).parent)
         except PipelineError as error:
             if len(joining.segments) == 1:
                 raise
@@ -85,5 +95,5 @@ def _tag(notebook: Notebook, segments: list[Segment], *, explore: bool) -> Sugge
         metadata["tags"] = [*metadata.get("tags", []), f"stage:{name}"]
     copy.setdefault("metadata", {}).setdefault("nbpipe", {})["mergeable"] = True
     text = json.dumps(copy, indent=1, ensure_ascii=False)
-    stages = tuple(SuggestedStage(name=n, cells=p.cells) for n, p in zip(names, segments, strict=True))
+    stages = tuple(SuggestedStage(name=n, cells=p.cells, why=p.why) for n, p in zip(names, segments, strict=True))
     return Suggestion(notebook=f"{text}\n".encode(), stages=stages, left_out=tuple(left_out))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nbpipe.errors import PipelineError
 from nbpipe.suggest.segments import Segment
 
@@ -45,4 +47,4 @@ class Joining:
 
 def _joined(segments: list[Segment], first: int, last: int) -> list[Segment]:
     cells = tuple(number for part in segments[first:last] for number in part.cells)
-    return [*segments[:first], Segment(cells=cells, title=segments[first].title), *segments[last:]]
+    return [*segments[:first], msgspec.structs.replace(segments[first], cells=cells), *segments[last:]]

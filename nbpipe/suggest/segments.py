@@ -29,6 +29,18 @@ _TITLES: dict[Kind, str] = {
     "save": "save",
     "other": "work",
 }
+_REASONS: dict[Kind, str] = {
+    "define": "only defines what later cells use",
+    "load": "loads data",
+    "prepare": "prepares data",
+    "train": "trains",
+    "evaluate": "judges a result",
+    "plot": "draws",
+    "save": "saves a result",
+    "other": "does some work",
+}
+#: Characters of a heading that are repeated.
+_SHOWN = 80
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +48,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: tuple[int, ...]
     title: str
+    #: Where the title comes from, for people.
+    why: str = ""
 
 
 def segment(cells: Sequence[Cell]) -> list[Segment]:
@@ -50,7 +64,8 @@ def segment(cells: Sequence[Cell]) -> list[Segment]:
     groups = _with_work(_group(numbers, cuts), looks)
     most = max(_ALWAYS, min(_MOST, len(numbers) // 2))
     groups = _fewer(groups, looks, most)
-    return [Segment(cells=tuple(group), title=_title(group, headings, looks)) for group in groups]
+    named = [(group, *_title(group, headings, looks)) for group in groups]
+    return [Segment(cells=tuple(group), title=title, why=why) for group, title, why in named]
 
 
 def _headings(cells: Sequence[Cell]) -> list[tuple[int, int, str]]:
@@ -160,12 +175,15 @@ def _main_kind(group: list[int], looks: dict[int, Look]) -> Kind:
     return max(kinds, key=lambda kind: (_PHASES.get(kind, 0), kinds.count(kind)))
 
 
-def _title(group: list[int], headings: list[tuple[int, int, str]], looks: dict[int, Look]) -> str:
-    """The last heading above the first cell that does more than define; else the kind of work."""
+def _title(group: list[int], headings: list[tuple[int, int, str]], looks: dict[int, Look]) -> tuple[str, str]:
+    """The last heading above the first cell that does more than define, else the kind of work; and which of the two."""
     working = next((number for number in group if looks[number].kind != "define"), group[0])
     above = [text for at, _, text in headings if at < working and (at > group[0] or at == _nearest(headings, group[0]))]
     name = slug(above[-1]) if above else ""
-    return name or _TITLES[_main_kind(group, looks)]
+    if name:
+        return name, f"under the heading “{above[-1][:_SHOWN]}”"
+    kind = _main_kind(group, looks)
+    return _TITLES[kind], _REASONS[kind]
 
 
 def _nearest(headings: list[tuple[int, int, str]], number: int) -> int:

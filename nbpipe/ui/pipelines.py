@@ -134,5 +134,7 @@ class SuggestView(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: tuple[SuggestedCell, ...]
     pipeline: PipelineView
+    #: To be merged into the notebook's `metadata.nbpipe` when the proposal is taken.
+    metadata: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA

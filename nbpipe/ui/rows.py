@@ -33,7 +33,7 @@ def run_row(summary: RunSummary) -> RunRow:
         seconds=summary.seconds if summary.ended else None,
         params={clip(name): scalar(value) for name, value in _some(summary.params)},
         given=tuple(map(clip, summary.given[:MOST])),
-        metrics={clip(name): value for name, value in _some(summary.metrics) if math.isfinite(value)},
+        metrics=finite(summary.metrics),
         tags={clip(name): clip(text) for name, text in _some(summary.tags)},
         user=clip(summary.user),
         commit=summary.commit[:7],
@@ -61,7 +61,7 @@ def _stage_row(stage: StageState) -> StageRow:
         seconds=stage.seconds,
         expected=stage.expected,
         reason=f"from {stage.source}" if cached else clip("; ".join(stage.reasons)),
-        metrics={name: value for name, value in _some(stage.metrics) if math.isfinite(value)},
+        metrics=finite(stage.metrics),
         failure=clip(stage.failure.message) if stage.failure is not None else "",
     )
 
@@ -77,6 +77,11 @@ def scalar(value: Any) -> Scalar:
     if isinstance(value, float) and math.isfinite(value):
         return value
     return clip(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those that JSON has a number for."""
+    return {clip(name): value for name, value in _some(metrics) if math.isfinite(value)}
 
 
 def clip(text: str) -> str:

@@ -1,0 +1,156 @@
+"""Runs that the server starts, watches, stops and deletes; and those that others start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import *  # noqa: F403 - fixtures
+from served import write
+
+from nbpipe.run import record as records
+from nbpipe.run.project import Project
+from nbpipe.server.changes import SCHEMA_ID
+
+
+@pytest.fixture
+def events(jp_serverapp: Any, desk: Any) -> list[dict[str, Any]]:
+    """What the server tells everybody, with the time at which it did."""
+    heard: list[dict[str, Any]] = []
+
+    async def hear(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
+        heard.append({**data, "at": time.time()})
+
+    jp_serverapp.event_logger.add_listener(schema_id=SCHEMA_ID, listener=hear)
+    return heard
+
+
+@pytest.fixture
+def until(jp_asyncio_loop: Any) -> Any:
+    """`until(what, seconds)`: let the server go on until it is true."""
+
+    def wait(what: Any, seconds: float = 30.0) -> None:
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, "it did not happen in time"
+            jp_asyncio_loop.run_until_complete(asyncio.sleep(0.02))
+
+    return wait
+
+
+def test_a_run_is_started_told_of_and_read_to_its_last_line(
+    ask: Any, folder: Path, until: Any, events: list[dict[str, Any]]
+) -> None:
+    write(
+        folder / "n.ipynb",
+        "%%params\nn: int = 1",
+        "%%stage say\nfor i in range(n):\n    print('line', i)",
+        "%%stage end\nz = 1",
+    )
+    status, begun = ask("POST", "runs", path="n.ipynb", params={"n": 400})
+    assert (status, begun) == (201, {"run": "r4", "status": "running"})
+    until(lambda: ask("GET", "runs", "r4", path="n.ipynb")[1]["row"]["status"] == "succeeded")
+    until(lambda: any(event["status"] == "succeeded" for event in events), 5.0)
+    assert {event["run"] for event in events} == {"r4"}
+    assert all(event["project"] == "" for event in events)
+    ended = records.read(Project(folder).runs / "r4")
+    assert ended is not None
+    assert (
+        next(event["at"] for event in events if event["status"] == "succeeded") - ended.ended < 1.5
+    )  # 0.5 where the machine has nothing else to do
+    # The log, in pieces.
+    text, at = "", 0
+    while True:
+        _, part = ask("GET", "runs", "r4", "log", path="n.ipynb", stage="say", offset=at, limit=1000)
+        assert part["next"] > at or part["eof"]
+        text, at = text + part["text"], part["next"]
+        if part["eof"]:
+            break
+    assert text.splitlines() == [f"line {n}" for n in range(400)]
+    # Details.
+    _, details = ask("GET", "runs", "r4", "details", path="n.ipynb")
+    assert (details["params"], details["given"], details["executed"]) == ({"n": 400}, ["n"], True)
+    assert [(stage["name"], stage["status"]) for stage in details["stages"]] == [
+        ("say", "succeeded"),
+        ("end", "succeeded"),
+    ]
+    assert details["environment"]["python"]
+    # Nothing to do: the plan says so, and starting makes no run.
+    assert ask("POST", "plan", path="n.ipynb", params={"n": 400})[1]["up_to_date"] == "r4"
+    assert ask("POST", "runs", path="n.ipynb", params={"n": 400})[1] == {"run": "r4", "status": "up-to-date"}
+    assert Project(folder).run_ids()[0] == "r4"
+    # Its notebook, beside the present one; never over it.
+    assert ask("POST", "runs", "r4", "checkout", path="n.ipynb") == (201, {"path": "n-r4.ipynb"})
+    assert (folder / "n-r4.ipynb").read_bytes() == (folder / "n.ipynb").read_bytes()
+    assert ask("POST", "runs", "r4", "checkout", path="n.ipynb")[1]["code"] == "exists"
+    executed = ask("POST", "runs", "r4", "checkout", path="n.ipynb", executed=True)[1]["path"]
+    assert "line 399" in (folder / executed).read_text()
+
+
+def test_a_run_that_cannot_begin_is_refused_with_its_reason_and_leaves_nothing(ask: Any, folder: Path) -> None:
+    write(folder / "n.ipynb", "%%stage a\nx = nowhere")
+    status, answer = ask("POST", "runs", path="n.ipynb")
+    assert (status, answer["code"]) == (422, "undefined-name")
+    assert "nowhere" in answer["message"]
+    write(folder / "n.ipynb", "%%params\nlr: float = 0.1", "%%stage a\nx = lr")
+    status, answer = ask("POST", "runs", path="n.ipynb", params={"lr": "fast"})
+    assert (status, answer["code"]) == (400, "parameter")
+    assert Project(folder).run_ids() == ["r3", "r2", "r1"]
+
+
+def test_a_killed_run_shows_as_interrupted_and_can_be_deleted(
+    tmp_path: Path, folder: Path, ask: Any, until: Any, events: list[dict[str, Any]]
+) -> None:
+    write(folder / "n.ipynb", "%%stage wait\nimport time\ntime.sleep(60)", "%%stage after\nx = 1")
+    run = ask("POST", "runs", path="n.ipynb")[1]["run"]
+    until(lambda: ask("GET", "runs", run, path="n.ipynb")[1]["stages"][0]["status"] == "running")
+    status, answer = ask("DELETE", "runs", run, path="n.ipynb")
+    assert (status, answer["code"]) == (409, "running")
+    record = records.read(Project(folder).runs / run)
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    until(lambda: any(event["run"] == run and event["status"] == "interrupted" for event in events), 5.0)
+    assert ask("GET", "runs", path="n.ipynb")[1]["rows"][0]["status"] == "interrupted"
+    assert ask("DELETE", "runs", run, path="n.ipynb") == (204, None)
+    until(lambda: any(event["status"] == "deleted" for event in events), 5.0)
+    assert ask("GET", "runs", run, path="n.ipynb")[0] == 404
+    assert ask("GET", "runs", path="n.ipynb")[1]["total"] == 0
+
+
+def test_tags_are_noted_and_taken_away(ask: Any, until: Any, events: list[dict[str, Any]]) -> None:
+    ask("GET", "runs", path="")
+    assert (
+        ask("POST", "runs", "r2", "tag", path="", tags={"team": "vision", "good": "yes"})[1]["tags"]["team"] == "vision"
+    )
+    assert ask("POST", "runs", "r2", "tag", path="", tags={"team": None}) == (200, {"tags": {"good": "yes"}})
+    assert ask("GET", "rows", path="", run="r2")[1]["rows"][0]["tags"] == {"good": "yes"}
+    until(lambda: any(event["run"] == "r2" for event in events), 5.0)
+    assert ask("POST", "runs", "r2", "tag", path="", tags={"mlflow.x": "1"})[0] == 400
+
+
+def test_only_so_many_runs_are_on_at_once(ask: Any, desk: Any) -> None:
+    desk.starting._most = 0
+    status, answer = ask("POST", "runs", path="n.ipynb")
+    assert (status, answer["code"]) == (429, "busy")
+
+
+def test_a_registry_that_is_down_is_said_to_be(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    status, answer = ask("GET", "models", path="n.ipynb")
+    assert (status, answer["code"]) == (503, "store")
+    page = ask("GET", "runs", path="digits.ipynb")
+    assert (page[0], page[1]["total"]) == (200, 3)
+
+
+def test_there_is_one_target_and_no_exporter_yet(ask: Any) -> None:
+    assert [target["name"] for target in ask("GET", "targets")[1]["targets"]] == ["local"]
+    assert ask("GET", "exporters")[1] == {"exporters": []}
+    status, answer = ask("POST", "export", path="n.ipynb", to="kfp")
+    assert (status, answer["code"]) == (404, "not-found")
+    assert "kfp" in answer["message"]
