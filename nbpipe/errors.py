@@ -26,6 +26,9 @@ An error carries its subject as attributes; its message says what happened, wher
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 OK = 0
 EXIT_CODES = {
     "ok": 0,
@@ -86,6 +89,11 @@ class NbpipeError(Exception):
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
         return f"{head}\n{self.fix}" if self.fix else head
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: the user's own lines, then the message. nbpipe's own lines tell a user nothing."""
+        own = [frame for frame in traceback.extract_tb(self.__traceback__) if not _is_inside(frame.filename)]
+        return [*(f"{_place(frame.filename)}line {frame.lineno}: {frame.line}" for frame in own), f"nbpipe: {self}"]
 
 
 class UsageError(NbpipeError):
@@ -222,3 +230,14 @@ class Interrupted(NbpipeError):
 
     code = "interrupted"
     exit_code = 130
+
+
+def _is_inside(file: str) -> bool:
+    """Of nbpipe, or of what runs the cells."""
+    path = Path(file)
+    return Path(__file__).parent in path.parents or not {"IPython", "ipykernel"}.isdisjoint(path.parts)
+
+
+def _place(file: str) -> str:
+    """Nothing for a cell: its file is IPython's own business."""
+    return "" if file.startswith("<") or "ipykernel_" in file else f"{file}, "

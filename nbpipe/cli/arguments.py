@@ -79,12 +79,17 @@ def selection_options(function: F) -> F:
 
 def read_params(words: tuple[str, ...]) -> dict[str, str]:
     """Names and texts of `-p` options; the last one counts. Types are for the pipeline to check."""
+    return read_pairs(words, said="-p ", fix="Write, say, -p lr=0.01")
+
+
+def read_pairs(words: tuple[str, ...], *, said: str, fix: str) -> dict[str, str]:
+    """Names and texts of words such as `name=text`; the last one counts. Raises UsageError, which begins with `said`."""
     values: dict[str, str] = {}
     for word in words:
         name, equals, text = word.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise UsageError(f"-p {word!r} does not say NAME=VALUE", name=word, fix="Write, say, -p lr=0.01")
+            raise UsageError(f"{said}{word!r} does not say NAME=VALUE", name=word, fix=fix)
         values[name] = text
     return values
 

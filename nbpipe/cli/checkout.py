@@ -38,6 +38,11 @@ def command(run: str, output: Path | None, *, as_json: bool) -> None:
     project = project_of()
     name = find_run(project, run)
     source = notebook_of(project, name)
+    if output is not None and output.suffix != source.suffix:
+        from nbpipe.errors import UsageError
+
+        what = f"{output} would be no notebook: that of {name} is a {source.suffix} file"
+        raise UsageError(what, name=str(output), fix=f"Name it {output.stem or output.name}{source.suffix}")
     written = write_new(output or _short(beside(project, name, source.suffix)), source)
     changed = changed_modules(project, name)
     if as_json:

@@ -67,6 +67,10 @@ def command(
     from nbpipe.history.search import search as find
     from nbpipe.tracking.outbox import flush
 
+    if as_json and str(csv_file) == "-":
+        from nbpipe.errors import UsageError
+
+        raise UsageError("--csv - and --json both write to standard output", fix="Give --csv a file.")
     is_path = notebook is not None and Path(notebook).exists()
     project = project_of(Path(notebook)) if notebook is not None and is_path else project_of()
     everything = everything or (csv_file is not None and limit is None)

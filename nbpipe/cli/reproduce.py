@@ -50,15 +50,19 @@ def command(run: str, tolerance: float, *, no_env: bool, as_json: bool) -> None:
       nbpipe reproduce r43 --tolerance 1e-4
       nbpipe reproduce r43 --no-env --json
     """  # noqa: D301 - click's mark
+    import math
     import os
 
     from nbpipe.cli.main import wants_color
     from nbpipe.cli.places import project_of
     from nbpipe.cli.progress import Progress
     from nbpipe.cli.text import line
+    from nbpipe.errors import UsageError
     from nbpipe.history.query import find_run
     from nbpipe.reproduce.api import reproduce
 
+    if not math.isfinite(tolerance):
+        raise UsageError(f"--tolerance: {tolerance} is no tolerance", fix="Write, say, --tolerance 1e-6")
     project = project_of()
     name = find_run(project, run)
     live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
@@ -106,6 +110,7 @@ def verdict_shape(found: Verdict) -> dict[str, object]:
             }
             for stage in found.stages
         ],
+        "unfinished": list(found.unfinished),
         "obstacles": msgspec.to_builtins(found.obstacles),
         "environment": {"rebuilt": found.rebuilt, "differences": list(found.environment)},
         "causes": list(found.causes),
@@ -153,10 +158,10 @@ def sentence(found: Verdict) -> str:
         return "cannot be reproduced: " + (
             "; ".join(map(str, found.obstacles)) or "what it left then is not known any more"
         )
-    if found.verdict == "equal":
-        return "equal to the byte"
-    if found.verdict == "close":
-        return f"equal within {found.tolerance:g}"
+    if found.verdict in ("equal", "close"):
+        how = "to the byte" if found.verdict == "equal" else f"within {found.tolerance:g}"
+        left = [*(stage.name for stage in found.stages if stage.unknown), *found.unfinished]
+        return f"equal {how}" + (f", without {', '.join(left)}: nothing to compare with" if left else "")
     first = found.first
     item = first.worst if first is not None else None
     if first is None or item is None:

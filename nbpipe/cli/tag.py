@@ -23,7 +23,7 @@ def command(run: str, tags: tuple[str, ...], *, as_json: bool) -> None:
       nbpipe tag latest good=
       nbpipe history --tag team=vision
     """  # noqa: D301 - click's mark
-    from nbpipe.cli.arguments import read_params
+    from nbpipe.cli.arguments import read_pairs
     from nbpipe.cli.places import project_of
     from nbpipe.cli.text import line
     from nbpipe.history.notes import tag as note
@@ -34,7 +34,11 @@ def command(run: str, tags: tuple[str, ...], *, as_json: bool) -> None:
     project = project_of()
     found = find_run(project, run)
     folder = project.run_folder(found)
-    notes = note(folder, read_params(tags)) if tags else read_notes(folder)
+    notes = (
+        note(folder, read_pairs(tags, said="", fix="Write, say, nbpipe tag r43 team=vision"))
+        if tags
+        else read_notes(folder)
+    )
     flush(project.root)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json

@@ -53,6 +53,9 @@ def load_side(project: Project, run: str, metric: str, store: Store) -> Side:
     folder = project.run_folder(run)
     record = records.read(folder)
     state = replay(read(folder / JOURNAL))
+    if record is None and state.status != "running":
+        what = f"what {run} was cannot be read: its run.json is gone or damaged"
+        raise UsageError(what, name=run, fix="Run it again, and explain that run.")
     if record is None or (state.status == "running" and records.is_alive(record)):
         raise UsageError(f"{run} is still running", name=run, fix=f"Wait for its end: nbpipe logs -f {run}")
     if metric not in state.metrics:

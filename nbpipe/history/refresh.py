@@ -116,7 +116,7 @@ def _listing(place: _Place) -> Iterator[tuple[str, Known]]:
     try:
         with os.scandir(place.folder) as entries:
             for entry in entries:
-                if place.names.fullmatch(entry.name):
+                if place.names.fullmatch(entry.name) and entry.is_dir() == (place.kind == "run"):
                     try:
                         yield entry.name.removesuffix(".json"), _trusted(entry.stat())
                     except FileNotFoundError:

@@ -8,6 +8,9 @@ from typing import Any
 
 from nbpipe.model import Failure, JobSpec
 
+#: What a value raises that cannot be made a number.
+_NO_NUMBER = (TypeError, ValueError, IndexError, OverflowError)
+
 
 class Measured:
     """Numbers read from the namespace when the cells are done."""
@@ -23,7 +26,7 @@ class Measured:
         for name in self._spec.metrics:
             try:
                 value = _number(self._names[name])
-            except (KeyError, TypeError, ValueError, IndexError):
+            except (KeyError, *_NO_NUMBER):
                 self.warnings.append(f"metric '{name}' is not a number at the end of the stage")
                 continue
             if math.isfinite(value):
@@ -44,7 +47,10 @@ class Measured:
             values: dict[str, Any] = {**self._spec.known_metrics, **metrics}
             for name in own:
                 if name in self._names:
-                    values[name] = _number(self._names[name])
+                    try:
+                        values[name] = _number(self._names[name])
+                    except _NO_NUMBER:
+                        return self._failure(f"{text} cannot be computed: {name} is no number")
             shown = [f"{name} = {values[name]:.6g}" for name in own if name in values]
             shown += [f"champion.{n} = {self._spec.champion[n]:.6g}" for n in champion if n in self._spec.champion]
             try:
@@ -53,8 +59,11 @@ class Measured:
             except KeyError as missing:
                 ok, said = False, f"{text} cannot be computed: there is no {missing.args[0]}"
             if not ok:
-                return Failure(code="rejected", message=said, cell=self._spec.cells[0].cell, line=1)
+                return self._failure(said)
         return None
+
+    def _failure(self, said: str) -> Failure:
+        return Failure(code="rejected", message=said, cell=self._spec.cells[0].cell, line=1)
 
 
 def _number(value: Any) -> float:

@@ -140,11 +140,22 @@ def _is_json(content: Any) -> bool:
         return bool(-_LARGEST <= content < _LARGEST)
     if kind is float:
         return math.isfinite(content)
+    if kind is str:
+        return _is_text(content)
     if kind is list:
         return all(map(_is_json, content))
     if kind is dict:
-        return all(type(key) is str for key in content) and all(map(_is_json, content.values()))
-    return kind in (str, bool, type(None))
+        return all(type(key) is str and _is_text(key) for key in content) and all(map(_is_json, content.values()))
+    return kind in (bool, type(None))
+
+
+def _is_text(text: str) -> bool:
+    """Half a surrogate pair is no text that JSON has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def packages_of(facts: Iterable[Fact]) -> dict[str, str]:

@@ -95,6 +95,13 @@ def fact(value: Any, left: list[int] | None = None) -> Fact:
         return Fact(kind, id(value), _weak(value))
 
 
+def is_same(value: Any, found: Fact | None) -> bool:
+    """Whether the value is the object that the fact was told of, with as many elements as then."""
+    if found is None or id(value) != found.ident:
+        return False
+    return found.kind not in _CONTAINERS or found.shape == (len(value),)
+
+
 def type_name(kind: type) -> str:
     """Qualified name, as the store writes it; the module is left out for built-in types."""
     module, name = _MODULE_OF(kind), _NAME_OF(kind)

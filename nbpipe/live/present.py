@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from nbpipe.errors import NotebookError, PipelineError
+from nbpipe.live.transform import read_cell
 from nbpipe.model import Cell, Notebook, Outline, Pipeline
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
@@ -34,6 +35,9 @@ def present(path: Path | None, executions: Iterable[Execution], folder: Path) ->
     notes: tuple[str, ...] = ()
     try:
         if path is None:
+            executions = tuple(executions)
+            if not any(cell.role in ("stage", "check") for cell in executions):
+                return Present(None, {}, ("no stages have run here yet",))
             notebook = seen_notebook(executions)
             notes = ("the notebook's file is not known here: edited, moved and deleted cells cannot be seen",)
         else:
@@ -58,12 +62,23 @@ def seen_notebook(executions: Iterable[Execution]) -> Notebook:
     """A notebook made of the cells that ran: of a cell that ran several times the last version, where it ran first."""
     sources: dict[tuple[str, ...], str] = {}
     for cell in executions:
+        if not _is_sound(cell.source):
+            # It never ran, and everything else did.
+            continue
         key = (
             (cell.cell,) if cell.cell else (cell.role, cell.name) if cell.role in ("stage", "check") else (cell.source,)
         )
         sources[key] = cell.source
     cells = (Cell(number=number, kind="code", source=source) for number, source in enumerate(sources.values(), 1))
     return Notebook(path="", sha256="", cells=tuple(cells))
+
+
+def _is_sound(source: str) -> bool:
+    try:
+        read_cell(source)
+    except PipelineError:
+        return False
+    return True
 
 
 def _without(found: Outline, stage: str | None) -> Outline:

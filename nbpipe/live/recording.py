@@ -14,8 +14,9 @@ from nbpipe.errors import NbpipeError
 from nbpipe.live.compose import Left, trial_of
 from nbpipe.live.ended import error_of, status_of
 from nbpipe.live.executions import Execution, Executions
+from nbpipe.live.facts import is_same
 from nbpipe.live.loaded import Loaded
-from nbpipe.live.names import facts_for
+from nbpipe.live.names import facts_for, words
 from nbpipe.live.numbers import number
 from nbpipe.live.recorder import Recorder
 from nbpipe.live.transform import read_cell
@@ -121,9 +122,12 @@ class Recording:
         names = read_cell(cell.source)
         metrics = {}
         for name in names[0].options.metrics if names is not None else ():
-            value = number(self.shell.user_ns.get(name))
-            if value is not None:
-                metrics[name] = value
+            left = self.shell.user_ns.get(name)
+            # What an earlier cell left is no metric of one that failed before it came that far.
+            if cell.ok or (name in words(cell.body) and not is_same(left, cell.facts.get(name))):
+                value = number(left)
+                if value is not None:
+                    metrics[name] = value
         failed = not cell.ok
         exceptions = getattr(self.shell.history_manager, "exceptions", {}) if failed else {}
         return Left(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbpipe.errors import CheckRejected, NbpipeError, UsageError
 from nbpipe.live.command import notebook_path
+from nbpipe.live.numbers import number
 from nbpipe.live.recording import Recording
 from nbpipe.live.transform import read_cell, transform
 from nbpipe.model import Code, Notebook, Outline
@@ -94,7 +95,7 @@ class Session:
             return CheckRejected(f"'{threshold}' cannot be computed: {error}", stage=name)
         if met:
             return None
-        said = ", ".join(f"{key} = {values[key]!r:.80}" for key in own)
+        said = ", ".join(f"{key} = {_shown(values[key])}" for key in own)
         return CheckRejected(f"'{threshold}' does not hold: {said}", stage=name)
 
     def _transformer(self) -> Callable[[list[str]], list[str]]:
@@ -112,9 +113,14 @@ class Session:
         return nbpipe_cell
 
 
+def _shown(value: Any) -> str:
+    found = number(value)
+    return f"{found:.6g}" if found is not None else f"{value!r:.80}"
+
+
 def show_short(error: NbpipeError) -> NbpipeError:
     """The error, made to show its message alone: a traceback through nbpipe tells a user nothing."""
-    error._render_traceback_ = lambda: [f"nbpipe: {error}"]  # type: ignore[attr-defined]
+    vars(error)["_render_traceback_"] = lambda: [f"nbpipe: {error}"]
     return error
 
 

@@ -89,8 +89,13 @@ def status(path: str | Path | None = None) -> Status:
 
 def status_verb(session: Session, words: list[str]) -> str:
     """What `%nbpipe status [--json]` prints."""
+    if words not in ([], ["--json"]):
+        said = " ".join(words)[:40]
+        raise UsageError(
+            f"%nbpipe status does not understand {said!r}", fix="Write %nbpipe status, or %nbpipe status --json"
+        )
     found = status_of(session)
-    if words == ["--json"]:
+    if words:
         return msgspec.json.encode(found).decode()
     lines = []
     width = max((len(item.stage) for item in found.stages), default=0)
@@ -149,7 +154,11 @@ def _recording(session: Session) -> list[str]:
     if not session.recording.on:
         said.append("trials are not recorded: they are switched off")
     if recorder.failed:
-        said.append(f"{recorder.failed} trials could not be recorded: {recorder.trouble}")
+        said.append(f"{_trials(recorder.failed)} could not be recorded: {recorder.trouble}")
     if recorder.dropped:
-        said.append(f"{recorder.dropped} trials were dropped: cells ended faster than they can be written")
+        said.append(f"{_trials(recorder.dropped)} left out: cells ended faster than they can be written")
     return said
+
+
+def _trials(number: int) -> str:
+    return "1 trial" if number == 1 else f"{number} trials"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -46,7 +46,7 @@ class TrialFiles:
         try:
             while True:
                 name = f"t{self._next}"
-                _fill(scratch, msgspec.json.encode(msgspec.structs.replace(trial, id=name), enc_hook=str))
+                _fill(scratch, _encoded(msgspec.structs.replace(trial, id=name)))
                 if self._take(scratch, self.folder / f"{name}.json"):
                     break
                 self._next = max(self._newest(), self._next) + 1
@@ -81,6 +81,22 @@ class TrialFiles:
                 return False
             scratch.replace(target)
         return True
+
+
+def _encoded(trial: Trial) -> bytes:
+    try:
+        return msgspec.json.encode(trial, enc_hook=str)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_writable(msgspec.to_builtins(trial, enc_hook=str)))
+
+
+def _writable(data: Any) -> Any:
+    """Half a surrogate pair, as in names of files that are no UTF-8, written as its escape: JSON has no such text."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_writable(key): _writable(value) for key, value in data.items()}
+    return [_writable(item) for item in data] if isinstance(data, (list, tuple)) else data
 
 
 def _fill(path: Path, data: bytes) -> None:

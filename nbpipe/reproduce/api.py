@@ -48,6 +48,10 @@ def reproduce(
     return _Reproduction(project, run, tolerance, rebuild=rebuild).go(listener, notice)
 
 
+#: Stages that did not come to an end.
+_UNFINISHED = ("waiting", "skipped", "cancelled", "running")
+
+
 class _Reproduction:
     """One run, then and now."""
 
@@ -123,7 +127,7 @@ class _Reproduction:
         stages = tuple(
             comparison.stage(stage.name, self.view.outcome(stage.name), now.outcome(stage.name))
             for stage in self.state.stages
-            if stage.status not in ("waiting", "skipped", "cancelled", "running")
+            if stage.status not in _UNFINISHED
         )
         return self._verdict(stages=stages, causes=self._causes(stages, now, inputs))
 
@@ -160,6 +164,7 @@ class _Reproduction:
             tolerance=self.tolerance,
             obstacles=obstacles,
             stages=stages,
+            unfinished=tuple(stage.name for stage in self.state.stages if stage.status in _UNFINISHED),
             environment=self.apart,
             rebuilt=self.rebuild,
             causes=causes,

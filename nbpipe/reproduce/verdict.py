@@ -64,6 +64,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float
     obstacles: tuple[Obstacle, ...] = ()
     stages: tuple[StageVerdict, ...] = ()
+    #: Stages that the run did not end: there is nothing to compare them with.
+    unfinished: tuple[str, ...] = ()
     #: What differs between the environment of then and the one it ran in now, a line each.
     environment: tuple[str, ...] = ()
     #: The environment was built anew, because the one at hand is not what it was.

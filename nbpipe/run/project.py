@@ -49,7 +49,8 @@ class Project:
     def run_ids(self) -> list[str]:
         """Ids of all runs, newest first."""
         try:
-            names = [entry.name for entry in os.scandir(self.runs) if _RUN_ID.fullmatch(entry.name)]
+            with os.scandir(self.runs) as entries:
+                names = [entry.name for entry in entries if _RUN_ID.fullmatch(entry.name) and entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(names, key=lambda name: int(name[1:]), reverse=True)

@@ -112,16 +112,23 @@ def _stage(stage: StageState, event: Event) -> StageState:
             "source": "",
         }
     elif event.kind == "stage-cached":
-        change = {"status": "cached", "source": data.get("source", ""), "metrics": data.get("metrics", {})}
+        change = {"status": "cached", "source": data.get("source", ""), "metrics": _metrics(data)}
         change |= {"seconds": 0.0, "failure": None}
     elif event.kind == "stage-succeeded":
-        change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": data.get("metrics", {})}
+        change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": _metrics(data)}
     elif event.kind == "stage-ended":
         failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
         change = {"status": data["status"], "seconds": data.get("seconds", 0.0), "failure": failure}
-        change |= {"metrics": data.get("metrics", {})}
+        change |= {"metrics": _metrics(data)}
     elif event.kind in {"stage-superseded", "stage-retry", "stage-waiting"}:
         change = {"status": "waiting", "reasons": tuple(data.get("reasons", ()))}
     elif event.kind == "stage-skipped":
         change = {"status": "skipped"}
     return msgspec.structs.replace(stage, **change)
+
+
+def _metrics(data: dict[str, Any]) -> dict[str, float]:
+    """Its metrics; what is no number is somebody else's mistake, and left out."""
+    found = data.get("metrics", {})
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}

@@ -25,12 +25,15 @@ _TAGS = "SELECT name, version, key, value FROM model_version_tags WHERE workspac
 
 
 def is_known(database: Path) -> bool:
-    """The database has tables of a revision that was tried."""
+    """The database has tables of a revision that was tried. Raises StoreError where the file is no database."""
     try:
         with closing(_connect(database, "ro")) as connection:
             found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    except sqlite3.Error:
+    except sqlite3.OperationalError:
         return False
+    except sqlite3.DatabaseError as error:
+        fix = "Move it away: a new one is made, and runs that are still here are not lost."
+        raise StoreError(f"the MLflow database {database} is damaged: {error}", name=str(database), fix=fix) from error
     return {revision for (revision,) in found} <= KNOWN and bool(found)
 
 

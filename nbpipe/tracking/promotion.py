@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from nbpipe.errors import UsageError
+import msgspec
+
+from nbpipe.errors import StoreError, UsageError
 from nbpipe.model import Artifact
+from nbpipe.notebook.quantities import did_you_mean
 from nbpipe.tracking.aliases import CHAMPION, Change, Model, earlier, read_alias
 from nbpipe.tracking.environment import user
 from nbpipe.tracking.models import Models, open_models
@@ -30,7 +33,11 @@ def promote(
     notebook does not register. Raises UsageError where that cannot be, StoreError where the registry cannot be asked.
     """
     alias = _alias(alias)
-    run = read_run(folder, project)
+    if name is not None and (not name.strip() or "/" in name or ":" in name):
+        raise UsageError(
+            f"{name[:40]!r} cannot be the name of a model", name=name[:40], fix="It has no / and no :, such as digits."
+        )
+    run = _recorded(folder, project)
     if run.status != "succeeded" and not (force and run.status != "running"):
         fix = "Wait for its end." if run.status == "running" else "Look at it: nbpipe show; or promote it with --force."
         raise UsageError(f"{folder.name} is {run.status}, and only runs that succeeded are promoted", fix=fix)
@@ -72,6 +79,16 @@ def rollback(project: Path, name: str, *, alias: str = CHAMPION, to: str | None 
         raise UsageError(f"'{alias}' of '{name}' names version {now} already", name=name, fix=f"nbpipe models {name}")
     run = next(item.run for item in model.versions if item.version == target)
     return _moved(models, name, alias, target, now, how="rollback", why=why, run=run)
+
+
+def _recorded(folder: Path, project: Path) -> RecordedRun:
+    try:
+        return read_run(folder, project)
+    except (OSError, msgspec.MsgspecError) as error:
+        what = f"what {folder.name} was cannot be read: {error}"
+        raise StoreError(
+            what, name=folder.name, fix=f"Look at it: nbpipe show {folder.name}; or run it again."
+        ) from error
 
 
 def _moved(models: Models, name: str, alias: str, version: str, before: str, *, how: str, why: str, run: str) -> Change:
@@ -123,6 +140,11 @@ def _asked(run: RecordedRun, stage: str | None, model: str | None, name: str | N
     if found:
         names = ", ".join(item.name for item, _, _ in found)
         raise UsageError(f"{run.folder.name} registers several models", fix=f"Say which with --stage: {names}")
+    values = sorted({key for item in stages if item.outcome is not None for key in item.outcome.outputs})
+    if model is not None and model not in values:
+        fix = did_you_mean(model, values) or f"It left: {', '.join(values) or 'nothing'}."
+        where = f"stage '{stage}' of {run.folder.name}" if stage is not None else run.folder.name
+        raise UsageError(f"{where} left no variable '{model}'", name=model, fix=fix)
     raise UsageError(
         f"{run.folder.name} registers no model",
         fix="Name what to register, --model VARIABLE --register NAME, here or on the %%stage line.",

@@ -125,6 +125,14 @@ def test_a_profile_is_not_applied_until_asked(shell: Any) -> None:
     assert "epochs = 1" in shown
 
 
+def test_a_mistake_in_a_call_shows_the_users_lines_and_none_of_nbpipes(shell: Any) -> None:
+    with capture_output() as captured:
+        shell.run_cell("import nbpipe\ndef look():\n    nbpipe.trial('zz')\n\nlook()")
+    shown = captured.stdout + captured.stderr
+    assert "line 5: look()\nline 3: nbpipe.trial('zz')\nnbpipe: 'zz' is not a trial\n" in shown
+    assert "looking.py" not in shown
+
+
 def test_an_unknown_profile_is_an_error_without_traceback(shell: Any) -> None:
     result, shown = run(shell, "%nbpipe profile nope")
     assert not result.success

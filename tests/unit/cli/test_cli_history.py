@@ -89,3 +89,21 @@ def test_python_asks_the_same(project: Project) -> None:
     assert list(nbpipe.search(limit=None).dataframe()["metrics.acc"]) == [0.2, 0.1, 0.0]
     with pytest.raises(UsageError, match="no question about 'sorted'"):
         nbpipe.search(sorted="acc")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("tag", "r1", "x"), "'x' does not say NAME=VALUE"),
+        (("history", "--csv", "-", "--json"), "both write to standard output"),
+        (("reproduce", "r1", "--tolerance", "inf"), "--tolerance"),
+        (("reproduce", "r1", "--tolerance", "nan"), "--tolerance"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    project: Project, words: tuple[str, ...], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    told = capsys.readouterr()
+    assert part in told.out + told.err
+    assert "-p" not in told.err

@@ -22,6 +22,7 @@ from nbpipe.history.summary import RunSummary
 from nbpipe.run.journal import JOURNAL, Journal
 from nbpipe.run.project import Project
 from nbpipe.run.state import RunState
+from nbpipe.tracking.notes import read_notes
 
 
 @pytest.fixture
@@ -272,3 +273,30 @@ def test_ten_thousand_runs_are_listed_and_filtered_at_once(project: Project) -> 
     # Ten times the figures of docs/benchmarks.md: this catches reading 10,000 journals, not a busy machine.
     assert seconds(limit=20) < 0.2
     assert seconds(status="failed") < 0.6
+
+
+def test_what_is_no_folder_among_the_runs_is_no_run(project: Project) -> None:
+    write_run(project)
+    (project.runs / "r11").write_text("a file")
+    assert [item.run for item in runs(project)] == ["r1"]
+    assert find_run(project, "latest") == "r1"
+    assert project.new_run() == "r2"
+
+
+def test_a_metric_that_is_no_number_is_left_out(project: Project) -> None:
+    folder = project.run_folder(write_run(project))
+    path = folder / JOURNAL
+    path.write_bytes(path.read_bytes().replace(b'"run-finished"', b'"later"'))
+    journal = Journal(folder)
+    journal.append("stage-succeeded", stage="train", attempt=1, metrics={"acc": "<b>", "loss": 0.5, "on": True})
+    journal.append("stage-succeeded", stage="load", attempt=1, metrics=["acc"])
+    journal.append("run-finished", status="succeeded")
+    journal.close()
+    assert detail(project, "r1").state.metrics == {"loss": 0.5}
+
+
+def test_tags_that_are_noted_at_the_same_time_are_all_kept(project: Project) -> None:
+    folder = project.run_folder(write_run(project))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: tag(folder, {f"t{n}": "x"}), range(40)))
+    assert len(read_notes(folder).tags) == 40

@@ -140,9 +140,19 @@ def test_a_threshold_that_does_not_hold_rejects_and_shows_the_values(bench: Benc
 
 
 def test_metrics_are_numbers_at_the_end_or_a_warning(bench: Bench) -> None:
-    outcome = bench.run("import numpy as np\nloss = [3.0, 1.0]; acc = np.float32(0.5)", metrics=("loss", "acc", "f1"))
+    cell = "import numpy as np\nloss = [3.0, 1.0]; acc = np.float32(0.5); big = 10**400"
+    outcome = bench.run(cell, metrics=("loss", "acc", "f1", "big"))
     assert outcome.metrics == {"loss": 1.0, "acc": 0.5}
-    assert outcome.warnings == ("metric 'f1' is not a number at the end of the stage",)
+    assert outcome.warnings == tuple(
+        f"metric '{name}' is not a number at the end of the stage" for name in ("f1", "big")
+    )
+
+
+def test_a_threshold_on_what_is_no_number_rejects_and_says_so(bench: Bench) -> None:
+    outcome = bench.run("acc = 'good'", kind="check", thresholds=("acc > 0.5",))
+    assert bench.code == 8
+    assert outcome.failure is not None
+    assert outcome.failure.message == "acc > 0.5 cannot be computed: acc is no number"
 
 
 def test_a_metric_that_is_nan_is_left_out_with_a_warning(bench: Bench) -> None:

@@ -325,3 +325,11 @@ def test_a_real_kernel_tells_its_status(tmp_path: Path, monkeypatch: pytest.Monk
     assert notebook.cells[-1].outputs[0].text.splitlines()[-1].split()[:3] == ["t1", "load", "succeeded"]
     written = json.loads((tmp_path / ".nbpipe" / "trials" / "t3.json").read_text())
     assert written["notebook"] == path.name
+
+
+def test_a_line_that_does_not_parse_leaves_the_status_of_everything_else(live: Live) -> None:
+    assert "no stages have run here yet" in live.run("%nbpipe status")
+    live.run("%%stage Bad Name\n1", "%%stage a\nx = 1")
+    found = status_of(live.session)
+    assert [(item.stage, item.state) for item in found.stages] == [("a", "fresh")]
+    assert "does not understand 'now'" in live.run("%nbpipe status now")

@@ -197,3 +197,25 @@ def test_what_is_written_is_what_the_format_says(live: Live) -> None:
     raw = (live.root / ".nbpipe" / "trials" / "t1.json").read_bytes()
     page = (Path(nbpipe.__file__).parents[1] / "docs" / "formats" / "trial.md").read_text()
     assert all(f"| `{name}` |" in page for name in msgspec.json.decode(raw))
+
+
+def test_a_cell_that_failed_has_no_metric_that_an_earlier_one_left(live: Live) -> None:
+    live.run("%%stage a --metrics acc,losses\nacc = 0.75\nlosses = [1.0]")
+    live.run("%%stage a --metrics acc,losses\nlosses.append(0.5)\n1/0\nacc = 0.8")
+    assert live.last().metrics == {"losses": 0.5}
+    live.run("%%stage a --metrics acc,losses\nacc = 0.25\n1/0")
+    assert live.last().metrics == {"acc": 0.25}
+
+
+def test_a_text_that_json_cannot_carry_costs_no_trial(live: Live) -> None:
+    live.run("%%params\nname: str = chr(0xD800)", "%%stage a\nfile = name + 'x'\nprint(len(file))\nraise OSError(file)")
+    found = live.last()
+    assert found.params == {}
+    assert found.inputs["name"].type == "str"
+    assert found.error is not None
+    assert found.error.evalue == "\\ud800x"
+
+
+def test_a_check_that_says_no_shows_numbers_as_a_run_does(live: Live) -> None:
+    shown = live.run("import numpy as np\nacc = np.float64(0.25)", "%%check ok --metric 'acc > 0.5'\npass")
+    assert "'acc > 0.5' does not hold: acc = 0.25" in shown

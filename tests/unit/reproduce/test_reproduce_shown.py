@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nbpipe.cli.reproduce import _print, sentence, verdict_shape
@@ -76,3 +77,8 @@ def test_every_stage_has_a_line_and_hostile_text_has_no_escapes(capsys: pytest.C
     assert lines[0] == "  load   ✓  equal   df"
     assert lines[2] == "  train  ✗  differs acc: 0.91 → 0.93; m.bin: other bytes (3 → 4)"
     assert lines[-1] == "  likely cause: time.time() reads the clock (cell 1, line 2)"
+
+
+def test_equal_is_said_of_what_was_compared_only() -> None:
+    found = msgspec.structs.replace(verdict(EQUAL, LOST), unfinished=("train", "good"))
+    assert sentence(found) == "equal to the byte, without old, train, good: nothing to compare with"
