@@ -1,4 +1,4 @@
-import type { PipelineEdge, PipelineView } from '../src/shared/api';
+import type { DetailStage, LogChunk, PipelineEdge, PipelineView, RunDetails } from '../src/shared/api';
 import type { Marks } from '../src/shared/graph/marks';
 
 const edge = (source: string, target: string, names: string[], kind: PipelineEdge['kind'] = 'data') => ({
@@ -75,3 +75,81 @@ export function many(count: number): {
   );
   return { stages, edges };
 }
+
+const T0 = Date.now() / 1000 - 75;
+const stage = (name: string, status: string, more: Partial<DetailStage> = {}): DetailStage => ({
+  name,
+  kind: name === 'good_enough' ? 'check' : 'stage',
+  status,
+  started: null,
+  seconds: null,
+  reason: '',
+  key: '3f9c2e1a77',
+  metrics: {},
+  failure: null,
+  warnings: [],
+  artifacts: [],
+  ...more,
+});
+
+export const DETAILS: RunDetails = {
+  params: { epochs: 10, lr: 0.01, model: 'cnn', layers: [64, 32], augment: true },
+  given: ['lr'],
+  environment: {},
+  stages: [
+    stage('load', 'cached', { started: T0, seconds: 0.02, reason: 'from r41' }),
+    stage('prepare', 'succeeded', { started: T0 + 0.3, seconds: 3.2, reason: 'first run' }),
+    stage('baseline', 'succeeded', {
+      started: T0 + 3.6,
+      seconds: 11,
+      reason: '`X_train` changed',
+      metrics: { acc: 0.71 },
+    }),
+    stage('train', 'succeeded', {
+      queued: T0 + 3.6,
+      started: T0 + 6,
+      seconds: 61,
+      reason: '`lr` 0.001 → 0.01',
+      metrics: { loss: 0.2134, acc: 0.921 },
+      artifacts: [{ name: 'model.pt', size: 1_234_567 }],
+    }),
+    stage('evaluate', 'failed', {
+      started: T0 + 67.2,
+      seconds: 1.1,
+      reason: 'cell 9 line 3 changed',
+      failure: "KeyError: 'figure'\n  cell 9, line 3: fig = figures['figure']",
+    }),
+    stage('good_enough', 'skipped', { reason: 'evaluate failed' }),
+  ],
+  notebook: null,
+  warnings: ['baseline printed 3,000 lines'],
+};
+
+export const BASELINE = {
+  run: 'r38',
+  params: { epochs: 10, lr: 0.001, model: 'cnn', layers: [64, 32] },
+  metrics: { acc: 0.914, loss: 0.2601 },
+};
+
+const curve = (height: number) =>
+  Array.from({ length: 40 }, (_, n): [number, number] => [
+    n,
+    height * (1 - Math.exp(-n / 9)) + Math.sin(n) / 90,
+  ]);
+export const CURVES = {
+  acc: { r43: curve(0.92), r38: curve(0.9) },
+  loss: { r43: curve(-0.8), r38: curve(-0.7) },
+};
+
+const LOG = Array.from({ length: 3000 }, (_, n) =>
+  n % 9 === 0
+    ? `\x1b[32mepoch ${n / 9}\x1b[0m  \x1b[1mloss\x1b[0m ${(2 / (n + 1)).toFixed(4)}  \x1b[36mlr\x1b[0m 0.01`
+    : n % 97 === 0
+      ? '\x1b[33mUserWarning:\x1b[0m the learning rate is \x1b[38;5;208mhigh\x1b[0m'
+      : n % 211 === 0
+        ? '\x1b[41;97m ERROR \x1b[0m \x1b[31mout of patience\x1b[0m'
+        : `step ${n} of 3000  \x1b[2mbatch ${n % 64}\x1b[22m`,
+).join('\n');
+
+export const readLog = (_stage: string, offset: number): Promise<LogChunk> =>
+  Promise.resolve({ text: LOG.slice(offset), next: LOG.length, eof: true });

@@ -1,12 +1,16 @@
 import { useState, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { RunDetails, type DetailsTab } from '../src/shared/details/RunDetails';
 import { PipelineGraph } from '../src/shared/graph/PipelineGraph';
 import '../src/shared/style/base.css';
 import '../src/shared/style/table.css';
 import '../src/shared/style/compare.css';
+import '../src/shared/style/diff.css';
 import '../src/shared/style/graph.css';
-import { DIGITS, many, MARKS } from './data';
+import '../src/shared/style/details.css';
+import '../src/shared/style/ansi.css';
+import { BASELINE, CURVES, DETAILS, DIGITS, many, MARKS, readLog } from './data';
 import './themes.css';
 
 const MANY = many(200);
@@ -39,6 +43,31 @@ function Graphs() {
   );
 }
 
+function Details() {
+  return (
+    <>
+      {(['stages', 'params', 'metrics', 'log'] satisfies DetailsTab[]).map((tab) => (
+        <Frame key={tab}>
+          <RunDetails
+            run="r43"
+            details={DETAILS}
+            baseline={BASELINE}
+            curves={CURVES}
+            readLog={readLog}
+            onJump={noted('jump')}
+            tab={tab}
+          />
+        </Frame>
+      ))}
+      {(['stages', 'log'] satisfies DetailsTab[]).map((tab) => (
+        <Frame key={tab} wide>
+          <RunDetails run="r43" details={DETAILS} readLog={readLog} tab={tab} />
+        </Frame>
+      ))}
+    </>
+  );
+}
+
 function Frame({ wide, height, children }: { wide?: boolean; height?: number; children: ReactNode }) {
   return (
     <div className={`nbp frame${wide ? ' wide' : ''}`} style={{ height, overflow: 'auto' }}>
@@ -48,7 +77,7 @@ function Frame({ wide, height, children }: { wide?: boolean; height?: number; ch
 }
 
 for (const theme of ['light', 'dark']) {
-  for (const [name, Part] of Object.entries({ graphs: Graphs })) {
+  for (const [name, Part] of Object.entries({ graphs: Graphs, details: Details })) {
     const host = document.createElement('main');
     host.className = `theme ${theme} ${name}`;
     document.body.append(host);

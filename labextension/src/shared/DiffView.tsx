@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 
 import { problemText, type Backend } from './backend';
 import { runColour } from './colour';
@@ -9,8 +9,8 @@ import { EnvironmentPart } from './diff/EnvironmentPart';
 import { MetricsPart } from './diff/MetricsPart';
 import { OutputsPart } from './diff/OutputsPart';
 import { ParamsPart } from './diff/ParamsPart';
-import { useOwnId } from './ownId';
 import { Status } from './Status';
+import { Tabs } from './Tabs';
 import type { Diff, Side } from './types';
 
 /** The parts in the order of the tabs; those that may be large are asked for apart, so that the others show at once. */
@@ -32,8 +32,6 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
   const [chosen, setChosen] = useState<Part>();
   const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only);
   const [slow, slowProblem] = useDiff(backend, a, b, SLOW, !only);
-  const id = useOwnId();
-  const bar = useRef<HTMLDivElement>(null);
 
   if (quickProblem) {
     return (
@@ -52,18 +50,6 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
   const counts: Record<string, number> = { ...quick.counts, ...slow?.counts };
   const first = TABS.find(([part]) => (counts[part] ?? 0) > 0)?.[0] ?? 'params';
   const tab = chosen ?? first;
-  const keys = (event: KeyboardEvent) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) {
-      event.preventDefault();
-      const at = TABS.findIndex(([part]) => part === tab);
-      const next = TABS[(at + step + TABS.length) % TABS.length];
-      if (next) {
-        setChosen(next[0]);
-        bar.current?.querySelector<HTMLElement>(`[data-part="${next[0]}"]`)?.focus();
-      }
-    }
-  };
   const slowPart = SLOW.includes(tab);
   return (
     <section className="nbp-diff" aria-label={`diff of ${a} and ${b}`}>
@@ -83,30 +69,11 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
         <SideLine side={quick.a} />
         <SideLine side={quick.b} />
       </div>
-      <div className="nbp-tabs" role="tablist" aria-label="parts of the diff" ref={bar} onKeyDown={keys}>
-        {TABS.map(([part, title]) => (
-          <button
-            key={part}
-            type="button"
-            role="tab"
-            id={`${id}-${part}`}
-            data-part={part}
-            aria-selected={part === tab}
-            aria-controls={`${id}-panel`}
-            tabIndex={part === tab ? 0 : -1}
-            onClick={() => setChosen(part)}
-          >
-            {title}
-            {counts[part] ? <span className="nbp-badge">{counts[part]}</span> : null}
-          </button>
-        ))}
-      </div>
-      <div
-        className="nbp-part"
-        role="tabpanel"
-        id={`${id}-panel`}
-        aria-labelledby={`${id}-${tab}`}
-        tabIndex={0}
+      <Tabs
+        label="parts of the diff"
+        tabs={TABS.map(([part, title]) => [part, title, counts[part] ?? 0] as const)}
+        chosen={tab}
+        onChoose={setChosen}
       >
         {slowPart && slowProblem ? <p className="nbp-problem">{slowProblem}</p> : null}
         {slowPart && !slow && !slowProblem ? <p className="nbp-hint">reading what they left …</p> : null}
@@ -118,7 +85,7 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
               {note.text}
             </p>
           ))}
-      </div>
+      </Tabs>
     </section>
   );
 }

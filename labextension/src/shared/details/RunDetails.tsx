@@ -1,0 +1,106 @@
+import { useEffect, useState } from 'react';
+
+import type { PipelineParam, RunDetails as Details, Values } from '../api';
+import { Tabs } from '../Tabs';
+import type { Curve } from '../types';
+import { useTick } from '../useTick';
+import { LogView } from './LogView';
+import { MetricsTab } from './MetricsTab';
+import { ParamsTab } from './ParamsTab';
+import { StagesTab } from './StagesTab';
+import type { ReadLog } from './useLog';
+
+export type DetailsTab = 'stages' | 'params' | 'metrics' | 'log';
+
+export interface RunDetailsProps {
+  run: string;
+  details: Details;
+  /** Seconds that the clock of the machine that runs is ahead of this one. */
+  skew?: number;
+  /** Of the pipeline as it is now, for defaults and help. */
+  params?: PipelineParam[] | undefined;
+  baseline?: { run: string; params: Values; metrics: Record<string, number> } | undefined;
+  /** Metric -> run -> points. */
+  curves?: Record<string, Record<string, Curve>>;
+  /** Has to stay the same function while `run` stays the same. */
+  readLog: ReadLog;
+  /** Go to the cell of a stage. */
+  onJump?: ((stage: string) => void) | undefined;
+  tab?: DetailsTab;
+  onTab?: (tab: DetailsTab) => void;
+}
+
+/** One run: stages, parameters, metrics, log. Header and actions are the host's. */
+export function RunDetails(props: RunDetailsProps) {
+  const { run, details, skew = 0, baseline, readLog, onTab } = props;
+  const [tab, setTab] = useState<DetailsTab>(props.tab ?? 'stages');
+  const [logOf, setLogOf] = useState('');
+  useTick(details.stages.some((stage) => stage.status === 'running'));
+  useEffect(() => setLogOf(''), [run]);
+  const choose = (next: DetailsTab) => {
+    setTab(next);
+    onTab?.(next);
+  };
+  const against = baseline && baseline.run !== run ? baseline : undefined;
+  const differing = against
+    ? Object.keys({ ...details.params, ...against.params }).filter(
+        (name) => JSON.stringify(details.params[name]) !== JSON.stringify(against.params[name]),
+      ).length
+    : 0;
+  return (
+    <section className="nbp-details" aria-label={`details of ${run}`}>
+      <Tabs
+        label={`details of ${run}`}
+        tabs={[
+          ['stages', 'Stages'],
+          ['params', 'Params', differing],
+          ['metrics', 'Metrics'],
+          ['log', 'Log'],
+        ]}
+        chosen={tab}
+        onChoose={choose}
+      >
+        {tab === 'stages' ? (
+          <StagesTab
+            stages={details.stages}
+            now={Date.now() / 1000 + skew}
+            onJump={props.onJump}
+            onLog={(stage) => {
+              setLogOf(stage);
+              choose('log');
+            }}
+          />
+        ) : null}
+        {tab === 'params' ? (
+          <ParamsTab
+            params={details.params}
+            given={details.given}
+            known={props.params ?? []}
+            baseline={against}
+          />
+        ) : null}
+        {tab === 'metrics' ? (
+          <MetricsTab run={run} stages={details.stages} baseline={against} curves={props.curves ?? {}} />
+        ) : null}
+        {tab === 'log' ? (
+          <LogView
+            key={run}
+            read={readLog}
+            stages={details.stages.map((stage) => stage.name)}
+            stage={logOf}
+            onStage={setLogOf}
+            name={run}
+            height={280}
+          />
+        ) : null}
+      </Tabs>
+      {tab === 'stages'
+        ? details.warnings.map((text) => (
+            <p key={text} className="nbp-hint nbp-warning">
+              ⚠ {text}
+            </p>
+          ))
+        : null}
+    </section>
+  );
+}

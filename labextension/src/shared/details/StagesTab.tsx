@@ -1,0 +1,141 @@
+import type { DetailStage } from '../api';
+import { duration, metric, size } from '../format';
+import { Status } from '../Status';
+
+interface Props {
+  stages: DetailStage[];
+  now: number;
+  onJump?: ((stage: string) => void) | undefined;
+  onLog: (stage: string) => void;
+}
+
+interface Span {
+  start: number;
+  end: number;
+}
+
+/** Stages as bars on one time axis: what waited for what, and what took how long. */
+export function StagesTab({ stages, now, onJump, onLog }: Props) {
+  const axis = axisOf(stages, now);
+  if (stages.length === 0) {
+    return <p className="nbp-hint">No stage has begun.</p>;
+  }
+  return (
+    <div className="nbp-times">
+      {axis ? (
+        <p className="nbp-axis-line" aria-hidden="true">
+          <span>0</span>
+          <span>{duration((axis.end - axis.start) / 2)}</span>
+          <span>{duration(axis.end - axis.start)}</span>
+        </p>
+      ) : null}
+      <ul aria-label="stages">
+        {stages.map((stage) => (
+          <li key={stage.name} data-stage={stage.name} className={`nbp-node-${stage.status}`}>
+            {onJump ? (
+              <button type="button" className="nbp-link nbp-times-name" onClick={() => onJump(stage.name)}>
+                {stage.name}
+              </button>
+            ) : (
+              <span className="nbp-times-name">{stage.name}</span>
+            )}
+            <Status status={stage.status} />
+            <Bar stage={stage} axis={axis} now={now} />
+            <span className="nbp-times-time">{took(stage, now)}</span>
+            <Why stage={stage} />
+            <button
+              type="button"
+              className="nbp-link nbp-times-log"
+              aria-label={`log of ${stage.name}`}
+              onClick={() => onLog(stage.name)}
+            >
+              log
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** Why it ran or did not, what it said, and what it left. */
+function Why({ stage }: { stage: DetailStage }) {
+  const figures = Object.entries(stage.metrics).slice(0, 4);
+  return (
+    <div className="nbp-times-why">
+      {stage.failure ? <pre className="nbp-failure">{stage.failure}</pre> : null}
+      {stage.reason ? <span className="nbp-dim">{stage.reason} </span> : null}
+      {figures.map(([name, value]) => (
+        <span key={name} className="nbp-figure">
+          <span className="nbp-dim">{name}</span> {metric(value)}
+        </span>
+      ))}
+      {stage.artifacts.map((artifact) => (
+        <span key={artifact.name} className="nbp-tag">
+          {artifact.name}
+          {artifact.size ? <span className="nbp-dim"> {size(artifact.size)}</span> : null}
+        </span>
+      ))}
+      {stage.warnings.map((text) => (
+        <p key={text} className="nbp-warning">
+          ⚠ {text}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function Bar({ stage, axis, now }: { stage: DetailStage; axis: Span | undefined; now: number }) {
+  const span = spanOf(stage, now);
+  if (!axis || !span) {
+    return <span className="nbp-track" aria-hidden="true" />;
+  }
+  const share = (at: number) => ((at - axis.start) / Math.max(axis.end - axis.start, 1e-9)) * 100;
+  const ready = stage.queued && stage.queued < span.start ? stage.queued : span.start;
+  return (
+    <span
+      className="nbp-track"
+      role="img"
+      aria-label={`from ${duration(span.start - axis.start)} to ${duration(span.end - axis.start)}${
+        ready < span.start ? `, waited ${duration(span.start - ready)}` : ''
+      }`}
+    >
+      <i
+        className="nbp-queued"
+        style={{ left: `${share(ready)}%`, width: `${share(span.start) - share(ready)}%` }}
+      />
+      <i
+        className="nbp-took"
+        style={{ left: `${share(span.start)}%`, width: `${share(span.end) - share(span.start)}%` }}
+      />
+    </span>
+  );
+}
+
+function took(stage: DetailStage, now: number): string {
+  const span = spanOf(stage, now);
+  return stage.status === 'cached' || !span ? '' : duration(span.end - span.start);
+}
+
+function spanOf(stage: DetailStage, now: number): Span | undefined {
+  if (!stage.started) {
+    return undefined;
+  }
+  const running = stage.status === 'running';
+  return {
+    start: stage.started,
+    end: running ? Math.max(now, stage.started) : stage.started + (stage.seconds ?? 0),
+  };
+}
+
+function axisOf(stages: DetailStage[], now: number): Span | undefined {
+  const spans = stages.map((stage) => spanOf(stage, now)).filter((span) => span !== undefined);
+  if (spans.length === 0) {
+    return undefined;
+  }
+  const queued = stages.flatMap((stage) => (stage.started && stage.queued ? [stage.queued] : []));
+  return {
+    start: Math.min(...spans.map((span) => span.start), ...queued),
+    end: Math.max(...spans.map((span) => span.end)),
+  };
+}
