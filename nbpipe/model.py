@@ -30,6 +30,8 @@ class Cell(Value, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     id: str | None = None
     metadata: dict[str, Any] = {}
+    #: In which order it was executed last, as the notebook says; None for never.
+    executed: int | None = None
 
 
 class Notebook(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from nbpipe.errors import NbpipeError
+from nbpipe.errors import NbpipeError, PipelineError
 
 Severity = Literal["error", "warning", "info"]
 ActionKind = Literal["tag-cell", "untag-cell", "replace-source", "insert-cell", "set-option", "install"]
@@ -49,3 +49,17 @@ def finding_of(error: NbpipeError, actions: tuple[Action, ...] = ()) -> Finding:
         name=error.name or "",
         actions=actions,
     )
+
+
+def error_of(finding: Finding) -> NbpipeError:
+    """A finding as an error, to be shown as all errors are."""
+    error = PipelineError(
+        finding.message,
+        stage=finding.stage or None,
+        cell=finding.cell,
+        line=finding.line,
+        name=finding.name or None,
+        fix=finding.fix or None,
+    )
+    error.code = finding.code
+    return error

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import msgspec
 
+from nbpipe.check.files import missing_files
 from nbpipe.check.findings import Finding, finding_of
+from nbpipe.check.names import actions_for
+from nbpipe.check.order import out_of_order
+from nbpipe.check.packages import missing_packages
+from nbpipe.check.parameters import unread_parameters
 from nbpipe.check.problems import problems_of
+from nbpipe.check.values import unstorable_values
+from nbpipe.errors import NotebookError
 from nbpipe.model import Notebook, Outline, Pipeline
+from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.extract import Observed
 from nbpipe.pipeline.numbering import known_number
-from nbpipe.run.project import Project
+from nbpipe.run.project import Project, find_project
 from nbpipe.store import open_store
 
 
@@ -28,18 +36,34 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     number: int | None = None
 
 
+def examine_file(path: Path) -> Examined:
+    """The same for the notebook at `path`; a file that is none is an error among the findings."""
+    try:
+        notebook = read_notebook(path)
+    except NotebookError as error:
+        return Examined(findings=(finding_of(error),))
+    return examine(notebook, path.parent, find_project(path))
+
+
 def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     """Look at a notebook that was read; `folder` is its own. Raises nothing that a notebook can cause, writes nothing."""
     found = problems_of(notebook, folder, _observed(project))
-    findings = [finding_of(error) for error in found.problems]
-    pipeline = found.pipeline
-    if pipeline is not None:
-        findings += [Finding(severity="warning", code="pipeline", message=text) for text in pipeline.warnings]
+    findings = [finding_of(error, actions_for(error, notebook, found.outline)) for error in found.problems]
+    pipeline, draft, outline = found.pipeline, found.draft, found.outline
+    if draft is not None:
+        findings += missing_files(draft, folder) + unstorable_values(draft)
+        findings += missing_packages(draft, folder, (project.root, project.root / "src"))
+        findings += [Finding(severity="warning", code="pipeline", message=text) for text in draft.warnings]
+    if outline is not None:
+        findings += out_of_order(notebook, outline)
+    if pipeline is not None and outline is not None:
+        # Stages that cannot be read may well read parameters.
+        findings += unread_parameters(pipeline, outline)
     return Examined(
         findings=tuple(sorted(findings, key=lambda item: (item.cell or 0, item.line or 0))),
         pipeline=pipeline,
-        draft=found.draft,
-        outline=found.outline,
+        draft=draft,
+        outline=outline,
         number=known_number(project.state, pipeline.name, pipeline.version) if pipeline is not None else None,
     )
 

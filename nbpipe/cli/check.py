@@ -12,6 +12,7 @@ from nbpipe.cli.arguments import json_option, notebook_argument, params_option, 
 from nbpipe.errors import EXIT_CODES, NbpipeError
 
 if TYPE_CHECKING:
+    from nbpipe.check.findings import Finding
     from nbpipe.model import Pipeline
 
 
@@ -32,20 +33,28 @@ def command(notebook: Path, params: tuple[str, ...], profile: str | None, *, as_
       nbpipe check digits.ipynb -p lr=0.01
       nbpipe check digits.ipynb --json
     """  # noqa: D301 - click's mark
-    from nbpipe.check.problems import find_problems
+    from nbpipe.check.findings import error_of
+    from nbpipe.check.preflight import examine_file
 
     given = read_params(params)
-    found = find_problems(notebook)
-    problems = list(found.problems)
+    found = examine_file(notebook)
+    problems = [error_of(item) for item in found.findings if item.severity == "error"]
     if found.pipeline is not None:
         problems += _parameter_problems(found.pipeline, given, profile)
-    warnings = found.pipeline.warnings if found.pipeline is not None else ()
+    warnings = tuple(_text(item) for item in found.findings if item.severity != "error")
     code = problems[0].exit_code if problems else EXIT_CODES["ok"]
     if as_json:
         _print_json(found.pipeline, problems, warnings, code)
     else:
         _print_text(notebook, found.pipeline, problems, warnings)
     raise click.exceptions.Exit(code)
+
+
+def _text(item: Finding) -> str:
+    from nbpipe.cli.failure import place
+
+    where = place(item.stage or None, item.cell, item.line)
+    return f"{where} {item.message}" if where else item.message
 
 
 def _parameter_problems(pipeline: Pipeline, given: dict[str, str], profile: str | None) -> list[NbpipeError]:

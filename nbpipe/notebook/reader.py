@@ -34,6 +34,7 @@ class _Cell(msgspec.Struct):
     source: str | list[str]
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     id: str | None = None
+    execution_count: Any = None
 
 
 class _File(msgspec.Struct):
@@ -174,6 +175,7 @@ def _cell(number: int, cell: _Cell, path: str) -> Cell:
         tags=tuple(tags),
         id=cell.id,
         metadata=cell.metadata,
+        executed=cell.execution_count if type(cell.execution_count) is int else None,
     )
 
 

@@ -19,7 +19,8 @@ _FEWEST = 3
 _ALWAYS = 5
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
 _PHASES: dict[Kind, int] = {"define": 0, "load": 1, "prepare": 2, "train": 3, "evaluate": 4, "save": 5}
-_TITLES: dict[Kind, str] = {
+#: Names for stages, by what their cells do.
+TITLES: dict[Kind, str] = {
     "define": "start",
     "load": "load",
     "prepare": "prepare",
@@ -183,7 +184,7 @@ def _title(group: list[int], headings: list[tuple[int, int, str]], looks: dict[i
     if name:
         return name, f"under the heading “{above[-1][:_SHOWN]}”"
     kind = _main_kind(group, looks)
-    return _TITLES[kind], _REASONS[kind]
+    return TITLES[kind], _REASONS[kind]
 
 
 def _nearest(headings: list[tuple[int, int, str]], number: int) -> int:

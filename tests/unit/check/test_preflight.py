@@ -1,0 +1,146 @@
+"""What is found before anything runs, and what one click would do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from nbpipe.check.findings import Finding
+from nbpipe.check.preflight import examine
+from nbpipe.notebook.reader import read_notebook
+from nbpipe.run.project import Project
+
+
+def found(folder: Path, *sources: str, counts: tuple[int | None, ...] = (), kernel: str = "") -> list[Finding]:
+    book = nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for cell, count in zip(book.cells, counts, strict=False):
+        cell["execution_count"] = count
+    if kernel:
+        book.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+    path = folder / "book.ipynb"
+    nbformat.write(book, path)
+    return list(examine(read_notebook(path), folder, Project(folder)).findings)
+
+
+def told(findings: list[Finding]) -> list[tuple[str, str, int | None, int | None, str]]:
+    return [(item.severity, item.code, item.cell, item.line, item.name) for item in findings]
+
+
+def test_a_name_of_an_exploration_cell_is_one_click_from_being_a_stage(tmp_path: Path) -> None:
+    (problem,) = found(tmp_path, "import math\nscaler = math.sqrt(2)", "%%stage prepare\ny = scaler")
+    assert (problem.code, problem.cell, problem.name) == ("undefined-name", 2, "scaler")
+    (action,) = problem.actions
+    assert (action.kind, action.cell, action.source) == ("tag-cell", 1, "%%stage prepare-2")
+    tagged = found(tmp_path, f"{action.source}\nimport math\nscaler = math.sqrt(2)", "%%stage prepare\ny = scaler")
+    assert tagged == []
+
+
+def test_a_name_that_is_computed_further_down_is_no_click_away(tmp_path: Path) -> None:
+    (problem,) = found(tmp_path, "%%stage a\ny = later", "later = len('x')")
+    assert problem.actions == ()
+
+
+def test_a_slip_in_a_line_is_corrected_or_taken_away(tmp_path: Path) -> None:
+    problem = found(tmp_path, "%%stage a --retrys 2\nx = 1", "%%stage b\ny = 1")[0]
+    assert problem.code == "grammar"
+    assert [(each.kind, each.source) for each in problem.actions] == [
+        ("replace-source", "%%stage a --retries 2\nx = 1"),
+        ("untag-cell", None),
+    ]
+
+
+def test_files_that_are_not_there_are_named_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "here.csv").write_text("a\n1\n")
+    findings = found(
+        tmp_path,
+        "%%stage load --reads data/*.csv\nimport json\na = open('here.csv').read()\nb = open('gone.csv').read()",
+        "%%stage save\nwith open('made.txt', 'w') as f:\n    f.write(a + b)",
+        "%%stage use\nc = open('made.txt').read()\nd = open('https://example.org/x').read()",
+    )
+    assert told(findings) == [
+        ("warning", "missing-file", 1, 1, "data/*.csv"),
+        ("warning", "missing-file", 1, 4, "gone.csv"),
+    ]
+
+
+def test_a_working_directory_that_changes_leaves_paths_alone(tmp_path: Path) -> None:
+    assert found(tmp_path, "%%stage a\nimport os\nos.chdir('/tmp')\nx = open('gone.csv').read()") == []
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        ("x = (n for n in range(3))", "a generator"),
+        ("x = open('book.ipynb')", "an open file"),
+        ("import sqlite3\nx = sqlite3.connect(':memory:')", "a connection"),
+        ("def gen():\n    yield 1\nx = gen()", "a generator"),
+    ],
+)
+def test_what_certainly_cannot_be_stored_is_said_before_it_runs(tmp_path: Path, made: str, kind: str) -> None:
+    (problem,) = found(tmp_path, f"%%stage make\n{made}", "%%stage use\ny = list(x)")
+    assert (problem.severity, problem.code, problem.name, problem.stage) == ("error", "unserializable", "x", "make")
+    assert kind in problem.message
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "x = [n for n in range(3)]",
+        "x = (n for n in range(3))\nx = list(x)",
+        "def f():\n    def g():\n        yield 1\n    return list(g())\nx = f()",
+        "import contextlib\n@contextlib.contextmanager\ndef gen():\n    yield 1\nwith gen() as v:\n    x = v",
+    ],
+)
+def test_what_may_well_be_stored_is_no_problem(tmp_path: Path, made: str) -> None:
+    assert found(tmp_path, f"%%stage make\n{made}", "%%stage use\ny = x") == []
+
+
+def test_packages_that_are_not_installed_are_one_click_away(tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text("a = 1\n")
+    findings = found(
+        tmp_path,
+        "import cv2_not_there",
+        "%%stage a\nimport json, helpers\nimport numpy as np\nx = cv2_not_there.f()",
+        "%%stage b\ntry:\n    import fast_not_there\nexcept ImportError:\n    fast_not_there = None\ny = 1",
+    )
+    assert told(findings) == [
+        ("error", "missing-package", 1, 1, "cv2_not_there"),
+        ("warning", "missing-package", 3, 3, "fast_not_there"),
+    ]
+    assert [(each.kind, each.source) for each in findings[0].actions] == [("install", "cv2_not_there")]
+
+
+def test_of_another_kernel_it_is_not_known_what_is_installed(tmp_path: Path) -> None:
+    assert found(tmp_path, "%%stage a\nimport not_there_at_all", kernel="conda-other") == []
+
+
+def test_cells_that_were_executed_out_of_order_are_hidden_state(tmp_path: Path) -> None:
+    cells = ("%%stage a\nx = 1", "%%stage b\ny = x", "%%stage c\nz = y", "z")
+    assert told(found(tmp_path, *cells, counts=(5, 2, 6, 1))) == [("warning", "hidden-state", 2, 1, "")]
+    assert found(tmp_path, *cells, counts=(1, None, 7, 3)) == []
+
+
+def test_a_parameter_that_nothing_reads_is_said(tmp_path: Path) -> None:
+    findings = found(tmp_path, "%%params\nlr = 0.1\nbase = 2\nwidth = base * 2\nspare = 1", "%%stage a\nx = lr * width")
+    assert told(findings) == [("warning", "unread-parameter", 1, 5, "spare")]
+
+
+def test_no_notebook_is_an_error_of_ours(tmp_path: Path) -> None:
+    """Odd values where only people's editors write."""
+    odd: list[Any] = ["x", -1, 1.5, [], {}, True, None, 10**30]
+    for value in odd:
+        cell = {
+            "cell_type": "code",
+            "source": "%%stage a\nx = 1",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": value,
+        }
+        path = tmp_path / "odd.ipynb"
+        path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell, cell]}))
+        examine(read_notebook(path), tmp_path, Project(tmp_path))
