@@ -31,6 +31,8 @@ class Effects:
     deletes: set[str] = field(default_factory=set)
     #: Bound or deleted on every way through the code that does not raise.
     certain: frozenset[str] = frozenset()
+    #: Patterns of names that `%reset` and its like delete; "" for all.
+    wiped: list[str] = field(default_factory=list)
     mutates: set[str] = field(default_factory=set)
     #: (target, sources): the target may hold what the sources hold.
     links: list[tuple[str, frozenset[str]]] = field(default_factory=list)

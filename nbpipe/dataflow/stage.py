@@ -60,6 +60,7 @@ class StageWalk(Reach):
             self._bind(found, rebinds=not isinstance(node, ast.AugAssign))
             self._share(found)
             self._stars(found)
+            self._wipe(found, certain=isinstance(node, ast.Expr))
         for name in sorted(found.mutates):
             self.change(name, node.lineno)
         self.dynamic |= found.dynamic
@@ -106,6 +107,19 @@ class StageWalk(Reach):
             if rebinds:
                 self.known.unshare(name)
             self.bind(name, ("value", self.name))
+
+    def _wipe(self, found: Effects, *, certain: bool) -> None:
+        """`%reset` deletes the names that are there."""
+        for pattern in found.wiped:
+            for name in sorted({*self.entry, *self.local}):
+                provider = self.provider(name)
+                if provider is None or provider[0] == "setup" or not _matches(pattern, name):
+                    continue
+                if certain:
+                    self.known.unshare(name)
+                    self.bind(name, ("value", self.name))
+                else:
+                    self.bind_maybe(name)
 
     def _share(self, found: Effects) -> None:
         links = [*found.links, *((target, frozenset(self.returned(call))) for target, call in found.results)]
@@ -220,6 +234,14 @@ class StageWalk(Reach):
     def _place(self, ref: str) -> tuple[int, int, str]:
         snippet = self.known.snippets[ref]
         return snippet.cell, snippet.line, ref
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """As `%reset_selective` decides; a pattern that it would refuse stops the cell, and matches nothing."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return False
 
 
 def _text(provider: Provider) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -18,7 +19,10 @@ from nbpipe.dataflow.strings import names_in_expression, names_in_text
 from nbpipe.dataflow.transform import plain_tree
 
 _DYNAMIC_CALLS = frozenset({"exec", "eval", "globals", "locals", "execfile"})
-_DYNAMIC_MAGICS = frozenset({"run", "store", "load", "macro", "recall", "rerun", "pylab", "reset", "xdel"})
+_DYNAMIC_MAGICS = frozenset({"run", "store", "load", "macro", "recall", "rerun", "pylab"})
+_BOUND_BY_SCRIPTS = re.compile(r"--(out|err|proc)[ =]+([A-Za-z_]\w*)")
+#: What `%reset` may be told to clear instead of names.
+_RESET_PARTS = frozenset({"in", "out", "dhist", "array"})
 
 
 def effects(nodes: Iterable[ast.AST]) -> Effects:
@@ -237,16 +241,28 @@ class _Walker(Bindings):
     def _magic(self, kind: str, name: str, text: str, line: int) -> None:
         if kind in {"line", "cell"} and name in _DYNAMIC_MAGICS:
             self.found.dynamic = True
+        words = [word for word in text.split() if not word.startswith("-")]
+        if kind == "line" and name == "xdel":
+            for word in words:
+                self._read(word, line)
+                self._unbind(word)
+        elif kind == "line" and name == "reset" and not _RESET_PARTS & set(words):
+            self.found.wiped.append("")
+        elif kind == "line" and name == "reset_selective":
+            self.found.wiped += words
         tree = code_in_magic(name, text) if kind == "line" else None
         if tree is not None:
             for child in tree.body:
                 self.visit(child)
         elif kind == "cell" and name == "capture":
-            for word in [word for word in text.split() if not word.startswith("-")][:1]:
+            for word in words[:1]:
                 self._bind(word)
         else:
             for found in interpolated(text):
                 self._read(found, line)
+            # `%%bash --out text`
+            for _, word in _BOUND_BY_SCRIPTS.findall(text.partition("\n")[0]) if kind == "cell" else ():
+                self._bind(word)
 
 
 def _literal_code(node: ast.Call) -> ast.Module | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipe.executors.base import Capacity, JobState
+from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 
 _GRACE = 1.5
@@ -58,6 +59,7 @@ class LocalExecutor:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**HASH_SEED, **os.environ},
         )
         theirs.close()
         self._channel = mine
@@ -82,7 +84,7 @@ class LocalExecutor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "NBPIPE_PARENT": str(os.getpid())},
+                env={**HASH_SEED, **os.environ, "NBPIPE_PARENT": str(os.getpid())},
             )
         job.pid = job.child.pid
         return spec.token

@@ -21,6 +21,7 @@ from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
+from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
@@ -56,7 +57,7 @@ class Session:
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
-        own = {*NOISE, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
+        own = {*NOISE, *HASH_SEED, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
         self.variables = Variables(Path(self.spec.project), known=own)
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         project = str(Path(self.spec.project).resolve())
@@ -132,6 +133,7 @@ class Session:
         names = self.shell.user_ns
         lost = self.surroundings.lost({name: names[name] for name in outputs if name in names})
         lost += self.unseen.warnings(code.body for code in self.spec.cells)
+        lost += self.observer.identities()
         ambient = self.surroundings.observed(self.seeds)
         self.leaks.check({**outputs, **observed}, self.spec.stage)
         self.leaks.check({state.name: state.artifact for state in ambient if state.artifact}, self.spec.stage)

@@ -16,10 +16,16 @@ _PR_SET_PDEATHSIG = 1
 _OWN = frozenset({"", "python3", "python"})
 
 
+#: One seed for the hashes of texts, in every kernel of every run: a set of texts is in the same order in all stages.
+HASH_SEED = {"PYTHONHASHSEED": "0"}
+
+
 def can_fork() -> bool:
-    """Fork is used on Linux, unless `NBPIPE_FORK=0`, and never once threads run here."""
+    """Fork is used on Linux, unless `NBPIPE_FORK=0`, never once threads run here nor where every process hashes anew."""
     import threading
 
+    if os.environ.get("PYTHONHASHSEED", "random") == "random":
+        return False
     return sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0" and threading.active_count() == 1
 
 
@@ -96,7 +102,7 @@ def start_kernel(
         child = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **env},
+            env={**HASH_SEED, **os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import sys
+import types
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
+from nbpipe.job.identities import identity_warnings
 from nbpipe.model import Artifact, JobSpec
+from nbpipe.store.identity import found_by_name
 
 _DEFSTATE = "defstate"
 _ABSENT = "absent"
+_CACHE = type(functools.lru_cache(len))
 
 
 class Observer:
@@ -25,6 +31,8 @@ class Observer:
         self._states: dict[str, str] = {}
         self._behaviours: dict[str, dict[str, int]] = {}
         self._digests: dict[str, str] = {}
+        #: What was bound when the cells began.
+        self._before: dict[str, Any] = {}
         self.warnings: list[str] = []
 
     def load_inputs(self, definitions: Definitions) -> None:
@@ -57,6 +65,7 @@ class Observer:
 
     def baseline(self, definitions: Iterable[str]) -> None:
         """Remember how definitions look; values know their digest from their artifact."""
+        self._before = dict(self._names)
         for name in definitions:
             if name in self._names and state(self._names[name]) is not None:
                 self._created[name] = self._names[name]
@@ -70,6 +79,11 @@ class Observer:
     def _state_digest(self, name: str) -> str:
         return _digest(state(self._names[name]))
 
+    def identities(self) -> list[str]:
+        """Warnings about comparisons that only one process could answer."""
+        sources = [code.body for code in self._spec.cells] + [snippet.source for snippet in self._spec.snippets]
+        return identity_warnings(sources, self._before)
+
     def values(self) -> tuple[dict[str, Artifact], dict[str, Artifact]]:
         """Outputs asked for, and inputs that changed although nobody asked. Raises `Unserializable`."""
         from nbpipe.store.values import absent, save_values
@@ -82,13 +96,33 @@ class Observer:
         changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
         every = [*wanted, *changed]
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
-        found = save_values(self._store, values, stage=self._spec.stage)
+        found = save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+        held = self._held(found)
+        found |= held
         found |= {name: absent() for name in every if name not in self._names}
         found |= {name: self._defstate(name) for name in every if self._defined(name)}
-        observed = {name: found[name] for name in changed}
+        observed = {name: found[name] for name in (*changed, *held)}
         observed |= {name: self._defstate(name) for name in self._changed_definitions() if name not in found}
         observed |= {name: self._defstate(name) for name in self._grown_definitions() if name not in found}
         return {name: found[name] for name in wanted}, observed
+
+    def _held(self, found: Mapping[str, Artifact]) -> dict[str, Artifact]:
+        """Values of this stage that functions in stored values read by name: `for j in …: hooks.append(lambda: j)`."""
+        from nbpipe.store.values import save_values
+
+        held: dict[str, Artifact] = {}
+        waiting = {need for artifact in found.values() for need in artifact.needs}
+        while waiting := {name for name in waiting if name not in found and name not in held and self._is_new(name)}:
+            values = {name: self._names[name] for name in sorted(waiting)}
+            saved = save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+            held |= saved
+            waiting = {need for artifact in saved.values() for need in artifact.needs}
+        return held
+
+    def _is_new(self, name: str) -> bool:
+        """Whether the stage's own cells bound the name, and to a value: definitions are created again."""
+        value = self._names.get(name, sys)
+        return name not in self._before and not isinstance(value, (types.ModuleType, type)) and not found_by_name(value)
 
     def _defined(self, name: str) -> bool:
         """Whether the name is still bound to the definition that was created for it."""
@@ -114,8 +148,6 @@ class Observer:
         return changed
 
     def _visible(self) -> list[str]:
-        import types
-
         kinds = (types.ModuleType, types.FunctionType, type)
         return [
             name
@@ -146,7 +178,17 @@ class Observer:
                 )
             if self._state_digest(name) != self._states[name]:
                 found.append(name)
+        self.warnings += self._caches()
         return found
+
+    def _caches(self) -> list[str]:
+        """What `functools.lru_cache` has kept cannot be looked at, and so not be stored."""
+        caches = {name: value for name, value in self._names.items() if isinstance(value, _CACHE)}
+        return [
+            f"the cache of '{name}' is not kept: later stages call it anew"
+            for name, value in caches.items()
+            if value.__module__ == "__main__" and value.cache_info().currsize
+        ]
 
     def _replaced_definitions(self) -> list[str]:
         """Definitions from above that stand for something else now, although no statement of the stage says so."""

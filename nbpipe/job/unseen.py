@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nbpipe.job import options
+from nbpipe.job.background import Background
 
 #: They replace functions of their own, or of others, while they work.
 _RESTLESS = (
@@ -25,6 +27,8 @@ _RESTLESS = (
     "inspect",
 )
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
+#: Settings of a library are of these; many libraries also count and remember in such names, for themselves.
+_PLAIN = (bool, int, float, str, bytes, tuple)
 _FIX = "later stages do not see it. Do it in a %%setup cell"
 
 
@@ -37,11 +41,13 @@ class Unseen:
         self._before: dict[str, dict[str, Any]] = {}
         self._modules: dict[str, dict[str, Any]] = {}
         self._importing: dict[str, dict[str, Any]] = {}
+        self._background = Background()
 
     def start(self) -> None:
         """Note what is there."""
         self._before = self._look()
-        self._modules = {name: _callables(module) for name, module in self._watched()}
+        self._modules = {name: _kept(module) for name, module in self._watched()}
+        self._background.start()
 
     def around_import(self, done: bool) -> None:  # noqa: FBT001
         """What the import of a library changes is not the user's."""
@@ -60,13 +66,16 @@ class Unseen:
             changed = sorted(name for name, value in now.items() if before.get(name) is not value)
             if changed:
                 found.append(f"{what} changed ({', '.join(changed)}): {_FIX}")
-        said = "\n".join(cells)
+        carried, words = _said(cells)
         for name, module in self._watched():
             now, before = vars(module), self._modules.get(name, {})
-            replaced = [key for key, value in before.items() if now.get(key) is not value and callable(now.get(key))]
-            unsaid = sorted(key for key in replaced if not re.search(rf"\.{key}\s*=[^=]", said))
-            found += [f"{name}.{key} was replaced: {_FIX}" for key in unsaid]
-        return found
+            changed = [key for key, value in before.items() if now.get(key) is not value and key not in carried]
+            replaced = sorted(key for key in changed if callable(before[key]) and callable(now.get(key)))
+            # A number that the code does not name is the library's own business.
+            setting = sorted(key for key in changed if isinstance(before[key], _PLAIN) and key in words)
+            found += [f"{name}.{key} was replaced: {_FIX}" for key in replaced]
+            found += [f"{name}.{key} was set: {_FIX}" for key in setting if now.get(key) != before[key]]
+        return [*found, *self._background.warnings()]
 
     def _look(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {
@@ -101,6 +110,27 @@ class Unseen:
 def _ready(name: str) -> bool:
     """Imported, and not just being imported."""
     return name in sys.modules and not getattr(sys.modules[name].__spec__, "_initializing", False)
+
+
+def _said(cells: Iterable[str]) -> tuple[set[str], set[str]]:
+    """What the code plainly sets on modules, which the plan sets again in every later stage; and all words of it."""
+    from nbpipe.dataflow.transform import plain_tree
+    from nbpipe.dataflow.walker import statement_effects
+
+    carried, words = set[str](), set[str]()
+    for text in cells:
+        words |= set(re.findall(r"\w+", text))
+        for node in (plain_tree(text) or ast.Module([], [])).body:
+            found = statement_effects(node)
+            if not found.binds:
+                carried |= {target.rpartition(".")[2] for _, target, _ in found.patched}
+    return carried, words
+
+
+def _kept(module: Any) -> dict[str, Any]:
+    """Public functions, classes and settings of a module."""
+    public = [(name, value) for name, value in list(vars(module).items()) if not name.startswith("_")]
+    return {name: value for name, value in public if isinstance(value, (*_KINDS, *_PLAIN))}
 
 
 def _callables(module: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from nbpipe.pipeline.values import Declared, annotated_type, check_value, coerce
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbpipe.model import Code, Outline
+    from nbpipe.model import Code, Outline, Stage
 
 #: Names that annotations of a params cell may use without an import.
 TYPING_NAMES = ("Annotated", "Any", "Dict", "List", "Literal", "Optional", "Union")
@@ -82,6 +82,16 @@ def effective_params(params: tuple[Param, ...], values: Mapping[str, Any]) -> di
         for param in params
         if param.name in values or not (param.required or param.type == "computed")
     }
+
+
+def unread(params: tuple[Param, ...], stages: tuple[Stage, ...]) -> list[str]:
+    """A warning for every parameter that no stage reads: setting it changes nothing."""
+    read = {name for stage in stages for name in stage.flow.params}
+    return [
+        f"no stage reads the parameter '{param.name}' (cell {param.cell}, line {param.line}): setting it changes nothing"
+        for param in params
+        if param.name not in read
+    ]
 
 
 def _checked(param: Param, value: Any, *, text: bool = True) -> Any:

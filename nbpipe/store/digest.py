@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from blake3 import blake3
 
-from nbpipe.store.identity import IMMUTABLE, found_by_name, may_be_single, single
+from nbpipe.store.forgotten import origin_of
+from nbpipe.store.identity import IMMUTABLE, found_by_name, hashed_by_value, may_be_single, nan_owner, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -40,6 +41,12 @@ def digest(value: object) -> str:
 
 def digest_and_sharing(value: object) -> tuple[str, str]:
     """Digest of the value, and digest of where in it one mutable object stands in several places."""
+    digester = digested(value)
+    return digester.hexdigest(), blake3(repr(digester.references).encode()).hexdigest()
+
+
+def digested(value: object) -> Digester:
+    """The digester that has taken in the value. Raises Undigestable."""
     digester = Digester()
     try:
         digester.add(value)
@@ -49,7 +56,7 @@ def digest_and_sharing(value: object) -> tuple[str, str]:
         raise Undigestable("nested too deeply") from error
     except Exception as error:
         raise Undigestable(f"{type(value).__name__}: {error}") from error
-    return digester.hexdigest(), blake3(repr(digester.references).encode()).hexdigest()
+    return digester
 
 
 def npy_digest(file_hash: str, *, writeable: bool) -> str:
@@ -69,6 +76,8 @@ class Digester:
         self._alive: list[object] = []
         #: Pairs (place of the second mention, place of the first).
         self.references: list[tuple[int, int]] = []
+        #: The order in which each set of more than one item gives them; empty where another process has another one.
+        self.orders: list[bytes] = []
         self._place = 0
         self._memory: list[tuple[int, int, int]] = []
 
@@ -109,6 +118,13 @@ class Digester:
                 self.token(b"overlaps", b"%d %d %d" % (index, low - other_low, high - other_high))
         self._memory.append((low, high, self._place))
 
+    def unordered(self, items: Iterable[Any]) -> list[bytes]:
+        """Digests of the parts of a set; `orders` keeps how they stand now."""
+        found = list(map(self.child, items))
+        if len(found) > 1:
+            self.orders.append(b"".join(found) if all(map(hashed_by_value, items)) else b"")
+        return sorted(found)
+
     def child(self, value: object) -> bytes:
         """Digest of a part on its own, for parts whose order does not count."""
         other = Digester()
@@ -129,8 +145,12 @@ class Digester:
 
 
 def _float(digester: Digester, value: float) -> None:
-    # Every NaN of Python is one: no arithmetic tells them apart.
-    digester.token(b"float", struct.pack("<d", value) if value == value else b"nan")  # noqa: PLR0124
+    digester.token(b"float", struct.pack("<d", value) if value == value else _nan(value))  # noqa: PLR0124
+
+
+def _nan(value: float) -> bytes:
+    """No arithmetic tells one NaN from another, but `np.nan in values` does."""
+    return f"nan {owner}".encode() if (owner := nan_owner(value)) else b"nan"
 
 
 def _complex(digester: Digester, value: complex) -> None:
@@ -164,7 +184,7 @@ def _pack(kinds: set[type], items: Iterable[Any]) -> tuple[bytes, ...] | None:
         values = list(items)
         if all(map(float.__eq__, values, values)):
             return b"floats", struct.pack(f"<{len(values)}d", *values)
-        return b"floats*", "\n".join(map(float.hex, values)).encode()
+        return b"floats*", b"\n".join(float.hex(item).encode() if item == item else _nan(item) for item in values)  # noqa: PLR0124
     if kind is int:
         return b"ints", ",".join(map(hex, items)).encode()
     if kind is bool:
@@ -189,13 +209,13 @@ def _dict(digester: Digester, value: dict[Any, Any]) -> None:
 
 def _set(digester: Digester, value: set[Any] | frozenset[Any]) -> None:
     if isinstance(value, frozenset) or not digester.met(value):
-        digester.token(b"set", type(value).__name__.encode(), *sorted(map(digester.child, value)))
+        digester.token(b"set", type(value).__name__.encode(), *digester.unordered(value))
 
 
 def _set_like(digester: Digester, value: Any) -> None:
     if not digester.met(value):
         digester.add(type(value))
-        digester.token(b"set*", *sorted(map(digester.child, value)))
+        digester.token(b"set*", *digester.unordered(value))
         digester.add(getattr(value, "__dict__", {}))
 
 
@@ -316,6 +336,8 @@ def _by_reduction(digester: Digester, value: Any) -> None:
     function, arguments, *rest = reduced
     state, items, pairs = (*rest, None, None, None)[:3]
     digester.token(b"object")
+    if isinstance(value, BaseException) and (origin := origin_of(value)) is not None:
+        digester.add(origin)
     digester.add(function)
     digester.add(tuple(arguments))
     digester.add(state)

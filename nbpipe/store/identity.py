@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 import uuid
+from importlib import import_module
 from typing import Any
 
 #: Objects of these cannot change, so it does not matter whether two places hold the same one.
@@ -38,6 +39,28 @@ _SINGLE = {
     ("numpy.random.mtrand", "RandomState"): ("numpy.random.mtrand", "_rand"),
     ("torch._C", "Generator"): ("torch", "default_generator"),
 }
+
+
+#: The NaN that a library hands out, which `in`, `is` and dicts tell from every other: name -> module and attribute.
+_NANS = {"numpy": "nan", "math": "nan"}
+
+
+def nan_owner(value: float) -> str:
+    """The module whose own NaN this very object is; "" for any other number."""
+    return next((name for name, at in _NANS.items() if getattr(sys.modules.get(name), at, None) is value), "")
+
+
+def nan_of(owner: str) -> float:
+    """The NaN of a module that `nan_owner` named."""
+    found: float = getattr(import_module(owner), _NANS[owner])
+    return found
+
+
+def hashed_by_value(value: object) -> bool:
+    """Whether its hash, and so its place in a set, is the same in every process that hashes texts alike."""
+    if isinstance(value, (tuple, frozenset)):
+        return all(map(hashed_by_value, value))
+    return value is not None and type(value).__hash__ not in (object.__hash__, type.__hash__)
 
 
 def may_be_single(kind: type) -> bool:

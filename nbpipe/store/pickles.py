@@ -16,7 +16,7 @@ import msgspec
 
 from nbpipe.errors import SecurityError
 from nbpipe.store.reduction import Reducer, definition, new_function, resolve
-from nbpipe.store.trust import PickleBuffer, Signer, dump, load_signed
+from nbpipe.store.trust import PickleBuffer, Signer, dump, load_signed, may_hold_nan
 
 if TYPE_CHECKING:
     from nbpipe.store.base import ObjectStore
@@ -33,16 +33,7 @@ _TAIL = 8 + 64 + len(MAGIC)
 
 def save(value: object, objects: ObjectStore, signer: Signer, reducer: Reducer) -> tuple[tuple[str, ...], int]:
     """Store `value`; return its objects, the pickle first, and their size. Raises what pickling raises."""
-    stream = io.BytesIO()
-    buffers: list[PickleBuffer] = []
-
-    def keep(buffer: PickleBuffer) -> bool:
-        large = buffer.raw().nbytes >= LARGE
-        if large:
-            buffers.append(buffer)
-        return not large
-
-    dump(value, stream, reducer, keep)
+    stream, buffers = _dumped(value, reducer, LARGE)
     views = [buffer.raw() for buffer in buffers]
     stored = [objects.put_stream(lambda file, view=view: file.write(view))[0] for view in views]  # type: ignore[misc]
     footer = msgspec.json.encode({"buffers": list(zip(stored, [view.readonly for view in views], strict=True))})
@@ -56,6 +47,25 @@ def save(value: object, objects: ObjectStore, signer: Signer, reducer: Reducer) 
 
     main, size = objects.put_stream(write)
     return (main, *stored), size + sum(view.nbytes for view in views)
+
+
+def _dumped(value: object, reducer: Reducer, large: int) -> tuple[io.BytesIO, list[PickleBuffer]]:
+    """The pickle, and the buffers of at least `large` bytes that are not in it."""
+    buffers: list[PickleBuffer] = []
+
+    def keep(buffer: PickleBuffer) -> bool:
+        outside = buffer.raw().nbytes >= large
+        if outside:
+            buffers.append(buffer)
+        return not outside
+
+    stream = io.BytesIO()
+    dump(value, stream, reducer, keep)
+    if may_hold_nan(stream.getvalue()):
+        buffers.clear()
+        stream = io.BytesIO()
+        dump(value, stream, reducer, keep, naming=True)
+    return stream, buffers
 
 
 def load(main: str, objects: ObjectStore, signer: Signer, namespace: dict[str, Any]) -> Any:
@@ -97,9 +107,7 @@ def bindings(namespace: dict[str, Any]) -> dict[tuple[str, str], Any]:
 
 def comes_back(value: object, signer: Signer, reducer: Reducer) -> object:
     """The value pickled and loaded again in memory; None if it is too large for that to be cheap."""
-    stream = io.BytesIO()
-    buffers: list[PickleBuffer] = []
-    dump(value, stream, reducer, buffers.append)
+    stream, buffers = _dumped(value, reducer, 0)
     if stream.tell() > CHECKED or sum(buffer.raw().nbytes for buffer in buffers) > CHECKED_BUFFERS:
         return None
     content = stream.getvalue()

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.store.fingerprint import fingerprint
+from nbpipe.store.forgotten import attributes, made_by_arguments, may_have_attributes, origin_of
 from nbpipe.store.identity import found_by_name, single
 from nbpipe.store.sharing import reach, regions
 
@@ -31,6 +32,8 @@ class Reducer:
 
     def __init__(self, value: object, *, by_value: frozenset[int] = frozenset()) -> None:
         self.needs: set[str] = set()
+        #: What of the value stays behind, in people's words.
+        self.lost: set[str] = set()
         #: Ids of notebook objects that are themselves the value: they cannot go by their own name.
         self._by_value = by_value
         self._reach = reach(value)
@@ -42,7 +45,7 @@ class Reducer:
         }
         self._blocks: dict[int, Any] = {}
 
-    def reduce(self, value: Any) -> Any:
+    def reduce(self, value: Any) -> Any:  # noqa: PLR0911 - one case a line
         """A reduce tuple, or NotImplemented. Raises TypeError with the reason where nothing would be exact."""
         kind = type(value)
         if kind is types.ModuleType:
@@ -66,7 +69,21 @@ class Reducer:
             return new_masked, (value.data,), dict(vars(value)), None, None, _fill_masked
         if package == "torch" and kind.__name__ in {"Tensor", "Parameter"}:
             return self._tensor(value)
+        if isinstance(value, BaseException):
+            return self._exception(value)
+        if may_have_attributes(value) and (extra := attributes(value)):
+            return _with(value, extra, _fill_attributes)
         return NotImplemented
+
+    def _exception(self, error: BaseException) -> Any:
+        """A pickle forgets what an exception came from. Its traceback holds frames, which cannot be stored."""
+        if error.__traceback__ is not None:
+            self.lost.add(f"the traceback of a {type(error).__name__}")
+        origin = origin_of(error)
+        if made_by_arguments(error):
+            # What its `__init__` makes of its arguments is in `args` already: it is not called again.
+            return new_exception, (type(error), error.args), (dict(vars(error)), origin), None, None, _fill_exception
+        return NotImplemented if origin is None else _with(error, origin, _fill_exception)
 
     def _notebook(self, value: Any) -> Any:
         name = value.__qualname__
@@ -229,6 +246,44 @@ def new_masked(data: Any) -> Any:
 
 def _fill_masked(array: Any, state: dict[str, Any]) -> None:
     vars(array).update(state)
+
+
+def _with(value: Any, extra: Any, fill: Any) -> Any:
+    """What the value's own reduction gives, and `extra` for `fill` to put on top."""
+    reduced = value.__reduce_ex__(4)
+    if not isinstance(reduced, tuple):
+        return NotImplemented
+    function, arguments, *rest = reduced
+    state, items, pairs = (*rest, None, None, None)[:3]
+    return function, arguments, (state, extra), items, pairs, fill
+
+
+def _set_state(value: Any, state: Any) -> None:
+    if state is None:
+        return
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+    else:
+        vars(value).update(state)
+
+
+def new_exception(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
+    """An exception whose `__init__` is not run; its attributes come with its state."""
+    return kind.__new__(kind, *arguments)
+
+
+def _fill_exception(error: BaseException, given: tuple[Any, tuple[Any, ...] | None]) -> None:
+    state, origin = given
+    _set_state(error, state)
+    cause, context, suppress = origin or (None, None, False)
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppress
+
+
+def _fill_attributes(value: Any, given: tuple[Any, dict[str, Any]]) -> None:
+    state, extra = given
+    _set_state(value, state)
+    for name, item in extra.items():
+        object.__setattr__(value, name, item)
 
 
 def _fill_function(function: types.FunctionType, state: tuple[Any, ...]) -> None:

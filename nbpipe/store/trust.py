@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from blake3 import blake3
 
 from nbpipe.errors import SecurityError, StoreError
+from nbpipe.store.identity import nan_of, nan_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PicklingError = pickle.PicklingError
 PickleBuffer = pickle.PickleBuffer
+#: The opcode of a float, and the quiet NaN.
+_NAN = pickle.BINFLOAT + bytes.fromhex("7ff8000000000000")
 _KEY_BYTES = 32
 _SHORTEST_TEAM_KEY = 16
 
@@ -109,6 +112,13 @@ class _Pickler(pickle.Pickler):
         return self._reduction.reduce(value)
 
 
+class _NamingPickler(_Pickler):
+    """Slower, for it is asked about every object: numbers that must stay the very object they are go by name."""
+
+    def persistent_id(self, value: Any) -> str | None:
+        return (nan_owner(value) or None) if type(value) is float else None
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, buffers: Iterable[Any], bound: dict[tuple[str, str], Any]) -> None:
         super().__init__(file, buffers=buffers)
@@ -118,12 +128,28 @@ class _Unpickler(pickle.Unpickler):
         found = self._bound.get((module, name))
         return super().find_class(module, name) if found is None else found
 
+    def persistent_load(self, name: str) -> float:
+        return nan_of(name)
+
 
 def dump(
-    value: object, file: BinaryIO, reduction: Reduction, buffers: Callable[[PickleBuffer], Any] | None = None
+    value: object,
+    file: BinaryIO,
+    reduction: Reduction,
+    buffers: Callable[[PickleBuffer], Any] | None = None,
+    *,
+    naming: bool = False,
 ) -> None:
-    """Pickle `value` into `file`. Raises whatever the value's own reduction raises."""
-    _Pickler(file, reduction, buffers).dump(value)
+    """Pickle `value` into `file`; `naming` keeps NaNs of libraries the objects that they are (see `may_hold_nan`).
+
+    Raises whatever the value's own reduction raises.
+    """
+    (_NamingPickler if naming else _Pickler)(file, reduction, buffers).dump(value)
+
+
+def may_hold_nan(pickled: bytes) -> bool:
+    """Whether a pickle may hold the NaN that libraries hand out, as a number of Python's."""
+    return _NAN in pickled
 
 
 def load_signed(

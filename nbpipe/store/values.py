@@ -9,7 +9,7 @@ from blake3 import blake3
 from nbpipe.errors import NbpipeError, StoreError, Unserializable
 from nbpipe.model import Artifact
 from nbpipe.store import pickles
-from nbpipe.store.digest import Undigestable, digest, digest_and_sharing
+from nbpipe.store.digest import Undigestable, digest, digest_and_sharing, digested
 from nbpipe.store.formats import choose, formats
 from nbpipe.store.reduction import Reducer
 from nbpipe.store.sharing import groups
@@ -25,23 +25,26 @@ STATE = "defstate"
 ABSENT = "absent"
 
 
-def save_values(store: Store, values: Mapping[str, object], *, stage: str) -> dict[str, Artifact]:
-    """Store values by name; those that share mutable memory as one object each.
+def save_values(
+    store: Store, values: Mapping[str, object], *, stage: str, lost: list[str] | None = None
+) -> dict[str, Artifact]:
+    """Store values by name; those that share mutable memory as one object each. What stays behind is added to `lost`.
 
     Raises Unserializable for the first one that would not come back equal in value and type, StoreError if the store
     cannot be written. The digest of an artifact in a group covers the sharing too, so it differs from `digest(value)`.
     """
     together = groups(values)
+    left = [] if lost is None else lost
     grouped = {name for group in together for name in group}
-    saved = {name: _save_one(store, name, value, stage) for name, value in values.items() if name not in grouped}
+    saved = {name: _save_one(store, name, value, stage, left) for name, value in values.items() if name not in grouped}
     for group in together:
-        saved.update(_save_group(store, {name: values[name] for name in group}, stage))
+        saved.update(_save_group(store, {name: values[name] for name in group}, stage, left))
     return {name: saved[name] for name in values}
 
 
 def save_state(store: Store, name: str, state: dict[str, Any], *, stage: str) -> Artifact:
     """Store the attributes of a notebook class or function; loading gives the dict back."""
-    found = _pickle(store, state, {name: state}, stage)
+    found = _pickle(store, state, {name: state}, stage, [])
     return Artifact(digest=_digest(name, state, stage), format=STATE, type=type_name(state), **found)
 
 
@@ -89,12 +92,12 @@ class _Scope:
         self.namespace[name] = value
 
 
-def _save_one(store: Store, name: str, value: object, stage: str) -> Artifact:
+def _save_one(store: Store, name: str, value: object, stage: str, lost: list[str]) -> Artifact:
     chosen = choose(value)
     kind, summary = type_name(value), summarize(value)
     if chosen is None:
         token = _digest(name, value, stage)
-        found = _pickle(store, value, {name: value}, stage)
+        found = _pickle(store, value, {name: value}, stage, lost)
         return Artifact(digest=token, format=PICKLE, type=kind, summary=summary, **found)
     objects, token_or_none = chosen.save(value, store.objects)
     token = token_or_none or _digest(name, value, stage)
@@ -102,10 +105,10 @@ def _save_one(store: Store, name: str, value: object, stage: str) -> Artifact:
     return Artifact(digest=token, format=chosen.name, type=kind, objects=objects, size=size, summary=summary)
 
 
-def _save_group(store: Store, values: dict[str, Any], stage: str) -> dict[str, Artifact]:
+def _save_group(store: Store, values: dict[str, Any], stage: str, lost: list[str]) -> dict[str, Artifact]:
     tokens = {name: _digest(name, value, stage) for name, value in values.items()}
     structure = digest_and_sharing(values)[1]
-    found = _pickle(store, values, values, stage)
+    found = _pickle(store, values, values, stage, lost)
     return {
         name: Artifact(
             digest=blake3(f"shared {tokens[name]} {structure}".encode()).hexdigest(),
@@ -119,21 +122,26 @@ def _save_group(store: Store, values: dict[str, Any], stage: str) -> dict[str, A
     }
 
 
-def _pickle(store: Store, value: Any, named: Mapping[str, Any], stage: str) -> dict[str, Any]:
+def _pickle(store: Store, value: Any, named: Mapping[str, Any], stage: str, lost: list[str]) -> dict[str, Any]:
     by_value = frozenset(map(id, named.values()))
     reducer = Reducer(value, by_value=by_value)
     try:
         objects, size = pickles.save(value, store.objects, store.signer, reducer)
         back = pickles.comes_back(value, store.signer, Reducer(value, by_value=by_value))
-        same = back is None or digest(back) == digest(value)
+        seen = None if back is None else (digested(value), digested(back))
     except NbpipeError:
         raise
     except Exception as error:
         name, reason = _culprit(named, error)
         raise Unserializable(name, type_name(named[name]), stage, reason=reason) from error
-    if not same:
+    if seen is not None and seen[0].hexdigest() != seen[1].hexdigest():
         name = next(iter(named))
         raise Unserializable(name, type_name(named[name]), stage, reason="it comes back different")
+    if seen is not None and (seen[0].orders != seen[1].orders or b"" in seen[0].orders):
+        lost.append(f"the order of a set in '{', '.join(named)}' is not kept: use sorted() where the order counts")
+    lost += [
+        f"{what} in '{', '.join(named)}' is not kept: later stages see it without" for what in sorted(reducer.lost)
+    ]
     return {"objects": objects, "size": size, "needs": tuple(sorted(reducer.needs))}
 
 

@@ -74,6 +74,10 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
     if case.expect.startswith("error "):
         assert _refused(case, cold), (cold.status, cold.failure)
         return
+    if case.expect.startswith("warned "):
+        assert cold.status == "succeeded"
+        assert any(case.expect.removeprefix("warned ") in text for text in cold.warnings), cold.warnings
+        return
     if cold.status != "succeeded":
         assert case.expect == "equal-or-error", (cold.status, cold.failure)
         assert cold.failure is not None

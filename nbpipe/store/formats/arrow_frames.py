@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from nbpipe.store.forgotten import attributes
 from nbpipe.store.formats.arrow_axes import describe_index, index_columns, read_index
 from nbpipe.store.formats.arrow_columns import decode, describe, encode, fixed, time_array
 from nbpipe.store.formats.arrow_file import map_batch, write_batch
@@ -77,7 +78,7 @@ def _note(value: Any) -> dict[str, Any] | None:
     if issubclass(kind, pd.Index):
         index = describe_index(value)
         return None if index is None else {"kind": "index", "index": index}
-    if kind not in (pd.DataFrame, pd.Series) or not PLAIN.accepts(value.attrs):
+    if kind not in (pd.DataFrame, pd.Series) or not PLAIN.accepts(value.attrs) or attributes(value):
         return None
     index = describe_index(value.index)
     more = _frame(value) if kind is pd.DataFrame else _series(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbpipe.store.forgotten import attributes
+
 if TYPE_CHECKING:
     from nbpipe.store.digest import Digester
 
@@ -58,6 +60,8 @@ def digest_extension(digester: Digester, array: Any) -> None:
 def _extras(digester: Digester, value: Any) -> None:
     digester.add(value.attrs)
     digester.add(value.flags.allows_duplicate_labels)
+    if extra := attributes(value):
+        digester.add(extra)
     for name in value._metadata:  # noqa: SLF001 - pandas' documented hook for subclasses
         if name != "name":
             digester.add(getattr(value, name, None))

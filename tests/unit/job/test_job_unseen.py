@@ -45,6 +45,21 @@ def bench(tmp_path: Path) -> Bench:
         ("import helper; helper.registry['a'] = helper.Item()", "helper.registry changed"),
         ("import helper; helper.scale = print", "helper.scale changed"),
         ("from helper import scale; scale(1)", "helper.scale changed"),
+        ("import string; setattr(string, 'digits', 'none')", "string.digits was set"),
+        ("import string\ndef f():\n    string.digits = 'none'\nf()", "string.digits was set"),
+        ("import string\nfor x in 'ab': string.digits = x", "string.digits was set"),
+        (
+            "import threading, time\nthreading.Thread(target=lambda: time.sleep(9), daemon=True).start()",
+            "the thread Thread-",
+        ),
+        (
+            "import asyncio\nasync def late(): await asyncio.sleep(9)\nasyncio.ensure_future(late())",
+            "asyncio task late",
+        ),
+        (
+            "import matplotlib; matplotlib.use('agg')\nimport matplotlib.pyplot as plt; plt.figure(7)",
+            "figure 7 of pyplot",
+        ),
     ],
 )
 def test_a_change_that_later_stages_do_not_get_is_a_warning(bench: Bench, body: str, said: str) -> None:
