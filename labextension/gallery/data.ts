@@ -1,4 +1,11 @@
-import type { DetailStage, LogChunk, PipelineEdge, PipelineView, RunDetails } from '../src/shared/api';
+import type {
+  DetailStage,
+  SuggestedCell,
+  LogChunk,
+  PipelineEdge,
+  PipelineView,
+  RunDetails,
+} from '../src/shared/api';
 import type { Marks } from '../src/shared/graph/marks';
 
 const edge = (source: string, target: string, names: string[], kind: PipelineEdge['kind'] = 'data') => ({
@@ -7,6 +14,8 @@ const edge = (source: string, target: string, names: string[], kind: PipelineEdg
   names,
   kind,
 });
+
+const param = { choices: null, required: false, secret: false };
 
 export const DIGITS: PipelineView = {
   schema: 1,
@@ -39,8 +48,15 @@ export const DIGITS: PipelineView = {
     edge('train', 'report', ['model.pt'], 'file'),
     edge('good_enough', 'report', [], 'after'),
   ],
-  params: [],
-  profiles: {},
+  params: [
+    { name: 'epochs', type: 'int', default: 10, help: 'how often the data is seen', ...param },
+    { name: 'lr', type: 'float', default: 0.001, help: '', ...param },
+    { name: 'model', type: 'choice', default: 'cnn', help: '', ...param, choices: ['cnn', 'mlp'] },
+    { name: 'layers', type: 'list', default: [64, 32], help: 'widths of the hidden layers', ...param },
+    { name: 'augment', type: 'bool', default: true, help: '', ...param },
+    { name: 'data', type: 'str', default: null, help: '', ...param, required: true },
+  ],
+  profiles: { smoke: { epochs: 1, layers: [8] } },
   problems: [],
   secrets: [],
 };
@@ -153,3 +169,17 @@ const LOG = Array.from({ length: 3000 }, (_, n) =>
 
 export const readLog = (_stage: string, offset: number): Promise<LogChunk> =>
   Promise.resolve({ text: LOG.slice(offset), next: LOG.length, eof: true });
+
+export const SUGGESTED: SuggestedCell[] = [
+  {
+    cell: 2,
+    id: '',
+    line: '%%params',
+    role: 'params',
+    name: '',
+    why: 'assigns constants that later cells read',
+  },
+  { cell: 3, id: '', line: '%%stage load', role: 'stage', name: 'load', why: 'reads data/digits.csv' },
+  { cell: 5, id: '', line: '%%stage train', role: 'stage', name: 'train', why: 'fits a model, takes long' },
+  { cell: 7, id: '', line: '%%check good_enough', role: 'check', name: 'good_enough', why: 'only asserts' },
+];

@@ -3,6 +3,8 @@ import { createRoot } from 'react-dom/client';
 
 import { RunDetails, type DetailsTab } from '../src/shared/details/RunDetails';
 import { PipelineGraph } from '../src/shared/graph/PipelineGraph';
+import { ParamsForm } from '../src/shared/ParamsForm';
+import { SuggestList } from '../src/shared/SuggestList';
 import '../src/shared/style/base.css';
 import '../src/shared/style/table.css';
 import '../src/shared/style/compare.css';
@@ -10,7 +12,8 @@ import '../src/shared/style/diff.css';
 import '../src/shared/style/graph.css';
 import '../src/shared/style/details.css';
 import '../src/shared/style/ansi.css';
-import { BASELINE, CURVES, DETAILS, DIGITS, many, MARKS, readLog } from './data';
+import '../src/shared/style/form.css';
+import { BASELINE, CURVES, DETAILS, DIGITS, many, MARKS, readLog, SUGGESTED } from './data';
 import './themes.css';
 
 const MANY = many(200);
@@ -68,6 +71,35 @@ function Details() {
   );
 }
 
+function Forms() {
+  const form = (
+    <ParamsForm
+      params={DIGITS.params}
+      profiles={DIGITS.profiles}
+      values={{ lr: 0.01, layers: 'sixty' }}
+      action="Run"
+      onSubmit={noted('submit')}
+      onCancel={noted('cancel')}
+    />
+  );
+  return (
+    <>
+      <Frame>{form}</Frame>
+      <Frame>
+        <SuggestList
+          cells={SUGGESTED}
+          notes={['Cell 4 only plots: it stays as it is.']}
+          onAccept={noted('accept')}
+          onAcceptAll={noted('all')}
+          onSkip={noted('skip')}
+          onJump={noted('jump')}
+        />
+      </Frame>
+      <Frame wide>{form}</Frame>
+    </>
+  );
+}
+
 function Frame({ wide, height, children }: { wide?: boolean; height?: number; children: ReactNode }) {
   return (
     <div className={`nbp frame${wide ? ' wide' : ''}`} style={{ height, overflow: 'auto' }}>
@@ -77,7 +109,7 @@ function Frame({ wide, height, children }: { wide?: boolean; height?: number; ch
 }
 
 for (const theme of ['light', 'dark']) {
-  for (const [name, Part] of Object.entries({ graphs: Graphs, details: Details })) {
+  for (const [name, Part] of Object.entries({ graphs: Graphs, details: Details, forms: Forms })) {
     const host = document.createElement('main');
     host.className = `theme ${theme} ${name}`;
     document.body.append(host);

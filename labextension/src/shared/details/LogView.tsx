@@ -156,7 +156,7 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
         aria-live="off"
         aria-label="lines"
         tabIndex={0}
-        style={height ? { height } : undefined}
+        style={height ? { height, flex: 'none' } : undefined}
         onScroll={(event) => {
           const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
           setTop(scrollTop);
