@@ -52,7 +52,9 @@ class Answers:
             # Where comms have a thread of their own the cell's variables change while they would be looked at.
             return {"kind": "busy"}
         try:
-            return {"kind": "status", "status": msgspec.to_builtins(status_of(self._session, wait=_WAIT))}
+            content = msgspec.json.encode(asked["content"]) if asked.get("content") is not None else None
+            found = status_of(self._session, content=content, wait=_WAIT)
+            return {"kind": "status", "status": msgspec.to_builtins(found)}
         except NbpipeError as error:
             return {"kind": "error", "code": error.code, "message": error.message, "fix": error.fix or ""}
         except Exception as error:  # noqa: BLE001 - the front-end is told; the kernel's own log is no place for it

@@ -10,7 +10,7 @@ import msgspec
 from nbpipe.errors import NotebookError, PipelineError
 from nbpipe.live.transform import read_cell
 from nbpipe.model import Cell, Notebook, Outline, Pipeline
-from nbpipe.notebook.reader import read_notebook
+from nbpipe.notebook.reader import parse_notebook, read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
 
@@ -30,11 +30,17 @@ class Present(NamedTuple):
     notes: tuple[str, ...]
 
 
-def present(path: Path | None, executions: Iterable[Execution], folder: Path) -> Present:
-    """The pipeline of the notebook, without the stages that are not sound."""
+def present(path: Path | None, executions: Iterable[Execution], folder: Path, content: bytes | None = None) -> Present:
+    """The pipeline of the notebook, without the stages that are not sound.
+
+    `content`: the notebook as it stands in an editor, nbformat's JSON, in place of what the file holds.
+    """
     notes: tuple[str, ...] = ()
     try:
-        if path is None:
+        if content is not None:
+            notebook = parse_notebook(content, str((path or Path("notebook")).with_suffix(".ipynb")))
+            folder = path.parent if path is not None else folder
+        elif path is None:
             executions = tuple(executions)
             if not any(cell.role in ("stage", "check") for cell in executions):
                 return Present(None, {}, ("no stages have run here yet",))

@@ -37,7 +37,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = 1
     #: Path of the notebook; "" where the front-end does not tell it.
     notebook: str = ""
-    #: When it was last saved, seconds since the epoch: edits after that are not seen.
+    #: When it was last saved, seconds since the epoch: edits after that are not seen. None where an editor told its content.
     saved: float | None = None
     stages: tuple[StageStatus, ...] = ()
     #: Stages to run, in notebook order, so that all are fresh.
@@ -45,9 +45,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def status_of(session: Session, path: Path | None = None, *, wait: float = _WAIT) -> Status:
+def status_of(
+    session: Session, path: Path | None = None, *, content: bytes | None = None, wait: float = _WAIT
+) -> Status:
     """The status of the kernel, against the notebook at `path`, or the one it serves. Runs no code of the user's.
 
+    `content`: that notebook as it stands in an editor, nbformat's JSON; without it, the file as it was saved.
     `wait`: seconds, at most, for what the recorder has not seen yet.
     """
     recording = session.recording
@@ -55,7 +58,7 @@ def status_of(session: Session, path: Path | None = None, *, wait: float = _WAIT
     told = notebook_path(session.shell.user_ns)
     path = path or (Path(told) if told else None)
     executions = recording.executions.all()
-    found = present(path, executions, Path.cwd())
+    found = present(path, executions, Path.cwd(), content)
     stages: tuple[StageStatus, ...] = ()
     if found.pipeline is not None:
         now = Now(
@@ -69,7 +72,7 @@ def status_of(session: Session, path: Path | None = None, *, wait: float = _WAIT
     wanted = {name for item in stages for name in item.run}
     return Status(
         notebook=str(path or ""),
-        saved=path.stat().st_mtime if path is not None and path.exists() else None,
+        saved=path.stat().st_mtime if content is None and path is not None and path.exists() else None,
         stages=stages,
         run=tuple(item.stage for item in stages if item.stage in wanted),
         notes=(*found.notes, *_recording(session)),

@@ -101,6 +101,13 @@ def test_a_kernel_says_which_stages_are_stale_only_when_it_is_asked(asker: Asker
     (load, _) = answer["status"]["stages"]
     assert (load["state"], load["reasons"][0]["kind"]) == ("stale", "code")
 
+    content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%stage load\nx = 2")])
+    (answer,) = asker.ask(comm, {"kind": "status", "content": content})
+    assert [(item["stage"], item["state"]) for item in answer["status"]["stages"]] == [("load", "fresh")]
+    assert answer["status"]["saved"] is None, "what stands in the editor counts, saved or not"
+    (answer,) = asker.ask(comm, {"kind": "status", "content": {"cells": "none"}})
+    assert answer["status"]["stages"] == []
+
     for odd in ({"kind": "rm"}, {}, "text", None, ["status"]):
         (answer,) = asker.ask(comm, odd)
         assert answer["kind"] == "error"
