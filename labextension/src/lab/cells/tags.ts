@@ -135,6 +135,28 @@ export function putLine(source: string, line: string): Edit {
   return { start: 0, end: 0, text: source ? `${line}\n` : line };
 }
 
+/** The line with another name, and what it waits for under another name; the rest of it stays as it was written. */
+export function renamedLine(line: string, from: string, to: string): string {
+  const tag = fromLine(line);
+  const own = (tag.role === 'stage' || tag.role === 'check') && tag.name === from;
+  const head = /^(%%\w+[ \t]+)(\S+)/.exec(line);
+  let renamed = line;
+  if (own && head?.[2] === from) {
+    renamed = `${head[1] ?? ''}${to}${line.slice(head[0].length)}`;
+  } else if (own) {
+    renamed = lineOf(tag.role as Role, to, tag.options);
+  }
+  return renamedAfter(renamed, from, to);
+}
+
+/** Options in which `--after` names the new name. */
+export function renamedAfter(options: string, from: string, to: string): string {
+  return options.replace(/(\s--after[= ]\s*|^--after[= ]\s*)(\S+)/g, (_, head: string, names: string) => {
+    const renamed = names.split(',').map((name) => (name === from ? to : name));
+    return head + renamed.join(',');
+  });
+}
+
 /** Take the line away, with its end; null where there is none. */
 export function dropLine(source: string): Edit | null {
   const { line, start, end } = firstLine(source);
