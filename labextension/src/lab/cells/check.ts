@@ -10,8 +10,9 @@ import { Marks } from './marks';
 import type { NotebookState } from './notebook';
 import type { CellsSettings } from './settings';
 import { replaceSource, tagCell, untagCell } from './tagging';
-import { parseLine } from './grammar';
-import { optionsOf, textOf } from './tags';
+import { parseLine, type Role } from './grammar';
+import { optionsOf, readTag, textOf } from './tags';
+import { textOfCell } from './watch';
 
 /**
  * "Check": what would go wrong in a run, marked on the cells before anything runs.
@@ -137,6 +138,18 @@ export class Checker {
           const source = action.source ?? '';
           const index = action.cell === null ? widgets.indexOf(cell) : action.cell - 1;
           model?.sharedModel.insertCell(Math.max(0, index), { cell_type: 'code', source });
+          break;
+        }
+        case 'set-option': {
+          const tag = readTag(textOfCell(cell.model));
+          if (tag) {
+            const options = `${tag.options} ${action.source ?? ''}`.trim();
+            tagCell(
+              cell.model,
+              { role: tag.role as Role, name: tag.name, options },
+              this.settings.now.tagStyle,
+            );
+          }
           break;
         }
         case 'install':

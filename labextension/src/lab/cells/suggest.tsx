@@ -1,0 +1,204 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { Cell } from '@jupyterlab/cells';
+import { ReactWidget } from '@jupyterlab/ui-components';
+
+import { problemText } from '../../shared/backend';
+import type { INbpipe } from '../tokens';
+import { contentOf } from './content';
+import { Ghost } from './ghost';
+import type { NotebookState } from './notebook';
+import { proposalOf, proposedLine, renamed, without, type Proposal, type Proposed } from './proposal';
+import type { CellsSettings } from './settings';
+import { SuggestBar } from './SuggestBar';
+import { lineAt, tagCell, untagCell } from './tagging';
+import { textOf } from './tags';
+
+/**
+ * "Suggest stages": the proposal of `nbpipe suggest` on the cells, before anything is written.
+ *
+ * Responsibilities: shows the proposal, writes what is accepted, takes back what it wrote. It must not write what was not
+ * accepted, nor take back a line that was changed since.
+ */
+export class Suggesting {
+  private proposal: Proposal | null = null;
+  private readonly ghosts = new Map<string, Ghost>();
+  private bar: ReactWidget | null = null;
+  /** Lines that were accepted here, by cell. */
+  private readonly written = new Map<string, string>();
+
+  constructor(
+    private readonly state: NotebookState,
+    private readonly nbpipe: INbpipe,
+    private readonly settings: CellsSettings,
+  ) {}
+
+  get shown(): boolean {
+    return this.proposal !== null;
+  }
+
+  async start(): Promise<void> {
+    const { model, widgets } = this.state.panel.content;
+    if (!model) {
+      return;
+    }
+    const { trans } = this.nbpipe;
+    try {
+      const view = await this.nbpipe.api.suggest({ path: this.state.path, content: contentOf(model) });
+      const proposal = proposalOf(view, (cell) => widgets[cell - 1]?.model.id ?? '');
+      if (proposal.cells.length) {
+        this.written.clear();
+        this.show(proposal);
+      } else {
+        this.close();
+        Notification.info([trans.__('There is nothing to suggest.'), ...view.notes].join(' '), {
+          autoClose: 5000,
+        });
+      }
+    } catch (error) {
+      Notification.error(problemText(error));
+    }
+  }
+
+  readonly close = (): void => {
+    this.proposal = null;
+    this.draw();
+  };
+
+  readonly acceptAll = (): void => {
+    if (this.proposal) {
+      this.accept(this.proposal.cells);
+    }
+  };
+
+  /** Take back what was accepted here, where it still stands as it was written. */
+  readonly undo = (): void => {
+    const { model } = this.state.panel.content;
+    model?.sharedModel.transact(() => {
+      for (const cell of model.cells) {
+        const line = this.written.get(cell.id);
+        const here = this.state.watch.tag(cell);
+        if (
+          line !== undefined &&
+          (lineAt(cell) === line || (lineAt(cell) === '' && here?.from === 'metadata'))
+        ) {
+          untagCell(cell);
+        }
+      }
+    });
+    this.written.clear();
+    this.draw();
+  };
+
+  private accept(cells: readonly Proposed[]): void {
+    const { model } = this.state.panel.content;
+    if (!model || !this.proposal) {
+      return;
+    }
+    const wanted = new Map(cells.map((cell) => [cell.id, cell]));
+    try {
+      model.sharedModel.transact(() => {
+        for (const cell of model.cells) {
+          const proposed = wanted.get(cell.id);
+          if (proposed) {
+            tagCell(cell, proposed, this.settings.now.tagStyle);
+            this.written.set(cell.id, proposedLine(proposed));
+          }
+        }
+      });
+    } catch (error) {
+      Notification.error(textOf(error));
+      return;
+    }
+    const left = without(this.proposal, [...wanted.keys()]);
+    this.show(left.cells.length ? left : null);
+    if (!left.cells.length) {
+      const { trans } = this.nbpipe;
+      const text = trans._n('%1 cell was tagged.', '%1 cells were tagged.', this.written.size);
+      Notification.success(text, {
+        autoClose: 8000,
+        actions: [{ label: trans.__('Undo'), callback: this.undo }],
+      });
+    }
+  }
+
+  private show(proposal: Proposal | null): void {
+    this.proposal = proposal;
+    this.draw();
+  }
+
+  private draw(): void {
+    this.drawGhosts();
+    this.drawBar();
+  }
+
+  private drawGhosts(): void {
+    const wanted = new Map(this.proposal?.cells.map((cell) => [cell.id, cell]));
+    for (const [id, ghost] of this.ghosts) {
+      if (!wanted.has(id)) {
+        ghost.dispose();
+        this.ghosts.delete(id);
+      }
+    }
+    for (const widget of this.state.panel.content.widgets) {
+      const cell = wanted.get(widget.model.id);
+      if (cell) {
+        this.ghostOf(widget).show(cell);
+      }
+    }
+  }
+
+  private ghostOf(widget: Cell): Ghost {
+    const { id } = widget.model;
+    const known = this.ghosts.get(id);
+    if (known) {
+      return known;
+    }
+    const ghost = new Ghost(widget.node, this.nbpipe.trans, {
+      accept: (cell) => this.accept([cell]),
+      dismiss: (cell) => {
+        const left = this.proposal && without(this.proposal, [cell.id]);
+        this.show(left?.cells.length ? left : null);
+      },
+      rename: (cell, name) => {
+        if (this.proposal) {
+          this.show(renamed(this.proposal, cell.name, name));
+        }
+      },
+    });
+    this.ghosts.set(id, ghost);
+    return ghost;
+  }
+
+  private drawBar(): void {
+    const { proposal } = this;
+    if (!proposal) {
+      this.bar?.dispose();
+      this.bar = null;
+      return;
+    }
+    const content = (
+      <SuggestBar
+        proposal={proposal}
+        trans={this.nbpipe.trans}
+        canUndo={this.written.size > 0}
+        onAccept={this.acceptAll}
+        onUndo={this.undo}
+        onClose={this.close}
+        onJump={(stage) => this.jump(stage)}
+      />
+    );
+    this.bar?.dispose();
+    this.bar = ReactWidget.create(content);
+    this.bar.addClass('nbp');
+    this.bar.addClass('nbp-SuggestBar');
+    this.state.panel.contentHeader.addWidget(this.bar);
+  }
+
+  private jump(stage: string): void {
+    const id = this.proposal?.cells.find((cell) => cell.name === stage)?.id;
+    const widget = this.state.panel.content.widgets.find((item) => item.model.id === id);
+    if (widget) {
+      void this.state.panel.content.scrollToCell(widget, 'smart');
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import type { CommandRegistry } from '@lumino/commands';
+
+import type { StartQuestion } from '../shared/api';
+import { problemText, Refused } from '../shared/backend';
+import { duration } from '../shared/format';
+import type { RunRow } from '../shared/types';
+import { CommandIDs } from './ids';
+import type { INbpipe } from './tokens';
+
+/** Which part of the pipeline to run. */
+export type Part = Omit<StartQuestion, 'path'>;
+
+/**
+ * Starts, follows and stops runs for the commands.
+ *
+ * Responsibilities: one notification a run, which says how it ended and what to do next. It must not keep a run alive, nor end
+ * one when the page is left.
+ */
+export class Runs {
+  /** Run -> the notification that follows it. */
+  private readonly notes = new Map<string, string>();
+
+  constructor(
+    private readonly nbpipe: INbpipe,
+    private readonly commands: CommandRegistry,
+  ) {}
+
+  /** Save the notebook and run it, or a part of it. The id of the run; null where there is none. */
+  async start(path: string, part: Part, context: NotebookPanel['context'] | null): Promise<string | null> {
+    const { trans, api } = this.nbpipe;
+    try {
+      if (context?.model.dirty) {
+        await context.save();
+      }
+      const { run, status } = await api.start({ path, ...part });
+      if (status === 'running') {
+        this.follow(path, run);
+      } else {
+        Notification.emit(trans.__('%1 is up to date: %2 has everything.', name(path), run), 'success', {
+          autoClose: 5000,
+        });
+      }
+      return run;
+    } catch (error) {
+      Notification.error(problemText(error), {
+        autoClose: false,
+        actions: [
+          {
+            label: trans.__('Check'),
+            callback: () => void this.commands.execute(CommandIDs.check, { path }),
+          },
+        ],
+      });
+      return null;
+    }
+  }
+
+  async stop(path: string, run: string): Promise<void> {
+    try {
+      await this.nbpipe.api.stop(path, run);
+    } catch (error) {
+      Notification.error(problemText(error));
+    }
+  }
+
+  /** The run of this notebook that is on, if there is one. */
+  async current(path: string): Promise<RunRow | null> {
+    const { rows } = await this.nbpipe.backend(path).page({ statuses: ['running'], limit: 1 });
+    return rows[0] ?? null;
+  }
+
+  private follow(path: string, run: string): void {
+    const { trans } = this.nbpipe;
+    const backend = this.nbpipe.backend(path);
+    const id = Notification.emit(trans.__('%1 runs as %2', name(path), run), 'in-progress', {
+      autoClose: false,
+      actions: [
+        { label: trans.__('Stop'), displayType: 'warn', callback: () => void this.stop(path, run) },
+        this.logAction(path, run),
+      ],
+    });
+    this.notes.set(run, id);
+    const stop = backend.subscribe(({ rows }) => {
+      const row = rows.find((item) => item.run === run);
+      if (row) {
+        this.tell(path, row);
+        if (row.status !== 'running') {
+          stop();
+        }
+      }
+    });
+    // It may have ended before the first look.
+    void backend
+      .rows([run])
+      .then(([row]) => {
+        if (row && row.status !== 'running' && this.notes.has(run)) {
+          stop();
+          this.tell(path, row);
+        }
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof Refused)) {
+          throw error;
+        }
+      });
+  }
+
+  private tell(path: string, row: RunRow): void {
+    const { trans } = this.nbpipe;
+    const { run, status } = row;
+    const id = this.notes.get(run);
+    if (id === undefined) {
+      return;
+    }
+    if (status === 'running') {
+      const message = trans.__(
+        '%1 runs as %2: %3 of %4 stages',
+        name(path),
+        run,
+        row.done ?? 0,
+        row.stages ?? 0,
+      );
+      Notification.update({ id, message });
+      return;
+    }
+    this.notes.delete(run);
+    const well = status === 'succeeded';
+    const took = row.seconds ? ` ${trans.__('in %1', duration(row.seconds))}` : '';
+    const where = row.broken?.length ? `: ${row.broken.join(', ')}` : '';
+    const compare = {
+      label: trans.__('Compare'),
+      callback: () => void this.commands.execute(CommandIDs.compareRuns, { path, runs: [run] }),
+    };
+    Notification.update({
+      id,
+      message: `${run} ${status}${took}${where}`,
+      type: well ? 'success' : 'error',
+      autoClose: well ? 6000 : 20_000,
+      actions: [
+        this.logAction(path, run),
+        ...(this.commands.hasCommand(CommandIDs.compareRuns) ? [compare] : []),
+      ],
+    });
+  }
+
+  private logAction(path: string, run: string): Notification.IAction {
+    return {
+      label: this.nbpipe.trans.__('Open log'),
+      callback: () => void this.commands.execute(CommandIDs.openLog, { path, run }),
+    };
+  }
+}
+
+function name(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
