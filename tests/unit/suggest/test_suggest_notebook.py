@@ -125,3 +125,15 @@ def test_what_later_stages_would_not_see_is_joined_with_them(tmp_path: Path) -> 
         tmp_path, "# A", "import math\nx = len('a')", "# B", "y = x + 1\nmath.palette = (y,)", "# C", "z = sorted(math.palette)",
     )  # fmt: skip
     assert found == [(2,), (4, 6)]
+
+
+def test_a_text_notebook_gets_a_proposal_too(tmp_path: Path) -> None:
+    path = tmp_path / "work.py"
+    path.write_text(
+        "# %% [markdown]\n# # Load\n\n# %%\nx = [1, 2]\n\n# %% [markdown]\n# # Sum\n\n# %%\ntotal = sum(x)\n"
+    )
+    suggestion = suggest_notebook(path)
+    assert [(stage.name, stage.cells, stage.why) for stage in suggestion.stages] == [
+        ("load", (2,), "under the heading “Load”"),
+        ("sum", (4,), "under the heading “Sum”"),
+    ]
