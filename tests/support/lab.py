@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 
+_EXTENSION = Path(__file__).parents[2] / "nbpipe" / "_labextension"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 _FLAGS += ["--disable-background-networking", "--disable-component-update"]
@@ -74,6 +75,10 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
     settings = root / "config" / "labconfig"
     settings.mkdir(parents=True)
     (settings / "default_setting_overrides.json").write_text(_QUIET)
+    # That of this checkout, whatever is installed.
+    extensions = root / "data" / "labextensions" / "@nbpipe"
+    extensions.mkdir(parents=True)
+    (extensions / "labextension").symlink_to(_EXTENSION)
     port = _free_port()
     given = {"JUPYTER_CONFIG_DIR": root / "config", "JUPYTER_DATA_DIR": root / "data"}
     given |= {"JUPYTERLAB_SETTINGS_DIR": root / "user", "JUPYTERLAB_WORKSPACES_DIR": root / "spaces"}
@@ -81,7 +86,7 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
     command += [f"--IdentityProvider.token={_KEY}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.expose_app_in_browser=True"]
+    command += ["--LabApp.expose_app_in_browser=True", "--ServerApp.jpserver_extensions={'nbpipe': True}"]
     with (root / "lab.log").open("wb") as log:
         process = subprocess.Popen(
             command,

@@ -1,15 +1,20 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import type { Event } from '@jupyterlab/services';
+import type { CommandRegistry } from '@lumino/commands';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
 import { ServerBackend } from './backend';
+import { Notebooks } from './notebooks';
+import { Running } from './running';
 import { INbpipe } from './tokens';
 
 class Nbpipe implements INbpipe {
+  readonly running: Running;
   readonly changed: ISignal<INbpipe, RunEvent>;
   readonly pathChanged: ISignal<INbpipe, string>;
   private readonly heard = new Signal<INbpipe, RunEvent>(this);
@@ -20,7 +25,10 @@ class Nbpipe implements INbpipe {
   constructor(
     readonly api: Api,
     readonly trans: TranslationBundle,
+    readonly notebooks: Notebooks,
+    commands: CommandRegistry,
   ) {
+    this.running = new Running(this, notebooks, commands);
     this.changed = this.heard;
     this.pathChanged = this.moved;
   }
@@ -57,22 +65,32 @@ export const manager: JupyterFrontEndPlugin<INbpipe> = {
   description: "Talks to nbpipe's server extension for the other plugins.",
   autoStart: true,
   provides: INbpipe,
-  optional: [INotebookTracker, ITranslator],
-  activate: (app, notebooks: INotebookTracker | null, translator: ITranslator | null) => {
+  optional: [INotebookTracker, IDocumentManager, ITranslator],
+  activate: (
+    app,
+    tracker: INotebookTracker | null,
+    documents: IDocumentManager | null,
+    translator: ITranslator | null,
+  ) => {
     const { serverSettings, events } = app.serviceManager;
-    const nbpipe = new Nbpipe(new Api(serverSettings), (translator ?? nullTranslator).load('nbpipe'));
-    notebooks?.currentChanged.connect((_, panel) => {
+    const nbpipe = new Nbpipe(
+      new Api(serverSettings),
+      (translator ?? nullTranslator).load('nbpipe'),
+      new Notebooks(tracker, documents),
+      app.commands,
+    );
+    tracker?.currentChanged.connect((_, panel) => {
       if (panel) {
         nbpipe.go(panel.context.path);
         panel.context.pathChanged.connect((_context, path) => {
-          if (notebooks.currentWidget === panel) {
+          if (tracker.currentWidget === panel) {
             nbpipe.go(path);
           }
         });
       }
     });
-    if (notebooks?.currentWidget) {
-      nbpipe.go(notebooks.currentWidget.context.path);
+    if (tracker?.currentWidget) {
+      nbpipe.go(tracker.currentWidget.context.path);
     }
     events.stream.connect((_, emission: Event.Emission) => {
       if (emission.schema_id === RUN_EVENT) {

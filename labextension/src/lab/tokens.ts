@@ -5,16 +5,22 @@ import type { ISignal } from '@lumino/signaling';
 import type { RunEvent } from '../shared/api';
 import type { Api } from './api';
 import type { ServerBackend } from './backend';
+import type { Notebooks } from './notebooks';
+import type { Running } from './running';
 
 /** What the plugins of nbpipe share. */
 export interface INbpipe {
   readonly api: Api;
   readonly trans: TranslationBundle;
+  readonly notebooks: Notebooks;
+  readonly running: Running;
   /** Where the shared views get the runs of a notebook's project; the same one for the same path. */
   backend(path: string): ServerBackend;
   /** Contents path of the notebook that is, or was last, in front; '' before there was one. */
   readonly path: string;
   readonly pathChanged: ISignal<INbpipe, string>;
+  /** Choose another notebook, open or not. */
+  go(path: string): void;
   /** A run moved on, wherever it was started. Nothing but the polling is told where events are refused. */
   readonly changed: ISignal<INbpipe, RunEvent>;
 }

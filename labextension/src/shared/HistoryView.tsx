@@ -1,6 +1,6 @@
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore, type ReactNode } from 'react';
 
-import { shownColumns } from './columns';
+import { narrowColumns, shownColumns } from './columns';
 import { CompareView } from './CompareView';
 import { DiffView } from './DiffView';
 import { FilterBar } from './FilterBar';
@@ -16,20 +16,46 @@ type Below =
   | { kind: 'compare' }
   | { kind: 'diff'; a: string; b: string };
 
-/** The history: search, table, and what is opened below it. */
-export function HistoryView({ store, height = 360 }: { store: HistoryStore; height?: number }) {
+/** What a host with places of its own does: the sidebar opens runs in its details, and comparisons in tabs. */
+export interface HistoryHost {
+  open: (run: string) => void;
+  compare: () => void;
+  /** At this place of the window. */
+  menu: (run: string, place: { x: number; y: number }) => void;
+  stop: (run: string) => void;
+  /** The run that is open. */
+  opened: string;
+  /** A row above all others: the present. */
+  top?: ReactNode;
+  /** Instead of the sentence about an empty history. */
+  empty?: ReactNode;
+}
+
+interface Props {
+  store: HistoryStore;
+  /** Pixels, or as much as there is. */
+  height?: number | 'fill';
+  host?: HistoryHost;
+}
+
+/** The history: search, table, and what is opened below it, where no host opens it elsewhere. */
+export function HistoryView({ store, height = 360, host }: Props) {
   const state = useSyncExternalStore(store.subscribe, store.get);
   const [below, setBelow] = useState<Below>({ kind: 'none' });
   const root = useRef<HTMLElement>(null);
   const opened = useRef<HTMLDivElement>(null);
-  const columns = shownColumns(state.names, state.columns, store.atHand());
+  const columns = (host ? narrowColumns : shownColumns)(state.names, state.columns, store.atHand());
   const { selected, total } = state;
   const running = store.atHand().some((row) => row.status === 'running');
   useTick(running);
 
   const compare = () => {
     if (selected.length > 1) {
-      setBelow({ kind: 'compare' });
+      if (host) {
+        host.compare();
+      } else {
+        setBelow({ kind: 'compare' });
+      }
     }
   };
   const close = () => {
@@ -43,7 +69,11 @@ export function HistoryView({ store, height = 360 }: { store: HistoryStore; heig
   }, [below]);
 
   return (
-    <section className="nbp-history" ref={root} aria-label="nbpipe history">
+    <section
+      className={host ? 'nbp-history nbp-hosted' : 'nbp-history'}
+      ref={root}
+      aria-label="nbpipe history"
+    >
       <header className="nbp-toolbar">
         <h2 className="nbp-title">
           History <span className="nbp-dim">{count(total, 'run')}</span>
@@ -60,15 +90,17 @@ export function HistoryView({ store, height = 360 }: { store: HistoryStore; heig
             Clear
           </button>
         ) : null}
-        <button
-          type="button"
-          className="nbp-button nbp-primary"
-          disabled={selected.length < 2}
-          title={selected.length < 2 ? 'Check two runs or more (Space)' : 'Compare the checked runs (C)'}
-          onClick={compare}
-        >
-          Compare{selected.length > 0 ? ` ${selected.length}` : ''}
-        </button>
+        {host && selected.length === 0 ? null : (
+          <button
+            type="button"
+            className="nbp-button nbp-primary"
+            disabled={selected.length < 2}
+            title={selected.length < 2 ? 'Check two runs or more (Space)' : 'Compare the checked runs (C)'}
+            onClick={compare}
+          >
+            Compare{selected.length > 0 ? ` ${selected.length}` : ''}
+          </button>
+        )}
       </header>
       {state.problem ? (
         <p className="nbp-problem" role="alert">
@@ -80,15 +112,19 @@ export function HistoryView({ store, height = 360 }: { store: HistoryStore; heig
           {text}
         </p>
       ))}
+      {host?.top ? <div className="nbp-top">{host.top}</div> : null}
       {total === 0 && !state.loading ? (
-        <Empty store={store} filtered={filtered(state.query)} />
+        (host && !filtered(state.query) && host.empty) || (
+          <Empty store={store} filtered={filtered(state.query)} />
+        )
       ) : (
         <RunTable
           store={store}
           state={state}
           columns={columns}
           height={height}
-          onOpen={(run) => setBelow({ kind: 'run', run })}
+          host={host}
+          onOpen={host?.open ?? ((run) => setBelow({ kind: 'run', run }))}
           onCompare={compare}
         />
       )}

@@ -1,9 +1,19 @@
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
+import {
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type KeyboardEvent,
+  type MouseEvent,
+} from 'react';
 
 import type { Column } from './columns';
 import { Cell, RunCell } from './cells';
+import type { HistoryHost } from './HistoryView';
 import type { HistoryState, HistoryStore } from './store';
 import type { RunRow } from './types';
+import { useHeight } from './useHeight';
 
 /** Height of a row: fixed, so that the place of each of ten thousand is known without drawing it. */
 const ROW = 30;
@@ -15,14 +25,17 @@ interface Props {
   store: HistoryStore;
   state: HistoryState;
   columns: Column[];
-  height: number;
+  height: number | 'fill';
+  host?: HistoryHost | undefined;
   onOpen: (run: string) => void;
   onCompare: () => void;
 }
 
 /** The table. Only the rows in sight are in the document. */
-export function RunTable({ store, state, columns, height, onOpen, onCompare }: Props) {
+export function RunTable({ store, state, columns, height: wanted, host, onOpen, onCompare }: Props) {
   const box = useRef<HTMLDivElement>(null);
+  const measured = useHeight(box, wanted === 'fill');
+  const height = wanted === 'fill' ? measured : wanted;
   const [top, setTop] = useState(0);
   const [active, setActive] = useState(0);
   const follow = useRef(false);
@@ -73,6 +86,13 @@ export function RunTable({ store, state, columns, height, onOpen, onCompare }: P
     [total],
   );
 
+  const menu = (event: MouseEvent<HTMLElement>, run: string) => {
+    if (host) {
+      event.preventDefault();
+      event.stopPropagation();
+      host.menu(run, menuPlace(event));
+    }
+  };
   const keys = (event: KeyboardEvent<HTMLElement>) => {
     if (event.target instanceof HTMLElement && event.target.tagName !== 'TR') {
       return;
@@ -112,13 +132,17 @@ export function RunTable({ store, state, columns, height, onOpen, onCompare }: P
         tabIndex={kind === 'row' && index === active ? 0 : -1}
         aria-rowindex={kind === 'row' ? index + 2 : undefined}
         aria-selected={state.selected.includes(item.run)}
-        className={kind === 'held' ? 'nbp-held' : item.run === state.baseline ? 'nbp-base' : undefined}
+        className={[
+          kind === 'held' ? 'nbp-held' : item.run === state.baseline ? 'nbp-base' : '',
+          item.run === host?.opened ? 'nbp-opened' : '',
+        ].join(' ')}
         onFocus={(event) => {
           if (event.target === event.currentTarget && kind === 'row') {
             setActive(index);
           }
         }}
         onDoubleClick={() => onOpen(item.run)}
+        onContextMenu={(event) => menu(event, item.run)}
       >
         <td className="nbp-check">
           <input
@@ -129,7 +153,7 @@ export function RunTable({ store, state, columns, height, onOpen, onCompare }: P
             onChange={() => store.toggle(item.run)}
           />
         </td>
-        <RunCell row={item} state={state} store={store} onOpen={onOpen} />
+        <RunCell row={item} state={state} store={store} onOpen={onOpen} stop={host?.stop} />
         {columns.map((column) => (
           <Cell key={column.id} column={column} row={item} baseline={baseline} store={store} />
         ))}
@@ -145,7 +169,7 @@ export function RunTable({ store, state, columns, height, onOpen, onCompare }: P
     <div
       className="nbp-scroll"
       ref={box}
-      style={{ maxHeight: `${height}px` }}
+      style={wanted === 'fill' ? undefined : { maxHeight: `${height}px` }}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
       <table
@@ -185,6 +209,15 @@ export function RunTable({ store, state, columns, height, onOpen, onCompare }: P
       </table>
     </div>
   );
+}
+
+/** At the pointer, or below the row where a key asked for it. */
+function menuPlace(event: MouseEvent<HTMLElement>): { x: number; y: number } {
+  if (event.clientX || event.clientY) {
+    return { x: event.clientX, y: event.clientY };
+  }
+  const { left, bottom } = event.currentTarget.getBoundingClientRect();
+  return { x: left + 24, y: bottom };
 }
 
 function Spacer({ rows, columns }: { rows: number; columns: number }) {

@@ -22,11 +22,11 @@ export const STATUSES = ['running', 'succeeded', 'failed', 'rejected', 'cancelle
 export function Status({ status, note }: { status: string; note?: string }) {
   const known = status in SYMBOLS ? status.replace(' ', '-') : 'unknown';
   return (
-    <span className={`nbp-status nbp-status-${known}`}>
+    <span className={`nbp-status nbp-status-${known}`} title={status}>
       <span className="nbp-symbol" aria-hidden="true">
         {SYMBOLS[status] ?? '?'}
       </span>
-      {status}
+      <span className="nbp-word">{status}</span>
       {note ? <span className="nbp-dim"> {note}</span> : null}
     </span>
   );

@@ -11,10 +11,11 @@ interface RunCellProps {
   state: HistoryState;
   store: HistoryStore;
   onOpen: (run: string) => void;
+  stop?: ((run: string) => void) | undefined;
 }
 
 /** The run's name with its colour, its marks and what can be done with it; and its status. */
-export function RunCell({ row, state, store, onOpen }: RunCellProps) {
+export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
   const base = state.baseline === row.run;
   const pinned = state.pinned.includes(row.run);
   const note =
@@ -60,6 +61,18 @@ export function RunCell({ row, state, store, onOpen }: RunCellProps) {
         <Status status={row.status} note={note} />
         {row.status === 'running' && row.stages ? (
           <Bar done={row.done ?? 0} of={row.stages} label={row.run} />
+        ) : null}
+        {row.status === 'running' && stop ? (
+          <button
+            type="button"
+            className="nbp-stop"
+            tabIndex={-1}
+            aria-label={`stop ${row.run}`}
+            title="stop this run"
+            onClick={() => stop(row.run)}
+          >
+            ■
+          </button>
         ) : null}
       </td>
     </>

@@ -55,6 +55,14 @@ export function shownColumns(names: Names, chosen: readonly string[], rows: RunR
   return all.filter((column) => wanted.has(column.id));
 }
 
+/** As `shownColumns`, for a sidebar: what tells runs apart comes first, the rest is a scroll away. */
+export function narrowColumns(names: Names, chosen: readonly string[], rows: RunRow[]): Column[] {
+  const shown = shownColumns(names, chosen, rows);
+  const rank = ({ id, group }: Column) =>
+    group === 'Metrics' ? 0 : group === 'Parameters' ? 1 : ['seconds', 'started'].includes(id) ? 2 : 3;
+  return [...shown].sort((a, b) => rank(a) - rank(b));
+}
+
 function usual(names: Names, rows: RunRow[]): string[] {
   const several = new Set(rows.map((row) => row.name ?? '')).size > 1;
   const varied = names.params.filter(

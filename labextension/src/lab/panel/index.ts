@@ -1,6 +1,9 @@
 import { ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IStateDB } from '@jupyterlab/statedb';
 
 import { INbpipe } from '../tokens';
+import { Actions } from './actions';
+import { Keeping } from './keeping';
 import { PanelModel } from './model';
 import { NbpipePanel } from './widget';
 
@@ -10,10 +13,10 @@ export const panel: JupyterFrontEndPlugin<void> = {
   description: 'The sidebar: pipeline, runs and details of the notebook in front.',
   autoStart: true,
   requires: [INbpipe],
-  optional: [ILayoutRestorer],
-  activate: (app, nbpipe: INbpipe, restorer: ILayoutRestorer | null) => {
-    const model = new PanelModel(nbpipe);
-    const widget = new NbpipePanel(model, nbpipe.trans);
+  optional: [ILayoutRestorer, IStateDB],
+  activate: (app, nbpipe: INbpipe, restorer: ILayoutRestorer | null, states: IStateDB | null) => {
+    const model = new PanelModel(nbpipe, new Keeping(states));
+    const widget = new NbpipePanel(model, new Actions(model, app.commands), nbpipe.trans);
     app.shell.add(widget, 'left', { rank: 700, type: 'nbpipe' });
     restorer?.add(widget, widget.id);
     app.commands.addCommand('nbpipe:open-panel', {

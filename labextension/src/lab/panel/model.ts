@@ -1,20 +1,46 @@
+import type { StartQuestion } from '../../shared/api';
+import { problemText } from '../../shared/backend';
 import { HistoryStore } from '../../shared/store';
+import { Missing } from '../api';
+import { PipelineModel, UNKNOWN, type PipelineState } from '../pipelineModel';
 import type { INbpipe } from '../tokens';
+import type { Keeping } from './keeping';
+
+/** The answers that this front-end understands. */
+const SCHEMA = 1;
 
 /** What the panel shows at the moment. Values are replaced, never changed, so that views can tell. */
-export interface PanelState {
+export interface PanelState extends PipelineState {
   readonly path: string;
-  readonly store: HistoryStore | null;
+  readonly store: HistoryStore | undefined;
+  /** The run whose details are shown. */
+  readonly opened: string;
+  /** Why there is no server to talk to. */
+  readonly absent: string;
+  /** Notebooks that can be chosen. */
+  readonly notebooks: readonly string[];
 }
 
-/** The state of the panel: the notebook it is about, and the store of its runs. */
+/**
+ * The state of the panel.
+ *
+ * Responsibilities: follows the notebook in front while somebody looks at the panel; knows which run is opened; remembers
+ * both. It must not draw, and asks nothing while the panel is hidden.
+ */
 export class PanelModel {
-  private state: PanelState = { path: '', store: null };
+  private state: PanelState;
   private readonly listeners = new Set<() => void>();
+  private flow: PipelineModel | undefined;
+  private visible = false;
+  private checked = false;
 
-  constructor(readonly nbpipe: INbpipe) {
-    nbpipe.pathChanged.connect((_, path) => this.show(path));
-    this.show(nbpipe.path);
+  constructor(
+    readonly nbpipe: INbpipe,
+    readonly keeping: Keeping,
+  ) {
+    this.state = { ...UNKNOWN, path: '', store: undefined, opened: '', absent: '', notebooks: [] };
+    nbpipe.pathChanged.connect(() => void this.follow());
+    nbpipe.notebooks.moved.connect(() => this.count());
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -24,13 +50,122 @@ export class PanelModel {
 
   get = (): PanelState => this.state;
 
-  show(path: string): void {
-    if (path === this.state.path) {
+  /** The panel came into sight, or went out of it. */
+  look(visible: boolean): void {
+    this.visible = visible;
+    this.flow?.look(visible);
+    if (visible) {
+      void this.follow();
+    }
+  }
+
+  /** Ask for everything again. */
+  async refresh(): Promise<void> {
+    this.checked = false;
+    await this.follow();
+    this.state.store?.refresh();
+    await this.flow?.refresh();
+  }
+
+  open(run: string): void {
+    this.keeping.keepOf(this.state.path, { opened: run });
+    this.set({ opened: run });
+  }
+
+  /** This run is no more. */
+  forget(run: string): void {
+    const { store, opened } = this.state;
+    if (store) {
+      const { selected, pinned, baseline } = store.get();
+      store.adopt({
+        selected: selected.filter((other) => other !== run),
+        pinned: pinned.filter((other) => other !== run),
+        baseline: baseline === run ? '' : baseline,
+      });
+      store.refresh();
+    }
+    if (opened === run) {
+      this.open('');
+    }
+  }
+
+  jump(stage: string): void {
+    this.flow?.jump(stage);
+  }
+
+  /** Start a run of this notebook, and show it. */
+  async start(question: Omit<StartQuestion, 'path'>): Promise<void> {
+    const { path } = this.state;
+    const run = await this.nbpipe.running.start({ path, ...question });
+    if (run && path === this.state.path) {
+      this.open(run);
+    }
+  }
+
+  private async follow(): Promise<void> {
+    await this.keeping.ready;
+    if (!this.visible || !(await this.handshake()) || this.nbpipe.path === this.state.path) {
       return;
     }
+    const { path } = this.nbpipe;
+    this.flow?.dispose();
     this.state.store?.dispose();
-    const store = path ? new HistoryStore(this.nbpipe.backend(path)) : null;
-    this.set({ path, store });
+    if (!path) {
+      this.flow = undefined;
+      this.set({ ...UNKNOWN, path, store: undefined, opened: '' });
+      return;
+    }
+    const { opened = '', ...kept } = this.keeping.of(path);
+    const store = new HistoryStore(
+      this.nbpipe.backend(path),
+      kept,
+      undefined,
+      ({ selected, baseline, pinned, columns }) =>
+        this.keeping.keepOf(path, { selected, baseline, pinned, columns }),
+    );
+    const flow = new PipelineModel(this.nbpipe, path);
+    this.flow = flow;
+    flow.subscribe(() => this.set(flow.get()));
+    this.set({ ...UNKNOWN, path, store, opened });
+    this.count();
+    flow.look(true);
+  }
+
+  /** Is the server extension there, and does it speak as this front-end does? */
+  private async handshake(): Promise<boolean> {
+    if (this.checked) {
+      return true;
+    }
+    const { trans, api } = this.nbpipe;
+    let absent = '';
+    try {
+      const { schema, version } = await api.info();
+      if (schema !== SCHEMA) {
+        absent = trans.__(
+          'The server has nbpipe %1, this page another version. Restart the server and reload the page.',
+          version,
+        );
+      }
+    } catch (error) {
+      absent =
+        error instanceof Missing
+          ? trans.__(
+              'The server has no nbpipe: install it there (pip install nbpipe), restart the server, reload this page.',
+            )
+          : problemText(error);
+    }
+    this.checked = absent === '';
+    this.set({ absent });
+    return this.checked;
+  }
+
+  private count(): void {
+    const { path } = this.state;
+    const open = this.nbpipe.notebooks.paths();
+    const notebooks = path && !open.includes(path) ? [path, ...open] : open;
+    if (notebooks.join('\n') !== this.state.notebooks.join('\n')) {
+      this.set({ notebooks });
+    }
   }
 
   private set(change: Partial<PanelState>): void {

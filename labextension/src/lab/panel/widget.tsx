@@ -1,31 +1,90 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
-import { useSyncExternalStore, type ReactElement } from 'react';
+import type { Message } from '@lumino/messaging';
+import type { AccordionPanel } from '@lumino/widgets';
+import type { ReactElement } from 'react';
 
-import { HistoryView } from '../../shared/HistoryView';
 import { nbpipeIcon } from '../icons';
+import { Trans } from '../trans';
+import { DetailsSection } from './DetailsSection';
+import { Header } from './Header';
 import type { PanelModel } from './model';
+import { PipelineSection } from './PipelineSection';
+import { RunsSection } from './RunsSection';
+import type { Actions } from './actions';
 
-/** The sidebar: three sections that open and close. */
+/** The sidebar: what is to be run on top, and three sections that open, close and share the height. */
 export class NbpipePanel extends SidePanel {
-  constructor(model: PanelModel, trans: TranslationBundle) {
+  private restored = false;
+
+  constructor(
+    private readonly model: PanelModel,
+    actions: Actions,
+    trans: TranslationBundle,
+  ) {
     super();
     this.id = 'nbpipe-panel';
     this.addClass('nbp-Panel');
     this.title.icon = nbpipeIcon;
     this.title.caption = trans.__('nbpipe: pipeline and runs');
-    this.addWidget(section(trans.__('Runs'), <Runs model={model} />));
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('nbpipe'));
+    const view = (content: ReactElement, label = ''): ReactWidget => {
+      const widget = ReactWidget.create(<Trans.Provider value={trans}>{content}</Trans.Provider>);
+      widget.title.label = label;
+      widget.addClass('nbp');
+      // Shortcuts of the lab (arrows, C, D D) are for cells; here they move through stages and runs.
+      widget.node.setAttribute('data-lm-suppress-shortcuts', 'true');
+      return widget;
+    };
+    this.header.addWidget(view(<Header model={model} actions={actions} />));
+    this.addWidget(view(<PipelineSection model={model} actions={actions} />, trans.__('Pipeline')));
+    this.addWidget(view(<RunsSection model={model} actions={actions} />, trans.__('Runs')));
+    const details = view(<DetailsSection model={model} actions={actions} />, trans.__('Details'));
+    this.addWidget(details);
+    model.subscribe(() => {
+      const { opened } = model.get();
+      details.title.label = opened ? trans.__('Details %1', opened) : trans.__('Details');
+    });
+    const keep = () => this.keep();
+    this.sections.expansionToggled.connect(keep);
+    this.sections.handleMoved.connect(keep);
   }
-}
 
-function section(title: string, content: ReactElement): ReactWidget {
-  const widget = ReactWidget.create(content);
-  widget.title.label = title;
-  widget.addClass('nbp');
-  return widget;
-}
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this.model.look(true);
+    void this.restore();
+  }
 
-function Runs({ model }: { model: PanelModel }) {
-  const { store } = useSyncExternalStore(model.subscribe, model.get);
-  return store ? <HistoryView store={store} /> : <p className="nbp-empty">Open a notebook.</p>;
+  protected override onAfterHide(message: Message): void {
+    super.onAfterHide(message);
+    this.model.look(false);
+  }
+
+  private get sections(): AccordionPanel {
+    return this.content as AccordionPanel;
+  }
+
+  private keep(): void {
+    if (this.restored) {
+      const open = this.sections.widgets.map((widget) => !widget.isHidden);
+      this.model.keeping.keep({ open, sizes: this.sections.relativeSizes() });
+    }
+  }
+
+  private async restore(): Promise<void> {
+    await this.model.keeping.ready;
+    if (this.restored) {
+      return;
+    }
+    const { open, sizes } = this.model.keeping.layout;
+    if (open.length === this.sections.widgets.length) {
+      open.forEach((on, index) => (on ? this.sections.expand(index) : this.sections.collapse(index)));
+      this.sections.setRelativeSizes(sizes);
+    } else {
+      this.sections.setRelativeSizes([3, 4, 3]);
+    }
+    this.restored = true;
+  }
 }

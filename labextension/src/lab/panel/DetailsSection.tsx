@@ -1,0 +1,105 @@
+import { launchIcon } from '@jupyterlab/ui-components';
+import { useSyncExternalStore } from 'react';
+
+import { RunDetails, type DetailsTab } from '../../shared/details/RunDetails';
+import { Status } from '../../shared/Status';
+import { showMenuBelow } from '../menu';
+import { useTrans } from '../trans';
+import { useCurves, useDetails, useReadLog } from '../useDetails';
+import type { Actions } from './actions';
+import type { PanelModel } from './model';
+
+/** The run that is opened. */
+export function DetailsSection({ model, actions }: { model: PanelModel; actions: Actions }) {
+  const { opened, absent, path } = useSyncExternalStore(model.subscribe, model.get);
+  const trans = useTrans();
+  if (absent) {
+    return null;
+  }
+  return opened ? (
+    <Opened key={`${path} ${opened}`} model={model} actions={actions} path={path} run={opened} />
+  ) : (
+    <p className="nbp-empty">{trans.__('Open a run to see its stages, parameters, metrics and log.')}</p>
+  );
+}
+
+interface Props {
+  model: PanelModel;
+  actions: Actions;
+  path: string;
+  run: string;
+}
+
+function Opened({ model, actions, path, run }: Props) {
+  const { nbpipe, keeping } = model;
+  const { store, pipeline } = useSyncExternalStore(model.subscribe, model.get);
+  const trans = useTrans();
+  const { details, problem } = useDetails(nbpipe, path, run);
+  const base = store?.get().baseline ?? '';
+  const baseline = base ? store?.find(base) : undefined;
+  const curves = useCurves(nbpipe, path, base && base !== run ? [run, base] : [run], details);
+  const readLog = useReadLog(nbpipe, path, run);
+  const row = store?.find(run);
+  const notebook = details?.notebook;
+  return (
+    <>
+      <header className="nbp-toolbar nbp-opened-head">
+        {row ? <Status status={row.status} /> : null}
+        <span className="nbp-grow" />
+        <button type="button" className="nbp-button" onClick={() => actions.openLog(run)}>
+          {trans.__('Log')} <launchIcon.react tag="span" className="nbp-icon" width="12px" />
+        </button>
+        <button
+          type="button"
+          className="nbp-button"
+          disabled={!notebook}
+          title={trans.__('The notebook as it was run, with its outputs')}
+          onClick={() => notebook && actions.openFile(notebook)}
+        >
+          {trans.__('Notebook')}
+        </button>
+        <button
+          type="button"
+          className="nbp-button"
+          aria-haspopup="menu"
+          aria-label={trans.__('More to do with %1', run)}
+          onClick={(event) => {
+            const button = event.currentTarget;
+            void actions.runMenuOf(run).then((entries) => showMenuBelow(entries, button));
+          }}
+        >
+          ⋯
+        </button>
+      </header>
+      {problem ? (
+        <p className="nbp-problem" role="alert">
+          {problem}
+        </p>
+      ) : null}
+      {row?.failure ? (
+        <p className="nbp-problem" role="alert">
+          {row.failure}
+        </p>
+      ) : null}
+      {details ? (
+        <RunDetails
+          run={run}
+          details={details}
+          params={pipeline?.params}
+          baseline={
+            baseline
+              ? { run: base, params: baseline.params ?? {}, metrics: baseline.metrics ?? {} }
+              : undefined
+          }
+          curves={curves}
+          readLog={readLog}
+          onJump={(stage) => model.jump(stage)}
+          tab={(keeping.tab || 'stages') as DetailsTab}
+          onTab={(tab) => keeping.keep({ tab })}
+        />
+      ) : problem ? null : (
+        <p className="nbp-hint">{trans.__('reading …')}</p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,151 @@
+import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
+import type { CommandRegistry } from '@lumino/commands';
+
+import type { Exporter, StartQuestion, Target } from '../../shared/api';
+import { problemText } from '../../shared/backend';
+import { showMenu, type Entry } from '../menu';
+import { moreEntries, runEntries, runMenuEntries, stageEntries } from './entries';
+import type { PanelModel } from './model';
+import { restoreParams } from './restoring';
+
+/**
+ * What the panel's buttons and menus do.
+ *
+ * Responsibilities: opens views by their commands, asks people where something cannot be undone, says what was done. What
+ * stands in the menus is in `entries.ts`.
+ */
+export class Actions {
+  constructor(
+    readonly model: PanelModel,
+    private readonly commands: CommandRegistry,
+  ) {}
+
+  has(command: string): boolean {
+    return this.commands.hasCommand(command);
+  }
+
+  command(id: string, args: Record<string, string | readonly string[]> = {}): void {
+    if (this.has(id)) {
+      void this.commands.execute(id, args);
+    }
+  }
+
+  compare(runs: readonly string[]): void {
+    const { path, store } = this.model.get();
+    this.command('nbpipe:compare-runs', { path, runs, baseline: store?.get().baseline ?? '' });
+  }
+
+  openLog(run: string): void {
+    this.command('nbpipe:open-log', { path: this.model.get().path, run });
+  }
+
+  async runEntries(): Promise<Entry[]> {
+    return runEntries(this, await this.targets());
+  }
+
+  async moreEntries(): Promise<Entry[]> {
+    return moreEntries(this, await this.exporters());
+  }
+
+  async runMenuOf(run: string): Promise<Entry[]> {
+    return runMenuEntries(this, run, await this.exporters());
+  }
+
+  runMenu(run: string, place: { x: number; y: number }): void {
+    void this.runMenuOf(run).then((entries) => showMenu(entries, place));
+  }
+
+  stageMenu(stage: string, place: { x: number; y: number }): void {
+    const { trans } = this.model.nbpipe;
+    const start = (question: Omit<StartQuestion, 'path'>) => void this.model.start(question);
+    showMenu(
+      stageEntries(trans, stage, start, (name) => this.model.jump(name)),
+      place,
+    );
+  }
+
+  async restoreParams(run: string): Promise<void> {
+    const { path, pipeline } = this.model.get();
+    const { api, notebooks, running, trans } = this.model.nbpipe;
+    await running.tell(async () => {
+      const { params } = await api.details(path, run);
+      const { set, left } = restoreParams(notebooks.find(path), pipeline, params);
+      const said = trans._n('%1 parameter set as in %2', '%1 parameters set as in %2', set.length, run);
+      return left.length > 0 ? `${said}. ${trans.__('Not set: %1', left.join(', '))}` : said;
+    });
+  }
+
+  async restoreNotebook(run: string): Promise<void> {
+    const { path } = this.model.get();
+    const { api, running, trans } = this.model.nbpipe;
+    await running.tell(async () => {
+      const made = await api.checkout(path, run);
+      this.openFile(made.path);
+      return trans.__('The notebook of %1 is %2', run, made.path);
+    });
+  }
+
+  openFile(path: string): void {
+    void this.commands.execute('docmanager:open', { path });
+  }
+
+  async promote(run: string): Promise<void> {
+    const { path } = this.model.get();
+    const { api, running, trans } = this.model.nbpipe;
+    const { value } = await InputDialog.getText({
+      title: trans.__('Promote the model of %1', run),
+      label: trans.__('as'),
+      text: 'champion',
+      okLabel: trans.__('Promote'),
+    });
+    if (value) {
+      await running.tell(async () => {
+        await api.promote(run, { path, as: value });
+        return trans.__('%1 is %2 now', run, value);
+      });
+    }
+  }
+
+  async remove(run: string): Promise<void> {
+    const { path } = this.model.get();
+    const { api, running, trans } = this.model.nbpipe;
+    const { button } = await showDialog({
+      title: trans.__('Delete %1?', run),
+      body: trans.__('Its parameters, metrics, log and outputs are gone then. This cannot be undone.'),
+      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })],
+    });
+    if (button.accept) {
+      await running.tell(async () => {
+        await api.remove(path, run);
+        this.model.forget(run);
+        return trans.__('%1 deleted', run);
+      });
+    }
+  }
+
+  async exportTo(to: string): Promise<void> {
+    const { path } = this.model.get();
+    const { api, running, trans } = this.model.nbpipe;
+    await running.tell(async () => {
+      await api.exportTo(path, to);
+      return trans.__('Exported to %1', to);
+    });
+  }
+
+  private async targets(): Promise<Target[]> {
+    try {
+      return (await this.model.nbpipe.api.targets()).targets;
+    } catch (error) {
+      return [{ name: 'local', kind: 'local', state: 'unknown', detail: problemText(error) }];
+    }
+  }
+
+  private async exporters(): Promise<Exporter[]> {
+    try {
+      return (await this.model.nbpipe.api.exporters()).exporters;
+    } catch (error) {
+      console.warn('nbpipe: the server names no exporters', error);
+      return [];
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+
+import { INbpipe } from '../tokens';
+import type { View } from './view';
+
+/** What a view is of; what it is restored with after a reload. */
+type Args = Record<string, string | readonly string[]>;
+
+interface Kind {
+  command: string;
+  label: string;
+  caption: string;
+  /** Two views of the same thing are one. */
+  id: (args: Args) => string;
+  make: (nbpipe: INbpipe, args: Args) => Promise<View>;
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+const list = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+
+/** The tabs of the main area: their code is loaded when the first of them opens. */
+export const views: JupyterFrontEndPlugin<void> = {
+  id: '@nbpipe/labextension:views',
+  description: 'Compare, Log and Pipeline in tabs, there again after a reload.',
+  autoStart: true,
+  requires: [INbpipe],
+  optional: [ILayoutRestorer, ICommandPalette],
+  activate: (app, nbpipe: INbpipe, restorer: ILayoutRestorer | null, palette: ICommandPalette | null) => {
+    const { trans } = nbpipe;
+    const kinds: Kind[] = [
+      {
+        command: 'nbpipe:compare-runs',
+        label: trans.__('Compare runs'),
+        caption: trans.__('Parameters, metrics, code and outputs of runs, side by side'),
+        id: ({ path, runs }) => `nbpipe-compare:${text(path)}:${list(runs).sort().join(',')}`,
+        make: async (given, { path, runs, baseline }) =>
+          (await import('./compare')).compareView(given, text(path), list(runs), text(baseline)),
+      },
+      {
+        command: 'nbpipe:open-log',
+        label: trans.__('Open the log of a run'),
+        caption: trans.__('What a run printed, followed while it goes on'),
+        id: ({ path, run }) => `nbpipe-log:${text(path)}:${text(run)}`,
+        make: async (given, { path, run, stage }) =>
+          (await import('./log')).logView(given, text(path), text(run), text(stage)),
+      },
+      {
+        command: 'nbpipe:open-pipeline',
+        label: trans.__('Open the pipeline'),
+        caption: trans.__('The graph of the notebook in front, large'),
+        id: ({ path }) => `nbpipe-pipeline:${text(path)}`,
+        make: async (given, { path }) => (await import('./pipeline')).pipelineView(given, text(path)),
+      },
+    ];
+    for (const kind of kinds) {
+      register(app, nbpipe, kind, restorer);
+      palette?.addItem({ command: kind.command, category: 'nbpipe' });
+    }
+  },
+};
+
+function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: ILayoutRestorer | null): void {
+  const tracker = new WidgetTracker<MainAreaWidget<View>>({ namespace: kind.command.replace(':', '-') });
+  const about = (args: Args): Args => ({ ...args, path: text(args.path) || nbpipe.path });
+  app.commands.addCommand(kind.command, {
+    label: kind.label,
+    caption: kind.caption,
+    describedBy: { args: { type: 'object', properties: { path: { type: 'string' } } } },
+    isEnabled: (given) => text(given.path) !== '' || nbpipe.path !== '',
+    execute: async (given) => {
+      const args = about(given as Args);
+      const id = kind.id(args);
+      let tab = tracker.find((one) => one.id === id);
+      if (!tab) {
+        const content = await kind.make(nbpipe, args);
+        tab = new MainAreaWidget({ content });
+        tab.id = id;
+        tab.title.label = content.title.label;
+        tab.title.caption = content.title.caption;
+        tab.title.icon = content.title.icon;
+        tab.title.closable = true;
+        app.shell.add(tab, 'main', { mode: 'tab-after' });
+        await tracker.add(tab);
+      }
+      app.shell.activateById(tab.id);
+      return tab;
+    },
+  });
+  void restorer?.restore(tracker, {
+    command: kind.command,
+    args: ({ content }) => content.args,
+    name: ({ id }) => id,
+  });
+}
