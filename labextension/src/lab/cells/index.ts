@@ -38,7 +38,7 @@ export const cells: JupyterFrontEndPlugin<INbpipeCells> = {
     const shared: INbpipeCells = Object.assign(owner, { added });
     const open = (state: NotebookState) => (cell: Cell, badge: HTMLElement) => {
       const box = badge.getBoundingClientRect();
-      openMenu(app.commands, nbpipe.trans, { state, cell: cell.model.id, x: box.left, y: box.bottom + 2 });
+      openMenu(app.commands, nbpipe.trans, { state, cell: cell.model.id, x: box.right, y: box.bottom + 2 });
     };
     const follow = async (panel: NotebookPanel): Promise<void> => {
       await panel.context.ready;

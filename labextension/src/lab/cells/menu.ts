@@ -10,6 +10,7 @@ interface Place {
   state: NotebookState;
   /** Id of the cell. */
   cell: string;
+  /** The right edge of the menu. */
   x: number;
   y: number;
 }
@@ -50,5 +51,5 @@ export function openMenu(
     // The item that was chosen is executed after the menu has closed.
     setTimeout(() => menu.dispose());
   });
-  menu.open(x, y);
+  menu.open(x, y, { horizontalAlignment: 'right' });
 }

@@ -5,7 +5,7 @@ import { nbpipeIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { Runs } from '../runs';
 import type { INbpipe } from '../tokens';
-import { takes, type Args, type Target } from './target';
+import { menuIcon, takes, type Args, type Target } from './target';
 
 const FIRST = [
   ['%load_ext nbpipe'],
@@ -36,7 +36,7 @@ export function addFileCommands(
   commands.addCommand(CommandIDs.runFile, {
     label: trans.__('Run as Pipeline'),
     caption: trans.__('Run the pipeline of this notebook'),
-    icon: nbpipeIcon,
+    icon: menuIcon(nbpipeIcon),
     describedBy: ofFile,
     isEnabled: (args) => picked(args) !== '',
     execute: (args) => {
@@ -47,7 +47,7 @@ export function addFileCommands(
   commands.addCommand(CommandIDs.showRuns, {
     label: trans.__('Show Runs'),
     caption: trans.__('Show the runs of this notebook in the panel'),
-    icon: nbpipeIcon,
+    icon: menuIcon(nbpipeIcon),
     describedBy: ofFile,
     isEnabled: (args) => picked(args) !== '' && commands.hasCommand(CommandIDs.openPanel),
     execute: (args) => commands.execute(CommandIDs.openPanel, { path: picked(args) }),
@@ -55,7 +55,7 @@ export function addFileCommands(
   commands.addCommand(CommandIDs.newPipeline, {
     label: (args) => (args.isPalette ? trans.__('New Pipeline Notebook') : trans.__('Pipeline')),
     caption: trans.__('A notebook whose cells are stages of a pipeline'),
-    icon: nbpipeIcon,
+    icon: menuIcon(nbpipeIcon),
     describedBy: takes({ cwd: trans.__('The folder for it.') }),
     execute: async (args) => {
       const cwd =

@@ -7,7 +7,7 @@ import { problemText, Refused } from '../../shared/backend';
 import { nbpipeIcon, suggestIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { INbpipe } from '../tokens';
-import { takes, type Target } from './target';
+import { menuIcon, takes, type Target } from './target';
 
 /** Commands that look at the notebook: check, suggest, show in the panel, export. */
 export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, target: Target): void {
@@ -17,7 +17,7 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
   commands.addCommand(CommandIDs.check, {
     label: trans.__('Check Pipeline'),
     caption: trans.__('Mark on the cells what would go wrong in a run'),
-    icon: checkIcon,
+    icon: menuIcon(checkIcon),
     describedBy: ofNotebook,
     isEnabled: (args) => target.parts(args) !== null,
     execute: async (args) => {
@@ -34,7 +34,7 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
   commands.addCommand(CommandIDs.suggestStages, {
     label: trans.__('Suggest Stages'),
     caption: trans.__('Show which cells could be which stages; nothing is written until you accept it'),
-    icon: suggestIcon,
+    icon: menuIcon(suggestIcon),
     describedBy: ofNotebook,
     isEnabled: (args) => target.parts(args) !== null,
     execute: (args) => target.parts(args)?.suggesting.start(),
@@ -42,7 +42,7 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
   commands.addCommand(CommandIDs.showStage, {
     label: trans.__('Details'),
     caption: trans.__('Show this stage in the panel'),
-    icon: nbpipeIcon,
+    icon: menuIcon(nbpipeIcon),
     describedBy: takes({
       path: trans.__('The notebook.'),
       cell: trans.__('Id of a cell.'),
@@ -72,7 +72,7 @@ function addExport(commands: CommandRegistry, nbpipe: INbpipe, target: Target): 
       exporters.length
         ? trans.__('Write this pipeline for a scheduler')
         : trans.__('Export: this version of nbpipe has no exporters yet'),
-    icon: (args) => (args.toolbar ? undefined : launchIcon),
+    icon: (args) => (args.toolbar ? undefined : menuIcon(launchIcon)),
     describedBy: takes({
       path: trans.__('The notebook.'),
       to: trans.__('The exporter; asked for where it is not given.'),

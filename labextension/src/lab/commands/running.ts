@@ -8,7 +8,7 @@ import { runPipelineIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { Part, Runs } from '../runs';
 import type { INbpipe } from '../tokens';
-import { takes, type Args, type Target } from './target';
+import { menuIcon, takes, type Args, type Target } from './target';
 
 /** Commands that start and stop runs. */
 export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, target: Target, runs: Runs): void {
@@ -27,7 +27,7 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
   commands.addCommand(CommandIDs.runPipeline, {
     label: trans.__('Run Pipeline'),
     caption: trans.__('Save the notebook and run its pipeline; what did not change is not run again'),
-    icon: runPipelineIcon,
+    icon: menuIcon(runPipelineIcon),
     describedBy: ofNotebook,
     isEnabled: hasNotebook,
     execute: (args) => start(args, {}),
@@ -35,7 +35,7 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
   commands.addCommand(CommandIDs.runFresh, {
     label: trans.__('Run Everything Again'),
     caption: trans.__('Run every stage, and reuse nothing'),
-    icon: fastForwardIcon,
+    icon: menuIcon(fastForwardIcon),
     describedBy: ofNotebook,
     isEnabled: hasNotebook,
     execute: (args) => start(args, { fresh: true }),
@@ -50,10 +50,10 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
   commands.addCommand(CommandIDs.runStage, {
     label: (args) => {
       const stage = target.stage(args);
-      return stage ? trans.__('Run Stage %1', stage) : trans.__('Run This Stage');
+      return stage ? trans.__('Run Stage “%1”', stage) : trans.__('Run This Stage');
     },
     caption: trans.__('Run this stage, and of what it needs only what is not known'),
-    icon: runIcon,
+    icon: menuIcon(runIcon),
     describedBy: ofStage,
     isEnabled: hasStage,
     execute: (args) => start(args, { from: target.stage(args), until: target.stage(args) }),
@@ -61,10 +61,10 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
   commands.addCommand(CommandIDs.runFromCell, {
     label: (args) => {
       const stage = target.stage(args);
-      return stage ? trans.__('Run from %1 On', stage) : trans.__('Run from Here');
+      return stage ? trans.__('Run from “%1”', stage) : trans.__('Run from Here');
     },
     caption: trans.__('Run this stage and all that depend on it'),
-    icon: runIcon,
+    icon: menuIcon(runIcon),
     describedBy: ofStage,
     isEnabled: hasStage,
     execute: (args) => start(args, { from: target.stage(args) }),
@@ -79,7 +79,7 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
   commands.addCommand(CommandIDs.cancelRun, {
     label: trans.__('Cancel Run'),
     caption: trans.__('Stop the run of this notebook'),
-    icon: stopIcon,
+    icon: menuIcon(stopIcon),
     describedBy: takes({
       path: trans.__('The notebook.'),
       run: trans.__('The run; the one that is on where it is not given.'),

@@ -12,7 +12,7 @@ import type { INbpipeCells } from '../cells/token';
 import { tagIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { INbpipe } from '../tokens';
-import { takes, type Args, type Target } from './target';
+import { menuIcon, takes, type Args, type Target } from './target';
 
 const ROLES = ['stage', 'check', 'params', 'profile', 'setup'];
 
@@ -37,7 +37,7 @@ export function addTagCommands(
   commands.addCommand(CommandIDs.tagCell, {
     label: (args) => (isTagged(args) ? trans.__('Edit Tag…') : trans.__('Tag Cell as Stage…')),
     caption: trans.__('Say what this cell is in the pipeline'),
-    icon: (args) => (args.toolbar ? tagIcon : isTagged(args) ? editIcon : tagIcon),
+    icon: (args) => (args.toolbar ? tagIcon : menuIcon(isTagged(args) ? editIcon : tagIcon)),
     describedBy: takes({
       path: trans.__('The notebook; the one in front where it is not given.'),
       cell: trans.__('Id of the cell; the active cell where it is not given.'),
@@ -51,7 +51,7 @@ export function addTagCommands(
   commands.addCommand(CommandIDs.untagCell, {
     label: trans.__('Take the Tag Off'),
     caption: trans.__('Take this cell out of the pipeline'),
-    icon: clearIcon,
+    icon: menuIcon(clearIcon),
     describedBy: ofCell,
     isEnabled: isTagged,
     execute: (args) => {
@@ -62,7 +62,7 @@ export function addTagCommands(
   commands.addCommand(CommandIDs.renameStage, {
     label: trans.__('Rename Stage…'),
     caption: trans.__('Give this stage another name, in all of its cells'),
-    icon: editIcon,
+    icon: menuIcon(editIcon),
     describedBy: takes({
       path: trans.__('The notebook; the one in front where it is not given.'),
       cell: trans.__('Id of a cell of the stage; the active cell where it is not given.'),
@@ -84,7 +84,7 @@ export function addTagCommands(
         openMenu(commands, trans, {
           state,
           cell: cell.model.id,
-          x: box.left,
+          x: box.right,
           y: Math.min(box.bottom, box.top + 24),
         });
       }

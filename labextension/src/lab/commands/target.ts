@@ -1,5 +1,6 @@
 import type { Cell } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { LabIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { NotebookState } from '../cells/notebook';
@@ -66,4 +67,9 @@ export function takes(properties: Record<string, string>): { args: ReadonlyJSONO
     { type: 'string', description },
   ]);
   return { args: { type: 'object', properties: Object.fromEntries(described) as ReadonlyJSONObject } };
+}
+
+/** The icon as menus draw it; a toolbar's button names its own. */
+export function menuIcon(icon: LabIcon): LabIcon {
+  return icon.bindprops({ stylesheet: 'menuItem' });
 }
