@@ -34,7 +34,15 @@ export function rangeOf(curves: Curve[]): Range {
 export function Sparkline({ curve, colour, label }: { curve: Curve; colour: string; label: string }) {
   const box = { width: WIDTH - 4, height: HEIGHT - 4 };
   return (
-    <svg className="nbp-spark" width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
+    <svg
+      className="nbp-spark"
+      width={WIDTH}
+      height={HEIGHT}
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
       <path d={path(curve, box)} transform="translate(2 2)" stroke={colour} />
     </svg>
   );

@@ -38,7 +38,9 @@ export function MetricsTab({ run, stages, baseline, curves }: Props) {
             <th scope="col" className="nbp-number">
               value
             </th>
-            <th scope="col">{baseline ? `against ${baseline.run}` : ''}</th>
+            <th scope="col" aria-label={baseline ? `difference to ${baseline.run}` : 'difference'}>
+              {baseline ? `Δ ${baseline.run}` : ''}
+            </th>
             <th scope="col">
               <span className="nbp-hidden">curve</span>
             </th>

@@ -43,14 +43,16 @@ export function StagesTab({ stages, now, onJump, onLog }: Props) {
             <Bar stage={stage} axis={axis} now={now} />
             <span className="nbp-times-time">{took(stage, now)}</span>
             <Why stage={stage} />
-            <button
-              type="button"
-              className="nbp-link nbp-times-log"
-              aria-label={`log of ${stage.name}`}
-              onClick={() => onLog(stage.name)}
-            >
-              log
-            </button>
+            {stage.started ? (
+              <button
+                type="button"
+                className="nbp-link nbp-times-log"
+                aria-label={`log of ${stage.name}`}
+                onClick={() => onLog(stage.name)}
+              >
+                log
+              </button>
+            ) : null}
           </li>
         ))}
       </ul>
