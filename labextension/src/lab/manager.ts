@@ -10,11 +10,11 @@ import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
 import { ServerBackend } from './backend';
 import { Notebooks } from './notebooks';
-import { Running } from './running';
+import { Runs } from './runs';
 import { INbpipe } from './tokens';
 
 class Nbpipe implements INbpipe {
-  readonly running: Running;
+  readonly runs: Runs;
   readonly changed: ISignal<INbpipe, RunEvent>;
   readonly pathChanged: ISignal<INbpipe, string>;
   private readonly heard = new Signal<INbpipe, RunEvent>(this);
@@ -28,7 +28,7 @@ class Nbpipe implements INbpipe {
     readonly notebooks: Notebooks,
     commands: CommandRegistry,
   ) {
-    this.running = new Running(this, notebooks, commands);
+    this.runs = new Runs(this, commands);
     this.changed = this.heard;
     this.pathChanged = this.moved;
   }

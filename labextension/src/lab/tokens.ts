@@ -6,14 +6,14 @@ import type { RunEvent } from '../shared/api';
 import type { Api } from './api';
 import type { ServerBackend } from './backend';
 import type { Notebooks } from './notebooks';
-import type { Running } from './running';
+import type { Runs } from './runs';
 
 /** What the plugins of nbpipe share. */
 export interface INbpipe {
   readonly api: Api;
   readonly trans: TranslationBundle;
   readonly notebooks: Notebooks;
-  readonly running: Running;
+  readonly runs: Runs;
   /** Where the shared views get the runs of a notebook's project; the same one for the same path. */
   backend(path: string): ServerBackend;
   /** Contents path of the notebook that is, or was last, in front; '' before there was one. */

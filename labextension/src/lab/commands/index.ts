@@ -6,7 +6,6 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 
 import { INbpipeCells } from '../cells/token';
 import { CommandIDs } from '../ids';
-import { Runs } from '../runs';
 import { INbpipe } from '../tokens';
 import { addFileCommands } from './files';
 import { addLookCommands } from './looking';
@@ -49,7 +48,7 @@ export const commands: JupyterFrontEndPlugin<void> = {
     browsers: IFileBrowserFactory | null,
   ) => {
     const target = new Target(notebooks, cells);
-    const runs = new Runs(nbpipe, app.commands);
+    const { runs } = nbpipe;
     addRunCommands(app.commands, nbpipe, target, runs);
     addTagCommands(app.commands, nbpipe, target, cells);
     addLookCommands(app.commands, nbpipe, target);

@@ -21,7 +21,7 @@ export function RunsSection({ model, actions }: { model: PanelModel; actions: Ac
         open: (run) => model.open(run),
         compare: () => actions.compare(store.get().selected),
         menu: (run, place) => actions.runMenu(run, place),
-        stop: (run) => void model.nbpipe.running.stop(path, run),
+        stop: (run) => void model.nbpipe.runs.stop(path, run),
         opened,
         top: <Now model={model} actions={actions} />,
         empty: <p className="nbp-empty">{trans.__('No runs yet. Press Run: each run is listed here.')}</p>,

@@ -1,11 +1,13 @@
-import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { CommandRegistry } from '@lumino/commands';
 
-import type { Exporter, StartQuestion, Target } from '../../shared/api';
+import type { Exporter, Target } from '../../shared/api';
 import { problemText } from '../../shared/backend';
 import { showMenu, type Entry } from '../menu';
 import { moreEntries, runEntries, runMenuEntries, stageEntries } from './entries';
+import type { Part } from '../runs';
 import type { PanelModel } from './model';
+import { askForParams } from './params';
 import { restoreParams } from './restoring';
 
 /**
@@ -57,17 +59,26 @@ export class Actions {
 
   stageMenu(stage: string, place: { x: number; y: number }): void {
     const { trans } = this.model.nbpipe;
-    const start = (question: Omit<StartQuestion, 'path'>) => void this.model.start(question);
+    const start = (part: Part) => void this.model.start(part);
     showMenu(
       stageEntries(trans, stage, start, (name) => this.model.jump(name)),
       place,
     );
   }
 
+  /** Ask for the parameters, then run. */
+  async runWithParams(): Promise<void> {
+    const { pipeline } = this.model.get();
+    const chosen = pipeline ? await askForParams(pipeline, this.model.nbpipe.trans) : undefined;
+    if (chosen) {
+      await this.model.start(chosen);
+    }
+  }
+
   async restoreParams(run: string): Promise<void> {
     const { path, pipeline } = this.model.get();
-    const { api, notebooks, running, trans } = this.model.nbpipe;
-    await running.tell(async () => {
+    const { api, notebooks, trans } = this.model.nbpipe;
+    await this.tell(async () => {
       const { params } = await api.details(path, run);
       const { set, left } = restoreParams(notebooks.find(path), pipeline, params);
       const said = trans._n('%1 parameter set as in %2', '%1 parameters set as in %2', set.length, run);
@@ -77,8 +88,8 @@ export class Actions {
 
   async restoreNotebook(run: string): Promise<void> {
     const { path } = this.model.get();
-    const { api, running, trans } = this.model.nbpipe;
-    await running.tell(async () => {
+    const { api, trans } = this.model.nbpipe;
+    await this.tell(async () => {
       const made = await api.checkout(path, run);
       this.openFile(made.path);
       return trans.__('The notebook of %1 is %2', run, made.path);
@@ -91,7 +102,7 @@ export class Actions {
 
   async promote(run: string): Promise<void> {
     const { path } = this.model.get();
-    const { api, running, trans } = this.model.nbpipe;
+    const { api, trans } = this.model.nbpipe;
     const { value } = await InputDialog.getText({
       title: trans.__('Promote the model of %1', run),
       label: trans.__('as'),
@@ -99,7 +110,7 @@ export class Actions {
       okLabel: trans.__('Promote'),
     });
     if (value) {
-      await running.tell(async () => {
+      await this.tell(async () => {
         await api.promote(run, { path, as: value });
         return trans.__('%1 is %2 now', run, value);
       });
@@ -108,14 +119,14 @@ export class Actions {
 
   async remove(run: string): Promise<void> {
     const { path } = this.model.get();
-    const { api, running, trans } = this.model.nbpipe;
+    const { api, trans } = this.model.nbpipe;
     const { button } = await showDialog({
       title: trans.__('Delete %1?', run),
       body: trans.__('Its parameters, metrics, log and outputs are gone then. This cannot be undone.'),
       buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })],
     });
     if (button.accept) {
-      await running.tell(async () => {
+      await this.tell(async () => {
         await api.remove(path, run);
         this.model.forget(run);
         return trans.__('%1 deleted', run);
@@ -125,11 +136,20 @@ export class Actions {
 
   async exportTo(to: string): Promise<void> {
     const { path } = this.model.get();
-    const { api, running, trans } = this.model.nbpipe;
-    await running.tell(async () => {
+    const { api, trans } = this.model.nbpipe;
+    await this.tell(async () => {
       await api.exportTo(path, to);
       return trans.__('Exported to %1', to);
     });
+  }
+
+  /** Do something, and say that it was done, or why not. */
+  private async tell(what: () => Promise<string>): Promise<void> {
+    try {
+      Notification.success(await what(), { autoClose: 5000 });
+    } catch (error) {
+      Notification.error(problemText(error), { autoClose: false });
+    }
   }
 
   private async targets(): Promise<Target[]> {

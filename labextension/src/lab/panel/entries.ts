@@ -1,14 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Exporter, StartQuestion, Target } from '../../shared/api';
+import type { Exporter, Target } from '../../shared/api';
 import type { Entry } from '../menu';
+import type { Part } from '../runs';
 import type { Actions } from './actions';
 
 /** `Run ▾` */
 export function runEntries(actions: Actions, targets: Target[]): Entry[] {
   const { model } = actions;
   const { trans } = model.nbpipe;
-  const { stage } = model.get();
+  const { pipeline, stage } = model.get();
   return [
     { label: trans.__('Only what is stale'), run: () => void model.start({}) },
     { label: trans.__('All, from the start'), run: () => void model.start({ fresh: true }) },
@@ -16,6 +17,11 @@ export function runEntries(actions: Actions, targets: Target[]): Entry[] {
       label: stage ? trans.__('From the selected cell (%1)', stage) : trans.__('From the selected cell'),
       enabled: stage !== '',
       run: () => void model.start({ from: stage }),
+    },
+    {
+      label: trans.__('With parameters…'),
+      enabled: (pipeline?.params.length ?? 0) > 0,
+      run: () => void actions.runWithParams(),
     },
     {
       label: trans.__('On target'),
@@ -53,7 +59,7 @@ export function moreEntries(actions: Actions, exporters: Exporter[]): Entry[] {
 /** What can be done with a run. */
 export function runMenuEntries(actions: Actions, run: string, exporters: Exporter[]): Entry[] {
   const { model } = actions;
-  const { trans, running } = model.nbpipe;
+  const { trans, runs } = model.nbpipe;
   const { path, store } = model.get();
   const row = store?.find(run);
   const state = store?.get();
@@ -64,7 +70,7 @@ export function runMenuEntries(actions: Actions, run: string, exporters: Exporte
   const on = row?.status === 'running';
   return [
     { label: trans.__('Open log'), run: () => actions.openLog(run) },
-    ...(on ? [{ label: trans.__('Stop'), run: () => void running.stop(path, run) }] : []),
+    ...(on ? [{ label: trans.__('Stop'), run: () => void runs.stop(path, run) }] : []),
     '-',
     {
       label: trans.__('Baseline'),
@@ -107,13 +113,13 @@ export function runMenuEntries(actions: Actions, run: string, exporters: Exporte
 export function stageEntries(
   trans: TranslationBundle,
   stage: string,
-  start: (question: Omit<StartQuestion, 'path'>) => void,
+  start: (part: Part) => void,
   jump: (stage: string) => void,
 ): Entry[] {
   return [
     { label: trans.__('Go to the cell'), run: () => jump(stage) },
     '-',
-    { label: trans.__('Run this stage'), run: () => start({ only: [stage] }) },
+    { label: trans.__('Run this stage'), run: () => start({ from: stage, until: stage }) },
     { label: trans.__('Run from here'), run: () => start({ from: stage }) },
     { label: trans.__('Run up to here'), run: () => start({ until: stage }) },
   ];

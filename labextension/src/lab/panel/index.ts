@@ -1,8 +1,10 @@
 import { ILayoutRestorer, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { IStateDB } from '@jupyterlab/statedb';
 
 import { INbpipe } from '../tokens';
 import { Actions } from './actions';
+import { addPanelCommands } from './commands';
 import { Keeping } from './keeping';
 import { PanelModel } from './model';
 import { NbpipePanel } from './widget';
@@ -13,17 +15,19 @@ export const panel: JupyterFrontEndPlugin<void> = {
   description: 'The sidebar: pipeline, runs and details of the notebook in front.',
   autoStart: true,
   requires: [INbpipe],
-  optional: [ILayoutRestorer, IStateDB],
-  activate: (app, nbpipe: INbpipe, restorer: ILayoutRestorer | null, states: IStateDB | null) => {
+  optional: [ILayoutRestorer, IStateDB, ICommandPalette],
+  activate: (
+    app,
+    nbpipe: INbpipe,
+    restorer: ILayoutRestorer | null,
+    states: IStateDB | null,
+    palette: ICommandPalette | null,
+  ) => {
     const model = new PanelModel(nbpipe, new Keeping(states));
-    const widget = new NbpipePanel(model, new Actions(model, app.commands), nbpipe.trans);
+    const actions = new Actions(model, app.commands);
+    const widget = new NbpipePanel(model, actions, nbpipe.trans);
     app.shell.add(widget, 'left', { rank: 700, type: 'nbpipe' });
     restorer?.add(widget, widget.id);
-    app.commands.addCommand('nbpipe:open-panel', {
-      label: nbpipe.trans.__('Show nbpipe'),
-      caption: nbpipe.trans.__('Pipeline and runs of this notebook'),
-      describedBy: { args: { type: 'object', properties: {} } },
-      execute: () => app.shell.activateById(widget.id),
-    });
+    addPanelCommands(app, widget.id, model, actions, palette);
   },
 };

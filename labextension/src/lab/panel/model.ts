@@ -1,8 +1,8 @@
-import type { StartQuestion } from '../../shared/api';
 import { problemText } from '../../shared/backend';
 import { HistoryStore } from '../../shared/store';
 import { Missing } from '../api';
 import { PipelineModel, UNKNOWN, type PipelineState } from '../pipelineModel';
+import type { Part } from '../runs';
 import type { INbpipe } from '../tokens';
 import type { Keeping } from './keeping';
 
@@ -94,15 +94,17 @@ export class PanelModel {
   }
 
   /** Start a run of this notebook, and show it. */
-  async start(question: Omit<StartQuestion, 'path'>): Promise<void> {
+  async start(question: Part): Promise<void> {
     const { path } = this.state;
-    const run = await this.nbpipe.running.start({ path, ...question });
+    const context = this.nbpipe.notebooks.find(path)?.context ?? null;
+    const run = await this.nbpipe.runs.start(path, question, context);
     if (run && path === this.state.path) {
       this.open(run);
     }
   }
 
-  private async follow(): Promise<void> {
+  /** Show the notebook in front. */
+  async follow(): Promise<void> {
     await this.keeping.ready;
     if (!this.visible || !(await this.handshake()) || this.nbpipe.path === this.state.path) {
       return;

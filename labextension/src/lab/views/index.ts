@@ -76,6 +76,7 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
       if (!tab) {
         const content = await kind.make(nbpipe, args);
         tab = new MainAreaWidget({ content });
+        tab.toolbar.hide();
         tab.id = id;
         tab.title.label = content.title.label;
         tab.title.caption = content.title.caption;

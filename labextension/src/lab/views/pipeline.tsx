@@ -28,6 +28,7 @@ export function pipelineView(nbpipe: INbpipe, path: string): View {
 function Pipeline({ model, nbpipe }: { model: PipelineModel; nbpipe: INbpipe }) {
   const { pipeline, plan, latest, problem, stage } = useSyncExternalStore(model.subscribe, model.get);
   const trans = useTrans();
+  const { path } = model;
   if (!pipeline) {
     return problem ? (
       <p className="nbp-problem" role="alert">
@@ -53,7 +54,7 @@ function Pipeline({ model, nbpipe }: { model: PipelineModel; nbpipe: INbpipe }) 
           stageEntries(
             trans,
             name,
-            (question) => void nbpipe.running.start({ path: model.path, ...question }),
+            (part) => void nbpipe.runs.start(path, part, nbpipe.notebooks.find(path)?.context ?? null),
             (one) => model.jump(one),
           ),
           place,
