@@ -97,31 +97,40 @@ class Drive:
 
     def go(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> RunResult | MergeNeeded:
         """Run this pipeline to its end; or to where stages have to be joined: then call again with them joined."""
-        self._begin(pipeline, settings)
         engine = self._engine(pipeline, settings, executor)
-        error: NbpipeError | None = None
+        # From its first word on the run can be asked to stop.
+        with _signals(engine):
+            self._begin(pipeline, settings)
+            try:
+                status, error = self._through(engine, pipeline, settings)
+            except MergeNeeded as merge:
+                engine.take_all_back()
+                names = ", ".join(merge.names)
+                self.journal.append(
+                    "warning", text=f"{names} run as one stage '{merge.names[0]}': {merge.failure.message}"
+                )
+                return merge
+        return self._finish(pipeline, engine, status, error)
+
+    def _through(self, engine: Engine, pipeline: Pipeline, settings: Settings) -> tuple[str, NbpipeError | None]:
+        """How the stages ended. What is no error of a run is raised on, once the run has an end."""
         try:
-            with _signals(engine):
-                self._bundle(pipeline, settings)
-                status = engine.run()
-        except MergeNeeded as merge:
-            engine.take_all_back()
-            names = ", ".join(merge.names)
-            self.journal.append("warning", text=f"{names} run as one stage '{merge.names[0]}': {merge.failure.message}")
-            return merge
+            self._bundle(pipeline, settings)
+            return engine.run(), None
+        except MergeNeeded:
+            raise
         except NbpipeError as found:
             engine.abandon()
-            error, status = found, "failed"
+            return "failed", found
         except OSError as found:
             engine.abandon()
-            error, status = refused(self.folder, found), "failed"
+            return "failed", refused(self.folder, found)
         except BaseException as found:
             engine.abandon()
             self._listener = None  # it may be what raised
             stopped = isinstance(found, KeyboardInterrupt)
             self._end("cancelled" if stopped else "failed", EXIT_CODES["interrupted" if stopped else "user"], None)
             raise
-        return self._finish(pipeline, engine, status, error)
 
     def close(self) -> None:
         """Let go of the journal. Safe to repeat."""

@@ -122,7 +122,11 @@ def _look_up(route: Route, asked: Asked[Any]) -> bytes:
     if asked.run and not (place.project.runs / asked.run).is_dir():
         raise not_found(f"there is no run {asked.run}")
     asked.desk.changes.look_at(place.project, place.contents_path(place.project.root) or "")
-    return _encoded(route.answer(asked))
+    try:
+        return _encoded(route.answer(asked))
+    except NbpipeError as error:
+        error.message, error.fix = place.told(error.message), place.told(error.fix or "")
+        raise
 
 
 def _encoded(answer: object) -> bytes:

@@ -43,8 +43,10 @@ def pipeline(asked: Asked[Draft]) -> PipelineView:
     try:
         notebook = notebook_of(asked)
     except NotebookError as error:
-        error.message = error.message.replace(str(place.file), place.path)
+        error.message, error.name = place.told(error.message), place.path
         return unreadable_view(place.file.stem, finding_of(error))
+    # In messages it has the name that the lab gives it.
+    notebook = msgspec.structs.replace(notebook, path=place.path)
     return pipeline_view(notebook, place.folder, place.project)
 
 

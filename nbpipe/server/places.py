@@ -42,6 +42,10 @@ class Place:
         parts = resolved.relative_to(self.root).parts
         return None if any(part.startswith(".") for part in parts) else "/".join(parts)
 
+    def told(self, text: str) -> str:
+        """A message without the paths of this machine's disk."""
+        return text.replace(str(self.file), self.path).replace(f"{self.root}/", "").replace(str(self.root), ".")
+
 
 async def place_of(contents: Any, path: str, *, notebook: bool, new: bool = False) -> Place:
     """The place that `path` names. Raises Refused: 404 for what is not there, is hidden or lies outside.

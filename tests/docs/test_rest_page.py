@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -75,7 +76,7 @@ def test_every_field_inside_is_named(title: str, begin: str, struct: type[msgspe
 
 def test_every_kind_of_action_is_explained() -> None:
     table = part("A pipeline").partition("| kind |")[2]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(pipelines.ActionKind.__args__)
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(get_args(pipelines.ActionKind))
 
 
 def test_every_bound_is_said() -> None:

@@ -54,7 +54,8 @@ def ask(desk: Desk, jp_fetch: Any, jp_asyncio_loop: Any) -> Ask:
 
     def asked(method: str, *parts: str, headers: dict[str, str] | None = None, **question: Any) -> tuple[int, Any]:
         body = json.dumps(question) if method == "POST" else None
-        params = {} if method == "POST" else question
+        several = ((name, value) for name, values in question.items() for value in _each(values))
+        params = [] if method == "POST" else list(several)
         try:
             sent = jp_fetch("nbpipe", "api", *parts, method=method, body=body, params=params, headers=headers)
             answer = jp_asyncio_loop.run_until_complete(sent)
@@ -63,6 +64,10 @@ def ask(desk: Desk, jp_fetch: Any, jp_asyncio_loop: Any) -> Ask:
         return answer.code, json.loads(answer.body) if answer.body else None
 
     return asked
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def write(path: Path, *sources: str) -> dict[str, Any]:
