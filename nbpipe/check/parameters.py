@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-
 from nbpipe.check.findings import Finding
-from nbpipe.check.places import statements_of
-from nbpipe.model import Outline, Pipeline
+from nbpipe.model import Pipeline
+from nbpipe.pipeline.params import unread
 
 
-def unread_parameters(pipeline: Pipeline, outline: Outline) -> list[Finding]:
-    """A finding per parameter that no stage, no setup cell and no other parameter reads."""
-    if any(stage.flow.dynamic for stage in pipeline.stages):
-        return []
-    used = {name for stage in pipeline.stages for name in stage.flow.params}
-    used |= {name for text in _thresholds(pipeline) for name in text}
-    for _, node in statements_of((*outline.params, *outline.setup)):
-        used |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+def unread_parameters(pipeline: Pipeline) -> list[Finding]:
+    """A finding per parameter that no stage reads, nor setup, nor what it defines."""
     return [
         Finding(
             severity="warning",
@@ -27,16 +19,5 @@ def unread_parameters(pipeline: Pipeline, outline: Outline) -> list[Finding]:
             line=param.line or None,
             name=param.name,
         )
-        for param in pipeline.params
-        if param.name not in used
+        for param in unread(pipeline.params, pipeline.stages)
     ]
-
-
-def _thresholds(pipeline: Pipeline) -> list[set[str]]:
-    """Names in the thresholds of checks, which may be parameters."""
-    found = []
-    for stage in pipeline.stages:
-        for text in stage.options.thresholds:
-            tree = ast.parse(text, mode="eval")
-            found.append({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
-    return found

@@ -19,6 +19,7 @@ from nbpipe.model import Notebook, Outline, Pipeline
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.extract import Observed
 from nbpipe.pipeline.numbering import known_number
+from nbpipe.pipeline.params import unread_warning
 from nbpipe.run.project import Project, find_project
 from nbpipe.store import open_store
 
@@ -53,12 +54,14 @@ def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     if draft is not None:
         findings += missing_files(draft, folder) + unstorable_values(draft)
         findings += missing_packages(draft, folder, (project.root, project.root / "src"))
-        findings += [Finding(severity="warning", code="pipeline", message=text) for text in draft.warnings]
+        # Unread parameters are findings of their own.
+        said = set(map(unread_warning, draft.params))
+        findings += [Finding(severity="warning", code="pipeline", message=t) for t in draft.warnings if t not in said]
     if outline is not None:
         findings += out_of_order(notebook, outline)
     if pipeline is not None and outline is not None:
         # Stages that cannot be read may well read parameters.
-        findings += unread_parameters(pipeline, outline)
+        findings += unread_parameters(pipeline)
     return Examined(
         findings=tuple(sorted(findings, key=lambda item: (item.cell or 0, item.line or 0))),
         pipeline=pipeline,

@@ -35,7 +35,7 @@ def error_text(error: NbpipeError) -> str:
     columns = min(_columns(), _WIDEST)
     head = plain(f"{where}: {error.message}" if where else error.message).rstrip(".")
     lines = _wrapped(f"nbpipe: {head}" + ("" if head.endswith("?") else "."), columns, first="")
-    docs = f"docs: errors/{error.code}"
+    docs = f"docs: nbpipe help {error.code}"
     if error.fix:
         lines += _wrapped(plain(error.fix), columns, first=_INDENT)
         if len(lines[-1]) + 4 + len(docs) <= columns:

@@ -35,6 +35,7 @@ COMMANDS = {
     "gc": "Free the space of results that nothing needs.",
     "fsck": "Check every byte of the store.",
     "doctor": "Check this machine and this project.",
+    "help": "Explain an error, or a command.",
 }
 #: Set by the shell that asks for completions; click's name for it.
 COMPLETION = "_NBPIPE_COMPLETE"

@@ -14,7 +14,7 @@ from nbpipe.errors import StoreError
 from nbpipe.explain.copies import Copies
 from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, named_files, written_files
 from nbpipe.explain.side import Side
-from nbpipe.job.files import undo
+from nbpipe.job.undo import undo
 
 #: Files at the root of a project that say how it is to be run.
 _SETTINGS = ("nbpipe.toml", "pyproject.toml")

@@ -15,37 +15,20 @@ from typing import Any
 
 import blake3
 
+from nbpipe.job.askers import asks_for_itself, from_user, imported
 from nbpipe.job.folder import UNDO
 from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
-from nbpipe.job.sources import NBPIPE, is_local
+from nbpipe.job.scan import digest_listing, scan
+from nbpipe.job.sources import NBPIPE
 from nbpipe.model import FileState
-from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
+from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file, digest_folder
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
 #: People save these while a job runs; native code does not write them.
 _EDITED = (".ipynb", ".py", ".pyi")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-
-
-def scan(project: Path) -> dict[str, tuple[int, int, int]]:
-    """Size, mtime in ns and inode of every file of the project."""
-    found = {}
-    for folder, folders, names in os.walk(project):
-        folders[:] = [name for name in folders if name not in HIDDEN and not _environment(Path(folder) / name)]
-        for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118
-            try:
-                stat = os.lstat(path)
-            except FileNotFoundError:
-                continue
-            found[path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    return found
-
-
-def _environment(folder: Path) -> bool:
-    return (folder / "pyvenv.cfg").exists() or folder.name in {"node_modules", "site-packages"}
 
 
 class Files:
@@ -66,6 +49,8 @@ class Files:
         self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
+        #: Folders that the stage made.
+        self._made: set[str] = set()
         self._before: dict[str, tuple[int, int, int]] = {}
         self._busy = False
         self.on = False
@@ -104,10 +89,17 @@ class Files:
 
     def _ask(self, given: Any) -> None:
         frame = sys._getframe(2)  # noqa: SLF001
-        if _from_user(frame, str(self._project)) and not _tidies_up(frame):
+        if from_user(frame, str(self._project)) and not asks_for_itself(frame):
             path = self._watched(given)
-            if path is not None and not Path(path).is_dir():
+            if path is not None and Path(path).is_dir():
+                self._is_folder(path)
+            elif path is not None:
                 self.read(path)
+
+    def _is_folder(self, path: str) -> None:
+        """That it is a folder was the answer."""
+        if path != str(self._project):
+            self._reads.setdefault(path + FOLDER, digest_folder(Path(path)))
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.on or self._busy:
@@ -156,7 +148,7 @@ class Files:
 
     def read(self, path: str) -> None:
         """Note the first read, unless the stage wrote the file itself; a missing file is a fact too."""
-        if path in self._reads or path in self._writes or Path(path).is_dir() or _imported(path):
+        if path in self._reads or path in self._writes or Path(path).is_dir() or imported(path):
             return
         self._reads[path] = digest_file(Path(path))
 
@@ -247,7 +239,7 @@ class Files:
     def _list(self, args: tuple[Any, ...]) -> None:
         """A listing is a read of the names: they are kept under the folder's path with a slash at the end."""
         frame = sys._getframe(2)  # noqa: SLF001
-        if not _from_user(frame, str(self._project)):
+        if not from_user(frame, str(self._project)):
             return
         given = args[0] if args[0] is not None else "."
         if isinstance(given, int):
@@ -256,12 +248,12 @@ class Files:
 
     def _listed(self, folder: str) -> None:
         inside = folder == str(self._project) or self._watched(folder) is not None
-        if not inside or not Path(folder).is_dir() or folder + os.sep in self._reads:
+        if not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
         self._reads[folder + os.sep] = digest_listing(Path(folder), ignore=self._writes)
 
     def _process(self, args: tuple[Any, ...]) -> None:
-        if not self.declared and _from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
+        if not self.declared and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
             words = args[1] if len(args) > 1 and args[1] else args[:1]
             command = words if isinstance(words, str) else " ".join(map(str, words))
             what = f"another program ({command[:80]})" if command else "another process"
@@ -283,6 +275,7 @@ class Files:
         read = [
             FileState(path=self._relative(path), digest=digest, size=_size(path))
             for path, digest in self._reads.items()
+            if not (path.endswith(FOLDER) and self._says_nothing(path.removesuffix(FOLDER)))
         ]
         written = []
         for path, existed in self._writes.items():
@@ -294,6 +287,18 @@ class Files:
             elif existed:
                 written.append(FileState(path=self._relative(path), digest=""))
         return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
+
+    def _says_nothing(self, folder: str) -> bool:
+        """Whether it is listed too, or the stage makes it or writes into it: it is there whenever its files are."""
+        return (
+            folder + os.sep in self._reads
+            or folder in self._made
+            or any(path.startswith(folder + os.sep) for path in self._writes)
+        )
+
+    def _make_folder(self, args: tuple[Any, ...]) -> None:
+        if not isinstance(args[0], int) and not os.path.lexists(args[0]):
+            self._made.add(os.path.realpath(args[0]))
 
     def _unseen(self) -> list[str]:
         """Files of the project that have changed although no hook saw it, without those that others are writing."""
@@ -326,6 +331,7 @@ _HANDLERS = {
     "os.rename": Files._rename,  # noqa: SLF001
     "os.truncate": Files._truncate,  # noqa: SLF001
     "sqlite3.connect": Files._database,  # noqa: SLF001
+    "os.mkdir": Files._make_folder,  # noqa: SLF001
     "os.listdir": Files._list,  # noqa: SLF001
     "os.scandir": Files._list,  # noqa: SLF001
     "subprocess.Popen": Files._process,  # noqa: SLF001
@@ -336,69 +342,8 @@ _HANDLERS = {
 }
 
 
-def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
-    """Digest of the names in a folder, without hidden machinery and the paths in `ignore`; "" when there is none."""
-    try:
-        names = {entry.name for entry in os.scandir(folder) if entry.path not in ignore}
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    return listing_digest(names)
-
-
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _imported(path: str) -> bool:
-    """Whether Python itself reads the file to import it: local modules are reported as modules."""
-    if not path.endswith(".py"):
-        return False
-    frame: Any = sys._getframe(1)  # noqa: SLF001
-    while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "updatecache":
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _tidies_up(frame: Any) -> bool:
-    """Whether Pillow asks, only to know what to remove if it cannot write: every `savefig` does, no result depends on it."""
-    while frame is not None and frame.f_code.co_filename.endswith(("genericpath.py", "<frozen genericpath>")):
-        frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "save":
-        return False
-    return Path(frame.f_code.co_filename).parts[-2:] == ("PIL", "Image.py")
-
-
-def _from_user(frame: Any, project: str) -> bool:
-    """Whether a cell or a local module asked for it, directly or through a library, rather than an import."""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name.startswith("<frozen importlib") or f"importlib{os.sep}metadata" in name:
-            return False
-        if "ipykernel_" in name and name.endswith(".py") and f"{os.sep}ipykernel_" in name:
-            return True
-        if is_local(name, project):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def undo(job: Path) -> None:
-    """Put back every file that the job in this folder wrote, and take away those that it made. Safe to repeat."""
-    index = job / UNDO / "index.jsonl"
-    if not index.exists():
-        return
-    for line in index.read_text().splitlines():
-        entry = json.loads(line)
-        path = Path(entry["path"])
-        if entry["copy"]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.undo")
-            shutil.copy2(job / UNDO / entry["copy"], temporary)
-            temporary.replace(path)
-        else:
-            path.unlink(missing_ok=True)

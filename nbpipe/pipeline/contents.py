@@ -12,6 +12,14 @@ HIDDEN = frozenset(
     {".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 )
 
+#: Behind the path of a folder: a fact about its being there, and not about the names in it.
+FOLDER = "/./"
+
+
+def digest_folder(path: Path) -> str:
+    """What stands for a folder that is there; "" when there is none."""
+    return "folder" if path.is_dir() else ""
+
 
 def digest_file(path: Path) -> str:
     """blake3 of the bytes, in hex; "" when there is no such file."""

@@ -19,7 +19,7 @@ from nbpipe.pipeline.codec import stamped
 from nbpipe.pipeline.environment import provided, python_minor
 from nbpipe.pipeline.merging import merge_stages
 from nbpipe.pipeline.modules import find_modules, imported_names
-from nbpipe.pipeline.params import extract_params, unread
+from nbpipe.pipeline.params import extract_params, unread, unread_warning
 
 Observed = Callable[[str], dict[str, Any]]
 _MARKS = ("nbpipe.toml", "pyproject.toml", ".git")
@@ -82,7 +82,7 @@ def _pipeline(found: Outline, folder: Path) -> Pipeline:
             provided_by=provided_by,
             python=python_minor(),
             kernel=name if isinstance(name, str) and name else "python3",
-            warnings=(*found.warnings, *flow.warnings, *unread(params, flow.stages)),
+            warnings=(*found.warnings, *flow.warnings, *map(unread_warning, unread(params, flow.stages))),
             mergeable=found.mergeable,
         )
     )

@@ -84,14 +84,16 @@ def effective_params(params: tuple[Param, ...], values: Mapping[str, Any]) -> di
     }
 
 
-def unread(params: tuple[Param, ...], stages: tuple[Stage, ...]) -> list[str]:
-    """A warning for every parameter that no stage reads: setting it changes nothing."""
+def unread(params: tuple[Param, ...], stages: tuple[Stage, ...]) -> list[Param]:
+    """The parameters that no stage reads, nor its setup, nor what it defines."""
     read = {name for stage in stages for name in stage.flow.params}
-    return [
-        f"no stage reads the parameter '{param.name}' (cell {param.cell}, line {param.line}): setting it changes nothing"
-        for param in params
-        if param.name not in read
-    ]
+    return [param for param in params if param.name not in read]
+
+
+def unread_warning(param: Param) -> str:
+    """What a run says of such a parameter."""
+    place = f"cell {param.cell}, line {param.line}"
+    return f"no stage reads the parameter '{param.name}' ({place}): setting it changes nothing"
 
 
 def _checked(param: Param, value: Any, *, text: bool = True) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nbpipe.pipeline.contents import FOLDER
+
 if TYPE_CHECKING:
     from nbpipe.model import FileState, Trace
     from nbpipe.plan.resolve import Wanted
@@ -70,6 +72,8 @@ def _state(name: str) -> str:
 
 
 def _file(file: FileState, now: str) -> str:
+    if file.path.endswith(FOLDER):
+        return f"{file.path.removesuffix('./')} {_there(now)}"
     if file.path.endswith("/"):
         return f"{file.path} has other files in it" if now and file.digest else f"{file.path} {_there(now)}"
     return f"{file.path} changed (content)" if now and file.digest else f"{file.path} {_there(now)}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nbpipe.pipeline.contents import digest_file, listing_digest
+from nbpipe.pipeline.contents import FOLDER, digest_file, digest_folder, listing_digest
 from nbpipe.plan.constraints import VARIABLE
 
 #: A stamp younger than this may hide a second write within the clock's resolution: such files are read again.
@@ -34,6 +34,8 @@ class Outside:
             name = path.removeprefix(VARIABLE)
             return self._variable(name, os.environ.get(name))
         target = Path(path) if Path(path).is_absolute() else self._project / path
+        if path.endswith(FOLDER):
+            return digest_folder(target)
         if path.endswith("/"):
             return _listing(target)
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbpipe.model import Outcome
-from nbpipe.pipeline.contents import HIDDEN, digest_file, listing_digest
+from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file, listing_digest
 from nbpipe.reproduce.links import links_to
 from nbpipe.reproduce.verdict import Obstacle
 
@@ -44,7 +44,9 @@ def find_inputs(
     outcomes = tuple(outcomes)
     listed: dict[str, str] = {}
     for path, digest in _first_reads(outcomes).items():
-        if path.endswith("/"):
+        if path.endswith(FOLDER):
+            found.folders |= {path.removesuffix(FOLDER)} if digest and not Path(path).is_absolute() else set()
+        elif path.endswith("/"):
             listed[path] = digest
         elif path not in bundled and digest:
             _file(found, path, digest, project, kept)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nbpipe.errors import PipelineError
-from nbpipe.job.files import undo
+from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import Wanted

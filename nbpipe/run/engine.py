@@ -9,7 +9,7 @@ import msgspec
 
 from nbpipe.errors import PipelineError
 from nbpipe.executors.base import Executor
-from nbpipe.job.files import undo
+from nbpipe.job.undo import undo
 from nbpipe.model import Failure, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide

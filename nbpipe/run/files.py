@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import digest_file, listing_digest
+from nbpipe.pipeline.contents import FOLDER, digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
@@ -51,7 +51,8 @@ class Disk:
         """Digests of paths as a stage that reads them first should see them: what stages above left, nothing else's."""
 
         def digest(path: str) -> str:
-            return self._listing(path, target) if path.endswith("/") else self.before_run(path)
+            names = path.endswith("/") and not path.endswith(FOLDER)
+            return self._listing(path, target) if names else self.before_run(path)
 
         return digest
 

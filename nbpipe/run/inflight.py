@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from nbpipe.executors.base import Executor
-from nbpipe.job.files import undo
+from nbpipe.job.undo import undo
 from nbpipe.model import Outcome, Pipeline, Stage
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result

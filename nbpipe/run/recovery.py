@@ -11,10 +11,10 @@ import msgspec
 from blake3 import blake3
 
 from nbpipe.errors import StoreError
-from nbpipe.job.files import undo
 from nbpipe.job.folder import KERNEL_PID, SPEC, UNDO, read_spec, read_verdict
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
+from nbpipe.job.undo import undo
 from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
 from nbpipe.run.abandoned import abandoned, nobodys

@@ -205,7 +205,19 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
         command: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields)))
         for command, fields in re.findall(r"^\| `nbpipe (\w+)` \| (.*) \|$", page, re.MULTILINE)
     }
-    assert set(rows) == {"suggest", "tag", "logs", "report", "stop", "gc", "fsck", "doctor", "checkout", "trials"}
+    assert set(rows) == {
+        "suggest",
+        "tag",
+        "logs",
+        "report",
+        "stop",
+        "gc",
+        "fsck",
+        "doctor",
+        "help",
+        "checkout",
+        "trials",
+    }
     folder = good[0]
     untagged = notebook(tmp_path, ["a = sum([1.5])", "print(a)"])
     shown = {
@@ -218,6 +230,7 @@ def test_the_page_names_the_fields_of_every_other_command(good: tuple[Path, dict
         "gc": line_of(folder, "gc"),
         "trials": line_of(folder, "trials"),
         "fsck": line_of(folder, "fsck"),
+        "help": line_of(folder, "help", "early-exit"),
         "doctor": json.loads(said(folder, "doctor")[1][0]),
     }
     assert {command: set(line) - {"schema"} for command, line in shown.items()} == {

@@ -13,6 +13,7 @@ import pytest
 
 from nbpipe.cli import main as tree
 from nbpipe.cli.failure import INTERNAL, error_text
+from nbpipe.cli.help import pages
 from nbpipe.cli.main import run
 from nbpipe.errors import NbpipeError, NotebookError, UndefinedNameError
 
@@ -32,7 +33,7 @@ def test_an_error_says_what_where_what_next_and_where_to_read_on(monkeypatch: py
     first, second = error_text(error).splitlines()
     assert first.startswith("nbpipe: stage 'train' (cell 7, line 3): uses 'scaler', which only an exploration cell")
     assert second.startswith("        Add %%stage to cell 5, or move the line into a stage.  ")
-    assert second.endswith("docs: errors/undefined-name")
+    assert second.endswith("docs: nbpipe help undefined-name")
 
 
 def test_a_message_that_ends_in_a_question_gets_no_full_stop() -> None:
@@ -79,7 +80,7 @@ def test_a_wrong_command_line_is_exit_code_2_with_a_fix(words: list[str], capsys
     assert run([*words, "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out)["error"]["fix"]
-    assert "docs: errors/usage" in err
+    assert "docs: nbpipe help usage" in err
 
 
 def test_a_word_that_is_nearly_a_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,3 +185,19 @@ def test_the_same_program_starts_as_module_and_as_command() -> None:
         )
         assert done.stdout.startswith("nbpipe ")
     assert callable(tree.main)
+
+
+def test_help_shows_the_page_of_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {error.code for error in (NbpipeError, NotebookError, UndefinedNameError)} <= pages().keys()
+    for code in pages():
+        assert run(["help", code]) == 0
+        assert capsys.readouterr().out.startswith(f"# {code}\n")
+    assert run(["help"]) == 0
+    assert "undefined-name" in capsys.readouterr().out
+
+
+def test_help_shows_a_command_and_knows_what_is_nearly_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["help", "diff"]) == 0
+    assert "Usage: nbpipe diff" in capsys.readouterr().out
+    assert run(["help", "undefined-nam"]) == 2
+    assert "undefined-name" in capsys.readouterr().err

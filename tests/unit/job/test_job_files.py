@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jobs import Bench
 
-from nbpipe.job.files import undo
+from nbpipe.job.undo import undo
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import digest_file, source_digest
 
@@ -16,6 +16,7 @@ from nbpipe.pipeline.contents import digest_file, source_digest
 def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
     (bench.project / "a.csv").write_text("x,y\n1,2\n")
+    (bench.project / "sub").mkdir()
     return bench
 
 
@@ -39,9 +40,17 @@ def _paths(outcome: Outcome) -> tuple[list[str], list[str]]:
         ("import os; os.listdir('.')", ["./"], []),
         ("import glob; glob.glob('*.csv')", ["./"], []),
         ("import tempfile; tempfile.NamedTemporaryFile().write(b'1')", [], []),
-        ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv", "d.csv"], ["d.csv"]),  # looks whether it is there
+        ("import shutil; shutil.copy('a.csv', 'd.csv')", ["a.csv"], ["d.csv"]),
         ("import os; os.path.exists('none.csv')", ["none.csv"], []),
         ("import os; os.stat('a.csv').st_size", ["a.csv"], []),
+        ("import glob; glob.glob('none/*.csv')", ["none/"], []),
+        ("import os; os.path.isdir('sub')", ["sub/./"], []),
+        ("from pathlib import Path; Path('sub').exists()", ["sub/./"], []),
+        ("import os; os.makedirs('sub', exist_ok=True); open('sub/b.txt', 'w').write('1')", [], ["sub/b.txt"]),
+        ("import os; os.makedirs('new/one', exist_ok=True); os.path.isdir('new/one')", [], []),
+        ("import pandas as pd; pd.DataFrame().to_csv('sub/b.csv')", [], ["sub/b.csv"]),
+        ("import shutil; shutil.copy('a.csv', 'sub'); shutil.move('a.csv', 'e.csv')",
+         ["a.csv"], ["a.csv", "e.csv", "sub/a.csv"]),
         ("import os; os.access('none.csv', os.R_OK)", ["none.csv"], []),
         ("from PIL import Image; Image.new('L', (2, 2)).save('p.png')", [], ["p.png"]),
         ("import os; os.path.exists('p.png')\nfrom PIL import Image; Image.new('L', (2, 2)).save('p.png')",
@@ -74,7 +83,9 @@ def test_undo_puts_everything_back_even_after_a_kill(bench: Bench) -> None:
     assert outcome.status == "lost"
     undo(bench.folders[-1])
     undo(bench.folders[-1])
-    assert {path.name: path.read_text() for path in bench.project.iterdir()} == {"a.csv": "x,y\n1,2\n"}
+    assert {path.name: path.read_text() for path in bench.project.iterdir() if path.is_file()} == {
+        "a.csv": "x,y\n1,2\n"
+    }
 
 
 def test_files_written_by_another_program_are_outputs_and_the_result_is_not_reused(bench: Bench) -> None:

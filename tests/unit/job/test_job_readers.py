@@ -12,8 +12,8 @@ import pytest
 from jobs import Bench
 from safetensors.numpy import save_file
 
-from nbpipe.job.files import undo
 from nbpipe.job.readers import below
+from nbpipe.job.undo import undo
 from nbpipe.run.api import run_notebook
 from nbpipe.run.planning import plan_notebook
 

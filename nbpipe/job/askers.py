@@ -1,0 +1,78 @@
+"""Who asks for a file: what libraries and Python itself look at for their own ends is none of the stage's reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from nbpipe.job.sources import is_local
+
+#: Functions that ask only to do, or to say better, what the call they are part of does: by the end of the file's path.
+_ASK_FOR_THEMSELVES = {
+    # Whether the target is a folder or the source itself. What they copy, they open.
+    f"{os.sep}shutil.py": {
+        "copy",
+        "copy2",
+        "copyfile",
+        "copymode",
+        "copystat",
+        "move",
+        "_samefile",
+        "copytree",
+        "_copytree",
+    },
+    # Whether the folder that they were to make is there.
+    f"{os.sep}os.py": {"makedirs"},
+    "<frozen os>": {"makedirs"},
+    f"{os.sep}pathlib.py": {"mkdir"},
+    # What to remove if it cannot write: every `savefig` asks this.
+    f"{os.sep}PIL{os.sep}Image.py": {"save"},
+}
+
+
+def from_user(frame: Any, project: str) -> bool:
+    """Whether a cell or a local module asked for it, directly or through a library, rather than an import."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib") or f"importlib{os.sep}metadata" in name:
+            return False
+        if "ipykernel_" in name and name.endswith(".py") and f"{os.sep}ipykernel_" in name:
+            return True
+        if is_local(name, project):
+            return True
+        frame = frame.f_back
+    return False
+
+
+#: They ask because their caller does.
+_IN_BETWEEN = (
+    *(f"{os.sep}{name}.py" for name in ("genericpath", "pathlib", "shutil", "os")),
+    *("<frozen genericpath>", "<frozen os>"),
+)
+
+
+def asks_for_itself(frame: Any) -> bool:
+    """Whether a library asks on its own behalf, and no result of the stage depends on the answer."""
+    while frame is not None and frame.f_code.co_filename.endswith(_IN_BETWEEN):
+        if frame.f_code.co_name in _named(frame):
+            return True
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name in _named(frame)
+
+
+def _named(frame: Any) -> set[str]:
+    file = frame.f_code.co_filename
+    return next((names for end, names in _ASK_FOR_THEMSELVES.items() if file.endswith(end)), set())
+
+
+def imported(path: str) -> bool:
+    """Whether Python itself reads the file to import it: local modules are reported as modules."""
+    if not path.endswith(".py"):
+        return False
+    frame: Any = sys._getframe(1)  # noqa: SLF001
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "updatecache":
+            return True
+        frame = frame.f_back
+    return False
