@@ -14,8 +14,6 @@ from nbpipe.run.journal import JOURNAL
 from nbpipe.run.project import Project
 from nbpipe.tracking.notes import NOTES
 
-#: Schema of the events; a change of meaning makes a new one.
-SCHEMA_ID = "https://nbpipe.dev/schemas/run/v1"
 #: Seconds between two looks, and for which a question about a project counts as a look at it.
 INTERVAL = 0.25
 LEASE = 600.0

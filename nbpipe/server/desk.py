@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from nbpipe.server.changes import Changes
 from nbpipe.server.logs import Merged
 from nbpipe.server.refusals import Refused
+from nbpipe.server.routes import Lane
 from nbpipe.server.starting import Starting
 
 T = TypeVar("T")
-Lane = Literal["reading", "analysing", "acting"]
 
 #: Threads per kind of work: a notebook that takes long to analyse must not keep the list of runs waiting.
 _THREADS: dict[Lane, int] = {"reading": 4, "analysing": 2, "acting": 4}

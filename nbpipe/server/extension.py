@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbpipe.server.changes import SCHEMA_ID
-from nbpipe.server.desk import Desk
+from nbpipe.server.front import Front
 from nbpipe.server.handler import handlers
 from nbpipe.server.routes import ROUTES
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+#: Schema of the events; a change of meaning makes a new one.
+SCHEMA_ID = "https://nbpipe.dev/schemas/run/v1"
 _SCHEMA = Path(__file__).parent / "run-event.yaml"
 
 
@@ -20,7 +21,7 @@ def load(app: ServerApp) -> None:
     """Register the schema of the events, and answer below `BASE/nbpipe/api/`."""
     if SCHEMA_ID not in app.event_logger.schemas:
         app.event_logger.register_event_schema(_SCHEMA)
-    desk = Desk(lambda event: app.event_logger.emit(schema_id=SCHEMA_ID, data=event))
-    app.web_app.settings["nbpipe_desk"] = desk
-    app.web_app.add_handlers(".*$", handlers(ROUTES, app.base_url, desk))  # type: ignore[no-untyped-call]
+    front = Front(lambda event: app.event_logger.emit(schema_id=SCHEMA_ID, data=event))
+    app.web_app.settings["nbpipe_front"] = front
+    app.web_app.add_handlers(".*$", handlers(ROUTES, app.base_url, front))  # type: ignore[no-untyped-call]
     app.log.info("nbpipe answers below %snbpipe/api/", app.base_url)

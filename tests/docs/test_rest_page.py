@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from nbpipe.history.chunks import Chunk
-from nbpipe.server import desk, handler, logs, notebooks, starting
+from nbpipe.server import answering, desk, logs, notebooks, starting
 from nbpipe.server.routes import ROUTES
 from nbpipe.ui import details, pipelines
 
@@ -80,7 +80,7 @@ def test_every_kind_of_action_is_explained() -> None:
 
 
 def test_every_bound_is_said() -> None:
-    assert f"{handler.LARGEST_BODY // 2**20} MiB" in PAGE
+    assert f"{answering.LARGEST_BODY // 2**20} MiB" in PAGE
     assert f"{starting.MOST_RUNS} runs" in PAGE
     assert f"`limit` is in bytes, {logs.LARGEST} at most" in PAGE
     assert f"{notebooks.MOST_CELLS} cells" in PAGE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from served import *  # noqa: F403 - fixtures
 from served import write
 from tornado.httpclient import HTTPClientError
 
-from nbpipe.server import handler
+from nbpipe.server import answering
 from nbpipe.server.routes import ROUTES, Route
 
 OUTSIDE = [
@@ -145,7 +147,7 @@ def test_what_is_too_large_or_not_understood_is_refused_as_such(ask: Any, monkey
     assert ask("POST", "runs", path="n.ipynb", params={"a=b;c": 1})[1]["code"] == "parameter"
     assert ask("POST", "runs", path="n.ipynb", only="--fresh")[0] == 400
     assert ask("POST", "runs", path="n.ipynb", profile="a\0b")[0] == 400
-    monkeypatch.setattr(handler, "LARGEST_BODY", 1000)
+    monkeypatch.setattr(answering, "LARGEST_BODY", 1000)
     status, answer = ask("POST", "pipeline", path="n.ipynb", content={"x": "y" * 2000})
     assert (status, answer["code"]) == (413, "too-large")
 
@@ -164,3 +166,15 @@ def test_a_get_changes_nothing(ask: Any, folder: Path) -> None:
     for name in ("pipeline", "plan"):
         assert ask("POST", name, path="n.ipynb")[0] == 200
     assert state() == before
+
+
+def test_a_server_that_starts_imports_next_to_nothing() -> None:
+    """The lab must not start later because of nbpipe."""
+    code = "import jupyter_server.serverapp, sys; before = set(sys.modules); import nbpipe.server.extension; "
+    code += "print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stdout.split() if not name.startswith("jupyter_server.")}
+    assert {name for name in loaded if name.startswith("nbpipe.") and not name.startswith("nbpipe.server")} <= {
+        "nbpipe.errors"
+    }
+    assert len(loaded) < 20, loaded

@@ -15,7 +15,7 @@ from served import write
 
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
-from nbpipe.server.changes import SCHEMA_ID
+from nbpipe.server.extension import SCHEMA_ID
 
 
 @pytest.fixture

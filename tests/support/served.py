@@ -41,9 +41,9 @@ def folder(jp_root_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def desk(folder: Path, jp_serverapp: Any) -> Iterator[Desk]:
+def desk(folder: Path, jp_serverapp: Any, jp_asyncio_loop: Any) -> Iterator[Desk]:
     """What the handlers of the server share."""
-    found = jp_serverapp.web_app.settings["nbpipe_desk"]
+    found = jp_asyncio_loop.run_until_complete(jp_serverapp.web_app.settings["nbpipe_front"].desk())
     yield found
     found.close()
 

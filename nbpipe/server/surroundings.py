@@ -1,9 +1,17 @@
-"""Where runs can be, and what pipelines can be exported for. Today: this machine, and nothing."""
+"""What this server is, where runs can be, and what pipelines can be exported for. Today: this machine, and nothing."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
+
+from nbpipe import __version__
+from nbpipe.ui.pipelines import SCHEMA
+
+
+def info(_asked: object) -> dict[str, Any]:
+    """Version of nbpipe, and of what is answered here."""
+    return {"version": __version__, "schema": SCHEMA}
 
 
 def targets(_asked: object) -> dict[str, Any]:
