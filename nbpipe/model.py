@@ -362,6 +362,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     variables: dict[str, str] = {}
     metrics: dict[str, float] = {}
     #: Object with the executed cells: JSON, a list of {"cell": number, "outputs": [...], "execution_count": n}, nbformat 4 outputs.
+    #: Beside them "displays" (name -> places among the outputs) and "updates" (name -> the last "data" and "metadata" that the
+    #: cell gave a display of another stage), where there are any.
     executed: str = ""
     #: Files and figures that user code logged with mlflow: artifact path -> object.
     logged: dict[str, str] = {}

@@ -114,6 +114,8 @@ class Cells:
         self._parent = parent
         self._deadline = time.monotonic() + spec.timeout if spec.timeout else None
         self._displays: dict[str, list[dict[str, Any]]] = {}
+        #: What a cell makes of displays that another stage has shown: the last word on each.
+        self._elsewhere: dict[str, dict[str, Any]] = {}
         self.result = Execution()
 
     def run(self) -> None:
@@ -190,9 +192,9 @@ class Cells:
             reply = self._wait(request, outputs, code.cell)
         finally:
             kept = outputs.done()
-            self.result.executed.append(
-                {"cell": code.cell, "outputs": kept, "execution_count": len(self.result.executed) + 1}
-            )
+            count = len(self.result.executed) + 1
+            entry = {"cell": code.cell, "outputs": kept, "execution_count": count, **self._about_displays(kept)}
+            self.result.executed.append(entry)
             self._log.write("cell-end", code.cell)
         if reply is None:
             return False
@@ -205,6 +207,14 @@ class Cells:
             self._failed(reply)
             return False
         return True
+
+    def _about_displays(self, kept: list[dict[str, Any]]) -> dict[str, Any]:
+        """Where named displays stand among a cell's outputs, and what it makes of those of other stages."""
+        at = {id(output): number for number, output in enumerate(kept)}
+        shown = {name: [at[id(o)] for o in outputs if id(o) in at] for name, outputs in self._displays.items()}
+        shown = {name: places for name, places in shown.items() if places}
+        updates, self._elsewhere = self._elsewhere, {}
+        return ({"displays": shown} if shown else {}) | ({"updates": updates} if updates else {})
 
     def _failed(self, reply: dict[str, Any]) -> None:
         self.result.end = "error"
@@ -280,8 +290,11 @@ class Cells:
                 self._displays.setdefault(name, []).append(kept)
         elif kind == "update_display_data":
             self._log.write("update", cell, data=content["data"], metadata=content["metadata"])
-            for shown in self._displays.get(content.get("transient", {}).get("display_id"), []):
-                shown.update(data=content["data"], metadata=content["metadata"])
+            name, new = content.get("transient", {}).get("display_id"), {k: content[k] for k in ("data", "metadata")}
+            if name and name not in self._displays:
+                self._elsewhere[name] = new
+            for shown in self._displays.get(name, []):
+                shown.update(new)
         elif kind == "clear_output":
             self._log.write("clear", cell, wait=content["wait"])
             outputs.clear(wait=content["wait"])

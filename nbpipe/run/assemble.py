@@ -28,6 +28,7 @@ def assemble(
     }
     counted |= set(plain) | set(executed)
     count = 0
+    displays: dict[str, list[dict[str, Any]]] = {}
     for number, cell in enumerate(copy["cells"], start=1):
         if cell.get("cell_type") != "code":
             continue
@@ -36,7 +37,14 @@ def assemble(
             continue
         count += 1
         cell["execution_count"] = count
-        cell["outputs"] = [_numbered(dict(output), count) for output in executed.get(number, {}).get("outputs", ())]
+        found = executed.get(number, {})
+        cell["outputs"] = [_numbered(dict(output), count) for output in found.get("outputs", ())]
+        for name, places in found.get("displays", {}).items():
+            displays.setdefault(name, []).extend(cell["outputs"][place] for place in places)
+        for name, new in found.get("updates", {}).items():
+            # A later stage has updated what an earlier one shows.
+            for output in displays.get(name, ()):
+                output.update(new)
     if about:
         own = copy.setdefault("metadata", {}).get("nbpipe")
         copy["metadata"]["nbpipe"] = {**(own if isinstance(own, dict) else {}), "run": dict(about)}

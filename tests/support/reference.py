@@ -45,14 +45,15 @@ def run_all(notebook: Any, folder: Path, names: dict[str, list[str]]) -> Referen
     scratch = nbformat.v4.new_notebook(metadata=notebook.metadata)
     client = NotebookClient(scratch, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, timeout=60)
 
+    first: dict[int, Any] = {}
+
     def execute(number: int, source: str, tags: list[str]) -> list[dict[str, Any]]:
         cell = nbformat.v4.new_code_cell(source, metadata={"tags": tags})
         scratch.cells.append(cell)
         try:
             client.execute_cell(cell, len(scratch.cells) - 1)
         finally:
-            if number not in result.outputs:
-                result.outputs[number] = normal(cell.outputs)
+            first.setdefault(number, cell)
         return list(cell.outputs)
 
     # Texts are hashed anew in every process, unless told otherwise; runs fix how, and any way is as good as another.
@@ -72,6 +73,8 @@ def run_all(notebook: Any, folder: Path, names: dict[str, list[str]]) -> Referen
                     result.digests[name] = nbformat.from_dict(_json(out["text"]))
         except CellExecutionError as failed:
             result.error = f"{failed.ename}: {failed.evalue}"
+    # Read at the end: a later cell may update what an earlier one shows.
+    result.outputs = {number: normal(cell.outputs) for number, cell in first.items()}
     return result
 
 
