@@ -65,6 +65,12 @@ test('stages of a rank never overlap, and a chain is straight', () => {
   expect(new Set([...chain.at.values()].map((point) => point.y.toFixed(3))).size).toBe(1);
 });
 
+test('a stage that stands alone keeps near the others', () => {
+  const { order, links } = graph('a>c b>c c>d c>e');
+  const { at } = layered({ order: [...order, 'z'], links }, SIZES);
+  expect((at.get('z')?.y ?? 0) - (at.get('b')?.y ?? 0)).toBeCloseTo(50);
+});
+
 test('edges do not cross where they need not', () => {
   const net = netOf(graph('a>f b>e c>d d>g e>h f>i'));
   expect(crossings(net, ordered(net))).toBe(0);

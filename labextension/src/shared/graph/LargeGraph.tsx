@@ -8,7 +8,7 @@ import { useRoving } from './roving';
 import { StageMark } from './StageMark';
 import { carried } from './words';
 
-const SIZES = { width: 180, height: 50, across: 80, down: 16 };
+const SIZES = { width: 168, height: 50, across: 64, down: 16 };
 
 /** Stages from left to right, to be zoomed and panned. */
 export function LargeGraph(graph: DrawnProps) {

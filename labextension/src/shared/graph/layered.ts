@@ -112,10 +112,11 @@ function settle(
       sum += pull * (y[other] ?? 0);
       weight += pull;
     }
-    // A vertex without neighbours hardly resists.
-    const wish = weight > 0 ? sum / weight : (y[vertex] ?? 0);
+    // A vertex without neighbours stays below the one above it, and hardly resists.
+    const above = pools.at(-1);
+    const alone = above ? above.sum / above.weight : (y[vertex] ?? 0) - offset;
     const own = weight > 0 ? weight : 0.01;
-    let pool = { sum: own * (wish - offset), weight: own, count: 1 };
+    let pool = { sum: own * (weight > 0 ? sum / weight - offset : alone), weight: own, count: 1 };
     for (
       let last = pools.at(-1);
       last && last.sum / last.weight > pool.sum / pool.weight;
