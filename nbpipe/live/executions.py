@@ -40,6 +40,8 @@ class Execution:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     #: How many outputs IPython kept under this number, and the one before, when it began.
     kept: Mapping[int, int] = field(default_factory=dict)
+    #: Names in `--metrics` of its line.
+    metrics: tuple[str, ...] = ()
     #: Local modules as they were loaded then: name -> digest of the source.
     modules: Mapping[str, str] = field(default_factory=dict)
 

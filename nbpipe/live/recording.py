@@ -65,6 +65,7 @@ class Recording:
         self.recorder.busy = True
         source = info.raw_cell
         role, name, body = "", "", source
+        metrics: tuple[str, ...] = ()
         if "%%" in source:
             try:
                 found = read_cell(source)
@@ -72,7 +73,9 @@ class Recording:
                 found = None
             if found is not None:
                 role, name, body = found[0].role, found[0].name, found[2]
+                metrics = found[0].options.metrics
         cell = self.executions.add(role, name, body, source)
+        cell.metrics = metrics
         self._open.append((info, cell))
         try:
             if role in ("stage", "check"):
@@ -119,9 +122,8 @@ class Recording:
         return None
 
     def _left(self, cell: Execution, result: Any) -> Left:
-        names = read_cell(cell.source)
         metrics = {}
-        for name in names[0].options.metrics if names is not None else ():
+        for name in cell.metrics:
             left = self.shell.user_ns.get(name)
             # What an earlier cell left is no metric of one that failed before it came that far.
             if cell.ok or (name in words(cell.body) and not is_same(left, cell.facts.get(name))):

@@ -8,7 +8,7 @@ from nbpipe.errors import CheckRejected, NbpipeError, UsageError
 from nbpipe.live.command import notebook_path
 from nbpipe.live.numbers import number
 from nbpipe.live.recording import Recording
-from nbpipe.live.transform import read_cell, transform
+from nbpipe.live.transform import read_cell, transform_lines
 from nbpipe.model import Code, Notebook, Outline
 from nbpipe.notebook.quantities import did_you_mean
 from nbpipe.notebook.thresholds import holds, threshold_names
@@ -100,11 +100,8 @@ class Session:
 
     def _transformer(self) -> Callable[[list[str]], list[str]]:
         def nbpipe_cell(lines: list[str]) -> list[str]:
-            source = "".join(lines)
-            if "%%" not in source:
-                return lines
             try:
-                return _lines(transform(source, self.shell.user_ns))
+                return transform_lines(lines, self.shell.user_ns)
             except NbpipeError as error:
                 raise show_short(error) from None
 
@@ -122,10 +119,3 @@ def show_short(error: NbpipeError) -> NbpipeError:
     """The error, made to show its message alone: a traceback through nbpipe tells a user nothing."""
     vars(error)["_render_traceback_"] = lambda: [f"nbpipe: {error}"]
     return error
-
-
-def _lines(source: str) -> list[str]:
-    """The lines with their ends, cut at newlines only, as IPython's transformers pass them."""
-    *whole, rest = source.split("\n")
-    lines = [line + "\n" for line in whole]
-    return [*lines, rest] if rest else lines

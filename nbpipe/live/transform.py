@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nbpipe.errors import GrammarError
 from nbpipe.notebook.grammar import check_supported, find_magic, parse_line
-from nbpipe.notebook.line import magic_word
+from nbpipe.notebook.line import MAGICS, magic_word
 from nbpipe.pipeline.params import TYPING_NAMES
 
 if TYPE_CHECKING:
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 _FIRST = re.compile(r"(?:\s*\n)?([^\S\n]*)")
 
 
-@functools.lru_cache(maxsize=64)
 def read_cell(source: str) -> tuple[MagicLine, int, str] | None:
     """What the magic line of a cell says, its index, and the body; None for any other cell.
 
     Raises `GrammarError`, or `UnsupportedError` for what this version cannot honour, with the line. A cell is read several
-    times while it runs; what it says is remembered.
+    times while it runs: one whose first line is the only magic, as in most, costs next to nothing.
     """
-    found = find_magic(source)
+    head, _, body = source.partition("\n")
+    plain = "%%" not in body and magic_word(head) in MAGICS
+    found = (head.rstrip(), 0, body) if plain else find_magic(source)
     if found is None:
         return None
     magic, index, body = found
@@ -50,6 +51,22 @@ def _said(magic: str) -> MagicLine:
     said = parse_line(magic)
     check_supported(said.options, said.name, None)
     return said
+
+
+def transform_lines(lines: list[str], bound: Container[str]) -> list[str]:
+    """As `transform`, of the lines with their ends that IPython passes on."""
+    source = "".join(lines)
+    if "%%" not in source:
+        return lines
+    found = read_cell(source)
+    if found is not None and found[1] == 0 and found[0].role in ("stage", "check"):
+        said, _, body = found
+        # A body that begins at the left margin with no magic of its own stays as it is.
+        if body[:1].strip() not in ("", "%"):
+            return [f"# %%{said.role} {said.name}\n", *lines[1:]]
+    *whole, rest = transform(source, bound).split("\n")
+    changed = [line + "\n" for line in whole]
+    return [*changed, rest] if rest else changed
 
 
 def transform(source: str, bound: Container[str]) -> str:
