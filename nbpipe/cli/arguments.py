@@ -40,6 +40,12 @@ def params_option() -> Callable[[F], F]:
     return click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
 
 
+def params_from_option() -> Callable[[F], F]:
+    """`--params-from RUN`."""
+    said = "Take what this run was given; -p wins over it."
+    return click.option("--params-from", metavar="RUN", shell_complete=complete_run, help=said)
+
+
 def profile_option() -> Callable[[F], F]:
     """`--profile NAME`."""
     return click.option("--profile", metavar="NAME", help="Take the values of a %%params profile first.")

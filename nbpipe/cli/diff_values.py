@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nbpipe.history.difference.shape_values import (
         FieldDiff,
         Figures,
+        FileDiff,
         FileVersion,
         ImageDiff,
         OutputDiff,
@@ -46,16 +47,20 @@ def data_lines(diff: Diff, columns: int | None) -> list[str]:
         # What fits on one line stands in the title.
         if each.hunks and not _one_line(each):
             found += hunk_lines(each.hunks, indent=4, most=_MOST_LINES)
-    rows = [
-        [
-            [_MARKS[file.change]],
-            [(line(file.path), BOLD)],
-            [(f"{file.role} by {line(', '.join(file.stages))}" if file.stages else file.role, DIM)],
-            [(_sizes(file.a, file.b), PLAIN)],
-        ]
-        for file in diff.files
+    found += table([_file(file) for file in diff.files if not file.hunks], columns)
+    for file in diff.files:
+        if file.hunks:
+            found += [*table([_file(file)], columns), *hunk_lines(file.hunks, indent=4, most=_MOST_LINES)]
+    return found
+
+
+def _file(file: FileDiff) -> list[list[Part]]:
+    return [
+        [_MARKS[file.change]],
+        [(line(file.path), BOLD)],
+        [(f"{file.role} by {line(', '.join(file.stages))}" if file.stages else file.role, DIM)],
+        [(_sizes(file.a, file.b), PLAIN)],
     ]
-    return found + table(rows, columns)
 
 
 def output_lines(outputs: Sequence[OutputDiff], columns: int | None, *, short: bool) -> list[str]:

@@ -13,6 +13,7 @@ from nbpipe.cli.arguments import (
     fresh_option,
     json_option,
     notebook_argument,
+    params_from_option,
     params_option,
     profile_option,
     read_params,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.command("plan")
 @notebook_argument()
 @params_option()
+@params_from_option()
 @profile_option()
 @selection_options
 @fresh_option()
@@ -39,6 +41,7 @@ def command(  # noqa: PLR0913 - one per option
     notebook: Path,
     *,
     params: tuple[str, ...],
+    params_from: str | None,
     profile: str | None,
     only: str | None,
     from_: str | None,
@@ -57,13 +60,20 @@ def command(  # noqa: PLR0913 - one per option
     Examples:
       nbpipe plan digits.ipynb
       nbpipe plan digits.ipynb -p lr=0.01
+      nbpipe plan digits.ipynb --params-from r41
       nbpipe plan digits.ipynb --json
     """  # noqa: D301 - click's mark
     from nbpipe.run.planning import plan_notebook
 
+    if params_from is not None:
+        from nbpipe.cli.places import project_of
+        from nbpipe.history.query import find_run
+
+        params_from = find_run(project_of(notebook), params_from)
     plan = plan_notebook(
         notebook,
         params=read_params(params),
+        params_from=params_from,
         profile=profile,
         only=only,
         from_=from_,

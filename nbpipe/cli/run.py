@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from nbpipe.cli.arguments import (
-    complete_run,
     fresh_option,
     json_option,
     notebook_argument,
+    params_from_option,
     params_option,
     profile_option,
     read_params,
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @notebook_argument()
 @params_option()
-@click.option(
-    "--params-from", metavar="RUN", shell_complete=complete_run, help="Take what this run was given; -p wins over it."
-)
+@params_from_option()
 @profile_option()
 @selection_options
 @fresh_option()

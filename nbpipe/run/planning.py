@@ -17,6 +17,7 @@ from nbpipe.plan.facts import Outside
 from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
 from nbpipe.run import record as records
+from nbpipe.run.earlier import given_params
 from nbpipe.run.project import Project, find_project
 from nbpipe.run.results import Results
 from nbpipe.run.selection import select
@@ -39,6 +40,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     path: str | Path,
     *,
     params: Mapping[str, Any] | None = None,
+    params_from: str | None = None,
     profile: str | None = None,
     only: str | None = None,
     from_: str | None = None,
@@ -51,6 +53,7 @@ def plan_notebook(  # noqa: PLR0913 - as many as `run_notebook`
     return plan_pipeline(
         read_notebook(Path(path)),
         params=params,
+        params_from=params_from,
         profile=profile,
         only=only,
         from_=from_,
@@ -65,6 +68,7 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
     notebook: Notebook,
     *,
     params: Mapping[str, Any] | None = None,
+    params_from: str | None = None,
     profile: str | None = None,
     only: str | None = None,
     from_: str | None = None,
@@ -79,7 +83,8 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
     place = open_store(store or project.store)
     joined = merges.known(project, notebook)
     pipeline = extract_outline(outline(notebook), path.parent, observed=place.hints.observed, merges=joined)
-    values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles)
+    earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
+    values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
 
     def champion(name: str) -> Mapping[str, float]:

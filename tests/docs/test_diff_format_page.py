@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -35,3 +36,12 @@ def test_every_field_is_on_the_page(struct: type[msgspec.Struct]) -> None:
 @pytest.mark.parametrize("part", shape.PARTS)
 def test_every_part_is_on_the_page(part: str) -> None:
     assert f"`{part}`" in (FORMATS / "diff.md").read_text()
+
+
+def test_a_diff_always_says_which_schema_it_has() -> None:
+    side = shape.Side(label="r1", kind="run")
+    written = json.loads(msgspec.json.encode(shape.Diff(a=side, b=side, parts=(), same=True, counts={})))
+    assert written["schema"] == 1
+    made = schema.schema()["$defs"]["Diff"]
+    assert "schema" in made["required"]
+    assert made["properties"]["schema"]["const"] == 1

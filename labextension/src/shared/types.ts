@@ -216,6 +216,8 @@ export interface FileDiff {
   stages?: string[];
   a?: { digest?: string; size?: number } | null;
   b?: { digest?: string; size?: number } | null;
+  /** Of small texts that stages wrote. */
+  hunks?: Hunk[];
 }
 
 export interface Picture {

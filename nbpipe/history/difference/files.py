@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
+import msgspec
+
+from nbpipe.errors import StoreError
+from nbpipe.history.difference.hunks import counted, hunks_of
 from nbpipe.history.difference.shape import StageDiff
 from nbpipe.history.difference.shape_values import Change, FileDiff, FileVersion
+from nbpipe.history.difference.sizes import Look
 from nbpipe.history.difference.view import View
 from nbpipe.model import FileState
+
+#: Names of files that hold text, and bytes of the largest that is read, and of all of one diff.
+_TEXTS = {".cfg", ".css", ".csv", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".py", ".rst", ".sql", ".svg"}
+_TEXTS |= {".tex", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+_LARGEST = 256_000
+_MOST = 16_000_000
 
 
 class _Seen:
@@ -36,6 +48,7 @@ def file_diffs(
     elif b.about.kind == "notebook":
         new = _now(b, old)
     found = []
+    look = Look(_MOST)
     for path in sorted({**old, **new}):
         left, right = old.get(path), new.get(path)
         one = right or left
@@ -44,8 +57,31 @@ def file_diffs(
         change = _change(before, after)
         if change == "same" and not everything:
             continue
-        found.append(FileDiff(path=path, change=change, role=one.role, stages=tuple(one.stages), a=before, b=after))
+        made = FileDiff(path=path, change=change, role=one.role, stages=tuple(one.stages), a=before, b=after)
+        found.append(_by_lines(made, _text(a, left, look), _text(b, right, look)) if change == "changed" else made)
     return found
+
+
+def _by_lines(made: FileDiff, old: str | None, new: str | None) -> FileDiff:
+    hunks = hunks_of(old, new) if old is not None and new is not None else None
+    if not hunks:
+        return made
+    added, removed = counted(hunks)
+    return msgspec.structs.replace(made, hunks=hunks, lines_added=added, lines_removed=removed)
+
+
+def _text(view: View, seen: _Seen | None, look: Look) -> str | None:
+    """What a stage wrote, if it is a small text by its name and its bytes, and still kept; else None."""
+    if seen is None or not seen.state.object or PurePosixPath(seen.state.path).suffix.lower() not in _TEXTS:
+        return None
+    objects = view.objects()
+    if objects is None or seen.state.size > _LARGEST or not look.take(seen.state.size):
+        return None
+    try:
+        text = objects.get_bytes(seen.state.object).decode()
+    except (StoreError, UnicodeDecodeError):
+        return None
+    return None if "\0" in text else text
 
 
 def _seen(view: View, stages: Sequence[str], names: Mapping[str, str]) -> dict[str, _Seen]:

@@ -16,6 +16,9 @@ def schema() -> dict[str, Any]:
     """JSON Schema 2020-12. Fields that newer versions add are allowed."""
     (made,), parts = msgspec.json.schema_components([Diff], ref_template="#/$defs/{name}")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"A diff of nbpipe, schema {SCHEMA}"}
+    # The number is always written, and says which schema this is.
+    parts["Diff"]["properties"]["schema"] |= {"const": SCHEMA}
+    parts["Diff"]["required"] = sorted({*parts["Diff"]["required"], "schema"})
     return {**head, **made, "$defs": parts}
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from nbpipe.history.difference.shape_values import FileDiff, Hunk, OutputDiff, Shape, ValueDiff
 
 SCHEMA = 1
@@ -184,7 +186,8 @@ class Note(Shape, frozen=True, kw_only=True, omit_defaults=True):
 class Diff(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """What differs between A and B. Unless all was asked for, lists hold differences only; `stages` holds every stage."""
 
-    schema: int = SCHEMA
+    #: Always written: who reads it looks here first.
+    schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     a: Side
     b: Side
     #: What was looked at.

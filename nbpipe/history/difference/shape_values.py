@@ -121,6 +121,10 @@ class FileDiff(Shape, frozen=True, kw_only=True, omit_defaults=True):
     stages: tuple[str, ...] = ()
     a: FileVersion | None = None
     b: FileVersion | None = None
+    #: Of small texts that stages wrote, where both versions are kept.
+    lines_added: int = 0
+    lines_removed: int = 0
+    hunks: tuple[Hunk, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------- outputs

@@ -12,7 +12,7 @@ from nbpipe.history.difference.figures import field_diff
 from nbpipe.history.difference.hunks import hunks_of
 from nbpipe.history.difference.shape import Note, StageDiff
 from nbpipe.history.difference.shape_values import Change, FieldDiff, Stored, ValueDiff
-from nbpipe.history.difference.sizes import size_text
+from nbpipe.history.difference.sizes import Look, size_text
 from nbpipe.history.difference.stored import LARGEST, READERS, UnreadableError, columns_of, plain_text
 from nbpipe.history.difference.view import View
 from nbpipe.model import Artifact, Outcome
@@ -28,23 +28,9 @@ _CLOSED = {
 }
 
 
-class Look:
-    """How much may still be read for one diff."""
-
-    def __init__(self, left: int = _BUDGET) -> None:
-        self.left = left
-
-    def take(self, size: int) -> bool:
-        """Whether so many bytes more may be read."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
-
-
 def value_diffs(a: View, b: View, stages: Sequence[StageDiff], *, everything: bool) -> list[ValueDiff]:
     """Stage by stage in the order of B, name by name."""
-    look = Look()
+    look = Look(_BUDGET)
     found = []
     # What a trial left stayed in its kernel: there the values are those that it read.
     inputs = "trial" in (a.about.kind, b.about.kind)

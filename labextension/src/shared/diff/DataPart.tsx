@@ -26,6 +26,11 @@ export function DataPart({ items, files }: { items: DataDiff[]; files: FileDiff[
         </article>
       ))}
       {files.length > 0 ? <Files files={files} /> : null}
+      {files
+        .filter((file) => (file.hunks ?? []).length > 0)
+        .map((file) => (
+          <Hunks key={file.path} hunks={file.hunks ?? []} label={`changes in ${file.path}`} />
+        ))}
     </>
   );
 }
