@@ -7,20 +7,25 @@ import glob
 from pathlib import Path
 
 from nbpipe.check.findings import Finding
-from nbpipe.check.places import place_of
+from nbpipe.check.places import place_of, runs_programs
 from nbpipe.model import Pipeline, Stage
 
 _PATTERN = frozenset("*?[")
 
 
 def missing_files(pipeline: Pipeline, folder: Path) -> list[Finding]:
-    """A finding per stage and file that is read, is not there, and that no stage above writes. `folder` is the notebook's."""
+    """A finding per stage and file that is read, is not there, and that no stage above writes. `folder` is the notebook's.
+
+    None below a shell line or a program, which may make any file, nor where the working directory changes.
+    """
     found: list[Finding] = []
     written: list[str] = []
     moved = any("@cwd" in (*stage.flow.ambient_sets, *stage.flow.writes) for stage in pipeline.stages)
+    made = runs_programs(pipeline.setup)
     for stage in pipeline.stages:
+        made = made or runs_programs(stage.cells)
         own = (*stage.flow.file_writes, *stage.options.writes)
-        for path in dict.fromkeys((*stage.options.reads, *stage.flow.file_reads)) if not moved else ():
+        for path in dict.fromkeys((*stage.options.reads, *stage.flow.file_reads)) if not (moved or made) else ():
             if not _is_there(path, folder) and not any(_may_be(path, other) for other in (*written, *own)):
                 found.append(_finding(path, stage))  # noqa: PERF401 - `written` grows in between
         written += own

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from nbpipe.check.findings import Action, Finding
-from nbpipe.check.places import place_of, statements_of
+from nbpipe.check.places import place_of, runs_programs, statements_of
+from nbpipe.dataflow.hints import ambient
 from nbpipe.model import Pipeline
 
 #: Names of kernels that run with this very Python; of others it is not known what they have.
@@ -37,7 +38,7 @@ _PACKAGES = {
 
 def missing_packages(pipeline: Pipeline, folder: Path, roots: tuple[Path, ...]) -> list[Finding]:
     """A finding per module that no stage could import; `folder` and `roots` are where local modules may lie."""
-    if pipeline.kernel not in _OWN:
+    if pipeline.kernel not in _OWN or _moves_path(pipeline):
         return []
     found: dict[str, Finding] = {}
     places = (folder, *roots)
@@ -55,9 +56,10 @@ def _finding(module: str, stage: str, pipeline: Pipeline) -> Finding:
     if at is None:
         snippet = next((item for item in pipeline.snippets if module in item.modules), None)
         at = (snippet.cell, snippet.line) if snippet is not None else None
+    # A shell line may install it; inside a `try` it may be wanted only where it is there.
+    unsure = runs_programs(codes) or _tried(pipeline, module)
     return Finding(
-        # Inside a `try` it may be wanted only where it is there.
-        severity="warning" if _tried(pipeline, module) else "error",
+        severity="warning" if unsure else "error",
         code="missing-package",
         message=f"imports '{module}', which is not installed here",
         fix=f"Install it: pip install {package}",
@@ -72,6 +74,9 @@ def _finding(module: str, stage: str, pipeline: Pipeline) -> Finding:
 def _is_there(module: str, pipeline: Pipeline, places: tuple[Path, ...]) -> bool:
     if module in sys.stdlib_module_names or module in pipeline.provided_by or module in pipeline.modules:
         return True
+    written = (path for stage in pipeline.stages for path in (*stage.flow.file_writes, *stage.options.writes))
+    if any(Path(path).stem == module for path in written):
+        return True
     if any((place / module).is_dir() or (place / f"{module}.py").is_file() for place in places):
         return True
     for _ in range(2):
@@ -83,6 +88,16 @@ def _is_there(module: str, pipeline: Pipeline, places: tuple[Path, ...]) -> bool
         # It may have been installed a moment ago.
         importlib.invalidate_caches()
     return False
+
+
+def _moves_path(pipeline: Pipeline) -> bool:
+    """Modules are looked for in places that only running it shows."""
+    sets = {name for stage in pipeline.stages for name in (*stage.flow.ambient_sets, *stage.flow.ambient_uses)}
+    return bool(sets & {"@sys.path", "@cwd"}) or bool({"@sys.path", "@cwd"} & _set_up(pipeline))
+
+
+def _set_up(pipeline: Pipeline) -> set[str]:
+    return ambient([node for _, node in statements_of(pipeline.setup)])[0]
 
 
 def _imports(node: ast.AST, module: str) -> bool:

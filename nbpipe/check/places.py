@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 
+from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.transform import statements
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code
@@ -31,3 +32,14 @@ def place_of(cells: Sequence[Code], wanted: Callable[[ast.AST], bool]) -> tuple[
                 line = getattr(node, "lineno", statement.lineno)
                 return code.cell, code.line + line - 1
     return None
+
+
+def runs_programs(cells: Sequence[Code]) -> bool:
+    """They run shell lines, magics or programs, which may make files that nobody sees."""
+    return place_of(cells, _runs_program) is not None
+
+
+def _runs_program(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == "get_ipython"
+    return isinstance(node, ast.Attribute) and dotted(node).startswith(("subprocess.", "os.system"))

@@ -64,8 +64,12 @@ class Desk:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, event: dict[str, Any]) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._emit, event)
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._emit, event)
+        except RuntimeError:
+            # The loop is closed: the server is ending, and nobody hears events any more.
+            self.changes.stop()
 
     def _done(self, lane: Lane) -> None:
         self._busy[lane] -= 1

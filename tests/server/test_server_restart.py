@@ -77,26 +77,28 @@ def test_a_run_outlives_its_server_and_is_found_by_the_next_one(site: Site) -> N
     (site.folder / "nbpipe.toml").touch()
     go = site.root / "go"
     waiting = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.05)"
-    site.write(f"%%stage wait\nprint('begun', flush=True)\n{waiting}\nprint('over')\nx = 1", "%%stage use\ny = x + 1")
+    site.write(
+        f"%%stage wait\nprint('begun', flush=True)\n{waiting}\nprint('over')\nx = 1", "%%stage hold\ntime.sleep(x * 60)"
+    )
     first = Server(site)
     run = first.ask("POST", "runs", path="n.ipynb")["run"]
     first.end(signal.SIGKILL)
     second = Server(site)
+
+    def stages() -> list[str]:
+        return [stage["status"] for stage in second.ask("GET", f"runs/{run}?path=n.ipynb")["stages"]]
+
     try:
         row = second.ask("GET", "runs?path=n.ipynb")["rows"][0]
         assert (row["run"], row["status"]) == (run, "running")
         log = f"runs/{run}/log?path=n.ipynb&stage=wait"
         wait_for(lambda: "begun" in second.ask("GET", log)["text"], "the stage begins")
         go.touch()
-        wait_for(lambda: second.ask("GET", f"runs/{run}?path=n.ipynb")["row"]["status"] == "succeeded", "the run ends")
+        wait_for(lambda: stages() == ["succeeded", "running"], "the run goes on")
         part = second.ask("GET", log)
         assert (part["text"], part["eof"]) == ("begun\nover\n", True)
-        # Another one, which the new server stops.
-        go.unlink()
-        run = second.ask("POST", "runs", path="n.ipynb", fresh=True)["run"]
+        # What the first server started the second one stops.
         assert second.ask("POST", f"runs/{run}/stop", path="n.ipynb")["run"] == run
-        wait_for(
-            lambda: second.ask("GET", f"runs/{run}?path=n.ipynb")["row"]["status"] == "cancelled", "the run is stopped"
-        )
+        wait_for(lambda: stages() == ["succeeded", "cancelled"], "the run is stopped")
     finally:
         second.end(signal.SIGTERM)

@@ -8,9 +8,10 @@ from typing import Any
 
 import nbformat
 import pytest
+from corpus import cases
 
 from nbpipe.check.findings import Finding
-from nbpipe.check.preflight import examine
+from nbpipe.check.preflight import examine, examine_file
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.run.project import Project
 
@@ -115,6 +116,26 @@ def test_packages_that_are_not_installed_are_one_click_away(tmp_path: Path) -> N
     assert [(each.kind, each.source) for each in findings[0].actions] == [("install", "cv2_not_there")]
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import sys\nsys.path.insert(0, 'elsewhere')\nx = 1",
+        "with open('made_below.py', 'w') as file:\n    file.write('a = 1')\nx = 1",
+    ],
+)
+def test_what_may_be_importable_by_then_is_no_problem(tmp_path: Path, first: str) -> None:
+    assert found(tmp_path, f"%%stage a\n{first}", "%%stage b\nimport made_below\ny = x") == []
+
+
+def test_after_a_shell_line_nothing_is_certain(tmp_path: Path) -> None:
+    findings = found(
+        tmp_path,
+        "%%stage a\n!pip install not_there_yet\nx = 1",
+        "%%stage b\nimport not_there_yet\ny = open('g').read()",
+    )
+    assert told(findings) == [("warning", "missing-package", 2, 2, "not_there_yet")]
+
+
 def test_of_another_kernel_it_is_not_known_what_is_installed(tmp_path: Path) -> None:
     assert found(tmp_path, "%%stage a\nimport not_there_at_all", kernel="conda-other") == []
 
@@ -144,3 +165,12 @@ def test_no_notebook_is_an_error_of_ours(tmp_path: Path) -> None:
         path = tmp_path / "odd.ipynb"
         path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell, cell]}))
         examine(read_notebook(path), tmp_path, Project(tmp_path))
+
+
+def test_of_the_corpus_only_what_cannot_run_has_errors(tmp_path: Path) -> None:
+    """What is certain to fail is an error, and nothing that runs is said to be."""
+    for case in cases():
+        folder = tmp_path / case.name
+        folder.mkdir()
+        errors = [item for item in examine_file(case.write(folder)).findings if item.severity == "error"]
+        assert not errors or "error" in case.expect, (case.name, errors)
