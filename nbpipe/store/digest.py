@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from blake3 import blake3
 
+from nbpipe.store import code_digest as code
 from nbpipe.store.forgotten import origin_of
-from nbpipe.store.identity import IMMUTABLE, found_by_name, hashed_by_value, may_be_single, nan_owner, single
+from nbpipe.store.identity import IMMUTABLE, hashed_by_value, may_be_single, nan_owner, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -243,76 +244,8 @@ def _cell(digester: Digester, value: types.CellType) -> None:
             digester.add(contents)
 
 
-def _method(digester: Digester, value: types.MethodType) -> None:
-    digester.token(b"method")
-    digester.add(value.__func__)
-    digester.add(value.__self__)
-
-
-def _builtin(digester: Digester, value: types.BuiltinFunctionType) -> None:
-    digester.text(b"builtin", value.__module__ or "", value.__qualname__)
-    if value.__self__ is not None and not isinstance(value.__self__, types.ModuleType):
-        digester.add(value.__self__)
-
-
 def _refuse(_digester: Digester, value: object) -> None:
     raise Undigestable(f"a {type(value).__qualname__} has no value that can be stored")
-
-
-# ------------------------------------------------------------------------------------------------------- code
-
-
-def _function(digester: Digester, value: types.FunctionType) -> None:
-    if value.__module__ != "__main__" and found_by_name(value):
-        digester.text(b"function", value.__module__, value.__qualname__)
-        return
-    if digester.met(value):
-        return
-    digester.text(b"code of", value.__name__, value.__qualname__)
-    _code(digester, value.__code__)
-    digester.add(value.__defaults__)
-    digester.add(value.__kwdefaults__)
-    digester.add(value.__dict__)
-    digester.add(value.__closure__ or ())
-
-
-def _code(digester: Digester, code: types.CodeType) -> None:
-    """All of a code object that its behaviour depends on: not the file and the lines it came from."""
-    digester.token(b"code", code.co_code, getattr(code, "co_exceptiontable", b""))
-    digester.add((code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags))
-    digester.add((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
-    digester.token(b"consts", b"%d" % len(code.co_consts))
-    for constant in code.co_consts:
-        digester.add(constant)
-
-
-def _class(digester: Digester, value: type) -> None:
-    digester.text(b"class", value.__module__, value.__qualname__)
-    if "<locals>" in value.__qualname__ and value.__module__ == "__main__":
-        _class_body(digester, value)
-
-
-_CLASS_MACHINERY = {"__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "_abc_impl", "__firstlineno__"}
-
-
-def _class_body(digester: Digester, value: type) -> None:
-    if digester.met(value):
-        return
-    digester.add(value.__bases__)
-    for name, item in vars(value).items():
-        if name in _CLASS_MACHINERY or isinstance(item, (types.GetSetDescriptorType, types.MemberDescriptorType)):
-            continue
-        digester.text(b"attribute", name)
-        digester.add(item)
-
-
-def _wrapper(digester: Digester, value: Any) -> None:
-    digester.text(b"wrapper", type(value).__name__)
-    digester.add(value.__func__)
-
-
-def _property(digester: Digester, value: property) -> None:
-    _sequence(digester, b"property", (value.fget, value.fset, value.fdel))
 
 
 # ------------------------------------------------------------------------------------------------ everything else
@@ -367,14 +300,14 @@ _EXACT: dict[type, Handler] = {
     range: _range,
     slice: _slice,
     types.CellType: _cell,
-    types.FunctionType: _function,
-    types.MethodType: _method,
-    types.BuiltinFunctionType: _builtin,
-    types.CodeType: _code,
+    types.FunctionType: code.digest_function,
+    types.MethodType: code.digest_method,
+    types.BuiltinFunctionType: code.digest_builtin,
+    types.CodeType: code.digest_code,
     types.ModuleType: lambda digester, value: digester.text(b"module", value.__name__),
-    staticmethod: _wrapper,
-    classmethod: _wrapper,
-    property: _property,
+    staticmethod: code.digest_wrapper,
+    classmethod: code.digest_wrapper,
+    property: code.digest_property,
     memoryview: _refuse,
     weakref.ref: _refuse,
     types.GeneratorType: _refuse,
@@ -393,7 +326,7 @@ def _handler(kind: Any) -> Handler:
     if found is not None:
         return cast("Handler", found)
     if issubclass(kind, type):
-        return _class
+        return code.digest_class
     if issubclass(kind, enum.Enum):
         return _enum
     if issubclass(kind, types.ModuleType):
