@@ -50,7 +50,10 @@ export function addFileCommands(
     icon: menuIcon(nbpipeIcon),
     describedBy: ofFile,
     isEnabled: (args) => picked(args) !== '' && commands.hasCommand(CommandIDs.openPanel),
-    execute: (args) => commands.execute(CommandIDs.openPanel, { path: picked(args) }),
+    execute: (args) => {
+      nbpipe.go(picked(args));
+      return commands.execute(CommandIDs.openPanel) as Promise<unknown>;
+    },
   });
   commands.addCommand(CommandIDs.newPipeline, {
     label: (args) => (args.isPalette ? trans.__('New Pipeline Notebook') : trans.__('Pipeline')),

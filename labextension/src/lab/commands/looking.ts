@@ -50,13 +50,8 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
     }),
     isEnabled: () => commands.hasCommand(CommandIDs.openPanel),
     execute: (args) => {
-      const run = target.state(args)?.progress?.row.run;
-      const more = run === undefined ? {} : { run };
-      return commands.execute(CommandIDs.openPanel, {
-        path: target.path(args),
-        stage: target.stage(args),
-        ...more,
-      });
+      nbpipe.go(target.path(args));
+      return commands.execute(CommandIDs.openPanel) as Promise<unknown>;
     },
   });
   addExport(commands, nbpipe, target);
