@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -92,9 +93,9 @@ def test_a_cell_is_tagged_renamed_and_untagged_with_the_mouse_and_nothing_else_c
         "button", name=re.compile("Say what this cell is|Tag Cell")
     ).click()
     form = page.locator(".nbp-TagForm")
-    form.get_by_label("Name").fill("Load Data")
+    form.get_by_label("Name", exact=True).fill("Load Data")
     assert "not a valid name" in form.get_by_role("status").inner_text()
-    form.get_by_label("Name").fill("load")
+    form.get_by_label("Name", exact=True).fill("load")
     form.get_by_label("Options").fill("--retries 2")
     assert form.get_by_role("status").inner_text() == "%%stage load --retries 2"
     assert violations(page, ".jp-Dialog-body") == []
@@ -190,7 +191,7 @@ def test_badges_follow_the_kernel_and_the_runs_and_the_document_keeps_nothing_of
         capture_output=True,
         text=True,
         check=True,
-        env={**__import__("os").environ, **lab.environment},
+        env={**os.environ, **lab.environment},
     )
     assert "succeeded" in listed.stdout
     page.reload()
