@@ -36,6 +36,7 @@ class PlanQuestion(Draft, frozen=True, kw_only=True, rename={"from_": "from"}):
     """What would a run do? As `nbpipe plan`."""
 
     params: dict[str, Any] = {}
+    params_from: str | None = None
     profile: str | None = None
     only: str | list[str] | None = None
     from_: str | None = None

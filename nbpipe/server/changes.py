@@ -19,6 +19,8 @@ INTERVAL = 0.25
 LEASE = 600.0
 #: Newest runs that are looked at: older ones are over.
 _NEWEST = 64
+#: Two changes closer than this (nanoseconds) may carry the same time: such a time says nothing yet.
+_RESOLUTION = 1_000_000_000
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -90,6 +92,8 @@ class _Watched:
         self.until = until
         self._project = project
         self._shown = shown
+        self._listed = 0
+        self._names: list[str] = []
         self._seen = self._marks()
         self._running = {run for run in self._seen if self._lives(run)}
 
@@ -120,9 +124,19 @@ class _Watched:
         record = records.read(self._project.runs / run)
         return record is not None and record.status == "running" and records.is_alive(record)
 
+    def _newest(self) -> list[str]:
+        """The list is read again only where it changed: there may be ten thousand runs."""
+        try:
+            changed = self._project.runs.stat().st_mtime_ns
+        except OSError:
+            changed = -1
+        if changed != self._listed or time.time_ns() - changed < _RESOLUTION:
+            self._listed, self._names = changed, self._project.run_ids()[:_NEWEST]
+        return self._names
+
     def _marks(self) -> dict[str, _Mark]:
         found = {}
-        for run in self._project.run_ids()[:_NEWEST]:
+        for run in self._newest():
             folder = self._project.runs / run
             try:
                 journal = (folder / JOURNAL).stat()

@@ -59,6 +59,7 @@ def plan(asked: Asked[PlanQuestion]) -> PlanView:
     planned = plan_pipeline(
         notebook_of(asked),
         params=question.params,
+        params_from=question.params_from,
         profile=question.profile,
         only=one_stage(question.only),
         from_=question.from_,
