@@ -114,10 +114,12 @@ def _settled(text: str) -> str:
 
 
 def _say_why_empty(state: RunState, stage: str | None) -> None:
+    from nbpipe.cli.text import origin
+
     for item in state.stages:
         if stage in (None, item.name) and item.status == "cached" and item.source:
-            click.echo(
-                f"{item.name} was not run; its result is from {item.source}: nbpipe logs {item.source}", err=True
-            )
+            told = origin(item.source)
+            more = f": nbpipe logs {told}" if told == item.source else ", which keeps no logs"
+            click.echo(f"{item.name} was not run; its result is from {told}{more}", err=True)
             return
     click.echo("nothing was printed", err=True)

@@ -108,9 +108,9 @@ def plan_lines(plan: Plan, columns: int | None = None) -> list[str]:
 
 def _row(item: Decision) -> list[list[Part]]:
     from nbpipe.cli.render import DIM, PLAIN, reasons_text, status_parts
-    from nbpipe.cli.text import duration, line
+    from nbpipe.cli.text import duration, line, origin
 
-    why = f"from {item.source}" if item.action == "HIT" and item.source else reasons_text(item.reasons)
+    why = f"from {origin(item.source)}" if item.action == "HIT" and item.source else reasons_text(item.reasons)
     mark: Part = (" ?" if item.tentative else "  ", DIM)
     return [
         [(line(item.stage), PLAIN)],

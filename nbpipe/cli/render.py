@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nbpipe.cli.failure import place
-from nbpipe.cli.text import count, cut, duration, line, metric, pad, value, width
+from nbpipe.cli.text import count, cut, duration, line, metric, origin, pad, value, width
 from nbpipe.run.state import RunState, StageState
 
 #: Words and their style (`click.style`'s arguments).
@@ -108,7 +108,7 @@ def stage_lines(
 def stage_detail(stage: StageState, now: float) -> list[Part]:
     """What stands behind the status: time, metrics, where it comes from, why."""
     if stage.status == "cached":
-        return [(f"from {stage.source}" if stage.source else "", DIM), *_spaced(metrics_text(stage.metrics))]
+        return [(f"from {origin(stage.source)}" if stage.source else "", DIM), *_spaced(metrics_text(stage.metrics))]
     if stage.status == "running":
         return _running(stage, now)
     if stage.status == "succeeded":

@@ -118,3 +118,9 @@ def value(item: object) -> str:
     import json
 
     return json.dumps(item, ensure_ascii=False)
+
+
+def origin(source: str) -> str:
+    """Where a result is from: a run, or the question whose answer needed it."""
+    before, dash, after = source.removeprefix("explain-").partition("-")
+    return f"nbpipe explain {before} {after}" if source.startswith("explain-") and dash else source

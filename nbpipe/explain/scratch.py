@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nbpipe.errors import StoreError
@@ -15,6 +14,7 @@ from nbpipe.explain.copies import Copies
 from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, named_files, written_files
 from nbpipe.explain.side import Side
 from nbpipe.job.undo import undo
+from nbpipe.run.leftovers import held_folder
 
 #: Files at the root of a project that say how it is to be run.
 _SETTINGS = ("nbpipe.toml", "pyproject.toml")
@@ -35,7 +35,8 @@ class Workshop:
         self._listed = listed_folders(a, b)
         self._named = named_files(a, b, root)
         self._written = written_files(a, b)
-        self._place = Path(tempfile.mkdtemp(prefix="nbpipe-explain-")).resolve()
+        self._held = ExitStack()
+        self._place = self._held.enter_context(held_folder("nbpipe-explain-"))
         self._copies = Copies(self._place / "copies", private=self._written)
         self._outside = Copies(self._place / "outside")
         # Stages may write anywhere, and a cached one puts its files there again.
@@ -43,7 +44,7 @@ class Workshop:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self._place, ignore_errors=True)
+        self._held.close()
 
     @contextmanager
     def folder(self, notebook: bytes, swapped: AbstractSet[str]) -> Iterator[Path]:

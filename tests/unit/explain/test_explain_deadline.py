@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from nbpipe.cli.text import origin
 from nbpipe.explain.copies import Copies
 from nbpipe.explain.deadline import Deadline
+from nbpipe.run.leftovers import held_folder
 
 
 def test_it_interrupts_what_is_watched() -> None:
@@ -72,3 +77,26 @@ def test_a_file_that_stages_write_is_a_copy_of_its_own(tmp_path: Path) -> None:
     copies.put(source, tmp_path / "one", "data.txt")
     copies.put(source, tmp_path / "two", "data.txt")
     assert not (tmp_path / "one").samefile(tmp_path / "two")
+
+
+def test_a_folder_that_a_killed_process_left_is_removed_by_the_next_and_one_in_use_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code = "import os, signal\nfrom nbpipe.run.leftovers import held_folder\n"
+    code += "with held_folder('nbpipe-t-'):\n    os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (left,) = tmp_path.iterdir()
+    (tmp_path / "nbpipe-t-somebodys").mkdir()
+    (tmp_path / "nbpipe-t-link").symlink_to(left)
+    with held_folder("nbpipe-t-") as first, held_folder("nbpipe-t-") as second:
+        assert first.is_dir()
+        assert second.is_dir()
+        assert not left.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"nbpipe-t-somebodys", "nbpipe-t-link"}
+
+
+def test_a_result_that_an_answer_needed_says_which() -> None:
+    assert origin("explain-r41-r43") == "nbpipe explain r41 r43"
+    assert origin("r41") == "r41"
