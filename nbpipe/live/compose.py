@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BEFORE = 100
 #: Characters of JSON of a value that is written out.
 _SHOWN = 1000
+#: Columns of a frame that are named.
+_COLUMNS = 200
 _LARGEST = 2**63
 
 
@@ -123,8 +125,18 @@ def _seen(found: Fact, hidden: Redactor) -> Seen:
         digest=digest_of(found),
         shape=found.shape,
         dtype=str(found.dtype) if found.dtype is not None else "",
+        columns=_columns(found, hidden),
         value=value,
     )
+
+
+def _columns(found: Fact, hidden: Redactor) -> dict[str, str]:
+    """Name -> type of the first columns of a frame; only labels that are plain texts or numbers."""
+    if found.columns is None:
+        return {}
+    labels, types = (list(each[:_COLUMNS]) for each in found.columns)
+    plain = zip(labels, types, strict=False)
+    return {hidden.text(str(label)): str(kind) for label, kind in plain if type(label) in (str, int)}
 
 
 def _shown(content: Any) -> Any:
@@ -177,8 +189,18 @@ def _environment(root: Path) -> dict[str, str]:
         "host": platform.node(),
         "user": _user(),
         "git": commit_of(root),
+        "gpu": _gpu(),
     }
     return {name: text for name, text in found.items() if text}
+
+
+def _gpu() -> str:
+    """The device that torch computes on, where it does already: asking earlier would take memory on it."""
+    cuda = sys.modules.get("torch.cuda")
+    try:
+        return str(cuda.get_device_name()) if cuda is not None and cuda.is_initialized() else ""
+    except (RuntimeError, AssertionError):
+        return ""
 
 
 def _user() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import DECLARED
-from nbpipe.errors import NbpipeError
+from nbpipe.errors import NbpipeError, UsageError
 from nbpipe.live.compose import Left, trial_of
 from nbpipe.live.ended import error_of, status_of
 from nbpipe.live.executions import Execution, Executions
@@ -21,6 +21,7 @@ from nbpipe.live.numbers import number
 from nbpipe.live.recorder import Recorder
 from nbpipe.live.transform import read_cell
 from nbpipe.live.trial_files import KEPT, TrialFiles
+from nbpipe.run.configured import configured
 from nbpipe.run.project import find_project, relative
 from nbpipe.tracking import outbox
 
@@ -47,7 +48,6 @@ class Recording:
         self.shell = shell
         self.kernel = uuid.uuid4().hex
         self.executions = Executions()
-        self.on = os.environ.get(_SWITCH, "").lower() not in _OFF and DECLARED not in os.environ
         self.recorder: Recorder[Left] = Recorder(self._write)
         self.loaded = Loaded()
         self.warned = False
@@ -58,7 +58,20 @@ class Recording:
         self._params: list[str] = []
         self._open: list[tuple[Any, Execution]] = []
         self._delivered = time.monotonic()
+        self.on = self._is_on()
         atexit.register(self._last_words)
+
+    def _is_on(self) -> bool:
+        """As the environment says, else the project; never in a job of a run."""
+        if DECLARED in os.environ:
+            return False
+        if said := os.environ.get(_SWITCH, ""):
+            return said.lower() not in _OFF
+        try:
+            return configured(find_project(Path(self._notebook() or self._folder)), "trials") is not False
+        except UsageError as error:
+            self.recorder.fail(error)
+            return True
 
     def begin(self, info: Any) -> None:
         """A cell starts; `info` is IPython's."""

@@ -26,6 +26,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shape: tuple[int, ...] | None = None
     #: Element type of an array.
     dtype: str = ""
+    #: Of a frame: name -> type of its first 200 columns.
+    columns: dict[str, str] = {}
     #: The value itself, where it is small and JSON can carry it.
     value: Any = msgspec.UNSET
 

@@ -81,6 +81,8 @@ class TrialView:
         found = {}
         for name, seen in self._trial.inputs.items():
             summary: dict[str, Any] = {"shape": list(seen.shape or ()), "dtype": seen.dtype}
+            if seen.columns:
+                summary["columns"] = [[name, kind] for name, kind in seen.columns.items()]
             if seen.value is not msgspec.UNSET:
                 summary["value"] = msgspec.json.encode(seen.value).decode("utf-8", "replace")
             found[name] = Artifact(digest=seen.digest, format=LIVE, type=seen.type, summary=summary)
@@ -104,6 +106,7 @@ class TrialView:
         found = self._trial.environment
         facts: dict[str, Any] = {"os": found.get("system"), "packages": dict(self._trial.packages)}
         facts |= {name: found[name] for name in ("python", "host", "user") if name in found}
+        facts |= {"gpus": [{"name": found["gpu"]}]} if found.get("gpu") else {}
         return facts | ({"git": {"commit": found["git"]}} if found.get("git") else {})
 
     def file_now(self, path: str) -> FileState | None:  # noqa: ARG002

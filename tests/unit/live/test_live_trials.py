@@ -13,6 +13,8 @@ import pytest
 
 import nbpipe
 from nbpipe.errors import UsageError
+from nbpipe.history.diff import compute
+from nbpipe.live.recording import Recording
 from nbpipe.pipeline.code import fingerprint
 from nbpipe.store.digest import digest
 
@@ -219,3 +221,37 @@ def test_a_text_that_json_cannot_carry_costs_no_trial(live: Live) -> None:
 def test_a_check_that_says_no_shows_numbers_as_a_run_does(live: Live) -> None:
     shown = live.run("import numpy as np\nacc = np.float64(0.25)", "%%check ok --metric 'acc > 0.5'\npass")
     assert "'acc > 0.5' does not hold: acc = 0.25" in shown
+
+
+def test_a_frame_is_told_by_its_columns_and_two_that_differ_in_them_are_told_apart(live: Live) -> None:
+    live.run(
+        "import pandas as pd\nimport polars as pl\nclass Odd:\n    __str__ = __repr__ = lambda self: 1 / 0",
+        "df = pd.DataFrame({'a': [1, 2], 'b': ['x', 'y'], 3: [0.5, 1.0], Odd: 0})\nlazy = pl.DataFrame({'c': [1]})",
+        "%%stage a\nn = len(df) + len(lazy)\ndf['late'] = 0",
+        "%%stage a\nn = len(df) + len(lazy)\ndf['late'] = 0",
+    )
+    first, second = live.trials()
+    assert first.inputs["df"].columns == {"a": "int64", "b": "str", "3": "float64"}
+    assert first.inputs["df"].digest == ""
+    assert second.inputs["df"].columns["late"] == "int64"
+    assert first.inputs["lazy"].columns == {"c": "Int64"}
+    found = compute(live.project, "t1", "t2", parts=("data",))
+    assert [(value.name, value.change) for value in found.data] == [("df", "changed")]
+    assert any("'lazy' was not digested" in note.text for note in found.notes)
+
+
+@pytest.mark.parametrize("file", ["nbpipe.toml", "pyproject.toml"])
+def test_a_project_may_switch_trials_off_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: Live, file: str
+) -> None:
+    (tmp_path / file).write_text("trials = false" if file == "nbpipe.toml" else "[tool.nbpipe]\ntrials = false")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NBPIPE_TRIALS", raising=False)
+    assert not Recording(live.shell, lambda: None).on
+    monkeypatch.setenv("NBPIPE_TRIALS", "1")
+    assert Recording(live.shell, lambda: None).on
+    monkeypatch.delenv("NBPIPE_TRIALS")
+    (tmp_path / file).write_text("trials = [")
+    broken = Recording(live.shell, lambda: None)
+    assert broken.on
+    assert file in broken.recorder.trouble
