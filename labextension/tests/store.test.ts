@@ -71,6 +71,20 @@ test('a new run stands on top at once, though the kernel is busy; where filters 
   expect(store.get().unseen).toBe(1);
 });
 
+test('a new trial stands on top where trials are shown, and nowhere else', async () => {
+  const backend = new MemoryBackend(2);
+  const store = new HistoryStore(backend);
+  await ready(store);
+  const trial = { ...row(3), run: 't1', kind: 'trial' as const };
+  backend.tell({ rows: [trial], gone: false });
+  expect(store.get().total).toBe(2);
+  expect(store.get().unseen).toBe(0);
+  store.ask({ kinds: ['run', 'trial'] });
+  await ready(store);
+  backend.tell({ rows: [trial], gone: false });
+  expect(store.row(0)?.run).toBe('t1');
+});
+
 test('selection, baseline and pins are written back, and rows of them stay at hand', async () => {
   const keep = vi.fn();
   const store = new HistoryStore(new MemoryBackend(1000), { baseline: 'r1' }, undefined, keep);

@@ -5,33 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbpipe.errors import NbpipeError
+from nbpipe.history.moved import Newest
 from nbpipe.history.query import detail
-from nbpipe.run import record as records
-from nbpipe.run.journal import JOURNAL
 from nbpipe.run.project import Project
-from nbpipe.tracking.notes import NOTES
 
 #: Seconds between two looks, and for which a question about a project counts as a look at it.
 INTERVAL = 0.25
 LEASE = 600.0
+<<<<<<< Updated upstream
 #: Newest runs that are looked at: older ones are over.
 _NEWEST = 64
 #: Two changes closer than this (nanoseconds) may carry the same time: such a time says nothing yet.
 _RESOLUTION = 1_000_000_000
+=======
+>>>>>>> Stashed changes
 
 Send = Callable[[dict[str, Any]], None]
-
-
-class _Mark(NamedTuple):
-    """A journal only grows: its size says whether a run moved on."""
-
-    size: int
-    changed: int
-    #: Time of the last change of its tags.
-    noted: int
 
 
 class Changes:
@@ -92,33 +84,30 @@ class _Watched:
         self.until = until
         self._project = project
         self._shown = shown
+<<<<<<< Updated upstream
         self._listed = 0
         self._names: list[str] = []
         self._seen = self._marks()
         self._running = {run for run in self._seen if self._lives(run)}
+=======
+        self._newest = Newest(project)
+>>>>>>> Stashed changes
 
     def changes(self) -> list[dict[str, Any]]:
         """An event per run that changed since the last look."""
-        before, self._seen = self._seen, self._marks()
-        moved = [run for run, mark in self._seen.items() if before.get(run) != mark]
-        lost = [run for run in self._running if run not in moved and run in self._seen and not self._lives(run)]
-        self._running -= {*lost, *(run for run in self._running if run not in self._seen)}
-        gone = [run for run in before if run not in self._seen and not (self._project.runs / run).is_dir()]
-        events = [event for run in (*moved, *lost) if (event := self._event(run)) is not None]
-        return events + [{"project": self._shown, "run": run, "status": "deleted", "rev": 0} for run in gone]
+        moved = self._newest.look()
+        events = [event for run in moved.runs if (event := self._event(run)) is not None]
+        return events + [{"project": self._shown, "run": run, "status": "deleted", "rev": 0} for run in moved.gone]
 
     def _event(self, run: str) -> dict[str, Any] | None:
         try:
             state = detail(self._project, run).state
         except NbpipeError:  # deleted since: the next look says so
             return None
-        if state.status == "running":
-            self._running.add(run)
-        else:
-            self._running.discard(run)
         stages = [stage.name for stage in state.stages if stage.status == "running"]
-        event = {"project": self._shown, "run": run, "status": state.status, "rev": self._seen[run].size}
+        event = {"project": self._shown, "run": run, "status": state.status, "rev": self._newest.size(run)}
         return {**event, "stage": stages[-1]} if stages else event
+<<<<<<< Updated upstream
 
     def _lives(self, run: str) -> bool:
         record = records.read(self._project.runs / run)
@@ -148,3 +137,5 @@ class _Watched:
                 noted = 0
             found[run] = _Mark(journal.st_size, journal.st_mtime_ns, noted)
         return found
+=======
+>>>>>>> Stashed changes

@@ -9,16 +9,18 @@ from typing import Any
 
 import msgspec
 
+from nbpipe.errors import UsageError
+from nbpipe.history.moved import Newest
 from nbpipe.history.query import detail
-from nbpipe.run.journal import JOURNAL
+from nbpipe.history.rows import read_trial_row
+from nbpipe.history.trials import trial_folder
 from nbpipe.run.project import Project
 from nbpipe.ui.rows import run_row
+from nbpipe.ui.views import RunRow
 
 #: Seconds between two looks, and for which a sign of life from the front-end counts.
 INTERVAL = 0.5
 LEASE = 600.0
-#: Newest runs that are looked at: older ones are over.
-_NEWEST = 64
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -26,8 +28,8 @@ Send = Callable[[dict[str, Any]], None]
 class Watch:
     """One thread while a view is open: `open` starts it, `close` or ten minutes without a sign of life end it.
 
-    Responsibilities: see which of the newest runs are new or moved on; send their rows, which need no answer from a
-    kernel that is busy. It must not read more of a run than its journal.
+    Responsibilities: send the rows of runs that moved on and of new trials, which need no answer from a kernel that is
+    busy. It must not read more of a run than its journal.
     """
 
     def __init__(self, project: Project, send: Send, *, interval: float = INTERVAL, lease: float = LEASE) -> None:
@@ -39,7 +41,7 @@ class Watch:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._newest: Newest | None = None
 
     def hear(self, content: object) -> None:
         """A message of the front-end: `open` and `close` say whether somebody looks."""
@@ -65,26 +67,27 @@ class Watch:
             self._stop.set()
 
     def _go(self, stop: threading.Event) -> None:
-        self._seen = self._look()
+        self._newest = newest = Newest(self._project)
         while not stop.wait(self._interval):
             with self._lock:
                 if time.monotonic() > self._until:
                     self._thread = None
                     return
-            seen, self._seen = self._seen, self._look()
-            changed = [run for run, mark in self._seen.items() if seen.get(run) != mark]
-            gone = any(not (self._project.runs / run).is_dir() for run in seen if run not in self._seen)
-            rows = [run_row(detail(self._project, run).summary) for run in changed]
-            if rows or gone:
-                self._send({"kind": "changed", "rows": msgspec.to_builtins(rows), "gone": gone})
+            moved = newest.look()
+            rows = [*self._trials(moved.trials), *self._runs(moved.runs)]
+            if rows or moved.gone:
+                self._send({"kind": "changed", "rows": msgspec.to_builtins(rows), "gone": bool(moved.gone)})
 
-    def _look(self) -> dict[str, tuple[int, int]]:
-        """Size and time of the newest journals: a journal only grows, so they say whether a run moved on."""
-        found = {}
-        for run in self._project.run_ids()[:_NEWEST]:
+    def _runs(self, runs: list[str]) -> list[RunRow]:
+        rows = []
+        for run in runs:
             try:
-                about = (self._project.runs / run / JOURNAL).stat()
-            except FileNotFoundError:
+                rows.append(run_row(detail(self._project, run).summary))
+            except UsageError:  # deleted since: the next look says so
                 continue
-            found[run] = (about.st_size, about.st_mtime_ns)
-        return found
+        return rows
+
+    def _trials(self, trials: list[str]) -> list[RunRow]:
+        folder = trial_folder(self._project)
+        found = (read_trial_row(folder / f"{trial}.json") for trial in trials)
+        return [run_row(trial) for trial in found if trial is not None]

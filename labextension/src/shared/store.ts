@@ -264,9 +264,11 @@ export class HistoryStore {
   }
 
   private merge(change: Change): void {
+    const kinds = this.state.query.kinds ?? ['run'];
+    const rows = change.rows.filter((row) => kinds.length === 0 || kinds.includes(row.kind ?? 'run'));
     let unseen = 0;
     let said = this.state.said;
-    for (const row of change.rows) {
+    for (const row of rows) {
       const before = this.find(row.run);
       if (before) {
         this.replace(row);
@@ -279,7 +281,7 @@ export class HistoryStore {
     }
     if (change.gone || (unseen > 0 && !this.narrowed())) {
       this.set({ said });
-      this.insert(change.rows.filter((row) => !this.find(row.run)));
+      this.insert(rows.filter((row) => !this.find(row.run)));
       void this.load(0);
       return;
     }
