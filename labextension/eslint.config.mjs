@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const HTML = 'Text is set as text: what is shown was written by others.';
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'lib', 'build', '**/*.mjs', '*.config.ts'] },
+  { ignores: ['node_modules', 'lib', 'build', '**/*.mjs', '*.config.mts'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   { languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } } },

@@ -52,6 +52,7 @@ def main() -> None:
                 run(lab, train, params)
             page = browser.new_page(viewport={"width": 1240, "height": 1000}, device_scale_factor=1.5)
             picture(lab, page)
+            sidebar(lab, browser.new_page(viewport={"width": 1280, "height": 860}, device_scale_factor=1.5))
 
 
 def run(lab: Lab, train: str, params: tuple[str, ...]) -> None:
@@ -86,6 +87,44 @@ def picture(lab: Lab, page: Any) -> None:
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     page.mouse.move(0, 0)
     page.locator(".nbp-history").screenshot(path=IMAGES / "diff.png")
+
+
+def sidebar(lab: Lab, page: Any) -> None:
+    """The sidebar beside a notebook in light, a comparison in a tab in dark."""
+    lab.open(page, "digits.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-panel')")
+    panel = page.locator("#nbpipe-panel")
+    panel.locator("tr[data-run=r7]").wait_for()
+    widen(page, 400)
+    panel.locator("tr[data-run=r5]").click(button="right")
+    page.get_by_role("menuitem", name="Baseline").click()
+    panel.get_by_role("button", name="r7", exact=True).click()
+    panel.locator(".nbp-details [role=tab]").first.wait_for()
+    panel.get_by_text("up to date").wait_for()
+    page.locator(".nbp-CellBadge-name").first.wait_for()
+    page.mouse.move(640, 850)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=IMAGES / "lab.png")
+    panel.get_by_label("check r7").check()
+    panel.get_by_label("check r5").check()
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+    panel.get_by_role("button", name="Compare 2").click()
+    view = page.locator(".nbp-View")
+    view.locator(".nbp-chart").first.wait_for()
+    view.get_by_role("tab", name="Code").click()
+    view.locator(".nbp-hunks").first.wait_for()
+    page.mouse.move(640, 850)
+    page.screenshot(path=IMAGES / "lab-compare.png")
+
+
+def widen(page: Any, to: int) -> None:
+    """Draw the left side to this width."""
+    edge = page.locator("#jp-left-stack").bounding_box()
+    page.mouse.move(edge["x"] + edge["width"] + 2, 500)
+    page.mouse.down()
+    page.mouse.move(to, 500)
+    page.mouse.up()
 
 
 if __name__ == "__main__":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, wait_for
+from lab import Lab, violations, wait_for
 
-AXE = Path(__file__).parents[2] / "labextension/node_modules/axe-core/axe.min.js"
 SHOW = ("import nbpipe", "w = nbpipe.history()\nw")
 #: A lab on a busy machine starts slowly, once.
 pytestmark = pytest.mark.timeout(180)
@@ -34,14 +32,6 @@ def says(page: Any, lab: Lab, code: str) -> str:
         code,
     )
     return text.strip()
-
-
-def violations(page: Any, within: str) -> list[str]:
-    """What axe finds in our own elements."""
-    if not page.evaluate("typeof window.axe === 'object'"):
-        page.add_script_tag(content=AXE.read_text())
-    found = page.evaluate("async within => (await axe.run(within)).violations", within)
-    return [f"{item['id']}: {[node['html'][:200] for node in item['nodes'][:3]]}" for item in found]
 
 
 def test_search_filters_selection_and_comparison(lab: Lab, page: Any) -> None:

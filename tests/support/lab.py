@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 
+_AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 _EXTENSION = Path(__file__).parents[2] / "nbpipe" / "_labextension"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -121,6 +122,14 @@ def running_browser() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def violations(page: Any, within: str) -> list[str]:
+    """What axe finds in our own elements."""
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.add_script_tag(content=_AXE.read_text())
+    found = page.evaluate("async within => (await axe.run(within)).violations", within)
+    return [f"{item['id']}: {[node['html'][:200] for node in item['nodes'][:3]]}" for item in found]
 
 
 def wait_for(what: Callable[[], object], said: str, seconds: float = 30.0) -> None:

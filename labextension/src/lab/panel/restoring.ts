@@ -1,9 +1,7 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
-import type { Json, PipelineView, Values } from '../../shared/api';
-
-/** A line that gives a parameter its value: name and type, value, what comes behind. */
-const LINE = /^([A-Za-z_]\w*)(\s*:[^=\n]*)?(\s*=\s*)/;
+import type { PipelineView, Values } from '../../shared/api';
+import { withValues } from './literals';
 
 /** Values as the notebook's own: in the source of its `%%params` cell, as one change that can be undone. */
 export function restoreParams(
@@ -23,74 +21,4 @@ export function restoreParams(
     cell.transact(() => cell.setSource(source));
   }
   return { set, left: names.filter((name) => !set.includes(name)) };
-}
-
-/** The source with these values. What is written over several lines stays as it is. */
-export function withValues(source: string, values: Values): { source: string; set: string[] } {
-  const set: string[] = [];
-  const lines = source.split('\n').map((line) => {
-    const [head, name = ''] = LINE.exec(line) ?? [];
-    const value = Object.hasOwn(values, name) ? values[name] : undefined;
-    if (head === undefined || value === undefined) {
-      return line;
-    }
-    const end = endOfValue(line, head.length);
-    if (end < 0) {
-      return line;
-    }
-    set.push(name);
-    return head + literal(value) + line.slice(end);
-  });
-  return { source: lines.join('\n'), set };
-}
-
-/** Where the value ends: before the space in front of a comment. -1 where it goes on in the next line. */
-function endOfValue(line: string, from: number): number {
-  let depth = 0;
-  let quote = '';
-  let end = from;
-  for (let at = from; at < line.length; at += 1) {
-    const sign = line[at] ?? '';
-    if (quote) {
-      if (sign === '\\') {
-        at += 1;
-      } else if (sign === quote) {
-        quote = '';
-      }
-    } else if (sign === '"' || sign === "'") {
-      if (line.startsWith(sign.repeat(3), at)) {
-        return -1;
-      }
-      quote = sign;
-    } else if ('([{'.includes(sign)) {
-      depth += 1;
-    } else if (')]}'.includes(sign)) {
-      depth -= 1;
-    } else if (sign === '#') {
-      break;
-    }
-    if (sign.trim()) {
-      end = at + 1;
-    }
-  }
-  return depth === 0 && quote === '' && !line.endsWith('\\') ? Math.min(end, line.length) : -1;
-}
-
-/** A value as Python writes it. */
-export function literal(value: Json): string {
-  if (value === null) {
-    return 'None';
-  }
-  if (typeof value === 'boolean') {
-    return value ? 'True' : 'False';
-  }
-  if (Array.isArray(value)) {
-    return `[${value.map(literal).join(', ')}]`;
-  }
-  if (typeof value === 'object') {
-    return `{${Object.entries(value)
-      .map(([name, one]) => `${JSON.stringify(name)}: ${literal(one)}`)
-      .join(', ')}}`;
-  }
-  return JSON.stringify(value);
 }

@@ -77,6 +77,8 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
         const content = await kind.make(nbpipe, args);
         tab = new MainAreaWidget({ content });
         tab.toolbar.hide();
+        // The lab calls every content of its main area the same.
+        content.node.setAttribute('aria-label', content.title.label);
         tab.id = id;
         tab.title.label = content.title.label;
         tab.title.caption = content.title.caption;

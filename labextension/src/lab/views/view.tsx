@@ -22,8 +22,6 @@ export class View extends ReactWidget {
     this.title.caption = title.caption;
     this.title.icon = nbpipeIcon;
     this.node.setAttribute('data-lm-suppress-shortcuts', 'true');
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', title.label);
   }
 
   override dispose(): void {

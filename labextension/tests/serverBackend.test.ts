@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import type { Api } from '../src/lab/api';
+import { ServerBackend } from '../src/lab/backend';
+import type { RunEvent } from '../src/shared/api';
+import type { Change, RunRow } from '../src/shared/types';
+import { row } from './fakes';
+
+/** A server with these runs; what was asked is counted. */
+class Server {
+  rows_: RunRow[] = [row(2), row(1)];
+  asked: string[] = [];
+  runs = () => {
+    this.asked.push('runs');
+    const page = { rows: this.rows_, total: this.rows_.length, offset: 0, params: [], metrics: [], tags: [] };
+    return Promise.resolve(page);
+  };
+  rows = (_: string, runs: string[]) => {
+    this.asked.push(`rows ${runs.join()}`);
+    return Promise.resolve({ rows: this.rows_.filter(({ run }) => runs.includes(run)) });
+  };
+}
+
+const event = (run: string, project = 'work'): RunEvent => ({ project, run, status: 'running', rev: 1 });
+let server: Server;
+let backend: ServerBackend;
+let heard: Change[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new Server();
+  backend = new ServerBackend(server as unknown as Api, 'work/a.ipynb');
+  heard = [];
+});
+afterEach(() => {
+  backend.dispose();
+  vi.useRealTimers();
+});
+
+test('events of one moment are one question, and rows come with what is told', async () => {
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  server.rows_ = [row(3, { status: 'running' }), row(2), row(1)];
+  backend.hear(event('r3'));
+  backend.hear(event('r2'));
+  backend.hear(event('r9', 'elsewhere'));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(server.asked.filter((text) => text.startsWith('rows'))).toEqual(['rows r3,r2']);
+  expect(heard.at(-1)?.rows.map(({ run }) => run)).toEqual(['r3', 'r2']);
+});
+
+test('a run that was deleted is told as gone', async () => {
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  server.rows_ = [row(1)];
+  backend.hear(event('r2', ''));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(heard).toContainEqual({ rows: [], gone: true });
+});
+
+test('without a single event, a look finds what moved, and looks come often while runs are on', async () => {
+  server.rows_ = [row(2, { status: 'running' }), row(1)];
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(heard).toEqual([]);
+  server.rows_ = [row(2, { status: 'failed' }), row(1)];
+  await vi.advanceTimersByTimeAsync(6000);
+  expect(heard.map(({ rows }) => rows.map(({ run, status }) => `${run} ${status}`))).toEqual([['r2 failed']]);
+  const before = server.asked.length;
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(server.asked.length - before).toBeLessThan(4);
+});
+
+test('nobody listens, nothing is asked', async () => {
+  const stop = backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(100);
+  stop();
+  const before = server.asked.length;
+  backend.hear(event('r1'));
+  await vi.advanceTimersByTimeAsync(200_000);
+  expect(server.asked.length).toBe(before);
+});
