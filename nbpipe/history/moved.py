@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from nbpipe.history.trials import trial_folder, trial_ids
@@ -12,6 +13,8 @@ from nbpipe.tracking.notes import NOTES
 
 #: Newest runs that are looked at: older ones are over. Most trials that one look tells of.
 _NEWEST = 64
+#: Two changes closer than this (nanoseconds) may carry the same time: such a time says nothing yet.
+_RESOLUTION = 1_000_000_000
 
 
 class Moved(NamedTuple):
@@ -39,6 +42,8 @@ class Newest:
 
     def __init__(self, project: Project) -> None:
         self._project = project
+        self._listed = 0
+        self._known: list[str] = []
         self._seen = self._marks()
         self._running = {run for run in self._seen if self._lives(run)}
         self._written = self._trials_written()
@@ -64,7 +69,7 @@ class Newest:
 
     def _marks(self) -> dict[str, _Mark]:
         found = {}
-        for run in self._project.run_ids()[:_NEWEST]:
+        for run in self._names():
             folder = self._project.runs / run
             try:
                 journal = (folder / JOURNAL).stat()
@@ -77,9 +82,19 @@ class Newest:
             found[run] = _Mark(journal.st_size, journal.st_mtime_ns, noted)
         return found
 
+    def _names(self) -> list[str]:
+        """The list is read again only where it changed: there may be ten thousand runs."""
+        try:
+            changed = self._project.runs.stat().st_mtime_ns
+        except OSError:
+            changed = -1
+        if changed != self._listed or time.time_ns() - changed < _RESOLUTION:
+            self._listed, self._known = changed, self._project.run_ids()[:_NEWEST]
+        return self._known
+
     def _new_trials(self) -> list[str]:
         written = self._trials_written()
-        if written == self._written:
+        if written == self._written and time.time_ns() - written > _RESOLUTION:
             return []
         self._written = written
         new = [trial for trial in trial_ids(self._project)[:_NEWEST] if _number(trial) > self._trial]

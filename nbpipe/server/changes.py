@@ -15,13 +15,6 @@ from nbpipe.run.project import Project
 #: Seconds between two looks, and for which a question about a project counts as a look at it.
 INTERVAL = 0.25
 LEASE = 600.0
-<<<<<<< Updated upstream
-#: Newest runs that are looked at: older ones are over.
-_NEWEST = 64
-#: Two changes closer than this (nanoseconds) may carry the same time: such a time says nothing yet.
-_RESOLUTION = 1_000_000_000
-=======
->>>>>>> Stashed changes
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -84,14 +77,7 @@ class _Watched:
         self.until = until
         self._project = project
         self._shown = shown
-<<<<<<< Updated upstream
-        self._listed = 0
-        self._names: list[str] = []
-        self._seen = self._marks()
-        self._running = {run for run in self._seen if self._lives(run)}
-=======
         self._newest = Newest(project)
->>>>>>> Stashed changes
 
     def changes(self) -> list[dict[str, Any]]:
         """An event per run that changed since the last look."""
@@ -107,35 +93,3 @@ class _Watched:
         stages = [stage.name for stage in state.stages if stage.status == "running"]
         event = {"project": self._shown, "run": run, "status": state.status, "rev": self._newest.size(run)}
         return {**event, "stage": stages[-1]} if stages else event
-<<<<<<< Updated upstream
-
-    def _lives(self, run: str) -> bool:
-        record = records.read(self._project.runs / run)
-        return record is not None and record.status == "running" and records.is_alive(record)
-
-    def _newest(self) -> list[str]:
-        """The list is read again only where it changed: there may be ten thousand runs."""
-        try:
-            changed = self._project.runs.stat().st_mtime_ns
-        except OSError:
-            changed = -1
-        if changed != self._listed or time.time_ns() - changed < _RESOLUTION:
-            self._listed, self._names = changed, self._project.run_ids()[:_NEWEST]
-        return self._names
-
-    def _marks(self) -> dict[str, _Mark]:
-        found = {}
-        for run in self._newest():
-            folder = self._project.runs / run
-            try:
-                journal = (folder / JOURNAL).stat()
-            except OSError:
-                continue
-            try:
-                noted = (folder / NOTES).stat().st_mtime_ns
-            except OSError:
-                noted = 0
-            found[run] = _Mark(journal.st_size, journal.st_mtime_ns, noted)
-        return found
-=======
->>>>>>> Stashed changes
