@@ -43,7 +43,7 @@ function Opened({ model, actions, path, run }: Props) {
   const notebook = details?.notebook;
   return (
     <>
-      <header className="nbp-toolbar nbp-opened-head">
+      <div className="nbp-toolbar nbp-opened-head">
         {row ? <Status status={row.status} /> : null}
         <span className="nbp-grow" />
         <button type="button" className="nbp-button" onClick={() => actions.openLog(run)}>
@@ -70,7 +70,7 @@ function Opened({ model, actions, path, run }: Props) {
         >
           ⋯
         </button>
-      </header>
+      </div>
       {problem ? (
         <p className="nbp-problem" role="alert">
           {problem}

@@ -12,7 +12,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
   const { path, notebooks, absent } = useSyncExternalStore(model.subscribe, model.get);
   const trans = useTrans();
   return (
-    <header className="nbp-head">
+    <div className="nbp-head">
       <div className="nbp-head-row">
         <h2 className="nbp-head-title">nbpipe</h2>
         <span className="nbp-grow" />
@@ -84,7 +84,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
           {absent}
         </p>
       ) : null}
-    </header>
+    </div>
   );
 }
 
