@@ -13,6 +13,7 @@ export const CommandIDs = {
   renameStage: 'nbpipe:rename-stage',
   cellMenu: 'nbpipe:cell-menu',
   suggestStages: 'nbpipe:suggest-stages',
+  undoSuggested: 'nbpipe:undo-suggested',
   check: 'nbpipe:check',
   clearCheck: 'nbpipe:clear-check',
   export: 'nbpipe:export',

@@ -19,7 +19,7 @@ export class Ghost {
   private cell: Proposed | null = null;
 
   constructor(
-    host: HTMLElement,
+    private readonly host: HTMLElement,
     trans: TranslationBundle,
     private readonly handlers: GhostHandlers,
   ) {
@@ -57,9 +57,12 @@ export class Ghost {
     this.name.size = Math.max(4, cell.name.length);
     this.name.removeAttribute('aria-invalid');
     this.node.title = cell.why;
+    const letters = this.name.size + (this.role.textContent?.length ?? 0);
+    this.host.style.setProperty('--nbp-ghost-width', `${letters * 8 + 70}px`);
   }
 
   dispose(): void {
+    this.host.style.removeProperty('--nbp-ghost-width');
     this.node.remove();
   }
 

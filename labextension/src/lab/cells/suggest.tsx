@@ -36,6 +36,11 @@ export class Suggesting {
     return this.proposal !== null;
   }
 
+  /** There is something to take back. */
+  get canUndo(): boolean {
+    return this.written.size > 0;
+  }
+
   async start(): Promise<void> {
     const { model, widgets } = this.state.panel.content;
     if (!model) {
@@ -115,7 +120,7 @@ export class Suggesting {
       const { trans } = this.nbpipe;
       const text = trans._n('%1 cell was tagged.', '%1 cells were tagged.', this.written.size);
       Notification.success(text, {
-        autoClose: 8000,
+        autoClose: 30_000,
         actions: [{ label: trans.__('Undo'), callback: this.undo }],
       });
     }

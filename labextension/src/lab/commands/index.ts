@@ -25,6 +25,7 @@ const PALETTE = [
   CommandIDs.renameStage,
   CommandIDs.cellMenu,
   CommandIDs.suggestStages,
+  CommandIDs.undoSuggested,
   CommandIDs.check,
   CommandIDs.clearCheck,
   CommandIDs.export,

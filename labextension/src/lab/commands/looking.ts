@@ -39,6 +39,13 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
     isEnabled: (args) => target.parts(args) !== null,
     execute: (args) => target.parts(args)?.suggesting.start(),
   });
+  commands.addCommand(CommandIDs.undoSuggested, {
+    label: trans.__('Take the Accepted Suggestions Back'),
+    caption: trans.__('Take off the tags that were accepted, where they were not changed since'),
+    describedBy: ofNotebook,
+    isEnabled: (args) => target.parts(args)?.suggesting.canUndo === true,
+    execute: (args) => target.parts(args)?.suggesting.undo(),
+  });
   commands.addCommand(CommandIDs.showStage, {
     label: trans.__('Details'),
     caption: trans.__('Show this stage in the panel'),
