@@ -57,7 +57,7 @@ export class Ghost {
     this.name.size = Math.max(4, cell.name.length);
     this.name.removeAttribute('aria-invalid');
     this.node.title = cell.why;
-    const letters = this.name.size + (this.role.textContent?.length ?? 0);
+    const letters = this.name.size + this.role.textContent.length;
     this.host.style.setProperty('--nbp-ghost-width', `${letters * 8 + 70}px`);
   }
 
