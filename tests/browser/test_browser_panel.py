@@ -173,7 +173,7 @@ def test_the_keyboard_alone_runs_opens_and_compares_and_axe_finds_nothing_in_eit
         light = "false" if theme.endswith("Dark") else "true"
         page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=light)
         assert violations(page, f"{PANEL} .nbp") == []
-    panel.locator("tr[data-run=r1] td").first.click()
+    panel.locator("tr[data-run=r1]").focus()
     page.keyboard.press("c")
     page.locator(".nbp-View .nbp-compare").wait_for()
     assert violations(page, ".nbp-View") == []
