@@ -92,11 +92,13 @@ def picture(lab: Lab, page: Any) -> None:
 def sidebar(lab: Lab, page: Any) -> None:
     """The sidebar beside a notebook in light, a comparison in a tab in dark."""
     lab.open(page, "digits.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
     page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-panel')")
     panel = page.locator("#nbpipe-panel")
     panel.locator("tr[data-run=r7]").wait_for()
     widen(page, 400)
-    panel.locator("tr[data-run=r5]").click(button="right")
+    panel.locator("tr[data-run=r5] .nbp-run").click(button="right")
     page.get_by_role("menuitem", name="Baseline").click()
     panel.get_by_role("button", name="r7", exact=True).click()
     panel.locator(".nbp-details [role=tab]").first.wait_for()
@@ -106,7 +108,7 @@ def sidebar(lab: Lab, page: Any) -> None:
     page.wait_for_timeout(1000)
     page.screenshot(path=IMAGES / "lab.png")
     panel.get_by_label("check r7").check()
-    panel.get_by_label("check r5").check()
+    panel.get_by_label("check r4").check()
     page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     panel.get_by_role("button", name="Compare 2").click()
