@@ -2,7 +2,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
-import type { Role } from './grammar';
+import { checkName, type Role } from './grammar';
 import { suggestName } from './quantities';
 import type { NewTag } from './tagging';
 import { lineOf, textOf } from './tags';
@@ -99,6 +99,9 @@ class TagForm extends Widget implements Dialog.IBodyWidget<NewTag> {
   mistake(): string {
     const { role, name, options } = this.getValue();
     try {
+      if (name) {
+        checkName(name);
+      }
       lineOf(role, name, options ?? '');
       return role === 'profile' && !name ? this.trans.__('A profile needs a name.') : '';
     } catch (error) {
