@@ -44,6 +44,7 @@ function known({ live, row, plan }: Given = {}): Known {
 const tagged = (id: string, source: string, edited = false): CellState => ({
   id,
   tag: readTag({ source, tags: [], meta: undefined }),
+  labelled: false,
   edited,
 });
 
@@ -112,11 +113,10 @@ it('marks a line that the grammar does not have, whatever ran', () => {
   expect(badge?.reasons[0]).toContain('there is no option --gpu');
 });
 
-it("gives a cell of Kale's tags the stage that the server says", () => {
-  const stage = { name: 'train', kind: 'stage', ids: ['a'], cells: [1] } as unknown as PipelineStage;
-  const found = badges([{ id: 'a', tag: null, edited: false }], {
-    ...known(),
-    stages: new Map([['train', stage]]),
-  });
-  expect(found.get('a')?.name).toBe('train');
+it("gives a cell of Kale's tags the stage that the server says, and no other untagged cell", () => {
+  const stage = { name: 'train', kind: 'stage', ids: ['a', 'b'], cells: [1, 2] } as unknown as PipelineStage;
+  const about = { ...known(), stages: new Map([['train', stage]]) };
+  const cell = (id: string, labelled: boolean): CellState => ({ id, tag: null, labelled, edited: false });
+  expect(badges([cell('a', true), cell('b', false)], about).get('b')?.name).toBe('train');
+  expect(badges([cell('a', false), cell('b', false)], about).size).toBe(0);
 });

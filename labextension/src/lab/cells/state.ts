@@ -36,6 +36,8 @@ export interface Badge {
 export interface CellState {
   id: string;
   tag: Tag | null;
+  /** It has cell tags that are not read here: Kale's, perhaps. */
+  labelled: boolean;
   /** Its code was changed after the last answer about it. */
   edited: boolean;
 }
@@ -67,8 +69,10 @@ export const SYMBOLS: Record<BadgeState, string> = {
 
 /** Cells to badges, in notebook order; cells in no pipeline have none. */
 export function badges(cells: readonly CellState[], known: Known): Map<string, Badge> {
+  // What the server says may be older than the notebook: it counts only where tags are not read here.
+  const kale = cells.some((cell) => cell.labelled && !cell.tag);
   const owners = new Map(
-    [...known.stages.values()].flatMap((stage) => stage.ids.map((id) => [id, stage] as const)),
+    kale ? [...known.stages.values()].flatMap((stage) => stage.ids.map((id) => [id, stage] as const)) : [],
   );
   const found: [CellState, Tag][] = [];
   for (const cell of cells) {

@@ -7,6 +7,7 @@ import { firstLine, readTag, type CellText, type Tag } from './tags';
 
 interface Watched {
   tag: Tag | null;
+  labelled: boolean;
   /** Where its first line ends: an edit below it is looked at no further. */
   end: number;
   /** Number of the edit that was the last here; 0 for none since the last answer. */
@@ -46,7 +47,7 @@ export class CellWatch {
     for (const cell of this.model.cells) {
       const watched = this.watched.get(cell);
       if (watched) {
-        found.push({ id: cell.id, tag: watched.tag, edited: watched.edited > 0 });
+        found.push({ id: cell.id, tag: watched.tag, labelled: watched.labelled, edited: watched.edited > 0 });
       }
     }
     return found;
@@ -101,7 +102,7 @@ export class CellWatch {
   };
 
   private follow(cell: ICellModel): void {
-    const watched: Watched = { tag: null, end: 0, edited: 0 };
+    const watched: Watched = { tag: null, labelled: false, end: 0, edited: 0 };
     this.read(cell, watched);
     this.watched.set(cell, watched);
     const shared = cell.sharedModel;
@@ -134,9 +135,10 @@ export class CellWatch {
   /** Whether the tag is another one now. */
   private read(cell: ICellModel, watched: Watched): boolean {
     const text = textOfCell(cell);
-    const before = JSON.stringify(watched.tag);
+    const before = JSON.stringify([watched.tag, watched.labelled]);
     watched.end = firstLine(text.source).end;
     watched.tag = readTag(text);
-    return JSON.stringify(watched.tag) !== before;
+    watched.labelled = text.tags.length > 0;
+    return JSON.stringify([watched.tag, watched.labelled]) !== before;
   }
 }
