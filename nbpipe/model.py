@@ -245,6 +245,8 @@ class Artifact(Value, frozen=True, kw_only=True, omit_defaults=True):
     size: int = 0
     #: Names stored together with it because they share memory; each such artifact has the same objects.
     group: tuple[str, ...] = ()
+    #: Names that lay in the same memory but are stored apart: a frame and an array below it.
+    beside: tuple[str, ...] = ()
     #: Notebook definitions that must exist before it can be loaded (classes, functions).
     needs: tuple[str, ...] = ()
     #: Short description for people and history: shape, dtype, columns, length.

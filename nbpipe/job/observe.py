@@ -95,6 +95,7 @@ class Observer:
         changed += [name for name in self._shared(wanted) if name not in changed]
         changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
         every = [*wanted, *changed]
+        self.warnings += self._apart(every)
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
         found = save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
         held = self._held(found)
@@ -168,6 +169,22 @@ class Observer:
             return []
         together = [group for group in groups(pool) if any(member in outputs for member in group)]
         return sorted(name for group in together for name in group if name in inputs)
+
+    def _apart(self, stored: list[str]) -> list[str]:
+        """Inputs that were changed in place while others, stored apart, lay in the same memory in one kernel."""
+        found = []
+        for name in stored:
+            artifact = self._spec.inputs.get(name)
+            value = self._names.get(name)
+            if artifact is None or not artifact.beside or value is not self._before.get(name):
+                continue
+            if _digest(value) != self._digests.get(name):
+                others = ", ".join(artifact.beside)
+                found.append(
+                    f"'{name}' is changed in place, and {others} lies in the same memory: that changes too in one kernel, "
+                    "but not here. Take a .copy() where they are made."
+                )
+        return found
 
     def _changed_definitions(self) -> list[str]:
         found = []

@@ -40,14 +40,16 @@ class Reach:
 
     objects: set[int] = field(default_factory=set)
     memory: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Frames and series of pandas.
+    frames: list[Any] = field(default_factory=list)
     #: Temporary wrappers whose ids must not be given away while ids are compared.
     alive: list[object] = field(default_factory=list)
 
 
-def groups(values: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
+def groups(values: Mapping[str, object], reaches: Mapping[str, Reach] | None = None) -> tuple[tuple[str, ...], ...]:
     """Names whose values share mutable memory: groups of two or more, each sorted, in sorted order."""
     names = sorted(values)
-    reaches = {name: reach(values[name]) for name in names}
+    reaches = reaches or {name: reach(values[name]) for name in names}
     parent = {name: name for name in names}
 
     def root(name: str) -> str:
@@ -66,6 +68,45 @@ def groups(values: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
     for name in names:
         found.setdefault(root(name), []).append(name)
     return tuple(sorted(tuple(group) for group in found.values() if len(group) > 1))
+
+
+def beside(reaches: Mapping[str, Reach]) -> dict[str, tuple[str, ...]]:
+    """Per name the others in whose memory its frames lie, or that lie in its frames' memory.
+
+    Two frames are beside each other only where pandas does not copy on write.
+    """
+    if not any(found.frames for found in reaches.values()):
+        return {}
+    arrays = [(low, high, (name, False)) for name, found in reaches.items() for low, high, _ in found.memory]
+    if not arrays and _copies_on_write():
+        return {}
+    frames = [(low, high, (name, True)) for name, found in reaches.items() for low, high in _columns(found.frames)]
+    near: dict[str, set[str]] = {}
+    for region in regions([*arrays, *frames]):
+        members = {owner for *_, owner in region}
+        for name, framed in members:
+            if framed or any(frame for _, frame in members):
+                others = {other for other, frame in members if not (framed and frame and _copies_on_write())}
+                near.setdefault(name, set()).update(others - {name})
+    return {name: tuple(sorted(others)) for name, others in near.items() if others}
+
+
+def _columns(frames: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """The memory of columns that numpy holds."""
+    numpy = sys.modules["numpy"]
+    from numpy.lib.array_utils import byte_bounds
+
+    for frame in frames:
+        # A thousand columns of one type are one block; pandas offers no other way to it that copies nothing.
+        blocks = getattr(getattr(frame, "_mgr", None), "blocks", ())
+        for values in (getattr(block, "values", None) for block in blocks):
+            if isinstance(values, numpy.ndarray) and values.size:
+                yield byte_bounds(values)
+
+
+def _copies_on_write() -> bool:
+    pandas = sys.modules["pandas"]
+    return int(pandas.__version__.partition(".")[0]) > 2 or pandas.get_option("mode.copy_on_write") is True  # noqa: PLR2004
 
 
 def regions(intervals: Iterable[tuple[int, int, Any]]) -> Iterator[list[tuple[int, int, Any]]]:
@@ -156,6 +197,8 @@ def _pandas(item: Any, found: Reach) -> Iterable[object]:
     if kind in {"Timestamp", "Timedelta", "Period", "Interval", "NAType", "NaTType"} or "Offset" in kind:
         return ()
     pandas = sys.modules["pandas"]
+    if isinstance(item, (pandas.DataFrame, pandas.Series)):
+        found.frames.append(item)
     if isinstance(item, pandas.DataFrame):
         found.objects.add(id(item))
         columns = (item.iloc[:, place] for place, dtype in enumerate(item.dtypes) if dtype == "object")

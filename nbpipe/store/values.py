@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
+from msgspec import structs
 
 from nbpipe.errors import NbpipeError, StoreError, Unserializable
 from nbpipe.model import Artifact
@@ -12,7 +13,7 @@ from nbpipe.store import pickles
 from nbpipe.store.digest import Undigestable, digest, digest_and_sharing, digested
 from nbpipe.store.formats import choose, formats
 from nbpipe.store.reduction import Reducer
-from nbpipe.store.sharing import groups
+from nbpipe.store.sharing import beside, groups, reach
 from nbpipe.store.summary import summarize, type_name
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def save_values(
     Raises Unserializable for the first one that would not come back equal in value and type, StoreError if the store
     cannot be written. The digest of an artifact in a group covers the sharing too, so it differs from `digest(value)`.
     """
-    together = groups(values)
+    reaches = {name: reach(value) for name, value in values.items()}
+    together, near = groups(values, reaches), beside(reaches)
     left = [] if lost is None else lost
     grouped = {name for group in together for name in group}
     saved = {name: _save_one(store, name, value, stage, left) for name, value in values.items() if name not in grouped}
     for group in together:
         saved.update(_save_group(store, {name: values[name] for name in group}, stage, left))
-    return {name: saved[name] for name in values}
+    return {name: structs.replace(saved[name], beside=near[name]) if name in near else saved[name] for name in values}
 
 
 def save_state(store: Store, name: str, state: dict[str, Any], *, stage: str) -> Artifact:
