@@ -44,7 +44,8 @@ export class Api {
   log = (path: string, run: string, stage: string, offset: number, limit = 256_000) =>
     this.get<answers.LogChunk>(at(run, 'log'), { path, stage: stage || null, offset, limit });
   stop = (path: string, run: string) => this.post<answers.Started>(at(run, 'stop'), { path });
-  checkout = (path: string, run: string) => this.post<answers.CheckedOut>(at(run, 'checkout'), { path });
+  checkout = (path: string, run: string, executed = false) =>
+    this.post<answers.CheckedOut>(at(run, 'checkout'), { path, executed });
   promote = (run: string, question: answers.PromoteQuestion) =>
     this.post<Record<string, unknown>>(at(run, 'promote'), question);
   tag = (path: string, run: string, tags: Record<string, string | null>) =>

@@ -45,10 +45,12 @@ export class Notebooks {
     return this.tracker?.find((panel) => panel.context.path === path);
   }
 
-  /** The notebook as it stands in the editor, without its outputs; undefined where it is not open. */
+  /** The notebook as it stands in the editor, without its outputs; undefined where it is not open, or not read yet. */
   content(path: string): NotebookContent | undefined {
-    const model = this.find(path)?.content.model;
-    if (!model) {
+    const panel = this.find(path);
+    const model = panel?.content.model;
+    // Until it is read it has no cells, and would pass for a notebook without stages.
+    if (!model || !panel.context.isReady) {
       return undefined;
     }
     const { sharedModel } = model;

@@ -246,7 +246,9 @@ export interface RunDetails {
   given: string[];
   environment: Record<string, unknown>;
   stages: DetailStage[];
-  /** Contents path of the executed notebook. */
+  /** It has an executed notebook, wherever that lies. */
+  executed: boolean;
+  /** Contents path of the executed notebook, where the lab shows it. */
   notebook: string | null;
   warnings: string[];
 }

@@ -52,9 +52,9 @@ function Opened({ model, actions, path, run }: Props) {
         <button
           type="button"
           className="nbp-button"
-          disabled={!notebook}
-          title={trans.__('The notebook as it was run, with its outputs')}
-          onClick={() => notebook && actions.openFile(notebook)}
+          disabled={!details?.executed}
+          title={trans.__('The notebook as it was run, with its outputs, in a new file')}
+          onClick={() => (notebook ? actions.openFile(notebook) : void actions.checkOut(run, true))}
         >
           {trans.__('Notebook')}
         </button>

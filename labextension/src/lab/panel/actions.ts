@@ -86,11 +86,12 @@ export class Actions {
     });
   }
 
-  async restoreNotebook(run: string): Promise<void> {
+  /** The notebook of a run in a new file, as it was written or as it was run. */
+  async checkOut(run: string, executed = false): Promise<void> {
     const { path } = this.model.get();
     const { api, trans } = this.model.nbpipe;
     await this.tell(async () => {
-      const made = await api.checkout(path, run);
+      const made = await api.checkout(path, run, executed);
       this.openFile(made.path);
       return trans.__('The notebook of %1 is %2', run, made.path);
     });

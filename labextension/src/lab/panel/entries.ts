@@ -101,7 +101,7 @@ export function runMenuEntries(actions: Actions, run: string, exporters: Exporte
       label: trans.__('Restore these parameters into the notebook'),
       run: () => void actions.restoreParams(run),
     },
-    { label: trans.__('Restore this notebook'), run: () => void actions.restoreNotebook(run) },
+    { label: trans.__('Restore this notebook'), run: () => void actions.checkOut(run) },
     '-',
     exportEntry(actions, exporters),
     { label: trans.__('Promote…'), enabled: !on, run: () => void actions.promote(run) },
