@@ -97,8 +97,8 @@ class Files:
                 self.read(path)
 
     def _is_folder(self, path: str) -> None:
-        """That it is a folder was the answer."""
-        if path != str(self._project):
+        """That it is a folder was the answer; that one above this project or this Python is there says nothing."""
+        if not any(place.startswith(path + os.sep) for place in (*self._outside, f"{self._project}{os.sep}")):
             self._reads.setdefault(path + FOLDER, digest_folder(Path(path)))
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
