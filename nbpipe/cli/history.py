@@ -11,8 +11,11 @@ from nbpipe.cli.arguments import complete_notebook, json_option
 
 if TYPE_CHECKING:
     from nbpipe.history.search import Page, Query, Source
+    from nbpipe.run.project import Project
 
 STATUSES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
+#: Newest runs among which names are looked up for a hint.
+_NAMED = 500
 _SHOWN = 20
 
 
@@ -99,6 +102,8 @@ def command(
         print_json(page_shape(page))
     elif csv_file is None:
         _print(page, query)
+        if not page.total and query.notebook:
+            _name_others(project, query.notebook)
 
 
 def _tag(word: str) -> tuple[str, str]:
@@ -159,3 +164,14 @@ def _print(page: Page, query: Query) -> None:
         click.echo("no such runs")
     else:
         click.echo("no runs yet; start one: nbpipe run NOTEBOOK")
+
+
+def _name_others(project: Project, notebook: str) -> None:
+    """Nothing was found for a notebook: perhaps its name is mistyped."""
+    from nbpipe.cli.text import line
+    from nbpipe.history.search import Query
+    from nbpipe.history.search import search as find
+
+    known = sorted({row.name for row in find(project, Query(limit=_NAMED)).rows})
+    if known and notebook not in known:
+        click.echo(f"there are runs of {', '.join(line(name) for name in known[:10])}", err=True)

@@ -63,6 +63,9 @@ def test_people_see_the_sorted_metric_first_how_many_more_there_are_and_names_th
     assert run(["history", "--where", "accc > 1"]) == 0
     told = capsys.readouterr()
     assert (told.out, "no run has accc" in told.err) == ("no such runs\n", True)
+    assert run(["history", "digts"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("no such runs\n", "there are runs of digits\n")
 
 
 def test_tags_are_noted_shown_and_searched(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
