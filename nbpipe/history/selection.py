@@ -81,13 +81,15 @@ def select(index: Index, query: Query, root: Path, source: Source = "local") -> 
         demand(f"{column} = ?", text) if text else demand(f"{column} IS NOT NULL")
     for condition in query.where:
         demand(*_flat(condition_sql(condition, names.resolve)))
-    order, clause = _order(query, names), " AND ".join(where)
+    clause, needed = " AND ".join(where), names.joins
+    order = _order(query, names)
     found = index.connection.execute(
         f"SELECT rows.n FROM rows {names.joins} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - made of what this module lists
         (*values, -1 if query.limit is None else query.limit, query.offset),
     )
     ids = [n for (n,) in found]
-    counted = index.connection.execute(f"SELECT COUNT(*) FROM rows {names.joins} WHERE {clause}", values)  # noqa: S608 - likewise
+    # What the rows are only sorted by need not be looked up to count them.
+    counted = index.connection.execute(f"SELECT COUNT(*) FROM rows {needed} WHERE {clause}", values)  # noqa: S608 - likewise
     return Selection(ids, counted.fetchone()[0], tuple(sorted(names.unknown)))
 
 
