@@ -112,6 +112,7 @@ export const DETAILS: RunDetails = {
   params: { epochs: 10, lr: 0.01, model: 'cnn', layers: [64, 32], augment: true },
   given: ['lr'],
   environment: {},
+  executed: true,
   stages: [
     stage('load', 'cached', { started: T0, seconds: 0.02, reason: 'from r41' }),
     stage('prepare', 'succeeded', { started: T0 + 0.3, seconds: 3.2, reason: 'first run' }),
