@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,39 +98,46 @@ def command(  # noqa: PLR0913 - one per option
 
     out = sys.stderr if as_json else sys.stdout
     progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color())
-    with _closing(progress):
-        result = run_notebook(
-            notebook,
-            params=given,
-            params_from=params_from,
-            profile=profile,
-            only=only,
-            from_=from_,
-            until=until,
-            fresh=fresh,
-            jobs=jobs,
-            seed=seed,
-            store=store,
-            listener=progress.hear,
-            run_id=run_id,
-        )
-    try:
-        show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
-    except BrokenPipeError:
-        # The run is over, and how it ended still counts.
-        end_quietly()
+    with _until_it_ends(progress):
+        try:
+            result = run_notebook(
+                notebook,
+                params=given,
+                params_from=params_from,
+                profile=profile,
+                only=only,
+                from_=from_,
+                until=until,
+                fresh=fresh,
+                jobs=jobs,
+                seed=seed,
+                store=store,
+                listener=progress.hear,
+                run_id=run_id,
+            )
+        finally:
+            progress.close()
+        try:
+            show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
+        except BrokenPipeError:
+            # The run is over, and how it ended still counts.
+            end_quietly()
     raise click.exceptions.Exit(result.exit_code)
 
 
-class _closing:  # noqa: N801 - reads as contextlib's, which costs an import
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+@contextmanager
+def _until_it_ends(progress: Progress) -> Iterator[None]:
+    """A Ctrl-C after the last event of the run comes too late to stop it, and must not hide how it ended."""
 
-    def __enter__(self) -> None:
-        pass
+    def stop(_number: int, _frame: object) -> None:
+        if not progress.state.ended:
+            raise KeyboardInterrupt
 
-    def __exit__(self, *_: object) -> None:
-        self._progress.close()
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _can_redraw(terminal: bool) -> bool:  # noqa: FBT001 - the one thing it looks at besides the environment

@@ -110,7 +110,8 @@ class Drive:
                     "warning", text=f"{names} run as one stage '{merge.names[0]}': {merge.failure.message}"
                 )
                 return merge
-        return self._finish(pipeline, engine, status, error)
+            # Nor may being asked again lose how it ended.
+            return self._finish(pipeline, engine, status, error)
 
     def _through(self, engine: Engine, pipeline: Pipeline, settings: Settings) -> tuple[str, NbpipeError | None]:
         """How the stages ended. What is no error of a run is raised on, once the run has an end."""
