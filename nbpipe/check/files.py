@@ -21,13 +21,15 @@ def missing_files(pipeline: Pipeline, folder: Path) -> list[Finding]:
     found: list[Finding] = []
     written: list[str] = []
     moved = any("@cwd" in (*stage.flow.ambient_sets, *stage.flow.writes) for stage in pipeline.stages)
-    made = runs_programs(pipeline.setup)
-    for stage in pipeline.stages:
-        made = made or runs_programs(stage.cells)
+    for number, stage in enumerate(pipeline.stages, 1):
         own = (*stage.flow.file_writes, *stage.options.writes)
-        for path in dict.fromkeys((*stage.options.reads, *stage.flow.file_reads)) if not (moved or made) else ():
-            if not _is_there(path, folder) and not any(_may_be(path, other) for other in (*written, *own)):
-                found.append(_finding(path, stage))  # noqa: PERF401 - `written` grows in between
+        for path in dict.fromkeys((*stage.options.reads, *stage.flow.file_reads)) if not moved else ():
+            if _is_there(path, folder) or any(_may_be(path, other) for other in (*written, *own)):
+                continue
+            # Looking through all of the code above takes longer than all the rest.
+            if runs_programs([*pipeline.setup, *(code for above in pipeline.stages[:number] for code in above.cells)]):
+                return found
+            found.append(_finding(path, stage))
         written += own
     return found
 

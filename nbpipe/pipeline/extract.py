@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.dataflow.graph import analyze
 from nbpipe.dataflow.links import edges
+from nbpipe.dataflow.remembered import analysis
 from nbpipe.model import Outline, Pipeline
 from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
@@ -54,7 +54,7 @@ def extract_outline(
 
 def _pipeline(found: Outline, folder: Path) -> Pipeline:
     params, profiles = extract_params(found)
-    flow = analyze(found, params)
+    flow = analysis(found, params)
     bodies = [code.body for code in found.setup]
     bodies += [code.body for stage in flow.stages for code in stage.cells]
     used = {ident for stage in flow.stages for ident in stage.flow.definitions}

@@ -32,8 +32,8 @@ class Draft(About, frozen=True, kw_only=True):
     content: msgspec.Raw = msgspec.Raw(b"")
 
 
-class PlanQuestion(Draft, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """What would a run do? As `nbpipe plan`."""
+class WhatToRun(About, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A run, started or not: as the options of `nbpipe run` and `nbpipe plan`."""
 
     params: dict[str, Any] = {}
     params_from: str | None = None
@@ -43,6 +43,18 @@ class PlanQuestion(Draft, frozen=True, kw_only=True, rename={"from_": "from"}):
     until: str | None = None
     fresh: bool = False
     seed: int = 0
+
+
+class PlanQuestion(WhatToRun, frozen=True, kw_only=True):
+    """What would a run do? `content` as in a draft."""
+
+    content: msgspec.Raw = msgspec.Raw(b"")
+
+
+class StartQuestion(WhatToRun, frozen=True, kw_only=True):
+    """Start a run."""
+
+    jobs: int | None = None
 
 
 class RunsQuestion(About, frozen=True, kw_only=True):
@@ -82,20 +94,6 @@ class DiffQuestion(About, frozen=True, kw_only=True):
     def parts(self) -> tuple[Part, ...]:
         """All, where none is named."""
         return tuple(self.part) or PARTS
-
-
-class StartQuestion(About, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """Start a run: as the options of `nbpipe run`."""
-
-    params: dict[str, Any] = {}
-    params_from: str | None = None
-    profile: str | None = None
-    only: str | list[str] | None = None
-    from_: str | None = None
-    until: str | None = None
-    fresh: bool = False
-    jobs: int | None = None
-    seed: int = 0
 
 
 class StopQuestion(About, frozen=True, kw_only=True):
