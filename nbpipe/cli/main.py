@@ -30,6 +30,7 @@ COMMANDS = {
     "checkout": "Write the notebook of a run to a new file.",
     "reproduce": "Make a run again, and say whether it gives the same.",
     "stop": "Stop a run.",
+    "export": "Write the pipeline for a production scheduler.",
     "promote": "Make a run's model the champion.",
     "rollback": "Make the model before the champion again.",
     "models": "List the registered models.",

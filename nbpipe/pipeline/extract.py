@@ -39,10 +39,14 @@ def extract_outline(
     *,
     observed: Observed | None = None,
     merges: Sequence[tuple[str, ...]] = (),
+    remote: bool = False,
 ) -> Pipeline:
-    """The same for an outline; `folder` is the notebook's, where its local modules lie."""
+    """The same for an outline; `folder` is the notebook's, where its local modules lie.
+
+    `remote`: the stages will run elsewhere, so options that this machine cannot honour are no mistake.
+    """
     found = merge_stages(found, merges)
-    for stage in found.stages:
+    for stage in found.stages if not remote else ():
         check_supported(stage.options, stage.name, stage.cells[0].cell)
     pipeline = _pipeline(found, folder)
     if observed is None:

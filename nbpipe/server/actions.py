@@ -10,7 +10,6 @@ from nbpipe.history.query import detail, find_run
 from nbpipe.server.asking import (
     About,
     CheckoutQuestion,
-    ExportQuestion,
     PromoteQuestion,
     StartQuestion,
     StopQuestion,
@@ -18,7 +17,7 @@ from nbpipe.server.asking import (
 )
 from nbpipe.server.notebooks import Asked, one_stage
 from nbpipe.server.places import new_file
-from nbpipe.server.refusals import Refused, not_found
+from nbpipe.server.refusals import Refused
 
 #: Bytes that one word of a command line may have: half of what Linux allows.
 _LONGEST = 65_536
@@ -92,11 +91,6 @@ def delete(asked: Asked[About]) -> None:
         raise Refused(409, "running", f"{asked.run} is running, and is not deleted", fix="Stop it first.")
     remove_run(project, asked.run)
     asked.desk.logs.forget(folder)
-
-
-def export(asked: Asked[ExportQuestion]) -> None:
-    """Write the pipeline for a scheduler: none is known yet."""
-    raise not_found(f"there is no exporter {asked.question.to[:60]!r}: this version of nbpipe has none")
 
 
 def _words(asked: Asked[StartQuestion]) -> list[str]:

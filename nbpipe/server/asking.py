@@ -131,10 +131,17 @@ class TagQuestion(About, frozen=True, kw_only=True):
     tags: dict[str, str | None]
 
 
-class ExportQuestion(About, frozen=True, kw_only=True):
-    """Write the pipeline for a scheduler."""
+class ExportQuestion(Draft, frozen=True, kw_only=True):
+    """Write the pipeline for a scheduler: as the options of `nbpipe export`. `out` is a folder of the lab."""
 
     to: str
+    params: dict[str, Any] = {}
+    profile: str | None = None
+    schedule: str | None = None
+    image: str | None = None
+    store: str | None = None
+    out: str | None = None
+    force: bool = False
 
 
 def from_body(kind: type[msgspec.Struct], body: bytes) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from nbpipe.errors import NotebookError
 from nbpipe.model import Notebook
 from nbpipe.notebook.reader import parse_notebook, read_notebook
-from nbpipe.server.asking import Draft, PlanQuestion
+from nbpipe.server.asking import Draft, ExportQuestion, PlanQuestion
 from nbpipe.server.desk import Desk
 from nbpipe.server.places import Place
 from nbpipe.server.refusals import Refused
@@ -80,7 +80,7 @@ def suggest(asked: Asked[Draft]) -> SuggestView:
     return suggest_view(suggestion_for(notebook), notebook, place.folder, place.project)
 
 
-def notebook_of(asked: Asked[Draft] | Asked[PlanQuestion]) -> Notebook:
+def notebook_of(asked: Asked[Draft] | Asked[PlanQuestion] | Asked[ExportQuestion]) -> Notebook:
     """The notebook that the question brings, else the one on the disk. Raises NotebookError."""
     content, file = bytes(asked.question.content), asked.place.file
     if not content or content == b"null":

@@ -83,6 +83,18 @@ def new_file(place: Place, path: str, suffix: str) -> Path:
     return folder / target.name
 
 
+def new_folder(place: Place, path: str) -> Path:
+    """A folder of the lab that `path` names, there or not. Raises Refused for one that is not to be written to."""
+    clean = _clean(path)
+    target = place.root / clean
+    if not clean or place.contents_path(target) is None:
+        raise not_found(f"{path[:200]!r} is no folder of this lab")
+    resolved = target.resolve()
+    if resolved != target or (target.exists() and not target.is_dir()):
+        raise Refused(400, "usage", f"{path[:200]!r} is a link or a file, not a folder", name=path[:200])
+    return target
+
+
 def _clean(path: str) -> str:
     """The path without slashes at its ends; one with parts that mean something else is refused."""
     parts = [part for part in path.strip("/").split("/") if part]

@@ -66,5 +66,5 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "models", "read", "About", "history.models", "acting"),
     Route("GET", "targets", "read", "Nothing", "surroundings.targets", where="nowhere"),
     Route("GET", "exporters", "read", "Nothing", "surroundings.exporters", where="nowhere"),
-    Route("POST", "export", "write", "ExportQuestion", "actions.export", "analysing", "notebook"),
+    Route("POST", "export", "write", "ExportQuestion", "exports.export", "analysing", "draft"),
 )

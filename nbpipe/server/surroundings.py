@@ -1,4 +1,4 @@
-"""What this server is, where runs can be, and what pipelines can be exported for. Today: this machine, and nothing."""
+"""What this server is, where runs can be, and what pipelines can be exported for. Runs are on this machine, today."""
 
 from __future__ import annotations
 
@@ -23,4 +23,7 @@ def targets(_asked: object) -> dict[str, Any]:
 
 def exporters(_asked: object) -> dict[str, Any]:
     """Exporters that are installed."""
-    return {"exporters": []}
+    from nbpipe.export.registry import exporters as installed
+
+    found = installed().values()
+    return {"exporters": [{"name": each.name, "title": each.title, "proof": each.proof} for each in found]}

@@ -151,9 +151,5 @@ def test_a_registry_that_is_down_is_said_to_be(ask: Any, monkeypatch: pytest.Mon
     assert (page[0], page[1]["total"]) == (200, 3)
 
 
-def test_there_is_one_target_and_no_exporter_yet(ask: Any) -> None:
+def test_runs_are_on_this_machine(ask: Any) -> None:
     assert [target["name"] for target in ask("GET", "targets")[1]["targets"]] == ["local"]
-    assert ask("GET", "exporters")[1] == {"exporters": []}
-    status, answer = ask("POST", "export", path="n.ipynb", to="kfp")
-    assert (status, answer["code"]) == (404, "not-found")
-    assert "kfp" in answer["message"]

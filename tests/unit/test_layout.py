@@ -23,6 +23,8 @@ ORDER = [
     "job",
     "executors",
     "run",
+    "export",
+    "stage",
     "history",
     "reproduce",
     "explain",

@@ -1,0 +1,114 @@
+"""`nbpipe export`: write the pipeline for a production scheduler, and say what changed in what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from nbpipe.cli.arguments import json_option, notebook_argument, params_option, profile_option, read_params
+
+if TYPE_CHECKING:
+    from nbpipe.export.api import Exported
+
+_MARKS = {"new": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
+
+
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from nbpipe.export.registry import exporters
+
+    return [CompletionItem(name, help=each.title) for name, each in exporters().items() if name.startswith(incomplete)]
+
+
+@click.command("export")
+@notebook_argument()
+@click.option("--to", required=True, metavar="SCHEDULER", shell_complete=_complete, help="airflow, …: see the table.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder [default: exports/… here].")
+@click.option("--schedule", metavar="CRON", help="When it runs by itself: '0 6 * * *', @daily.")
+@params_option()
+@profile_option()
+@click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
+@click.option("--image", metavar="REF", help="Container image that the stages run in.")
+@click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
+@json_option()
+def command(  # noqa: PLR0913 - one per option
+    notebook: Path,
+    *,
+    to: str,
+    out: Path | None,
+    schedule: str | None,
+    params: tuple[str, ...],
+    profile: str | None,
+    store: str | None,
+    image: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write the pipeline for a production scheduler.
+
+    The folder holds the scheduler's own definition, the pipeline with its notebook and modules, and a README with the
+    commands to deploy it. Exporting again shows what changed; a file that you edited is not written over. What the
+    scheduler cannot express is refused, with the stage and the option.
+
+    \b
+    Examples:
+      nbpipe export digits.ipynb --to airflow
+      nbpipe export digits.ipynb --to airflow --schedule @daily -p epochs=20
+      nbpipe export digits.ipynb --to airflow -o dags/digits
+    """  # noqa: D301 - click's mark
+    from nbpipe.export.api import export_notebook
+    from nbpipe.notebook.reader import read_notebook
+
+    found = export_notebook(
+        read_notebook(notebook),
+        to=to,
+        out=out,
+        params=read_params(params),
+        profile=profile,
+        schedule=schedule,
+        image=image,
+        store=store,
+        force=force,
+    )
+    if as_json:
+        from nbpipe.cli.shapes import print_json
+
+        print_json(export_shape(found))
+        return
+    _print(found)
+
+
+def export_shape(found: Exported) -> dict[str, object]:
+    """For programs."""
+    import msgspec
+
+    from nbpipe.cli.shapes import SCHEMA
+
+    return {
+        "schema": SCHEMA,
+        "scheduler": found.scheduler,
+        "proof": found.proof,
+        "folder": str(found.folder),
+        "definition": str(found.folder / found.main),
+        "changed": [{"diff": "", **msgspec.to_builtins(change)} for change in found.changes],
+        "notes": list(found.notes),
+    }
+
+
+def _print(found: Exported) -> None:
+    from nbpipe.cli.text import line
+
+    changed = [change for change in found.changes if change.status != "same"]
+    for change in changed:
+        symbol, color = _MARKS[change.status]
+        click.echo(f"  {click.style(symbol, fg=color)} {line(change.path)}")
+        for text in change.diff.splitlines()[2:]:
+            click.secho(f"      {line(text)}", fg={"+": "green", "-": "red"}.get(text[:1]))
+    for note in found.notes:
+        click.echo(f"  {click.style('note:', fg='yellow')} {line(note)}")
+    said = "exported" if changed else "nothing changed in"
+    click.echo(f"{said} {line(str(found.folder))}   ({found.proof})")
+    if changed:
+        click.echo("Next: see README.md there")

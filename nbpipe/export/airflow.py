@@ -1,0 +1,159 @@
+"""Airflow 3: a DAG with a task per stage. The module reads nothing and starts nothing until a task runs."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Literal
+
+from nbpipe.export.base import Definition, Deployment, json_type
+from nbpipe.export.names import mapped, worded
+from nbpipe.export.python import assign, call, dotted, source, value
+from nbpipe.model import Param, Stage
+
+#: Seconds that a task has beyond its stage's timeout, within which the job ends by itself and says why.
+_GRACE = 60
+_HEAD = """
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+"""
+_RUN = '''
+def run_stage(ti, params, run_id, **context):
+    """Run the stage of this task with `python -m nbpipe.stage`; a failure that another try cannot mend is not tried again."""
+    command = [PYTHON, "-m", "nbpipe.stage", str(FOLDER), STAGES[ti.task_id], "--run", run_id, "--params", "-"]
+    environment = {**os.environ, "NBPIPE_PARENT": str(os.getpid())}
+    given = json.dumps({name: params[name] for name in PARAMS if name in params}).encode()
+    code = subprocess.run(command, input=given, env=environment).returncode
+    if code in FINAL:
+        raise AirflowFailException(FINAL[code])
+    if code:
+        raise AirflowException(f"the stage ended with exit code {code}; its log is above")
+'''
+#: Exit codes after which another try gives the same.
+_FINAL = {
+    2: "the stage was called wrongly, or a parameter does not fit",
+    3: "the pipeline is not sound, or its result would not be that of one run",
+    7: "bytes that are not trusted were about to be trusted",
+    8: "a check said no",
+}
+
+
+_CARRIES = {
+    "after": "upstream task",
+    "retries": "`retries` of the task",
+    "timeout": "`execution_timeout`, and the job's own",
+    "--param": "`Param`, typed",
+    "--schedule": "`schedule`",
+    "secrets": "environment of the worker",
+}
+
+
+class AirflowExporter:
+    """Writes `dag.py`."""
+
+    name = "airflow"
+    title = "Airflow 3"
+    proof: Literal["executed"] = "executed"
+    remote = False
+    carries = _CARRIES
+    instead = dict.fromkeys(
+        ("cpus", "memory", "gpus", "image", "--image"),
+        "Airflow's workers decide what a task may use: take it off, or choose a scheduler whose stages are containers.",
+    )
+
+    def definition(self, deployment: Deployment) -> Definition:
+        """`dag.py`."""
+        pipeline = deployment.pipeline
+        tasks = mapped((stage.name for stage in deployment.stages), worded)
+        variables = mapped(tasks.values(), lambda name: f"task_{name}".replace("-", "_"))
+        dag = worded(pipeline.name)
+        body: list[ast.stmt] = [
+            ast.Expr(
+                ast.Constant(
+                    f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
+                )
+            ),
+            *ast.parse(_HEAD).body,
+            assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
+            assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
+            assign("STAGES", value({task: stage for stage, task in tasks.items()})),
+            assign("PARAMS", value([param.name for param in deployment.params])),
+            assign("FINAL", value(_FINAL)),
+            *ast.parse(_RUN).body,
+        ]
+        inside: list[ast.stmt] = [
+            assign(variables[tasks[stage.name]], _task(stage, tasks[stage.name])) for stage in deployment.stages
+        ]
+        for stage in deployment.stages:
+            above = [ast.Name(variables[tasks[name]], ast.Load()) for name in deployment.order[stage.name]]
+            if above:
+                target = ast.Name(variables[tasks[stage.name]], ast.Load())
+                left: ast.expr = above[0] if len(above) == 1 else ast.List(list(above), ast.Load())
+                inside.append(ast.Expr(ast.BinOp(left, ast.RShift(), target)))
+        body.append(ast.With([ast.withitem(_dag(dag, deployment), None)], inside))
+        return Definition(
+            main="dag.py",
+            files={"dag.py": source(body)},
+            steps=(
+                (
+                    "Install what the stages need where Airflow's workers run, or in an environment that `NBPIPE_PYTHON` names:",
+                    "pip install -r requirements.txt",
+                ),
+                (
+                    "Let Airflow see this folder (as a DAG bundle, or a link in its DAGs folder):",
+                    'ln -s "$PWD" "$(airflow config get-value core dags_folder)/"',
+                ),
+                ("Try it:", f"airflow dags test {dag}"),
+            ),
+            notes=_notes(deployment),
+        )
+
+
+def _dag(name: str, deployment: Deployment) -> ast.Call:
+    return call(
+        "DAG",
+        dag_id=value(name),
+        description=value(f"{deployment.pipeline.name} {deployment.pipeline.version[:7]}"),
+        schedule=value(deployment.schedule),
+        start_date=ast.parse("datetime(2020, 1, 1, tzinfo=timezone.utc)", mode="eval").body,
+        catchup=value(False),  # noqa: FBT003 - a keyword's value
+        max_active_runs=value(1),
+        params=ast.Dict(
+            [value(param.name) for param in deployment.params], [_param(each) for each in deployment.params]
+        ),
+        tags=value(["nbpipe"]),
+    )
+
+
+def _param(param: Param) -> ast.Call:
+    schema: dict[str, Any] = json_type(param)
+    keywords = {name: value(each) for name, each in schema.items()}
+    if param.help:
+        keywords["description"] = value(param.help)
+    return call("Param", *([] if param.required else [value(param.default)]), **keywords)
+
+
+def _task(stage: Stage, task: str) -> ast.Call:
+    keywords: dict[str, ast.expr] = {"task_id": value(task), "python_callable": dotted("run_stage")}
+    # Zero as well: Airflow's own configuration may have another default, and a check is not tried again.
+    keywords["retries"] = value(stage.options.retries)
+    keywords["retry_delay"] = call("timedelta", seconds=value(1))
+    if stage.options.timeout is not None:
+        keywords["execution_timeout"] = call("timedelta", seconds=value(stage.options.timeout + _GRACE))
+    return call("PythonOperator", **keywords)
+
+
+def _notes(deployment: Deployment) -> tuple[str, ...]:
+    found = ["runs of this DAG come one after the other (max_active_runs=1): they share the project's folder"]
+    if deployment.secrets:
+        found.append(f"the workers' environment has to hold {', '.join(deployment.secrets)}")
+    return tuple(found)
+
+
+EXPORTER = AirflowExporter()

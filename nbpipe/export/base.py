@@ -1,0 +1,87 @@
+"""What an exporter is given, what it gives back, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from nbpipe.model import Param, Pipeline, Stage
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline, and what was asked for its life on a scheduler."""
+
+    pipeline: Pipeline
+    #: Stage -> stages it waits for; those that another of them waits for already are left out. In notebook order.
+    order: dict[str, tuple[str, ...]]
+    #: Parameters that may be set when a run is triggered; `default` is the value of this deployment.
+    params: tuple[Param, ...] = ()
+    #: A cron expression of five fields; None for runs that people or programs trigger.
+    schedule: str | None = None
+    #: Container image that the stages run in.
+    image: str | None = None
+    #: Folder or URL of the store; "" for the project's own.
+    store: str = ""
+    #: Relative path from the exported folder to the project; None where stages get an empty folder of their own.
+    project: str | None = None
+    #: Names of the secrets that the code asks for.
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """In notebook order."""
+        return self.pipeline.stages
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exporter writes."""
+
+    #: Path of the file that the scheduler is given; one of `files`.
+    main: str
+    #: Path inside the exported folder -> text.
+    files: dict[str, str]
+    #: What to do and the shell command for it, in order: the two or three steps to deploy it.
+    steps: tuple[tuple[str, str], ...] = ()
+    #: What a person should know.
+    notes: tuple[str, ...] = ()
+
+
+class Exporter(Protocol):
+    """Writes the definition of one scheduler. It makes text: it neither imports the scheduler nor starts anything."""
+
+    #: What `--to` names.
+    name: str
+    #: What people call it.
+    title: str
+    #: "executed": `make test-engines` runs its exports on the scheduler. "validated": they are only checked for form.
+    proof: Literal["executed", "validated"]
+    #: Option (see `options.py`) -> how the definition says it. What is neither here nor done by the job is refused.
+    carries: Mapping[str, str]
+    #: Option that it cannot express -> what to do instead, a sentence.
+    instead: Mapping[str, str]
+    #: Its stages run on machines that share no disk: a store with a URL is needed, the project's folder is not there.
+    remote: bool
+
+    def definition(self, deployment: Deployment) -> Definition:
+        """The files. Raises UnsupportedError for what the scheduler cannot express."""
+
+
+def json_type(param: Param) -> dict[str, Any]:
+    """The JSON schema of a parameter's values."""
+    if param.choices is not None:
+        return {"enum": [*param.choices, *([None] if param.optional and None not in param.choices else [])]}
+    known = {
+        "int": "integer",
+        "float": "number",
+        "str": "string",
+        "bool": "boolean",
+        "list": "array",
+        "dict": "object",
+        "none": "null",
+    }
+    kind = known.get(param.type)
+    if kind is None:
+        return {}
+    return {"type": [kind, "null"] if param.optional and kind != "null" else kind}

@@ -1,0 +1,84 @@
+"""A pipeline is written for a scheduler into a folder of the lab, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import *  # noqa: F403 - fixtures
+from served import write
+
+from nbpipe.export.registry import exporters
+
+
+@pytest.fixture
+def small(folder: Path) -> Path:
+    """A notebook of two stages."""
+    write(folder / "n.ipynb", "%%params\nn: int = 1", "%%stage a --retries 2\nx = n", "%%stage b\ny = x")
+    return folder
+
+
+def test_the_lab_is_told_which_schedulers_there_are(ask: Any) -> None:
+    told = ask("GET", "exporters")[1]["exporters"]
+    assert {each["name"] for each in told} == set(exporters())
+    assert {each["proof"] for each in told} <= {"executed", "validated"}
+
+
+def test_an_export_is_written_beside_the_notebook_and_shows_what_changed(ask: Any, small: Path) -> None:
+    status, first = ask("POST", "export", path="n.ipynb", to="airflow")
+    assert (status, first["folder"], first["definition"]) == (200, "exports/n-airflow", "exports/n-airflow/dag.py")
+    assert {change["status"] for change in first["changed"]} == {"new"}
+    assert all((small / file).is_file() for file in first["files"])
+    ast.parse((small / first["definition"]).read_text())
+    second = ask("POST", "export", path="n.ipynb", to="airflow")[1]
+    assert {change["status"] for change in second["changed"]} == {"same"}
+    third = ask("POST", "export", path="n.ipynb", to="airflow", params={"n": 5}, schedule="@daily")[1]
+    changed = {change["path"]: change["diff"] for change in third["changed"] if change["status"] == "changed"}
+    assert "+    schedule='0 0 * * *'," in changed["dag.py"]
+
+
+def test_what_is_exported_is_the_notebook_as_it_stands_in_the_editor(ask: Any, small: Path) -> None:
+    import nbformat
+
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%stage only\nx = 1")])
+    answer = ask("POST", "export", path="n.ipynb", to="airflow", content=book)[1]
+    assert [path for path in answer["files"] if "/stages/" in path] == ["exports/n-airflow/bundle/stages/only.ipynb"]
+
+
+def test_an_edited_file_is_not_written_over(ask: Any, small: Path) -> None:
+    ask("POST", "export", path="n.ipynb", to="airflow")
+    mine = small / "exports/n-airflow/dag.py"
+    mine.write_text("# mine")
+    status, answer = ask("POST", "export", path="n.ipynb", to="airflow")
+    assert (status, answer["code"]) == (400, "usage")
+    assert "was edited" in answer["message"]
+    assert "--force" in answer["fix"]
+    assert mine.read_text() == "# mine"
+    assert ask("POST", "export", path="n.ipynb", to="airflow", force=True)[0] == 200
+
+
+@pytest.mark.parametrize("out", ["../outside", ".hidden/x", "a/../../x", "link/x", "n.ipynb", "\0"])
+def test_no_folder_outside_the_lab_is_written_to(ask: Any, small: Path, tmp_path: Path, out: str) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (small / "link").symlink_to(outside)
+    status, _ = ask("POST", "export", path="n.ipynb", to="airflow", out=out)
+    assert status in (400, 404)
+    assert list(outside.iterdir()) == []
+
+
+def test_what_cannot_be_expressed_is_refused_with_the_stage(ask: Any, small: Path) -> None:
+    write(small / "g.ipynb", "%%stage train --gpus 1\nx = 1")
+    status, answer = ask("POST", "export", path="g.ipynb", to="airflow")
+    assert (status, answer["code"]) == (422, "unsupported")
+    assert answer["message"] == "stage 'train', cell 1: Airflow 3 cannot express --gpus 1"
+    assert answer["fix"]
+    assert not (small / "exports").exists()
+
+
+def test_an_unknown_scheduler_is_named(ask: Any, small: Path) -> None:
+    status, answer = ask("POST", "export", path="n.ipynb", to="nosuch")
+    assert (status, answer["code"]) == (400, "usage")
+    assert "nosuch" in answer["message"]
