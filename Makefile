@@ -16,6 +16,8 @@ SOURCES := $(shell find labextension/src labextension/style labextension/schema 
 	$(wildcard labextension/*.json labextension/*.mjs labextension/scripts/*.mjs)
 LINK := $(VENV)/.lab-linked
 EXAMPLE := example_notebooks/digits.ipynb
+# In a container one is root, which Jupyter wants to hear.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-fast test-long test-ui widget lint lint-ui format docs screenshots bench clean
@@ -56,7 +58,7 @@ demo: $(STAMP) widget ## run an example notebook as a pipeline; run it again: up
 	@echo "           make lab                                               (the same in JupyterLab, with the sidebar)"
 
 lab: $(LINK) ## start JupyterLab, with nbpipe in it, on the example notebooks
-	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=example_notebooks --LabApp.default_url=/lab/tree/$(notdir $(EXAMPLE))
+	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --ServerApp.root_dir=example_notebooks --LabApp.default_url=/lab/tree/$(notdir $(EXAMPLE))
 
 # The browser tests share one lab and one browser, and go before the others: pages are slow beside a busy suite.
 test: $(STAMP) test-ui ## run every test of the default suite
