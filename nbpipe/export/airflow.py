@@ -10,6 +10,8 @@ from nbpipe.export.names import mapped, worded
 from nbpipe.export.python import assign, call, dotted, source, value
 from nbpipe.model import Param, Stage
 
+#: The task that checks and records the run; no stage's task is called so.
+_RECORD = "record_run"
 #: Seconds that a task has beyond its stage's timeout, within which the job ends by itself and says why.
 _GRACE = 60
 _HEAD = """
@@ -25,8 +27,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 """
 _RUN = '''
 def run_stage(ti, params, run_id, **context):
-    """Run the stage of this task with `python -m nbpipe.stage`; a failure that another try cannot mend is not tried again."""
-    command = [PYTHON, "-m", "nbpipe.stage", str(FOLDER), STAGES[ti.task_id], "--run", run_id, "--params", "-"]
+    """Run this task's stage, or record the run, with `python -m nbpipe.stage`. What another try cannot mend gets none."""
+    what = [STAGES[ti.task_id]] if ti.task_id in STAGES else ["--finish"]
+    command = [PYTHON, "-m", "nbpipe.stage", str(FOLDER), *what, "--run", run_id, "--params", "-"]
     environment = {**os.environ, "NBPIPE_PARENT": str(os.getpid())}
     given = json.dumps({name: params[name] for name in PARAMS if name in params}).encode()
     code = subprocess.run(command, input=given, env=environment).returncode
@@ -47,6 +50,8 @@ _FINAL = {
 _CARRIES = {
     "after": "upstream task",
     "retries": "`retries` of the task",
+    "model": "recorded by the last task",
+    "register": "registered by the last task",
     "timeout": "`execution_timeout`, and the job's own",
     "--param": "`Param`, typed",
     "--schedule": "`schedule`",
@@ -70,7 +75,7 @@ class AirflowExporter:
     def definition(self, deployment: Deployment) -> Definition:
         """`dag.py`."""
         pipeline = deployment.pipeline
-        tasks = mapped((stage.name for stage in deployment.stages), worded)
+        tasks = mapped((stage.name for stage in deployment.stages), worded, taken=[_RECORD])
         variables = mapped(tasks.values(), lambda name: f"task_{name}".replace("-", "_"))
         dag = worded(pipeline.name)
         body: list[ast.stmt] = [
@@ -96,6 +101,9 @@ class AirflowExporter:
                 target = ast.Name(variables[tasks[stage.name]], ast.Load())
                 left: ast.expr = above[0] if len(above) == 1 else ast.List(list(above), ast.Load())
                 inside.append(ast.Expr(ast.BinOp(left, ast.RShift(), target)))
+        inside.append(assign(_RECORD, _record()))
+        ends: list[ast.expr] = [ast.Name(variables[tasks[name]], ast.Load()) for name in deployment.stages_last]
+        inside.append(ast.Expr(ast.BinOp(ast.List(ends, ast.Load()), ast.RShift(), ast.Name(_RECORD, ast.Load()))))
         body.append(ast.With([ast.withitem(_dag(dag, deployment), None)], inside))
         return Definition(
             main="dag.py",
@@ -147,6 +155,17 @@ def _task(stage: Stage, task: str) -> ast.Call:
     if stage.options.timeout is not None:
         keywords["execution_timeout"] = call("timedelta", seconds=value(stage.options.timeout + _GRACE))
     return call("PythonOperator", **keywords)
+
+
+def _record() -> ast.Call:
+    """The last task, whatever came of the others; the run has failed if it fails."""
+    return call(
+        "PythonOperator",
+        task_id=value(_RECORD),
+        python_callable=dotted("run_stage"),
+        retries=value(0),
+        trigger_rule=value("all_done"),
+    )
 
 
 def _notes(deployment: Deployment) -> tuple[str, ...]:

@@ -34,6 +34,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         """In notebook order."""
         return self.pipeline.stages
 
+    @property
+    def stages_last(self) -> tuple[str, ...]:
+        """Stages that no other waits for."""
+        awaited = {name for names in self.order.values() for name in names}
+        return tuple(name for name in self.order if name not in awaited)
+
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """What an exporter writes."""

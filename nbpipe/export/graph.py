@@ -32,9 +32,3 @@ def ancestors(order: Order, stage: str) -> set[str]:
         found |= new
         todo += new
     return found
-
-
-def last(order: Order) -> tuple[str, ...]:
-    """Stages that no other waits for."""
-    awaited = {name for names in order.values() for name in names}
-    return tuple(name for name in order if name not in awaited)

@@ -203,7 +203,7 @@ class Drive:
 
     def _finish(self, pipeline: Pipeline, engine: Engine, status: str, error: NbpipeError | None) -> RunResult:
         failure = _failure_of(error) if error is not None else engine.failure
-        code = error.exit_code if error is not None else _exit_code(status, engine)
+        code = error.exit_code if error is not None else exit_code_of(status, engine)
         fault("finish.before_notebook")
         executed = self.folder / f"{Path(self.notebook.path).stem}.ipynb"
         try:
@@ -273,7 +273,8 @@ def _signals(engine: Engine) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _exit_code(status: str, engine: Engine) -> int:
+def exit_code_of(status: str, engine: Engine) -> int:
+    """What a process ends with whose engine ended like this."""
     if status != "failed":
         return _EXITS[status]
     for outcome in engine.failures.values():

@@ -102,6 +102,10 @@ class Engine:
         """Stage -> the result that stands."""
         return self._committed.traces
 
+    def adopt(self, trace: Trace) -> None:
+        """Let the result of a stage stand that takes no part: another process of the same run has made it."""
+        self._committed.add(trace)
+
     # -- the loop
 
     def run(self) -> str:

@@ -1,0 +1,191 @@
+"""`run_stage`: one stage of a scheduled run, with the keys, the store and the engine of every other run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.dataflow.links import edges
+from nbpipe.errors import ParameterError, PipelineError, UsageError
+from nbpipe.executors.local import LocalExecutor
+from nbpipe.model import Event, Failure, Pipeline, Stage
+from nbpipe.pipeline.code import code_hash
+from nbpipe.pipeline.params import resolve_params
+from nbpipe.plan.facts import Outside
+from nbpipe.run.attempt import Place
+from nbpipe.run.drive import exit_code_of
+from nbpipe.run.engine import Engine
+from nbpipe.run.files import Disk
+from nbpipe.run.journal import Journal
+from nbpipe.run.settings import Settings
+from nbpipe.stage.above import refuse_stale, require, results, stale
+from nbpipe.stage.book import Begun, Book, Entry, FolderBook
+from nbpipe.stage.site import Site
+from nbpipe.store import Store
+
+#: A stage is not run more often than this because stages beside it changed what it reads.
+_MOST_ROUNDS = 8
+Listener = Callable[[Event, Path], None]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scheduler asks of a stage."""
+
+    stage: str
+    #: What the run is called in messages and in the history.
+    label: str
+    #: Values, and texts as typed on the command line, which win.
+    params: Mapping[str, Any] = {}
+    texts: Mapping[str, str] = {}
+    fresh: bool = False
+    #: Retries of this process; those of the scheduler are its own.
+    retries: int = 0
+
+
+def values_of(site: Site, ask: Ask) -> dict[str, Any]:
+    """The parameters that differ from the notebook's defaults. Raises ParameterError."""
+    known = {param.name for param in site.pipeline.params}
+    given = {**site.manifest.params, **ask.params}
+    for name in given:
+        if name not in known:
+            raise ParameterError(f"there is no parameter {str(name)[:80]!a}", name=str(name)[:80])
+    return resolve_params(site.pipeline.params, ask.texts, None, {}, earlier=given)
+
+
+def observed(pipeline: Pipeline, store: Store) -> Pipeline:
+    """The pipeline with the edges that runs in this store have shown."""
+    facts = {s.name: seen for s in pipeline.stages if (seen := store.hints.observed(code_hash(pipeline, s)))}
+    return msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, facts))
+
+
+def run_stage(site: Site, store: Store, book: Book, ask: Ask, listener: Listener) -> Entry:
+    """Run the stage, or find its result in the store; how it ended, which is noted in the book.
+
+    Raises NbpipeError where it cannot be run, or where what was run side by side would not give what one after the other
+    gives.
+    """
+    names = [stage.name for stage in site.pipeline.stages]
+    if ask.stage not in names:
+        raise UsageError(
+            f"there is no stage {ask.stage[:80]!r}", name=ask.stage[:80], fix=f"Stages: {', '.join(names)}"
+        )
+    params = values_of(site, ask)
+    order = site.manifest.order
+    book.begin(Begun(version=site.pipeline.version, params=params))
+    pipeline = observed(site.pipeline, store)
+    if isinstance(book, FolderBook):
+        from nbpipe.export.graph import ancestors
+
+        above = [name for name in names if name in ancestors(order, ask.stage)]
+    else:
+        above = names[: names.index(ask.stage)]
+    entry: Entry | None = None
+    book.read(ask.stage)
+    for _ in range(_MOST_ROUNDS):
+        given = results(book, above)
+        require(pipeline, ask.stage, order, given)
+        refuse_stale(pipeline, given, params, order=order)
+        if entry is not None and entry.trace is not None:
+            # What ran beside it may have ended meanwhile, and changed what it had read.
+            both = {**given, ask.stage: entry.trace}
+            if stale(pipeline, both, params) is None:
+                refuse_stale(pipeline, both, params, order=order)
+                return book.write(entry)
+        entry = _attempt(site, store, pipeline, ask, params, given, listener)
+        if entry.trace is None:
+            return book.write(entry) if not isinstance(book, FolderBook) else entry
+    raise PipelineError("does not settle: stages beside it change what it reads", stage=ask.stage, fix="Export again.")
+
+
+def _attempt(
+    site: Site,
+    store: Store,
+    pipeline: Pipeline,
+    ask: Ask,
+    params: Mapping[str, Any],
+    given: Mapping[str, Any],
+    listener: Listener,
+) -> Entry:
+    """One run of the engine, in which this stage alone takes part."""
+    folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-")).resolve()
+    journal = Journal(folder, lambda event: listener(event, folder))
+    executor = LocalExecutor(warm=False)
+    try:
+        engine = Engine(
+            with_retries(pipeline, ask.stage, ask.retries),
+            Place(
+                run=ask.label,
+                folder=folder,
+                project=site.project.root,
+                cwd=site.cwd,
+                store=store,
+                source=str(site.project.root / site.manifest.notebook),
+                secrets=site.manifest.secrets,
+            ),
+            executor,
+            journal,
+            Disk(Outside(site.project.root, store.variable_digest).digest, site.project.root, store),
+            Settings(
+                params=params,
+                secrets=site.manifest.secrets,
+                selected=frozenset({ask.stage}),
+                forced=frozenset({ask.stage} if ask.fresh else ()),
+            ),
+            champion=lambda name: _champion(site, name),
+        )
+        for name in (stage.name for stage in pipeline.stages if stage.name in given):
+            engine.adopt(given[name])
+        stops = {number: signal.signal(number, _stopper(engine)) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            status = engine.run()
+        except BaseException:
+            engine.abandon()
+            raise
+        finally:
+            for number, handler in stops.items():
+                signal.signal(number, handler)
+        if ask.stage in engine.traces:
+            return Entry(stage=ask.stage, trace=engine.traces[ask.stage])
+        failure = engine.failure or Failure(code="interrupted", message="it was cancelled")
+        return Entry(stage=ask.stage, status=status, failure=failure, exit_code=exit_code_of(status, engine))
+    finally:
+        executor.close()
+        journal.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stopper(engine: Engine) -> Callable[[int, object], None]:
+    def stop(number: int, _frame: object) -> None:
+        engine.stopping = "kill" if engine.stopping and number == signal.SIGINT else engine.stopping or "ask"
+
+    return stop
+
+
+def with_retries(pipeline: Pipeline, name: str, retries: int) -> Pipeline:
+    """The pipeline, with so many retries of one stage: they are no part of what it gives."""
+
+    def changed(stage: Stage) -> Stage:
+        options = msgspec.structs.replace(stage.options, retries=retries)
+        return msgspec.structs.replace(stage, options=options) if stage.name == name else stage
+
+    return msgspec.structs.replace(pipeline, stages=tuple(map(changed, pipeline.stages)))
+
+
+def _champion(site: Site, name: str) -> Mapping[str, float]:
+    """Metrics of the champion. Raises UsageError where no registry is at hand: the check would let everything pass."""
+    from nbpipe.tracking.registry import champion_metrics
+
+    if site.scratch and not (os.environ.get("MLFLOW_TRACKING_URI") or os.environ.get("MLFLOW_REGISTRY_URI")):
+        raise UsageError(
+            f"the champion of '{name}' cannot be asked for: no model registry is named",
+            name=name,
+            fix="Set MLFLOW_TRACKING_URI on the workers.",
+        )
+    return champion_metrics(site.project.root, name)

@@ -1,0 +1,143 @@
+"""The end of a scheduled run: is it whole, and one? Then it goes into the history, to MLflow and the model registry."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import NbpipeError, PipelineError
+from nbpipe.executors.local import LocalExecutor
+from nbpipe.history.notes import tag
+from nbpipe.model import Notebook, Outcome, Pipeline, Trace
+from nbpipe.notebook.reader import parse_notebook
+from nbpipe.run.drive import Drive
+from nbpipe.run.engine import Engine
+from nbpipe.run.outcome import RunResult
+from nbpipe.run.settings import Settings
+from nbpipe.stage.above import refuse_stale
+from nbpipe.stage.api import Ask, observed, values_of
+from nbpipe.stage.book import Book, Entry
+from nbpipe.stage.site import Site
+from nbpipe.store import Store
+from nbpipe.tracking import outbox
+
+_LONGEST_TAG = 1000
+
+
+def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[], bool] | None = None) -> int:
+    """Check the run, put its last files in place, record it; the exit code is that of the run.
+
+    `once` says whether it was recorded before: the history has each run once. Raises PipelineError where the results do
+    not belong to one run.
+    """
+    params = values_of(site, ask)
+    pipeline = observed(site.pipeline, store)
+    entries = {s.name: found for s in pipeline.stages if (found := book.read(s.name)) is not None}
+    given = {name: entry.trace for name, entry in entries.items() if entry.trace is not None}
+    failed = {name: entry for name, entry in entries.items() if entry.trace is None}
+    problem: NbpipeError | None = None
+    try:
+        refuse_stale(pipeline, given, params, order=site.manifest.order)
+        missing = [stage.name for stage in pipeline.stages if stage.name not in entries]
+        if missing and not failed:
+            raise PipelineError("has no result in this run", stage=missing[0], fix="See the log of its task.")  # noqa: TRY301
+    except PipelineError as error:
+        problem = error
+    if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
+        if once is None or not once():
+            recorded = _record(site, store, pipeline, ask, params, given, failed, problem)
+            sys.stdout.write(f"nbpipe: recorded as {recorded.run}: {recorded.status}\n")
+    else:
+        sys.stdout.write("nbpipe: not recorded: there is no project here, and no MLFLOW_TRACKING_URI\n")
+    if problem is not None:
+        raise problem
+    for name, entry in failed.items():
+        said = entry.failure.message if entry.failure is not None else entry.status
+        sys.stdout.write(f"nbpipe: stage '{name}' {entry.status}: {said}\n")
+    return next((entry.exit_code or 1 for entry in failed.values()), 0)
+
+
+class _Recorded(Drive):
+    """Writes down a run whose stages have ended elsewhere."""
+
+    given: Mapping[str, Trace]
+    failed: Mapping[str, Entry]
+    problem: NbpipeError | None
+    label: str
+
+    def _begin(self, pipeline: Pipeline, settings: Settings) -> None:
+        super()._begin(pipeline, settings)
+        for stage in pipeline.stages:
+            trace, entry = self.given.get(stage.name), self.failed.get(stage.name)
+            if trace is not None:
+                self._ended(trace)
+            elif entry is not None:
+                told = msgspec.to_builtins(entry.failure) if entry.failure is not None else None
+                self.journal.append("stage-started", stage=stage.name, attempt=1, reasons=[])
+                self.journal.append(
+                    "stage-ended", stage=stage.name, attempt=1, status=entry.status, failure=told, metrics={}
+                )
+
+    def _ended(self, trace: Trace) -> None:
+        name, metrics = trace.stage, trace.outcome.metrics
+        if trace.run != self.label:
+            self.journal.append("stage-cached", stage=name, source=trace.run, metrics=metrics, key=trace.key)
+            return
+        seconds = trace.outcome.seconds.get("total", 0.0)
+        self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
+        self.journal.append("stage-succeeded", stage=name, attempt=1, key=trace.key, metrics=metrics, seconds=seconds)
+
+    def _engine(self, pipeline: Pipeline, settings: Settings, executor: Any) -> Engine:
+        engine = super()._engine(pipeline, settings, executor)
+        for stage in pipeline.stages:
+            if stage.name in self.given:
+                engine.adopt(self.given[stage.name])
+            elif stage.name in self.failed:
+                engine.failures[stage.name] = _outcome(self.failed[stage.name])
+        return engine
+
+    def _through(self, engine: Engine, pipeline: Pipeline, settings: Settings) -> tuple[str, NbpipeError | None]:
+        found = super()._through(engine, pipeline, settings)
+        return ("failed", self.problem) if self.problem is not None else found
+
+
+def _record(
+    site: Site,
+    store: Store,
+    pipeline: Pipeline,
+    ask: Ask,
+    params: Mapping[str, Any],
+    given: Mapping[str, Trace],
+    failed: Mapping[str, Entry],
+    problem: NbpipeError | None,
+) -> RunResult:
+    executor = LocalExecutor(warm=False)
+    drive = _Recorded(site.project, store, _notebook(site))
+    drive.given, drive.failed, drive.problem, drive.label = given, failed, problem, ask.label
+    try:
+        settings = Settings(params=params, secrets=site.manifest.secrets, selected=frozenset())
+        result = drive.go(pipeline, settings, executor)
+    finally:
+        drive.close()
+        executor.close()
+    if not isinstance(result, RunResult):
+        raise PipelineError("stages would have to be joined", fix="Run it with nbpipe run once, then export again.")
+    tag(drive.folder, {"scheduler": site.manifest.scheduler, "scheduler_run": ask.label[:_LONGEST_TAG]})
+    # A worker may go away with its folder: what was recorded must have arrived by then.
+    outbox.flush(site.project.root, wait=site.scratch)
+    return result
+
+
+def _notebook(site: Site) -> Notebook:
+    """The notebook as it was exported, at its place in the project."""
+    found = parse_notebook(site.notebook.read_bytes(), str(site.project.root / site.manifest.notebook))
+    return msgspec.structs.replace(found, path=str(site.project.root / site.manifest.notebook))
+
+
+def _outcome(entry: Entry) -> Outcome:
+    status: Any = entry.status if entry.status in ("rejected", "timeout", "lost", "cancelled") else "failed"
+    return Outcome(stage=entry.stage, attempt=1, token="", status=status, failure=entry.failure)
