@@ -14,6 +14,7 @@ import msgspec
 
 from nbpipe.dataflow.links import edges
 from nbpipe.errors import ParameterError, PipelineError, UsageError
+from nbpipe.executors.base import Executor
 from nbpipe.executors.local import LocalExecutor
 from nbpipe.model import Event, Failure, Pipeline, Stage
 from nbpipe.pipeline.code import code_hash
@@ -56,7 +57,15 @@ def values_of(site: Site, ask: Ask) -> dict[str, Any]:
     for name in given:
         if name not in known:
             raise ParameterError(f"there is no parameter {str(name)[:80]!a}", name=str(name)[:80])
-    return resolve_params(site.pipeline.params, ask.texts, None, {}, earlier=given)
+    values = resolve_params(site.pipeline.params, ask.texts, None, {}, earlier=given)
+    # Schedulers give every parameter a value: those that are the notebook's own are not said to be given.
+    defaults = {param.name: param.default for param in site.pipeline.params if not param.required}
+    return {name: value for name, value in values.items() if name not in defaults or not _equal(value, defaults[name])}
+
+
+def _equal(one: object, other: object) -> bool:
+    """Equal to the byte: 1 is not 1.0."""
+    return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
 
 
 def observed(pipeline: Pipeline, store: Store) -> Pipeline:
@@ -65,9 +74,12 @@ def observed(pipeline: Pipeline, store: Store) -> Pipeline:
     return msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, facts))
 
 
-def run_stage(site: Site, store: Store, book: Book, ask: Ask, listener: Listener) -> Entry:
+def run_stage(
+    site: Site, store: Store, book: Book, ask: Ask, listener: Listener, *, executor: Executor | None = None
+) -> Entry:
     """Run the stage, or find its result in the store; how it ended, which is noted in the book.
 
+    The job is a process of this machine, unless another `executor` is given.
     Raises NbpipeError where it cannot be run, or where what was run side by side would not give what one after the other
     gives.
     """
@@ -98,7 +110,7 @@ def run_stage(site: Site, store: Store, book: Book, ask: Ask, listener: Listener
             if stale(pipeline, both, params) is None:
                 refuse_stale(pipeline, both, params, order=order)
                 return book.write(entry)
-        entry = _attempt(site, store, pipeline, ask, params, given, listener)
+        entry = _attempt(site, store, pipeline, ask, params, given, listener, executor)
         if entry.trace is None:
             return book.write(entry) if not isinstance(book, FolderBook) else entry
     raise PipelineError("does not settle: stages beside it change what it reads", stage=ask.stage, fix="Export again.")
@@ -112,11 +124,12 @@ def _attempt(
     params: Mapping[str, Any],
     given: Mapping[str, Any],
     listener: Listener,
+    given_executor: Executor | None,
 ) -> Entry:
     """One run of the engine, in which this stage alone takes part."""
     folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-")).resolve()
     journal = Journal(folder, lambda event: listener(event, folder))
-    executor = LocalExecutor(warm=False)
+    executor = given_executor or LocalExecutor(warm=False)
     try:
         engine = Engine(
             with_retries(pipeline, ask.stage, ask.retries),
