@@ -9,6 +9,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
 import { ServerBackend } from './backend';
+import { followKeys } from './keys';
 import { Notebooks } from './notebooks';
 import { Runs } from './runs';
 import { INbpipe } from './tokens';
@@ -72,6 +73,7 @@ export const manager: JupyterFrontEndPlugin<INbpipe> = {
     documents: IDocumentManager | null,
     translator: ITranslator | null,
   ) => {
+    followKeys();
     const { serverSettings, events } = app.serviceManager;
     const nbpipe = new Nbpipe(
       new Api(serverSettings),

@@ -73,6 +73,13 @@ export class Notebooks {
     return this.find(path)?.content.activeCell?.model.id ?? '';
   }
 
+  /** Give this notebook the focus, where it is open. */
+  activate(path: string): void {
+    if (this.find(path)) {
+      this.documents?.openOrReveal(path)?.activate();
+    }
+  }
+
   /** Bring a cell into sight; the notebook is opened first if it has to be. `cell` counts from 1. */
   async jump(path: string, id: string, cell: number | undefined): Promise<void> {
     const panel = (this.find(path) ?? this.documents?.openOrReveal(path)) as NotebookPanel | undefined;

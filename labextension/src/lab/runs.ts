@@ -1,6 +1,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { CommandRegistry } from '@lumino/commands';
+import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { StartQuestion } from '../shared/api';
 import { problemText, Refused } from '../shared/backend';
@@ -19,13 +20,18 @@ export type Part = Omit<StartQuestion, 'path'>;
  * one when the page is left.
  */
 export class Runs {
+  /** A run was asked for here, and is on; or there is one that has everything already. */
+  readonly started: ISignal<Runs, { path: string; run: string }>;
+  private readonly hasStarted = new Signal<Runs, { path: string; run: string }>(this);
   /** Run -> the notification that follows it. */
   private readonly notes = new Map<string, string>();
 
   constructor(
     private readonly nbpipe: INbpipe,
     private readonly commands: CommandRegistry,
-  ) {}
+  ) {
+    this.started = this.hasStarted;
+  }
 
   /** Save the notebook and run it, or a part of it. The id of the run; null where there is none. */
   async start(path: string, part: Part, context: NotebookPanel['context'] | null): Promise<string | null> {
@@ -42,6 +48,7 @@ export class Runs {
           autoClose: 5000,
         });
       }
+      this.hasStarted.emit({ path, run });
       return run;
     } catch (error) {
       Notification.error(problemText(error), {

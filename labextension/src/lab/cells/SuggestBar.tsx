@@ -19,7 +19,15 @@ export function SuggestBar({ proposal, trans, canUndo, onAccept, onUndo, onClose
     proposal.cells.filter((cell) => cell.role === 'stage' || cell.role === 'check').map((cell) => cell.name),
   );
   return (
-    <section aria-label={trans.__('Suggested stages')}>
+    <section
+      aria-label={trans.__('Suggested stages')}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          onClose();
+        }
+      }}
+    >
       <div className="nbp-toolbar">
         <h2 className="nbp-title">
           {trans.__('Suggested')}{' '}

@@ -1,3 +1,4 @@
+import { ownPlainKeys } from '../keys';
 import { BADGE_CLASS } from './classes';
 
 /** What one badge shows. Two badges with equal faces look the same. */
@@ -67,7 +68,7 @@ export class BadgeElement {
     node.className = BADGE_CLASS;
     node.setAttribute('aria-haspopup', 'menu');
     // The lab's own keys, such as Enter for editing, are not meant here.
-    node.dataset.lmSuppressShortcuts = 'true';
+    ownPlainKeys(node);
     return { node, name: this.name, said: this.said };
   }
 }

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { ownPlainKeys } from '../keys';
 import { checkName } from './grammar';
 import { GHOST_CLASS } from './classes';
 import type { Proposed } from './proposal';
@@ -24,7 +25,7 @@ export class Ghost {
     private readonly handlers: GhostHandlers,
   ) {
     this.node.className = GHOST_CLASS;
-    this.node.dataset.lmSuppressShortcuts = 'true';
+    ownPlainKeys(this.node);
     this.role.className = 'nbp-CellGhost-role';
     this.name.spellcheck = false;
     this.name.setAttribute('aria-label', trans.__('Name of the suggested stage'));
@@ -59,6 +60,14 @@ export class Ghost {
     this.node.title = cell.why;
     const letters = this.name.size + this.role.textContent.length;
     this.host.style.setProperty('--nbp-ghost-width', `${letters * 8 + 70}px`);
+  }
+
+  get focused(): boolean {
+    return this.node.contains(document.activeElement);
+  }
+
+  focus(): void {
+    this.node.querySelector('button')?.focus();
   }
 
   dispose(): void {

@@ -2,6 +2,7 @@ import type { Cell } from '@jupyterlab/cells';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Problem, ProblemAction } from '../../shared/api';
+import { ownPlainKeys } from '../keys';
 import { MARKS_CLASS } from './classes';
 
 const SYMBOLS = { error: '✗', warning: '⚠', info: 'ⓘ' } as const;
@@ -23,7 +24,7 @@ export class Marks {
     node.setAttribute('role', 'group');
     node.setAttribute('aria-label', this.trans.__('What the check found'));
     node.append(...problems.map((problem) => this.line(cell, problem)));
-    node.dataset.lmSuppressShortcuts = 'true';
+    ownPlainKeys(node);
     const shared = cell.model.sharedModel;
     const edited = (_: unknown, change: { sourceChange?: unknown }): void => {
       if (change.sourceChange) {

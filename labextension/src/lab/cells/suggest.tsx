@@ -3,6 +3,7 @@ import type { Cell } from '@jupyterlab/cells';
 import { ReactWidget } from '@jupyterlab/ui-components';
 
 import { problemText } from '../../shared/backend';
+import { ownPlainKeys } from '../keys';
 import type { INbpipe } from '../tokens';
 import { contentOf } from './content';
 import { Ghost } from './ghost';
@@ -138,8 +139,10 @@ export class Suggesting {
 
   private drawGhosts(): void {
     const wanted = new Map(this.proposal?.cells.map((cell) => [cell.id, cell]));
+    let left = '';
     for (const [id, ghost] of this.ghosts) {
       if (!wanted.has(id)) {
+        left = ghost.focused ? id : left;
         ghost.dispose();
         this.ghosts.delete(id);
       }
@@ -149,6 +152,21 @@ export class Suggesting {
       if (cell) {
         this.ghostOf(widget).show(cell);
       }
+    }
+    if (left) {
+      this.focusAfter(left);
+    }
+  }
+
+  /** The focus was on a ghost that is gone: on to the next one, else back to the notebook. */
+  private focusAfter(id: string): void {
+    const ids = this.state.panel.content.widgets.map((widget) => widget.model.id);
+    const at = ids.indexOf(id);
+    const next = [...ids.slice(at), ...ids.slice(0, at)].find((other) => this.ghosts.has(other));
+    if (next) {
+      this.ghosts.get(next)?.focus();
+    } else {
+      this.state.panel.activate();
     }
   }
 
@@ -175,10 +193,14 @@ export class Suggesting {
   }
 
   private drawBar(): void {
-    const { proposal } = this;
+    const { proposal, bar } = this;
+    const held = bar?.node.contains(document.activeElement) ?? true;
     if (!proposal) {
-      this.bar?.dispose();
+      bar?.dispose();
       this.bar = null;
+      if (bar && held) {
+        this.state.panel.activate();
+      }
       return;
     }
     const content = (
@@ -192,11 +214,17 @@ export class Suggesting {
         onJump={(stage) => this.jump(stage)}
       />
     );
-    this.bar?.dispose();
-    this.bar = ReactWidget.create(content);
-    this.bar.addClass('nbp');
-    this.bar.addClass('nbp-SuggestBar');
-    this.state.panel.contentHeader.addWidget(this.bar);
+    bar?.dispose();
+    const made = ReactWidget.create(content);
+    made.addClass('nbp');
+    made.addClass('nbp-SuggestBar');
+    ownPlainKeys(made.node);
+    this.bar = made;
+    this.state.panel.contentHeader.addWidget(made);
+    if (held) {
+      // Who asked for it goes on here, with or without a mouse.
+      void made.renderPromise?.then(() => made.node.querySelector<HTMLElement>('.nbp-primary')?.focus());
+    }
   }
 
   private jump(stage: string): void {

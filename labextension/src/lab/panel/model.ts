@@ -41,6 +41,11 @@ export class PanelModel {
     this.state = { ...UNKNOWN, path: '', store: undefined, opened: '', absent: '', notebooks: [] };
     nbpipe.pathChanged.connect(() => void this.follow());
     nbpipe.notebooks.moved.connect(() => this.count());
+    nbpipe.runs.started.connect((_, { path, run }) => {
+      if (path === this.state.path) {
+        this.open(run);
+      }
+    });
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -93,14 +98,11 @@ export class PanelModel {
     this.flow?.jump(stage);
   }
 
-  /** Start a run of this notebook, and show it. */
+  /** Start a run of this notebook. */
   async start(question: Part): Promise<void> {
     const { path } = this.state;
     const context = this.nbpipe.notebooks.find(path)?.context ?? null;
-    const run = await this.nbpipe.runs.start(path, question, context);
-    if (run && path === this.state.path) {
-      this.open(run);
-    }
+    await this.nbpipe.runs.start(path, question, context);
   }
 
   /** Show the notebook in front. */

@@ -5,6 +5,7 @@ import type { AccordionPanel } from '@lumino/widgets';
 import type { ReactElement } from 'react';
 
 import { nbpipeIcon } from '../icons';
+import { ownPlainKeys } from '../keys';
 import { Trans } from '../trans';
 import { DetailsSection } from './DetailsSection';
 import { Header } from './Header';
@@ -13,7 +14,7 @@ import { PipelineSection } from './PipelineSection';
 import { RunsSection } from './RunsSection';
 import type { Actions } from './actions';
 
-/** The sidebar: what is to be run on top, and three sections that open, close and share the height. */
+/** The sidebar: what is to be run on top, and three sections that open, close and share the height. Escape leaves it. */
 export class NbpipePanel extends SidePanel {
   private restored = false;
 
@@ -27,14 +28,15 @@ export class NbpipePanel extends SidePanel {
     this.addClass('nbp-Panel');
     this.title.icon = nbpipeIcon;
     this.title.caption = trans.__('nbpipe: pipeline and runs');
+    // It takes the focus when it is shown; the next Tab is at its first button.
+    this.node.tabIndex = -1;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('nbpipe'));
     const view = (content: ReactElement, label = ''): ReactWidget => {
       const widget = ReactWidget.create(<Trans.Provider value={trans}>{content}</Trans.Provider>);
       widget.title.label = label;
       widget.addClass('nbp');
-      // Shortcuts of the lab (arrows, C, D D) are for cells; here they move through stages and runs.
-      widget.node.setAttribute('data-lm-suppress-shortcuts', 'true');
+      ownPlainKeys(widget.node);
       return widget;
     };
     this.header.addWidget(view(<Header model={model} actions={actions} />));
@@ -49,6 +51,32 @@ export class NbpipePanel extends SidePanel {
     const keep = () => this.keep();
     this.sections.expansionToggled.connect(keep);
     this.sections.handleMoved.connect(keep);
+  }
+
+  handleEvent(event: KeyboardEvent): void {
+    const { target } = event;
+    const busy = target instanceof Element && target.matches('input, textarea, select');
+    if (event.key === 'Escape' && !event.defaultPrevented && !busy) {
+      event.preventDefault();
+      this.model.nbpipe.notebooks.activate(this.model.get().path);
+    }
+  }
+
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    if (!this.node.contains(document.activeElement)) {
+      this.node.focus();
+    }
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this.node.addEventListener('keydown', this);
+  }
+
+  protected override onBeforeDetach(message: Message): void {
+    this.node.removeEventListener('keydown', this);
+    super.onBeforeDetach(message);
   }
 
   protected override onAfterShow(message: Message): void {

@@ -2,6 +2,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { ReactElement } from 'react';
 
 import { nbpipeIcon } from '../icons';
+import { ownPlainKeys } from '../keys';
 import type { INbpipe } from '../tokens';
 import { Trans } from '../trans';
 
@@ -21,7 +22,7 @@ export class View extends ReactWidget {
     this.title.label = title.label;
     this.title.caption = title.caption;
     this.title.icon = nbpipeIcon;
-    this.node.setAttribute('data-lm-suppress-shortcuts', 'true');
+    ownPlainKeys(this.node);
   }
 
   override dispose(): void {
