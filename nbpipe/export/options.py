@@ -5,12 +5,15 @@ An option that a scheduler cannot express is never dropped: `check` raises, with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
-from nbpipe.errors import UnsupportedError
+from nbpipe.errors import PipelineError, UnsupportedError
 from nbpipe.export.base import Deployment, Exporter
 from nbpipe.model import Stage
 
+#: What names of stages are made of: they become paths and names of tasks.
+_STAGE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 #: Options that the job itself sees to, the same on every scheduler.
 BY_JOB: Mapping[str, str] = {
     "no-cache": "the stage looks nothing up",
@@ -64,6 +67,8 @@ def asked(stage: Stage) -> Iterator[tuple[str, object]]:
 def check(exporter: Exporter, deployment: Deployment) -> None:
     """Raise UnsupportedError for the first thing asked for that the scheduler cannot express."""
     for stage in deployment.stages:
+        if not _STAGE.fullmatch(stage.name):
+            raise PipelineError(f"{stage.name[:80]!a} is not the name of a stage", name=stage.name[:80])
         for name, value in asked(stage):
             if name not in exporter.carries:
                 said = value if isinstance(value, (str, int, float)) else ""

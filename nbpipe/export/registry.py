@@ -18,6 +18,8 @@ GROUP = "nbpipe.exporters"
 #: The built-in ones, named the same way.
 BUILTIN = {
     "airflow": "nbpipe.export.airflow:EXPORTER",
+    "snakemake": "nbpipe.export.snakemake:EXPORTER",
+    "dvc": "nbpipe.export.dvc:EXPORTER",
 }
 
 

@@ -47,7 +47,7 @@ def _run(arguments: list[str]) -> int:
     with site_of(Path(given.folder).resolve(), given.project) as site:
         store = open_store(given.store or site.store)
         book = book_of(store, site.pipeline.name, run=given.run, receipts=given.receipts)
-        label = given.run or "receipts"
+        label = given.run or site.manifest.scheduler
         if given.finish:
             from nbpipe.stage.finish import finish
 
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", metavar="PLACE", help="folder or URL of the store")
     parser.add_argument("--project", metavar="DIR", help="the project's folder")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
-    parser.add_argument("--params", metavar="JSON", help="parameters as an object; - reads it from standard input")
+    parser.add_argument("--params", metavar="JSON", help="parameters as an object; @FILE or - reads it")
     parser.add_argument("--fresh", action="store_true", help="reuse nothing; also NBPIPE_FRESH=1")
     parser.add_argument("--retries", type=int, default=0, metavar="N", help="retries, where the scheduler has none")
     parser.add_argument("--finish", action="store_true", help="all stages have ended: check and record the run")
@@ -91,11 +91,13 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 def _values(text: str | None) -> dict[str, Any]:
-    data = sys.stdin.read() if text == "-" else text
     try:
+        data = sys.stdin.read() if text == "-" else text
+        if data and data.startswith("@"):
+            data = Path(data[1:]).read_text(encoding="utf-8")
         found = json.loads(data) if data else {}
-    except ValueError as error:
-        raise ParameterError(f"--params is no JSON: {error}", name="params") from None
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"--params cannot be read: {error}", name="params") from None
     if not isinstance(found, dict):
         raise ParameterError("--params is no JSON object", name="params")
     return found

@@ -14,6 +14,7 @@ from nbpipe.executors.local import LocalExecutor
 from nbpipe.history.notes import tag
 from nbpipe.model import Notebook, Outcome, Pipeline, Trace
 from nbpipe.notebook.reader import parse_notebook
+from nbpipe.run import record as records
 from nbpipe.run.drive import Drive
 from nbpipe.run.engine import Engine
 from nbpipe.run.outcome import RunResult
@@ -26,6 +27,8 @@ from nbpipe.store import Store
 from nbpipe.tracking import outbox
 
 _LONGEST_TAG = 1000
+#: Newest runs among which one is looked for that has everything already.
+_LATEST = 20
 
 
 def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[], bool] | None = None) -> int:
@@ -47,6 +50,11 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
             raise PipelineError("has no result in this run", stage=missing[0], fix="See the log of its task.")  # noqa: TRY301
     except PipelineError as error:
         problem = error
+    if once is None and problem is None and not failed:
+        same = _up_to_date(site, given)
+        if same is not None:
+            sys.stdout.write(f"nbpipe: up to date ({same})\n")
+            return 0
     if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
         if once is None or not once():
             recorded = _record(site, store, pipeline, ask, params, given, failed, problem)
@@ -59,6 +67,14 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
         said = entry.failure.message if entry.failure is not None else entry.status
         sys.stdout.write(f"nbpipe: stage '{name}' {entry.status}: {said}\n")
     return next((entry.exit_code or 1 for entry in failed.values()), 0)
+
+
+def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
+    """The latest run in the history that ended with just these results."""
+    keys = {name: trace.key for name, trace in given.items()}
+    runs = site.project.run_ids()[:_LATEST]
+    found = (record for run in runs if (record := records.read(site.project.runs / run)) is not None)
+    return next((record.id for record in found if record.status == "succeeded" and record.keys == keys), None)
 
 
 class _Recorded(Drive):
