@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-engines test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ test: $(STAMP) test-ui ## run every test of the default suite
 
 test-long: $(STAMP) ## the tests that take too long for the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
+
+test-engines: $(STAMP) ## run exports on the schedulers themselves; installs each in ~/.cache/nbpipe
+	$(BIN)/python -m pytest -m engines tests/engines
 
 test-ui: $(WIDGET) ## the front-end's unit tests
 	@$(WITH_NODE) cd labextension && npm test --silent

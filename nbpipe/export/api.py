@@ -65,21 +65,9 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     path = Path(notebook.path)
     project = find_project(path)
     folder = (out if out is not None else default_folder(path, to)).absolute()
-    pipeline = _pipeline(notebook, project, store)
-    values = resolve_params(_optional(pipeline.params), params or {}, profile, pipeline.profiles)
-    secrets = secret_names(pipeline, path.parent)
-    _refuse_secrets(values, secrets)
-    deployment = Deployment(
-        pipeline=pipeline,
-        order=order_of(pipeline),
-        params=_settable(pipeline.params, values),
-        schedule=read_cron(schedule) if schedule else None,
-        image=image or None,
-        store=_place(store, folder),
-        project=_project(scheduler, project, folder),
-        secrets=secrets,
+    deployment = deployment_of(
+        notebook, to=to, out=folder, params=params, profile=profile, schedule=schedule, image=image, store=store
     )
-    options.check(scheduler, deployment)
     definition = scheduler.definition(deployment)
     notes = (*_notes(scheduler, deployment), *definition.notes)
     definition = msgspec.structs.replace(definition, notes=notes)
@@ -88,14 +76,14 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
         _files(notebook, path.parent, scheduler, deployment, definition),
         Manifest(
             scheduler=to,
-            pipeline=pipeline.name,
-            version=pipeline.version,
+            pipeline=deployment.pipeline.name,
+            version=deployment.pipeline.version,
             notebook=relative(path, project.root),
             project=deployment.project,
             store=deployment.store,
-            params=values,
+            params=deployment.given,
             order=deployment.order,
-            secrets=secrets,
+            secrets=deployment.secrets,
         ),
         force=force,
     )
@@ -108,6 +96,47 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
         steps=definition.steps,
         notes=notes,
     )
+
+
+def deployment_of(
+    notebook: Notebook,
+    *,
+    to: str,
+    out: Path | None = None,
+    params: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    schedule: str | None = None,
+    image: str | None = None,
+    store: str | None = None,
+) -> Deployment:
+    """What the exporter for `to` is given. Raises NbpipeError as `export_notebook` does; writes nothing."""
+    scheduler = find_exporter(to)
+    path = Path(notebook.path)
+    project = find_project(path)
+    folder = (out if out is not None else default_folder(path, to)).absolute()
+    if scheduler.remote and "://" not in (store or ""):
+        raise UsageError(
+            f"the stages of {scheduler.title} share no disk, so their results need a store with a URL",
+            name="store",
+            fix="Add --store s3://BUCKET/PATH, or another URL that fsspec knows.",
+        )
+    pipeline = _pipeline(notebook, project, store)
+    values = resolve_params(_optional(pipeline.params), params or {}, profile, pipeline.profiles)
+    secrets = secret_names(pipeline, path.parent)
+    _refuse_secrets(values, secrets)
+    deployment = Deployment(
+        pipeline=pipeline,
+        order=order_of(pipeline),
+        params=_settable(pipeline.params, values),
+        given=values,
+        schedule=read_cron(schedule) if schedule is not None else None,
+        image=image or None,
+        store=_place(store),
+        project=_project(scheduler, project, folder),
+        secrets=secrets,
+    )
+    options.check(scheduler, deployment)
+    return deployment
 
 
 def default_folder(notebook: Path, to: str) -> Path:
@@ -159,7 +188,7 @@ def _refuse_secrets(values: Mapping[str, Any], secrets: tuple[str, ...]) -> None
                 )
 
 
-def _place(store: str | None, folder: Path) -> str:
+def _place(store: str | None) -> str:
     """A store as the exported folder names it: a URL as it is, a folder absolute."""
     if not store:
         return ""
@@ -169,11 +198,7 @@ def _place(store: str | None, folder: Path) -> str:
             name="store",
             fix="Leave it out, and give it to the workers by environment.",
         )
-    return (
-        store
-        if "://" in store
-        else str((folder.parent / store).resolve() if Path(store).is_absolute() else Path(store).resolve())
-    )
+    return store if "://" in store else str(Path(store).resolve())
 
 
 def _project(scheduler: Exporter, project: Project, folder: Path) -> str | None:

@@ -18,6 +18,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     order: dict[str, tuple[str, ...]]
     #: Parameters that may be set when a run is triggered; `default` is the value of this deployment.
     params: tuple[Param, ...] = ()
+    #: Values that differ from the notebook's own.
+    given: dict[str, Any] = {}
     #: A cron expression of five fields; None for runs that people or programs trigger.
     schedule: str | None = None
     #: Container image that the stages run in.

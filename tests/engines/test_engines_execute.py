@@ -1,0 +1,144 @@
+"""Exports, executed by the schedulers they are for: the artifacts are those of `nbpipe run`, digest by digest.
+
+`make test-engines` runs these. Each scheduler is installed in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import engines
+import nbformat
+import pytest
+from engines import Site, conformance, environment_of
+
+from nbpipe.export.registry import exporters
+
+pytestmark = pytest.mark.engines
+
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass
+class Engine:
+    """How a scheduler is installed, and how it runs an exported folder with other values for some parameters."""
+
+    packages: tuple[str, ...]
+    run: Callable[[Site, Path, Path, dict[str, int]], Done]
+
+
+def _airflow(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+    home = site.root / "airflow"
+    dags = home / "dags"
+    more = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    if not dags.exists():
+        dags.mkdir(parents=True)
+        migrated = site.call(bin_ / "airflow", "db", "migrate", **more)
+        assert migrated.returncode == 0, migrated.stdout
+    shutil.rmtree(dags)
+    dags.mkdir()
+    (dags / "exported").symlink_to(folder)
+    conf = ["--conf", json.dumps(params)] if params else []
+    name = Path(site.notebook).stem
+    return site.call(bin_ / "airflow", "dags", "test", name, *conf, **more)
+
+
+def _snakemake(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+    config = ["--config", *(f"{name}={value}" for name, value in params.items())] if params else []
+    return site.call(bin_ / "snakemake", "--cores", "2", *config, cwd=folder)
+
+
+def _dvc(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+    more = {"PATH": f"{Path(engines.sys.executable).parent}:{site.environment()['PATH']}"}
+    if not (folder / ".dvc").exists():
+        site.call(bin_ / "dvc", "init", "--no-scm", "-q", cwd=folder, **more)
+    file = folder / "params.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | params))
+    return site.call(bin_ / "dvc", "repro", cwd=folder, **more)
+
+
+ENGINES = {
+    "airflow": Engine(("apache-airflow==3.3.2", "apache-airflow-providers-standard"), _airflow),
+    "snakemake": Engine(("snakemake==9.27.1",), _snakemake),
+    "dvc": Engine(("dvc==3.67.1",), _dvc),
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> tuple[str, Engine, Path]:
+    name: str = request.param
+    found = ENGINES[name]
+    return name, found, environment_of(name, *found.packages)
+
+
+@pytest.fixture(scope="module", params=["quickstart.ipynb", "digits.ipynb"])
+def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A project whose notebook ran natively."""
+    site = engines.made(tmp_path_factory.mktemp("native"), request.param)
+    site.run_natively(*(["--profile", "smoke"] if request.param == "digits.ipynb" else []))
+    return site
+
+
+def written(folder: Path, *cells: str) -> Site:
+    """A project with a notebook of these cells."""
+    site = Site(folder, "n.ipynb")
+    site.project.mkdir(parents=True)
+    (site.project / "nbpipe.toml").touch()
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
+    nbformat.write(book, site.project / "n.ipynb")
+    return site
+
+
+def test_those_that_are_called_executed_are_executed_here() -> None:
+    assert {name for name, each in exporters().items() if each.proof == "executed"} == set(ENGINES)
+
+
+def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
+    engine: tuple[str, Engine, Path], native: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, found, bin_ = engine
+    site = engines.made(tmp_path, native.notebook)
+    profile = ["--profile", "smoke"] if native.notebook == "digits.ipynb" else []
+    folder = site.export(name, *profile)
+    done = found.run(site, bin_, folder, {})
+    assert done.returncode == 0, done.stdout
+    record = site.latest()
+    assert record.status == "succeeded", done.stdout
+    compared = conformance(native.native, site.results(record.id, site.store))
+    with capsys.disabled():
+        for stage, (equal, count) in compared.items():
+            print(
+                f"\n  {name:<10} {native.notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}", end=""
+            )  # noqa: T201
+    assert compared
+    assert all(equal for equal, _ in compared.values())
+
+
+def test_failures_and_parameters_are_those_of_a_native_run(engine: tuple[str, Engine, Path], tmp_path: Path) -> None:
+    """A check that says no stops what is below it; with another value it says yes; a retry that succeeds is a success."""
+    name, found, bin_ = engine
+    site = written(
+        tmp_path,
+        '%%params\nn: int = 1\nname: str = "it\'s {{ 1 }} ${HOME} $(id) %s"  # {{ 2 }} ${x}',
+        "%%stage fit-model --retries 1\nimport pathlib\nmark = pathlib.Path('mark')\nif not mark.exists():\n"
+        "    mark.write_text('x')\n    raise OSError('once')\nvalue = n",
+        "%%stage fit_model\nother = name",
+        "%%check enough\nassert value > 1, 'too small'",
+        "%%stage publish\nopen('published.txt', 'w').write(other + str(value))",
+    )
+    folder = site.export(name)
+    done = found.run(site, bin_, folder, {})
+    assert done.returncode != 0 or name == "airflow", done.stdout
+    assert "too small" in done.stdout
+    assert not (site.project / "published.txt").exists()
+    if name == "airflow":  # whose last task runs whatever came of the others
+        assert (site.latest().status, site.latest().exit_code) == ("rejected", 8)
+    done = found.run(site, bin_, folder, {"n": 2})
+    assert done.returncode == 0, done.stdout
+    assert site.latest().status == "succeeded"
+    assert (site.project / "published.txt").read_text() == "it's {{ 1 }} ${HOME} $(id) %s2"

@@ -1,0 +1,27 @@
+"""Five hundred texts that break what is put together from texts: quotes, templates, shells, YAML, control characters."""
+
+from __future__ import annotations
+
+import itertools
+
+_SEEDS = (
+    "'", '"', "'''", '"""', "\\", "\\'", "\n", "\r\n", "\t", "\0", "\x1b[31m", "\x7f", "\u2028", "\u202e", "\ud800",
+    "é", "日本語", "🦀", "a" * 3000, " ", "", "#", "# noqa", "%", "%s", "%(x)s", "{}", "{0}", "{x}", "{{ x }}", "{% x %}",
+    "{{ conn.secret.password }}", "{0.__class__.__mro__}", "${HOME}", "$HOME", "$(touch /tmp/x)", "`touch /tmp/x`", "; rm -rf /",
+    "&& reboot", "| sh", "> /etc/passwd", "!ls", "*", "~", "-rf", "--help", "../../x", "/etc/passwd", "C:\\x", "file:///x",
+    "null", "~", "true", "yes", "no", "on", "1e3", "0x10", "010", "1_000", ".inf", ".nan", "2020-01-01", "=", "<<", "&a", "*a",
+    "!!python/object/apply:os.system ['x']", "!!binary aGk=", "- a", "a: b", "? a", "[a]", "{a: b}", "---", "...", "%YAML 1.1",
+    "@x", ",", "a #b", " a", "a ", "'a", "|", ">", "|-\n x", "<script>alert(1)</script>", "]]>", "<!--", "__import__('os')",
+    "');import os;os.system('x');('", '");import os;os.system("x");("', "\\N{BULLET}", "\\x41", "\\u0041", "\\", "a\\",
+    "f'{1}'", "b''", "lambda: 0", "eval('1')", "exec('1')", "\ufeff", "\xa0", "ﬁ", "İ", "ß", "\u0000a", "a\nb: c", "a\n  - b",
+    "{{workflow.parameters.x}}", "{{=1+1}}", "${{ secrets.X }}", "${{ github.token }}", "::set-output name=x::y", "%n", "%%",
+    "{wildcards.x}", "{input:q}", "{params.x}", "${params.x}", "${item}", "$$", "$${x}", "\\${x}", "{", "}", "{{", "}}",
+)  # fmt: skip
+
+
+def hostile() -> list[str]:
+    """The same five hundred every time. Without lone surrogates: no notebook in UTF-8 holds one."""
+    seeds = [text for text in dict.fromkeys(_SEEDS) if not any("\ud800" <= c <= "\udfff" for c in text)]
+    pairs = (a + b for a, b in itertools.product(seeds, seeds) if a != b and len(a) + len(b) < 200)
+    mixed = itertools.islice((text for n, text in enumerate(pairs) if n % 29 == 0), 1000)
+    return list(dict.fromkeys([*seeds, *mixed]))[:500]

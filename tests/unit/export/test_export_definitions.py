@@ -1,0 +1,186 @@
+"""What an export says is what the notebook says: graph, parameters, options; or it is refused."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from nbpipe.errors import UnsupportedError, UsageError
+from nbpipe.export.api import Exported, export_notebook
+from nbpipe.export.cron import read_cron
+from nbpipe.export.names import dashed, identifier, mapped, worded
+from nbpipe.export.options import OF_ALL, OF_STAGES, table
+from nbpipe.export.registry import exporter, exporters
+from nbpipe.notebook.reader import read_notebook
+
+ROOT = Path(__file__).parents[3]
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    (folder / "nbpipe.toml").touch()
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
+    nbformat.write(book, folder / "n.ipynb")
+    return folder / "n.ipynb"
+
+
+def export(path: Path, to: str, **given: Any) -> Exported:
+    if exporter(to).remote:
+        given = {"store": "s3://bucket/x", "image": "registry/image:1"} | given
+    return export_notebook(read_notebook(path), to=to, **given)
+
+
+@pytest.mark.parametrize("to", exporters())
+def test_fifty_stages_are_exported_in_no_time_and_each_is_there(tmp_path: Path, to: str) -> None:
+    cells = ["%%params\nn: int = 1", "%%stage s_0\nx0 = n"]
+    cells += [f"%%stage {'s-' if n % 2 else 's_'}{n // 2 * 2}\nx{n} = x{n - 1} + 1" for n in range(1, 50)]
+    path = notebook(tmp_path, *cells)
+    found = export(path, to)
+    read = read_notebook(path)
+    from nbpipe.export.api import deployment_of
+
+    given = deployment_of(read, to=to, **({"store": "s3://b/x", "image": "i"} if exporter(to).remote else {}))
+    started = time.perf_counter()
+    exporter(to).definition(given)
+    assert time.perf_counter() - started < 0.3
+    text = (found.folder / found.main).read_text()
+    # `s_0` and `s-0` are two stages, whatever the scheduler makes of their names.
+    assert all(re.search(rf"(?<![\w-]){re.escape(stage.name)}(?![\w-])", text) for stage in given.stages)
+    assert len(given.stages) == 50
+
+
+def test_names_are_mapped_without_collisions() -> None:
+    names = ["fit_model", "fit-model", "Fit_Model", "fit__model", "a" * 300, "a" * 299 + "b", "", "1", "class", "é"]
+    for rule in (identifier, dashed, worded):
+        found = mapped(names, rule, taken=["record_run"])
+        assert len(set(found.values())) == len(names)
+        assert mapped(names, rule, taken=["record_run"]) == found
+    assert all(name.isidentifier() for name in mapped(names, identifier).values())
+    assert all(re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in mapped(names, dashed).values())
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("0 6 * * *", "0 6 * * *"),
+        ("@daily", "0 0 * * *"),
+        ("*/15 0-6,12 1 JAN-mar Mon", "*/15 0-6,12 1 1-3 1"),
+    ],
+)
+def test_a_cron_expression_is_read_into_five_numeric_fields(text: str, read: str) -> None:
+    assert read_cron(text) == read
+
+
+@pytest.mark.parametrize("text", ["", "daily", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "5-1 * * * *", "*/0 * * * *",
+                                  "0 6 * * * root", "a * * * *", "1e1 * * * *"])  # fmt: skip
+def test_what_is_no_cron_expression_is_refused_before_midnight(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a cron expression"):
+        read_cron(text)
+
+
+@pytest.mark.parametrize("to", exporters())
+def test_every_option_is_carried_or_refused_with_its_stage(tmp_path: Path, to: str) -> None:
+    written = {
+        "retries": "--retries 2", "timeout": "--timeout 1h", "cpus": "--cpus 2", "memory": "--memory 2G",
+        "gpus": "--gpus 1", "image": "--image x", "on": "--on gpu", "nodes": "--nodes 2", "nproc": "--nproc 2",
+        "model": "--model x", "register": "--model x --register y",
+    }  # fmt: skip
+    assert {*written, "after"} == set(OF_STAGES)
+    for name, line in written.items():
+        path = notebook(tmp_path, "%%stage one\nz = 1", f"%%stage two {line}\nx = 1")
+        if name in exporter(to).carries:
+            export(path, to, force=True)
+            continue
+        with pytest.raises(UnsupportedError, match=rf"cannot express --{name}") as refused:
+            export(path, to)
+        assert (refused.value.stage, refused.value.cell, bool(refused.value.fix)) == ("two", 2, True)
+
+
+@pytest.mark.parametrize("to", exporters())
+def test_a_scheduled_run_has_a_value_for_every_parameter(tmp_path: Path, to: str) -> None:
+    path = notebook(tmp_path, "%%params\npath: str", "%%stage one\nx = path")
+    if "--schedule" not in exporter(to).carries:
+        with pytest.raises(UnsupportedError, match="cannot express --schedule") as refused:
+            export(path, to, schedule="@daily")
+        assert refused.value.fix
+        return
+    with pytest.raises(UnsupportedError, match="has nobody who gives 'path' a value"):
+        export(path, to, schedule="@daily")
+    export(path, to, schedule="@daily", params={"path": "x.csv"})
+
+
+def test_the_value_of_a_secret_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = "canary-in-the-mine"
+    monkeypatch.setenv("TOKEN", canary)
+    cells = ("%%params\nname: str = 'x'", "%%stage one\nimport nbpipe\nx = len(nbpipe.secret('TOKEN')) + len(name)")
+    path = notebook(tmp_path, *cells)
+    for to in exporters():
+        found = export(path, to)
+        files = [file for file in found.folder.rglob("*") if file.is_file()]
+        assert not any(canary.encode() in file.read_bytes() for file in files)
+        assert any(b"TOKEN" in file.read_bytes() for file in files)
+        with pytest.raises(UsageError, match="value of the secret TOKEN"):
+            export(path, to, params={"name": canary})
+    with pytest.raises(UsageError, match="holds a password"):
+        export(path, "airflow", store="s3://user:pass@host/x", force=True)
+
+
+def test_an_unknown_scheduler_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UsageError) as refused:
+        exporter("airfow")
+    assert "airflow" in (refused.value.fix or "")
+
+
+def test_the_table_of_the_documentation_is_that_of_the_code() -> None:
+    page = (ROOT / "docs/reference/export.md").read_text()
+    assert f"<!-- table -->\n{table(exporters())}<!-- end -->" in page
+
+
+@pytest.mark.parametrize("name", exporters())
+def test_every_scheduler_has_a_page_that_says_how_far_it_is_proved(name: str) -> None:
+    page = (ROOT / f"docs/reference/export-{name}.md").read_text()
+    found = exporter(name)
+    assert page.startswith(f"# {found.title}\n")
+    assert {"executed": "**Executed**", "validated": "**Validated, not executed**"}[found.proof] in page
+    known = {*OF_STAGES, *OF_ALL}
+    assert known >= set(found.carries)
+    assert known >= set(found.instead)
+    assert not set(found.carries) & set(found.instead)
+
+
+def test_the_exporter_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbpipe.export import registry
+
+    page = (ROOT / "docs/reference/export.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code, found)  # noqa: S102 - the documentation's own
+
+    class Entry:
+        name = "shell"
+
+        def load(self) -> Any:
+            return found["EXPORTER"]
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry()] if group == "nbpipe.exporters" else [])
+    registry.exporters.cache_clear()
+    try:
+        exported = export(notebook(tmp_path, "%%stage one\nx = 1", "%%stage two\ny = x"), "shell")
+        assert "for stage in one two; do" in (exported.folder / "run.sh").read_text()
+        with pytest.raises(UnsupportedError, match="A shell script cannot express --gpus 1"):
+            export(notebook(tmp_path, "%%stage one --gpus 1\nx = 1"), "shell")
+    finally:
+        registry.exporters.cache_clear()
+
+
+def test_every_option_of_a_stage_by_itself_is_documented() -> None:
+    from nbpipe.stage.__main__ import _parser
+
+    page = (ROOT / "docs/reference/export.md").read_text()
+    options = {text for action in _parser()._actions for text in action.option_strings} - {"-h", "--help"}
+    section = page.partition("## One stage by itself")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[a-z]+)", section, re.MULTILINE)) == options
