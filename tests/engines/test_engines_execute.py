@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +40,14 @@ def _airflow(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Do
     more = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     if not dags.exists():
         dags.mkdir(parents=True)
-        migrated = site.call(bin_ / "airflow", "db", "migrate", **more)
+        migrated = site.call(bin_ / "airflow", "db", "migrate", more=more)
         assert migrated.returncode == 0, migrated.stdout
     shutil.rmtree(dags)
     dags.mkdir()
     (dags / "exported").symlink_to(folder)
     conf = ["--conf", json.dumps(params)] if params else []
     name = Path(site.notebook).stem
-    return site.call(bin_ / "airflow", "dags", "test", name, *conf, **more)
+    return site.call(bin_ / "airflow", "dags", "test", name, *conf, more=more)
 
 
 def _snakemake(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
@@ -54,12 +56,12 @@ def _snakemake(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> 
 
 
 def _dvc(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
-    more = {"PATH": f"{Path(engines.sys.executable).parent}:{site.environment()['PATH']}"}
+    more = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if not (folder / ".dvc").exists():
-        site.call(bin_ / "dvc", "init", "--no-scm", "-q", cwd=folder, **more)
+        site.call(bin_ / "dvc", "init", "--no-scm", "-q", cwd=folder, more=more)
     file = folder / "params.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | params))
-    return site.call(bin_ / "dvc", "repro", cwd=folder, **more)
+    return site.call(bin_ / "dvc", "repro", cwd=folder, more=more)
 
 
 ENGINES = {
@@ -112,9 +114,8 @@ def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
     compared = conformance(native.native, site.results(record.id, site.store))
     with capsys.disabled():
         for stage, (equal, count) in compared.items():
-            print(
-                f"\n  {name:<10} {native.notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}", end=""
-            )  # noqa: T201
+            said = f"{name:<10} {native.notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}"
+            print(f"\n  {said}", end="")  # noqa: T201 - the table that people want to see
     assert compared
     assert all(equal for equal, _ in compared.values())
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Site:
         """The store of the exported runs: nothing is in it that the native run has computed."""
         return self.root / "store"
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """What every process is started with."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "NBPIPE"))}
         given = {
@@ -64,14 +65,16 @@ class Site:
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(self.root / "cache"),
         }
-        return kept | given | more
+        return kept | given | dict(more)
 
-    def call(self, *words: str | Path, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *words: str | Path, cwd: Path | None = None, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
         return subprocess.run(
             list(map(str, words)),
             cwd=cwd or self.project,
-            env=self.environment(**more),
+            env=self.environment(more or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -43,7 +43,8 @@ def test_fifty_stages_are_exported_in_no_time_and_each_is_there(tmp_path: Path, 
     read = read_notebook(path)
     from nbpipe.export.api import deployment_of
 
-    given = deployment_of(read, to=to, **({"store": "s3://b/x", "image": "i"} if exporter(to).remote else {}))
+    remote = exporter(to).remote
+    given = deployment_of(read, to=to, store="s3://b/x" if remote else None, image="i" if remote else None)
     started = time.perf_counter()
     exporter(to).definition(given)
     assert time.perf_counter() - started < 0.3
