@@ -133,6 +133,7 @@ def deployment_of(
         image=image or None,
         store=_place(store),
         project=_project(scheduler, project, folder),
+        folder=Path(relative(folder, project.root)).as_posix(),
         secrets=secrets,
     )
     options.check(scheduler, deployment)

@@ -28,6 +28,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     #: Relative path from the exported folder to the project; None where stages get an empty folder of their own.
     project: str | None = None
+    #: Path of the exported folder from the project; absolute where it lies elsewhere.
+    folder: str = "."
     #: Names of the secrets that the code asks for.
     secrets: tuple[str, ...] = ()
 

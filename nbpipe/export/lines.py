@@ -11,7 +11,7 @@ def yaml_text(data: Any, *, head: str = "") -> str:
     """YAML of plain data in the given order; `head` are comment lines, whose text is ours."""
     import yaml  # type: ignore[import-untyped]
 
-    class Plain(yaml.SafeDumper):  # type: ignore[misc]
+    class Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # the one in C, where there is one
         """No anchors: people read this, and some schedulers do not know them."""
 
         def ignore_aliases(self, _data: Any) -> bool:

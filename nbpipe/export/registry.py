@@ -20,6 +20,10 @@ BUILTIN = {
     "airflow": "nbpipe.export.airflow:EXPORTER",
     "snakemake": "nbpipe.export.snakemake:EXPORTER",
     "dvc": "nbpipe.export.dvc:EXPORTER",
+    "github-actions": "nbpipe.export.github_actions:EXPORTER",
+    "cron": "nbpipe.export.cron_tab:EXPORTER",
+    "systemd": "nbpipe.export.systemd:EXPORTER",
+    "argo": "nbpipe.export.argo:EXPORTER",
 }
 
 

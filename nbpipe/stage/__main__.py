@@ -36,8 +36,9 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
-    texts = dict(_pair(word) for word in given.param)
+    texts = {**_values(given.texts), **dict(_pair(word) for word in given.param)}
     params = _values(given.params)
+    fresh = given.fresh or os.environ.get("NBPIPE_FRESH") == "1"
     from nbpipe.stage.api import Ask, run_stage
     from nbpipe.stage.book import StoreBook, book_of
     from nbpipe.stage.site import site_of
@@ -46,6 +47,12 @@ def _run(arguments: list[str]) -> int:
 
     with site_of(Path(given.folder).resolve(), given.project) as site:
         store = open_store(given.store or site.store)
+        if given.all:
+            from nbpipe.stage.pipelines import values_of
+            from nbpipe.stage.whole import run_whole
+
+            values = values_of(site, params, texts)
+            return run_whole(site, store, values, label=given.run or "", fresh=fresh)
         book = book_of(store, site.pipeline.name, run=given.run, receipts=given.receipts)
         label = given.run or site.manifest.scheduler
         if given.finish:
@@ -58,7 +65,7 @@ def _run(arguments: list[str]) -> int:
             label=label,
             params=params,
             texts=texts,
-            fresh=given.fresh or os.environ.get("NBPIPE_FRESH") == "1",
+            fresh=fresh,
             retries=given.retries,
         )
         teller = Teller(sys.stdout, ask.stage)
@@ -77,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--project", metavar="DIR", help="the project's folder")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     parser.add_argument("--params", metavar="JSON", help="parameters as an object; @FILE or - reads it")
+    parser.add_argument("--texts", metavar="JSON", help="the same, and its texts are read by the parameters' types")
+    parser.add_argument("--all", action="store_true", help="all stages, here and now, as nbpipe run does")
     parser.add_argument("--fresh", action="store_true", help="reuse nothing; also NBPIPE_FRESH=1")
     parser.add_argument("--retries", type=int, default=0, metavar="N", help="retries, where the scheduler has none")
     parser.add_argument("--finish", action="store_true", help="all stages have ended: check and record the run")
@@ -97,10 +106,10 @@ def _values(text: str | None) -> dict[str, Any]:
             data = Path(data[1:]).read_text(encoding="utf-8")
         found = json.loads(data) if data else {}
     except (OSError, ValueError) as error:
-        raise ParameterError(f"--params cannot be read: {error}", name="params") from None
-    if not isinstance(found, dict):
-        raise ParameterError("--params is no JSON object", name="params")
-    return found
+        raise ParameterError(f"the parameters cannot be read: {error}", name="params") from None
+    if not isinstance(found or {}, dict):
+        raise ParameterError("parameters are given as a JSON object", name="params")
+    return found or {}
 
 
 def _follow_parent() -> None:

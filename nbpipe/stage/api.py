@@ -12,13 +12,10 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.dataflow.links import edges
-from nbpipe.errors import ParameterError, PipelineError, UsageError
+from nbpipe.errors import PipelineError, UsageError
 from nbpipe.executors.base import Executor
 from nbpipe.executors.local import LocalExecutor
-from nbpipe.model import Event, Failure, Pipeline, Stage
-from nbpipe.pipeline.code import code_hash
-from nbpipe.pipeline.params import resolve_params
+from nbpipe.model import Event, Failure, Pipeline
 from nbpipe.plan.facts import Outside
 from nbpipe.run.attempt import Place
 from nbpipe.run.drive import exit_code_of
@@ -28,6 +25,7 @@ from nbpipe.run.journal import Journal
 from nbpipe.run.settings import Settings
 from nbpipe.stage.above import refuse_stale, require, results, stale
 from nbpipe.stage.book import Begun, Book, Entry, FolderBook
+from nbpipe.stage.pipelines import observed, values_of, with_retries
 from nbpipe.stage.site import Site
 from nbpipe.store import Store
 
@@ -44,34 +42,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     #: Values, and texts as typed on the command line, which win.
     params: Mapping[str, Any] = {}
-    texts: Mapping[str, str] = {}
+    texts: Mapping[str, Any] = {}
     fresh: bool = False
     #: Retries of this process; those of the scheduler are its own.
     retries: int = 0
-
-
-def values_of(site: Site, ask: Ask) -> dict[str, Any]:
-    """The parameters that differ from the notebook's defaults. Raises ParameterError."""
-    known = {param.name for param in site.pipeline.params}
-    given = {**site.manifest.params, **ask.params}
-    for name in given:
-        if name not in known:
-            raise ParameterError(f"there is no parameter {str(name)[:80]!a}", name=str(name)[:80])
-    values = resolve_params(site.pipeline.params, ask.texts, None, {}, earlier=given)
-    # Schedulers give every parameter a value: those that are the notebook's own are not said to be given.
-    defaults = {param.name: param.default for param in site.pipeline.params if not param.required}
-    return {name: value for name, value in values.items() if name not in defaults or not _equal(value, defaults[name])}
-
-
-def _equal(one: object, other: object) -> bool:
-    """Equal to the byte: 1 is not 1.0."""
-    return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
-
-
-def observed(pipeline: Pipeline, store: Store) -> Pipeline:
-    """The pipeline with the edges that runs in this store have shown."""
-    facts = {s.name: seen for s in pipeline.stages if (seen := store.hints.observed(code_hash(pipeline, s)))}
-    return msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, facts))
 
 
 def run_stage(
@@ -88,7 +62,7 @@ def run_stage(
         raise UsageError(
             f"there is no stage {ask.stage[:80]!r}", name=ask.stage[:80], fix=f"Stages: {', '.join(names)}"
         )
-    params = values_of(site, ask)
+    params = values_of(site, ask.params, ask.texts)
     order = site.manifest.order
     book.begin(Begun(version=site.pipeline.version, params=params))
     pipeline = observed(site.pipeline, store)
@@ -179,16 +153,6 @@ def _stopper(engine: Engine) -> Callable[[int, object], None]:
         engine.stopping = "kill" if engine.stopping and number == signal.SIGINT else engine.stopping or "ask"
 
     return stop
-
-
-def with_retries(pipeline: Pipeline, name: str, retries: int) -> Pipeline:
-    """The pipeline, with so many retries of one stage: they are no part of what it gives."""
-
-    def changed(stage: Stage) -> Stage:
-        options = msgspec.structs.replace(stage.options, retries=retries)
-        return msgspec.structs.replace(stage, options=options) if stage.name == name else stage
-
-    return msgspec.structs.replace(pipeline, stages=tuple(map(changed, pipeline.stages)))
 
 
 def _champion(site: Site, name: str) -> Mapping[str, float]:

@@ -20,8 +20,9 @@ from nbpipe.run.engine import Engine
 from nbpipe.run.outcome import RunResult
 from nbpipe.run.settings import Settings
 from nbpipe.stage.above import refuse_stale
-from nbpipe.stage.api import Ask, observed, values_of
+from nbpipe.stage.api import Ask
 from nbpipe.stage.book import Book, Entry
+from nbpipe.stage.pipelines import observed, values_of
 from nbpipe.stage.site import Site
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
@@ -37,7 +38,7 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
     `once` says whether it was recorded before: the history has each run once. Raises PipelineError where the results do
     not belong to one run.
     """
-    params = values_of(site, ask)
+    params = values_of(site, ask.params, ask.texts)
     pipeline = observed(site.pipeline, store)
     entries = {s.name: found for s in pipeline.stages if (found := book.read(s.name)) is not None}
     given = {name: entry.trace for name, entry in entries.items() if entry.trace is not None}
@@ -132,7 +133,7 @@ def _record(
     problem: NbpipeError | None,
 ) -> RunResult:
     executor = LocalExecutor(warm=False)
-    drive = _Recorded(site.project, store, _notebook(site))
+    drive = _Recorded(site.project, store, notebook_of(site))
     drive.given, drive.failed, drive.problem, drive.label = given, failed, problem, ask.label
     try:
         settings = Settings(params=params, secrets=site.manifest.secrets, selected=frozenset())
@@ -148,7 +149,7 @@ def _record(
     return result
 
 
-def _notebook(site: Site) -> Notebook:
+def notebook_of(site: Site) -> Notebook:
     """The notebook as it was exported, at its place in the project."""
     found = parse_notebook(site.notebook.read_bytes(), str(site.project.root / site.manifest.notebook))
     return msgspec.structs.replace(found, path=str(site.project.root / site.manifest.notebook))

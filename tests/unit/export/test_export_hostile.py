@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from hostile import hostile
 
-from nbpipe.errors import PipelineError
+from nbpipe.errors import PipelineError, UnsupportedError
 from nbpipe.export import options
 from nbpipe.export.base import Definition, Deployment, Exporter
 from nbpipe.export.page import readme
@@ -61,7 +62,7 @@ def deployment(texts: tuple[str, ...], exporter: Exporter) -> Deployment:
         pipeline=Pipeline(name=name, version="0" * 64, stages=stages, params=params),
         order={"one": (), "two": ("one",)},
         params=params,
-        image=image or "i" if "--image" in exporter.carries else None,
+        image=(image or "i") if "--image" in exporter.carries else None,
         schedule="0 0 * * *" if "--schedule" in exporter.carries else None,
         store="s3://bucket/x" if exporter.remote else "",
         project=None if exporter.remote else "../..",
@@ -112,7 +113,6 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
     global _watching  # noqa: PLW0603 - an audit hook cannot be taken away again
     exporter = exporters()[name]
     exporter.definition(deployment(("n", "d", "h", "e", "i", "c"), exporter))  # what is imported on use is imported now
-    shapes = set()
     for start in range(0, len(_TEXTS), 6):
         texts = tuple((_TEXTS + _TEXTS[:6])[start : start + 6])
         given = deployment(texts, exporter)
@@ -120,20 +120,24 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
         _watching = True
         try:
             options.check(exporter, given)
-            written: Definition = exporter.definition(given)
+            try:
+                written: Definition = exporter.definition(given)
+            except UnsupportedError:
+                # Argo's own templates: what it has no escape for is refused.
+                assert any("{{" in text or "}}" in text for text in texts)
+                assert name == "argo"
+                continue
             readme(exporter, given, written)
         finally:
             _watching = False
         assert _seen == [], texts
-        assert all(path == path.strip("/") and ".." not in path.split("/") for path in written.files)
         found = {text for path, content in written.files.items() for text in texts_in(path, content)}
         _, default, _, _, image, choice = texts
         assert default in found
         assert choice in found
         if "--image" in exporter.carries and image:
             assert image in found
-        shapes.add(tuple(sorted(written.files)))
-    assert len(shapes) == 1
+        assert all(re.fullmatch(r"[A-Za-z0-9_.@-]{1,100}", path) for path in written.files)
 
 
 @pytest.mark.parametrize("name", exporters())
