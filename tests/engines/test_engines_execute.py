@@ -21,7 +21,7 @@ from engines import Site, conformance, environment_of
 
 from nbpipe.export.registry import exporters
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
 Done = subprocess.CompletedProcess[str]
 

@@ -19,7 +19,7 @@ from nbpipe.store import open_store
 
 ROOT = Path(__file__).parents[2]
 _KEY = "a key for the tests only"
-_LONGEST = 300.0
+_LONGEST = 1200.0
 
 
 def environment_of(name: str, *packages: str) -> Path:

@@ -1,0 +1,100 @@
+"""The commands that exported definitions start, as real processes on a real notebook."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import Done, Site, finish
+
+from nbpipe.run import record as records
+from nbpipe.store import open_store
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A notebook with a local module, which ran natively once."""
+    made = Site(tmp_path_factory.mktemp("exported"))
+    (made.folder / "helpers.py").write_text("def f(n):\n    return n\n")
+    made.write(
+        "%%params\nn: int = 1\nname: str = 'x'",
+        "%%stage one\nimport helpers\nx = helpers.f(n)\nprint('seen:', name)",
+        "%%check good\nassert x > 0, 'not above zero'",
+        "%%stage two --metrics m\nm = float(x)\nopen('out.txt', 'w').write(name)",
+    )
+    assert made.run().code == 0
+    return made
+
+
+def started(site: Site, *words: str | Path, **more: str) -> Done:
+    process = subprocess.Popen(
+        list(map(str, words)),
+        cwd=site.root,
+        env=site.environment(NBPIPE_PYTHON=sys.executable, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return finish(process)
+
+
+def test_the_script_of_a_clock_runs_the_whole_pipeline_and_knows_what_nbpipe_run_has_done(project: Site) -> None:
+    words = ("--to", "cron", "--schedule", "@daily", "-p", "name=a b 'c' $(id) {{x}}")
+    assert project.command("export", "n.ipynb", *words).code == 0
+    script = project.folder / "exports" / "n-cron" / "run.sh"
+    done = started(project, "sh", script)
+    assert done.code == 0, done.err
+    assert "seen: a b 'c' $(id) {{x}}" in done.out
+    assert (project.folder / "out.txt").read_text() == "a b 'c' $(id) {{x}}"
+    assert "up to date (r2)" in started(project, "sh", script).out
+    assert project.detail("r2").state.status == "succeeded"
+    done = started(project, "sh", script, "--param", "n=-1")
+    assert done.code == 8
+    assert "not above zero" in done.out
+
+
+def test_stages_without_the_project_work_in_a_folder_of_their_own_with_the_keys_of_a_native_run(project: Site) -> None:
+    store = project.root / "shared"
+    words = ("--to", "argo", "--image", "i", "--store", store.as_uri(), "-o", str(project.root / "image"))
+    assert project.command("export", "n.ipynb", *words).code == 0
+
+    def stage(*what: str) -> Done:
+        return started(project, sys.executable, "-m", "nbpipe.stage", "image", *what, "--run", "u1", "--param", "n=1")
+
+    refused = stage("two")
+    assert (refused.code, "'one' has no result in this run" in refused.err) == (3, True)
+    for name in ("one", "good", "two"):
+        done = stage(name)
+        assert done.code == 0, done.err
+    done = stage("--finish")
+    assert (done.code, "not recorded" in done.out) == (0, True)
+    native = records.read(project.project.runs / "r1")
+    assert native is not None
+    # What the native run computed is what the containers computed: there is a result under each of its keys.
+    own = open_store(store)
+    assert len({name.split("/")[1] for name in own.documents.names("traces")} & set(native.keys.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nowhere", "one", "--run", "x"], 2, "is no exported pipeline"),
+        (["image", "three", "--run", "x"], 2, "there is no stage 'three'"),
+        (["image", "one"], 2, "Give --run or --receipts"),
+        (["image", "one", "--run", "x", "--params", "[1]"], 2, "a JSON object"),
+        (["image", "one", "--run", "x", "--nonsense"], 2, "--help"),
+    ],
+)
+def test_a_wrong_call_is_answered_in_a_line_and_starts_nothing(
+    project: Site, words: list[str], code: int, said: str
+) -> None:
+    if not (project.root / "image").exists():
+        store = (project.root / "shared").as_uri()
+        to = ("--to", "argo", "--image", "i", "--store", store, "-o", str(project.root / "image"))
+        assert project.command("export", "n.ipynb", *to).code == 0
+    done = started(project, sys.executable, "-m", "nbpipe.stage", *words)
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert "Traceback" not in done.err
