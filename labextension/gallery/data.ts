@@ -1,11 +1,4 @@
-import type {
-  DetailStage,
-  SuggestedCell,
-  LogChunk,
-  PipelineEdge,
-  PipelineView,
-  RunDetails,
-} from '../src/shared/api';
+import type { DetailStage, LogChunk, PipelineEdge, PipelineView, RunDetails } from '../src/shared/api';
 import type { Marks } from '../src/shared/graph/marks';
 
 const edge = (source: string, target: string, names: string[], kind: PipelineEdge['kind'] = 'data') => ({
@@ -103,6 +96,8 @@ const stage = (name: string, status: string, more: Partial<DetailStage> = {}): D
   key: '3f9c2e1a77',
   metrics: {},
   failure: null,
+  traceback: '',
+  attempt: 1,
   warnings: [],
   artifacts: [],
   ...more,
@@ -170,17 +165,3 @@ const LOG = Array.from({ length: 3000 }, (_, n) =>
 
 export const readLog = (_stage: string, offset: number): Promise<LogChunk> =>
   Promise.resolve({ text: LOG.slice(offset), next: LOG.length, eof: true });
-
-export const SUGGESTED: SuggestedCell[] = [
-  {
-    cell: 2,
-    id: '',
-    line: '%%params',
-    role: 'params',
-    name: '',
-    why: 'assigns constants that later cells read',
-  },
-  { cell: 3, id: '', line: '%%stage load', role: 'stage', name: 'load', why: 'reads data/digits.csv' },
-  { cell: 5, id: '', line: '%%stage train', role: 'stage', name: 'train', why: 'fits a model, takes long' },
-  { cell: 7, id: '', line: '%%check good_enough', role: 'check', name: 'good_enough', why: 'only asserts' },
-];

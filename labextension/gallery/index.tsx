@@ -4,7 +4,6 @@ import { createRoot } from 'react-dom/client';
 import { RunDetails, type DetailsTab } from '../src/shared/details/RunDetails';
 import { PipelineGraph } from '../src/shared/graph/PipelineGraph';
 import { ParamsForm } from '../src/shared/ParamsForm';
-import { SuggestList } from '../src/shared/SuggestList';
 import '../src/shared/style/base.css';
 import '../src/shared/style/table.css';
 import '../src/shared/style/compare.css';
@@ -13,7 +12,7 @@ import '../src/shared/style/graph.css';
 import '../src/shared/style/details.css';
 import '../src/shared/style/ansi.css';
 import '../src/shared/style/form.css';
-import { BASELINE, CURVES, DETAILS, DIGITS, many, MARKS, readLog, SUGGESTED } from './data';
+import { BASELINE, CURVES, DETAILS, DIGITS, many, MARKS, readLog } from './data';
 import './themes.css';
 
 const MANY = many(200);
@@ -85,16 +84,6 @@ function Forms() {
   return (
     <>
       <Frame>{form}</Frame>
-      <Frame>
-        <SuggestList
-          cells={SUGGESTED}
-          notes={['Cell 4 only plots: it stays as it is.']}
-          onAccept={noted('accept')}
-          onAcceptAll={noted('all')}
-          onSkip={noted('skip')}
-          onJump={noted('jump')}
-        />
-      </Frame>
       <Frame wide>{form}</Frame>
     </>
   );

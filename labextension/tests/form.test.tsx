@@ -2,11 +2,9 @@ import { cleanup, fireEvent, render, screen } from '@testing-library/preact';
 import axe from 'axe-core';
 import { afterEach, expect, test, vi } from 'vitest';
 
-import { SUGGESTED } from '../gallery/data';
 import type { PipelineParam } from '../src/shared/api';
 import { ParamsForm, type ParamsFormProps } from '../src/shared/ParamsForm';
 import { readValue, same, typed } from '../src/shared/paramValues';
-import { renamed, SuggestList, type SuggestListProps } from '../src/shared/SuggestList';
 
 afterEach(cleanup);
 
@@ -136,77 +134,17 @@ test('values are read by their type', () => {
   expect(same({ a: 1, b: [2] }, { b: [2], a: 1 })).toBe(true);
 });
 
-function list(more: Partial<SuggestListProps> = {}) {
-  const on = { onAccept: vi.fn(), onAcceptAll: vi.fn(), onSkip: vi.fn(), onJump: vi.fn() };
-  render(<SuggestList cells={SUGGESTED} {...on} {...more} />);
-  return on;
-}
-
-const item = (name: RegExp) => screen.getByRole('listitem', { name });
-
-test('a suggestion is accepted, skipped and jumped to', () => {
-  const on = list();
-  const [load] = SUGGESTED.slice(1);
-  const within = item(/load/);
-  const press = (text: string) =>
-    [...within.querySelectorAll('button')].find((button) => button.textContent === text)?.click();
-  press('Accept');
-  press('Skip');
-  press('%%stage load');
-  expect(on.onAccept).toHaveBeenCalledWith(load, 'load');
-  expect(on.onSkip).toHaveBeenCalledWith(load);
-  expect(on.onJump).toHaveBeenCalledWith(load);
-});
-
-test('keys accept, rename and skip', () => {
-  const on = list();
-  item(/load/).focus();
-  const key = (name: string) => fireEvent.keyDown(document.activeElement as Element, { key: name });
-  key('ArrowDown');
-  expect(document.activeElement).toBe(item(/train/));
-  key('r');
-  const name = screen.getByLabelText('name of the stage');
-  expect(document.activeElement).toBe(name);
-  fireEvent.input(name, { target: { value: 'load' } });
-  expect(screen.getByRole('alert').textContent).toBe('another stage has this name');
-  fireEvent.input(name, { target: { value: 'fit' } });
-  key('Enter');
-  expect(screen.getByText('%%stage fit')).toBeDefined();
-  item(/fit/).focus();
-  key('a');
-  expect(on.onAccept).toHaveBeenCalledWith(SUGGESTED[2], 'fit');
-  item(/load/).focus();
-  key('s');
-  expect(on.onSkip).toHaveBeenCalledWith(SUGGESTED[1]);
-  fireEvent.click(screen.getByRole('button', { name: 'Accept all' }));
-  expect(on.onAcceptAll.mock.calls[0]?.[0]).toHaveLength(4);
-});
-
-test('only the name of the line changes', () => {
-  const cell = {
-    cell: 1,
-    id: '',
-    line: '%%stage stage --reads stage.csv',
-    role: 'stage',
-    name: 'stage',
-    why: '',
-  };
-  expect(renamed(cell, 'load$&')).toBe('%%stage load$& --reads stage.csv');
-});
-
-test('names, values, help and reasons are text', () => {
+test('names, values and help are text', () => {
   const evil = '<img src=x onerror=alert(1)>';
   form({
     params: [param(evil, 'choice', { help: evil, default: evil, choices: [evil] })],
     profiles: { [evil]: {} },
   });
-  list({ cells: [{ cell: 1, id: evil, line: evil, role: evil, name: evil, why: evil }], notes: [evil] });
   expect(document.querySelectorAll('img').length).toBe(0);
 });
 
 test('axe finds nothing', async () => {
   form();
-  list();
   const found = await axe.run(document.body, {
     rules: { 'color-contrast': { enabled: false }, region: { enabled: false } },
   });

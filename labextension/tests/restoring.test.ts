@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { literal, withValues } from '../src/lab/panel/literals';
+import { Float, literal, parseExactly, withValues } from '../src/lab/panel/literals';
 
 const SOURCE = [
   '%%params',
@@ -38,4 +38,27 @@ test('values are written as Python writes them', () => {
     '[True, None, "a\\n\\"b\\"", 1.5, {"k": False}]',
   );
   expect(literal('\u2028\u{1f600}')).toBe('"\u2028\u{1f600}"');
+});
+
+test('a float that is a whole number stays a float, and an integer an integer', () => {
+  const source = 'lr: float = 1e-3  # rate\nscale = 0.5\nepochs = 5\nratio = None';
+  const { source: now } = withValues(
+    source,
+    { lr: 1, scale: 2, epochs: 7, ratio: new Float(3) },
+    new Set(['lr']),
+  );
+  expect(now).toBe('lr: float = 1.0  # rate\nscale = 2.0\nepochs = 7\nratio = 3.0');
+  expect(literal([new Float(1), 2, { a: new Float(-0.0) }, new Float(1e30)])).toBe(
+    '[1.0, 2, {"a": 0.0}, 1e+30]',
+  );
+});
+
+test('JSON says which whole numbers are floats, where the browser passes that on', () => {
+  const passed = { seen: false };
+  JSON.parse('1.0', (_key: string, _value: unknown, context?: { source?: string }) => {
+    passed.seen = context?.source === '1.0';
+  });
+  const [one, two] = parseExactly('[1.0, 2]') as [unknown, unknown];
+  expect(one).toEqual(passed.seen ? new Float(1) : 1);
+  expect(two).toBe(2);
 });

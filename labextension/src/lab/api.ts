@@ -3,8 +3,10 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type * as answers from '../shared/api';
 import { Refused } from '../shared/backend';
+import { ENGLISH, type Words } from '../shared/words';
 import type { Query } from '../shared/types';
 
+type Asking = [method: string, resource: string, query: Asked, body?: object, signal?: AbortSignal];
 type Asked = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
 /**
@@ -13,11 +15,16 @@ type Asked = Record<string, string | number | boolean | readonly string[] | null
  * Responsibilities: addresses, queries, and answers that are refusals as `Refused`. It must not know notebooks or views.
  */
 export class Api {
-  constructor(private readonly settings: ServerConnection.ISettings) {}
+  constructor(
+    private readonly settings: ServerConnection.ISettings,
+    private readonly trans: Words = ENGLISH,
+  ) {}
 
   info = () => this.get<answers.Info>('info', {});
-  pipeline = (about: answers.NotebookQuestion) => this.post<answers.PipelineView>('pipeline', about);
-  plan = (about: answers.PlanQuestion) => this.post<answers.PlanView>('plan', about);
+  pipeline = (about: answers.NotebookQuestion, signal?: AbortSignal) =>
+    this.post<answers.PipelineView>('pipeline', about, signal);
+  plan = (about: answers.PlanQuestion, signal?: AbortSignal) =>
+    this.post<answers.PlanView>('plan', about, signal);
   suggest = (about: answers.NotebookQuestion) => this.post<answers.SuggestView>('suggest', about);
 
   runs = (path: string, query: Query) =>
@@ -41,11 +48,14 @@ export class Api {
   start = (question: answers.StartQuestion) => this.post<answers.Started>('runs', question);
   progress = (path: string, run: string) => this.get<answers.RunProgress>(at(run), { path });
   details = (path: string, run: string) => this.get<answers.RunDetails>(at(run, 'details'), { path });
+  /** The details of a run as they were written: JSON. */
+  detailsText = (path: string, run: string) => this.text('GET', at(run, 'details'), { path });
   log = (path: string, run: string, stage: string, offset: number, limit = 256_000) =>
     this.get<answers.LogChunk>(at(run, 'log'), { path, stage: stage || null, offset, limit });
-  stop = (path: string, run: string) => this.post<answers.Started>(at(run, 'stop'), { path });
-  checkout = (path: string, run: string, executed = false) =>
-    this.post<answers.CheckedOut>(at(run, 'checkout'), { path, executed });
+  stop = (run: string, question: answers.StopQuestion) =>
+    this.post<answers.Started>(at(run, 'stop'), question);
+  checkout = (run: string, question: answers.CheckoutQuestion) =>
+    this.post<answers.CheckedOut>(at(run, 'checkout'), question);
   promote = (run: string, question: answers.PromoteQuestion) =>
     this.post<Record<string, unknown>>(at(run, 'promote'), question);
   tag = (path: string, run: string, tags: Record<string, string | null>) =>
@@ -60,11 +70,16 @@ export class Api {
     return this.ask<T>('GET', resource, query);
   }
 
-  private post<T>(resource: string, body: object): Promise<T> {
-    return this.ask<T>('POST', resource, {}, body);
+  private post<T>(resource: string, body: object, signal?: AbortSignal): Promise<T> {
+    return this.ask<T>('POST', resource, {}, body, ...(signal ? [signal] : []));
   }
 
-  private async ask<T>(method: string, resource: string, query: Asked, body?: object): Promise<T> {
+  private async ask<T>(...question: Asking): Promise<T> {
+    const text = await this.text(...question);
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+
+  private async text(...[method, resource, query, body, signal]: Asking): Promise<string> {
     const words = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       for (const one of Array.isArray(value) ? (value as readonly string[]) : [value]) {
@@ -75,26 +90,35 @@ export class Api {
     }
     const tail = words.size > 0 ? `?${words.toString()}` : '';
     const url = URLExt.join(this.settings.baseUrl, 'nbpipe/api', resource) + tail;
-    const request = body ? { method, body: JSON.stringify(body) } : { method };
+    const request: RequestInit = { method };
+    if (body) {
+      request.body = JSON.stringify(body);
+    }
+    if (signal) {
+      request.signal = signal;
+    }
     let response: Response;
     try {
       response = await ServerConnection.makeRequest(url, request, this.settings);
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
-      throw new Refused(`The Jupyter server does not answer (${said})`, 'Is it still running?');
+      throw new Refused(
+        this.trans.__('The Jupyter server does not answer (%1)', said),
+        this.trans.__('Is it still running?'),
+      );
     }
     const text = await response.text();
     if (!response.ok) {
-      throw refusal(response.status, text);
+      throw refusal(response.status, text, this.trans);
     }
-    return (text ? JSON.parse(text) : undefined) as T;
+    return text;
   }
 }
 
 /** The server extension is not there: the package is installed in another environment than the server's, or switched off. */
 export class Missing extends Refused {}
 
-function refusal(status: number, text: string): Refused {
+function refusal(status: number, text: string, trans: Words): Refused {
   let said: Partial<answers.ApiError> = {};
   try {
     said = JSON.parse(text) as Partial<answers.ApiError>;
@@ -103,11 +127,11 @@ function refusal(status: number, text: string): Refused {
   }
   if (status === 404 && said.code === undefined) {
     return new Missing(
-      "nbpipe's server extension is missing",
-      'Install nbpipe where the Jupyter server runs: pip install nbpipe, then restart the server.',
+      trans.__("nbpipe's server extension is missing"),
+      trans.__('Install nbpipe where the Jupyter server runs: pip install nbpipe, then restart the server.'),
     );
   }
-  return new Refused(said.message ?? `The server answered ${status}`, said.fix ?? '');
+  return new Refused(said.message ?? trans.__('The server answered %1', status), said.fix ?? '');
 }
 
 function at(run: string, ...more: string[]): string {

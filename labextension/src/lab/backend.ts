@@ -7,9 +7,15 @@ import type { Api } from './api';
 
 /** Events of one moment are one question. */
 const GATHER = 40;
-/** Seconds between looks for what events did not tell: while runs are on, and otherwise. */
-const BUSY = 5;
-const CALM = 60;
+/** Seconds between looks for what events did not tell. */
+export interface Pace {
+  /** While runs are on. */
+  running: number;
+  /** Otherwise. */
+  idle: number;
+}
+
+export const PACE: Pace = { running: 5, idle: 60 };
 /** The newest runs are looked through: what is older has ended. */
 const LOOKED = 50;
 
@@ -32,12 +38,13 @@ export class ServerBackend implements Backend {
   constructor(
     private readonly api: Api,
     readonly path: string,
+    private pace: Pace = PACE,
   ) {
     this.poll = new Poll<undefined, Error>({
       name: `nbpipe:runs ${path}`,
       auto: false,
       standby: 'when-hidden',
-      frequency: { interval: CALM * 1000, backoff: true, max: 300_000 },
+      frequency: { interval: pace.idle * 1000, backoff: true, max: Math.max(300, pace.idle) * 1000 },
       factory: async () => {
         await this.look();
         return undefined;
@@ -94,6 +101,12 @@ export class ServerBackend implements Backend {
     this.tell({ rows: news, gone: false });
   }
 
+  /** Look at another pace from now on. */
+  setPace(pace: Pace): void {
+    this.pace = pace;
+    this.keepPace();
+  }
+
   dispose(): void {
     clearTimeout(this.timer);
     this.listeners.clear();
@@ -126,10 +139,16 @@ export class ServerBackend implements Backend {
         this.running.delete(row.run);
       }
     }
-    const interval = (this.running.size > 0 ? BUSY : CALM) * 1000;
-    if (this.poll.frequency.interval !== interval) {
-      this.poll.frequency = { ...this.poll.frequency, interval };
-      if (interval === BUSY * 1000 && this.listeners.size > 0) {
+    this.keepPace();
+  }
+
+  private keepPace(): void {
+    const { running, idle } = this.pace;
+    const interval = (this.running.size > 0 ? running : idle) * 1000;
+    const before = this.poll.frequency.interval;
+    if (before !== interval) {
+      this.poll.frequency = { backoff: true, interval, max: Math.max(300_000, interval) };
+      if (interval < before && this.listeners.size > 0) {
         // What is scheduled already keeps the old pace.
         void this.poll.refresh();
       }

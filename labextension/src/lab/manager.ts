@@ -1,6 +1,7 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import type { Event } from '@jupyterlab/services';
 import type { CommandRegistry } from '@lumino/commands';
@@ -8,11 +9,14 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
-import { ServerBackend } from './backend';
+import { PACE, ServerBackend, type Pace } from './backend';
 import { followKeys } from './keys';
 import { Notebooks } from './notebooks';
+import { PipelineModel } from './pipelineModel';
 import { Runs } from './runs';
 import { INbpipe } from './tokens';
+
+const ID = '@nbpipe/labextension:manager';
 
 class Nbpipe implements INbpipe {
   readonly runs: Runs;
@@ -21,7 +25,9 @@ class Nbpipe implements INbpipe {
   private readonly heard = new Signal<INbpipe, RunEvent>(this);
   private readonly moved = new Signal<INbpipe, string>(this);
   private readonly backends = new Map<string, ServerBackend>();
+  private readonly pipelines = new Map<string, PipelineModel>();
   private current = '';
+  private pace = PACE;
 
   constructor(
     readonly api: Api,
@@ -41,10 +47,24 @@ class Nbpipe implements INbpipe {
   backend(path: string): ServerBackend {
     let found = this.backends.get(path);
     if (!found) {
-      found = new ServerBackend(this.api, path);
+      found = new ServerBackend(this.api, path, this.pace);
       this.backends.set(path, found);
     }
     return found;
+  }
+
+  pipeline(path: string): PipelineModel {
+    let found = this.pipelines.get(path);
+    if (!found) {
+      found = new PipelineModel(this, path);
+      this.pipelines.set(path, found);
+    }
+    return found;
+  }
+
+  setPace(pace: Pace): void {
+    this.pace = pace;
+    this.backends.forEach((backend) => backend.setPace(pace));
   }
 
   go(path: string): void {
@@ -62,22 +82,24 @@ class Nbpipe implements INbpipe {
 
 /** Knows the notebook in front, and hears of runs. */
 export const manager: JupyterFrontEndPlugin<INbpipe> = {
-  id: '@nbpipe/labextension:manager',
+  id: ID,
   description: "Talks to nbpipe's server extension for the other plugins.",
   autoStart: true,
   provides: INbpipe,
-  optional: [INotebookTracker, IDocumentManager, ITranslator],
+  optional: [INotebookTracker, IDocumentManager, ITranslator, ISettingRegistry],
   activate: (
     app,
     tracker: INotebookTracker | null,
     documents: IDocumentManager | null,
     translator: ITranslator | null,
+    registry: ISettingRegistry | null,
   ) => {
     followKeys();
     const { serverSettings, events } = app.serviceManager;
+    const trans = (translator ?? nullTranslator).load('nbpipe');
     const nbpipe = new Nbpipe(
-      new Api(serverSettings),
-      (translator ?? nullTranslator).load('nbpipe'),
+      new Api(serverSettings, trans),
+      trans,
       new Notebooks(tracker, documents),
       app.commands,
     );
@@ -98,6 +120,14 @@ export const manager: JupyterFrontEndPlugin<INbpipe> = {
       if (emission.schema_id === RUN_EVENT) {
         nbpipe.hear(emission as unknown as RunEvent);
       }
+    });
+    void registry?.load(ID).then((settings) => {
+      const read = (): void => {
+        const { pollRunning, pollIdle } = settings.composite as { pollRunning?: number; pollIdle?: number };
+        nbpipe.setPace({ running: pollRunning ?? PACE.running, idle: pollIdle ?? PACE.idle });
+      };
+      settings.changed.connect(read);
+      read();
     });
     return nbpipe;
   },

@@ -4,9 +4,12 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { NotebookContent } from '../shared/api';
+import { contentOf } from './content';
 
 /** Milliseconds without a change before one is told: nothing is worked out while somebody types. */
 const PAUSE = 1000;
+/** The same after a save, which is meant to be looked at. */
+const SAVED = 200;
 
 /**
  * The notebooks that are open.
@@ -45,7 +48,7 @@ export class Notebooks {
     return this.tracker?.find((panel) => panel.context.path === path);
   }
 
-  /** The notebook as it stands in the editor, without its outputs; undefined where it is not open, or not read yet. */
+  /** The notebook as it stands in the editor; undefined where it is not open, or not read yet. */
   content(path: string): NotebookContent | undefined {
     const panel = this.find(path);
     const model = panel?.content.model;
@@ -53,19 +56,7 @@ export class Notebooks {
     if (!model || !panel.context.isReady) {
       return undefined;
     }
-    const { sharedModel } = model;
-    return {
-      nbformat: sharedModel.nbformat,
-      nbformat_minor: sharedModel.nbformat_minor,
-      metadata: sharedModel.metadata,
-      cells: sharedModel.cells.map((cell) => ({
-        cell_type: cell.cell_type,
-        id: cell.getId(),
-        metadata: cell.getMetadata(),
-        source: cell.getSource(),
-        ...(cell.cell_type === 'code' ? { outputs: [], execution_count: null } : {}),
-      })),
-    };
+    return contentOf(model);
   }
 
   /** Id of the selected cell, where this notebook is open. */
@@ -78,6 +69,17 @@ export class Notebooks {
     if (this.find(path)) {
       this.documents?.openOrReveal(path)?.activate();
     }
+  }
+
+  /** Make a cell the selected one, where this notebook is open; nothing else moves. Whether it could be. */
+  select(path: string, id: string): boolean {
+    const content = this.find(path)?.content;
+    const index = content?.widgets.findIndex((widget) => widget.model.id === id) ?? -1;
+    if (content && index >= 0) {
+      content.activeCellIndex = index;
+      content.deselectAll();
+    }
+    return index >= 0;
   }
 
   /** Bring a cell into sight; the notebook is opened first if it has to be. `cell` counts from 1. */
@@ -116,14 +118,14 @@ export class Notebooks {
   private follow(panel: NotebookPanel): void {
     this.hasMoved.emit(undefined);
     const { context } = panel;
-    const later = () => {
+    const later = (pause = PAUSE) => {
       clearTimeout(this.timers.get(panel));
       this.timers.set(
         panel,
         setTimeout(() => {
           this.timers.delete(panel);
           this.wasEdited.emit(context.path);
-        }, PAUSE),
+        }, pause),
       );
     };
     // Sources and cells only: outputs that stream in are no edits, and there may be thousands of them.
@@ -151,7 +153,7 @@ export class Notebooks {
     });
     context.saveState.connect((_, state) => {
       if (state === 'completed') {
-        later();
+        later(SAVED);
       }
     });
     panel.disposed.connect(() => {

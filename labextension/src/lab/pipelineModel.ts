@@ -1,5 +1,7 @@
+import { Signal, type ISignal } from '@lumino/signaling';
+
 import type { PipelineView, PlanView } from '../shared/api';
-import { problemText } from '../shared/backend';
+import { problemText, Refused } from '../shared/backend';
 import type { Change, Progress } from '../shared/types';
 import type { INbpipe } from './tokens';
 
@@ -24,24 +26,35 @@ export const UNKNOWN: PipelineState = {
   stage: '',
 };
 
+/** What a model needs of the other parts. */
+export type Around = Pick<INbpipe, 'api' | 'notebooks' | 'backend'>;
+
 /**
- * The pipeline of one notebook, unsaved edits included, and how it stands.
+ * The pipeline of one notebook, unsaved edits included, and how it stands: one for all that show it.
  *
- * Responsibilities: follows the notebook's edits and runs while somebody looks. It must not ask for anything otherwise.
+ * Responsibilities: follows the notebook's edits and runs while somebody looks, with one question about the notebook on its
+ * way at a time; an answer that the notebook has left behind is followed by another question. It must not ask for anything
+ * while nobody looks, and must not draw.
  */
 export class PipelineModel {
+  /** The server is asked about the notebook as it stands at this moment. */
+  readonly asking: ISignal<this, undefined>;
+  private readonly isAsking = new Signal<this, undefined>(this);
   private state = UNKNOWN;
   private readonly listeners = new Set<() => void>();
-  private visible = false;
-  private generation = 0;
+  private lookers = 0;
+  private due = false;
+  private flight: AbortController | undefined;
+  private followed = 0;
   private unsubscribe: (() => void) | undefined;
 
   constructor(
-    private readonly nbpipe: INbpipe,
+    private readonly around: Around,
     readonly path: string,
   ) {
-    nbpipe.notebooks.edited.connect(this.onEdited);
-    nbpipe.notebooks.moved.connect(this.place);
+    this.asking = this.isAsking;
+    around.notebooks.edited.connect(this.onEdited);
+    around.notebooks.moved.connect(this.place);
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -51,91 +64,158 @@ export class PipelineModel {
 
   get = (): PipelineState => this.state;
 
-  /** It came into sight, or went out of it. */
-  look(visible: boolean): void {
-    if (visible && !this.visible) {
-      this.unsubscribe ??= this.nbpipe.backend(this.path).subscribe((change) => void this.hear(change));
+  /** Somebody looks, until the returned function is called. */
+  look(): () => void {
+    this.lookers += 1;
+    if (this.lookers === 1) {
+      this.unsubscribe = this.around.backend(this.path).subscribe((change) => void this.hear(change));
       void this.refresh();
-    } else if (!visible) {
-      this.unsubscribe?.();
-      this.unsubscribe = undefined;
     }
-    this.visible = visible;
+    let looks = true;
+    return () => {
+      if (looks) {
+        looks = false;
+        this.lookers -= 1;
+        this.rest();
+      }
+    };
   }
 
+  /** Ask for everything again, if somebody looks. */
   async refresh(): Promise<void> {
     await Promise.all([this.examine(), this.followLatest()]);
   }
 
+  /** Show the cell of a stage. */
   jump(stage: string): void {
-    const found = this.state.pipeline?.stages.find((one) => one.name === stage);
+    const found = this.find(stage);
     if (found) {
-      void this.nbpipe.notebooks.jump(this.path, found.ids[0] ?? '', found.cells[0]);
+      void this.around.notebooks.jump(this.path, found.ids[0] ?? '', found.cells[0]);
     }
   }
 
-  dispose(): void {
-    this.look(false);
-    this.generation += 1;
-    this.nbpipe.notebooks.edited.disconnect(this.onEdited);
-    this.nbpipe.notebooks.moved.disconnect(this.place);
-    this.listeners.clear();
+  /** Make a stage the selected one, and its cell that of the notebook. */
+  select(stage: string): void {
+    const id = this.find(stage)?.ids[0] ?? '';
+    if (!this.around.notebooks.select(this.path, id)) {
+      this.set({ stage });
+    }
+  }
+
+  private find(stage: string) {
+    return this.state.pipeline?.stages.find((one) => one.name === stage);
+  }
+
+  private rest(): void {
+    if (this.lookers === 0) {
+      this.unsubscribe?.();
+      this.unsubscribe = undefined;
+      this.due = false;
+      this.flight?.abort();
+    }
   }
 
   private readonly onEdited = (_: unknown, path: string): void => {
-    if (path === this.path && this.visible) {
+    if (path === this.path) {
       void this.examine();
     }
   };
 
   private async examine(): Promise<void> {
-    const { api, notebooks } = this.nbpipe;
-    this.generation += 1;
-    const { generation, path } = this;
-    const content = notebooks.content(path);
+    if (this.lookers === 0) {
+      return;
+    }
+    this.due = true;
+    if (this.flight && !this.flight.signal.aborted) {
+      return;
+    }
+    const flight = new AbortController();
+    const isOurs = (): boolean => this.flight === flight;
+    this.flight = flight;
+    while (this.isDue(flight.signal)) {
+      this.due = false;
+      await this.ask(flight.signal);
+    }
+    if (isOurs()) {
+      this.flight = undefined;
+    }
+  }
+
+  private isDue(signal: AbortSignal): boolean {
+    return this.due && !signal.aborted;
+  }
+
+  /** One question about the notebook, and one about the plan where there may be a run and nothing was edited since. */
+  private async ask(signal: AbortSignal): Promise<void> {
+    const { around, path } = this;
+    const content = around.notebooks.content(path);
     const question = content ? { path, content } : { path };
+    this.isAsking.emit(undefined);
     try {
-      const pipeline = await api.pipeline(question);
-      if (generation !== this.generation) {
+      const pipeline = await around.api.pipeline(question, signal);
+      if (signal.aborted) {
         return;
       }
-      this.set({ pipeline, problem: '' });
-      this.place();
       const broken = pipeline.problems.some(({ severity }) => severity === 'error');
-      const plan = pipeline.stages.length > 0 && !broken ? await api.plan(question) : undefined;
-      if (generation === this.generation) {
-        this.set({ plan });
+      const runs = pipeline.stages.length > 0 && !broken;
+      this.set({ pipeline, problem: '', ...(runs ? {} : { plan: undefined }) });
+      this.place();
+      if (runs && !this.due) {
+        const plan = await around.api.plan(question, signal);
+        if (!signal.aborted) {
+          this.set({ plan });
+        }
       }
     } catch (error) {
-      if (generation === this.generation) {
+      if (!signal.aborted) {
         this.set({ problem: problemText(error), plan: undefined });
       }
     }
   }
 
-  private async hear(change: Change): Promise<void> {
-    const shown = this.state.latest?.row.run;
-    const ended = change.rows.some((row) => row.run === shown && row.status !== 'running');
-    await this.followLatest();
-    if (ended || change.gone) {
+  private async hear({ rows, gone }: Change): Promise<void> {
+    const shown = this.state.latest?.row;
+    const ended = rows.some((row) => row.run === shown?.run && row.status !== 'running');
+    const news = rows.some(
+      (row) =>
+        row.kind !== 'trial' &&
+        (!shown || row.run === shown.run || (row.started ?? 0) >= (shown.started ?? 0)),
+    );
+    if (gone || news) {
+      await this.followLatest();
+    }
+    if (gone || ended) {
+      // What was planned before the run is not what would be done after it.
+      this.set({ plan: undefined });
       await this.examine();
     }
   }
 
   private async followLatest(): Promise<void> {
-    const backend = this.nbpipe.backend(this.path);
+    if (this.lookers === 0) {
+      return;
+    }
+    this.followed += 1;
+    const { followed } = this;
+    const backend = this.around.backend(this.path);
     try {
       const { rows } = await backend.page({ limit: 1 });
-      this.set({ latest: rows[0] ? await backend.progress(rows[0].run) : undefined });
+      const latest = rows[0] ? await backend.progress(rows[0].run) : undefined;
+      if (followed === this.followed) {
+        this.set({ latest });
+      }
     } catch (error) {
+      if (!(error instanceof Refused)) {
+        throw error;
+      }
       this.set({ problem: problemText(error) });
     }
   }
 
   private readonly place = (): void => {
-    const id = this.nbpipe.notebooks.selectedCell(this.path);
+    const id = this.around.notebooks.selectedCell(this.path);
     const stage = this.state.pipeline?.stages.find((one) => one.ids.includes(id))?.name ?? '';
-    if (stage !== this.state.stage) {
+    if (id && stage !== this.state.stage) {
       this.set({ stage });
     }
   };

@@ -66,7 +66,7 @@ export class Runs {
 
   async stop(path: string, run: string): Promise<void> {
     try {
-      await this.nbpipe.api.stop(path, run);
+      await this.nbpipe.api.stop(run, { path });
     } catch (error) {
       Notification.error(problemText(error));
     }

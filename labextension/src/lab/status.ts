@@ -34,6 +34,7 @@ export const statusItem: JupyterFrontEndPlugin<void> = {
     const item = new Widget({ node: document.createElement('div') });
     item.node.append(button);
     let known = cells.of(null);
+    let leave = (): void => undefined;
     const show = (): void => {
       const row = known?.state.progress?.row;
       const symbol = SYMBOLS[row?.status ?? ''] ?? '■';
@@ -50,6 +51,9 @@ export const statusItem: JupyterFrontEndPlugin<void> = {
       known?.state.changed.disconnect(show);
       known = cells.of(notebooks.currentWidget);
       known?.state.changed.connect(show);
+      leave();
+      // It is in the status bar, whatever lies in front of it.
+      leave = known?.state.look() ?? (() => undefined);
       show();
     };
     notebooks.currentChanged.connect(follow);

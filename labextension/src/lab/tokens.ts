@@ -6,6 +6,7 @@ import type { RunEvent } from '../shared/api';
 import type { Api } from './api';
 import type { ServerBackend } from './backend';
 import type { Notebooks } from './notebooks';
+import type { PipelineModel } from './pipelineModel';
 import type { Runs } from './runs';
 
 /** What the plugins of nbpipe share. */
@@ -16,6 +17,8 @@ export interface INbpipe {
   readonly runs: Runs;
   /** Where the shared views get the runs of a notebook's project; the same one for the same path. */
   backend(path: string): ServerBackend;
+  /** The pipeline of a notebook: one for all that show it, and the only one that asks for it. */
+  pipeline(path: string): PipelineModel;
   /** Contents path of the notebook that is, or was last, in front; '' before there was one. */
   readonly path: string;
   readonly pathChanged: ISignal<INbpipe, string>;

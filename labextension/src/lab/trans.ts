@@ -1,7 +1,2 @@
-import { nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
-import { createContext, useContext } from 'react';
-
-/** What views are translated with: a host wraps them in a provider. */
-export const Trans = createContext<TranslationBundle>(nullTranslator.load('nbpipe'));
-
-export const useTrans = (): TranslationBundle => useContext(Trans);
+/** One context for the views of the lab and those that it shares with the widget. */
+export { useWords as useTrans, WordsContext as Trans } from '../shared/words';

@@ -2,6 +2,7 @@ import { runColour } from './colour';
 import { metric, short } from './format';
 import { path, rangeOf } from './Sparkline';
 import type { Curve } from './types';
+import { useWords } from './words';
 
 const BOX = { width: 280, height: 110 };
 const LEFT = 46;
@@ -14,6 +15,7 @@ export function Chart({
   title: string;
   curves: { run: string; points: Curve; colour?: string }[];
 }) {
+  const trans = useWords();
   const range = rangeOf(curves.map((curve) => curve.points));
   if (!Number.isFinite(range.x0)) {
     return null;
@@ -36,7 +38,13 @@ export function Chart({
       <svg
         viewBox={`0 0 ${BOX.width + LEFT + 8} ${BOX.height + 26}`}
         role="img"
-        aria-label={`${title} of ${curves.map((curve) => curve.run).join(', ')}: ${metric(range.y0)} to ${metric(range.y1)}`}
+        aria-label={trans.__(
+          '%1 of %2: %3 to %4',
+          title,
+          curves.map((curve) => curve.run).join(', '),
+          metric(range.y0),
+          metric(range.y1),
+        )}
       >
         <g transform={`translate(${LEFT} 6)`}>
           <path className="nbp-axis" d={`M0 0V${BOX.height}H${BOX.width}`} />

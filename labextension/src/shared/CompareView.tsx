@@ -6,6 +6,7 @@ import { delta, duration, metric, scalar } from './format';
 import { Status } from './Status';
 import type { HistoryState, HistoryStore } from './store';
 import type { RunRow } from './types';
+import { useWords } from './words';
 
 interface Props {
   store: HistoryStore;
@@ -22,6 +23,7 @@ interface Line {
 
 /** Runs side by side: a line per parameter and metric, a column per run, the baseline first. */
 export function CompareView({ store, state, onDiff }: Props) {
+  const trans = useWords();
   const [only, setOnly] = useState(true);
   const [search, setSearch] = useState('');
   const order = [...state.selected].sort(
@@ -38,7 +40,7 @@ export function CompareView({ store, state, onDiff }: Props) {
   }, [store, runs, metrics]);
   const [base] = rows;
   if (!base || rows.length < 2) {
-    return <p className="nbp-hint">Check two runs or more to compare them.</p>;
+    return <p className="nbp-hint">{trans.__('Check two runs or more to compare them.')}</p>;
   }
   const all = lines(rows);
   const wanted = search.trim().toLowerCase();
@@ -56,22 +58,22 @@ export function CompareView({ store, state, onDiff }: Props) {
     .filter((item) => item.curves.length > 0);
   const [second] = rows.slice(1);
   return (
-    <section className="nbp-compare" aria-label="compared runs">
+    <section className="nbp-compare" aria-label={trans.__('compared runs')}>
       <header className="nbp-toolbar">
         <h3 className="nbp-title">
-          Compare <span className="nbp-dim">{rows.length} runs</span>
+          {trans.__('Compare')} <span className="nbp-dim">{trans._n('%1 run', '%1 runs', rows.length)}</span>
         </h3>
         <input
           type="search"
           className="nbp-input"
-          placeholder="Search names and values"
-          aria-label="search names and values"
+          placeholder={trans.__('Search names and values')}
+          aria-label={trans.__('search names and values')}
           value={search}
           onInput={(event) => setSearch(event.currentTarget.value)}
         />
         <label className="nbp-option">
           <input type="checkbox" checked={only} onChange={() => setOnly(!only)} />
-          differences only
+          {trans.__('differences only')}
         </label>
         <span className="nbp-grow" />
         {rows.length === 2 && second ? (
@@ -80,22 +82,25 @@ export function CompareView({ store, state, onDiff }: Props) {
             className="nbp-button nbp-primary"
             onClick={() => onDiff(base.run, second.run)}
           >
-            Diff {base.run} ↔ {second.run}
+            {trans.__('Diff %1 ↔ %2', base.run, second.run)}
           </button>
         ) : null}
       </header>
       <div className="nbp-scroll nbp-wide">
-        <table aria-label="parameters and metrics of the compared runs">
+        <table aria-label={trans.__('parameters and metrics of the compared runs')}>
           <thead>
             <tr>
-              <th scope="col">name</th>
+              <th scope="col">{trans.__('name')}</th>
               {rows.map((row, n) => (
                 <th scope="col" key={row.run}>
                   <span className="nbp-dot" style={{ background: runColour(row.run) }} aria-hidden="true" />
-                  {row.run} {row.run === state.baseline ? <span className="nbp-dim">baseline</span> : null}
+                  {row.run}{' '}
+                  {row.run === state.baseline ? (
+                    <span className="nbp-dim">{trans.__('baseline')}</span>
+                  ) : null}
                   {n > 0 && rows.length > 2 ? (
                     <button type="button" className="nbp-link" onClick={() => onDiff(base.run, row.run)}>
-                      diff
+                      {trans.__('diff')}
                     </button>
                   ) : null}
                 </th>
@@ -104,7 +109,7 @@ export function CompareView({ store, state, onDiff }: Props) {
           </thead>
           <tbody>
             <tr>
-              <th scope="row">status</th>
+              <th scope="row">{trans.__('status')}</th>
               {rows.map((row) => (
                 <td key={row.run}>
                   <Status status={row.status} note={row.seconds ? duration(row.seconds) : ''} />
@@ -118,7 +123,9 @@ export function CompareView({ store, state, onDiff }: Props) {
         </table>
         {shown.length === 0 ? (
           <p className="nbp-hint">
-            {wanted ? 'Nothing is called like this.' : 'Their parameters and metrics are equal.'}
+            {wanted
+              ? trans.__('Nothing is called like this.')
+              : trans.__('Their parameters and metrics are equal.')}
           </p>
         ) : null}
       </div>

@@ -12,22 +12,25 @@ import { ParamsPart } from './diff/ParamsPart';
 import { Status } from './Status';
 import { Tabs } from './Tabs';
 import type { Diff, Side } from './types';
+import { useWords, type Words } from './words';
 
 /** The parts in the order of the tabs; those that may be large are asked for apart, so that the others show at once. */
-const TABS = [
-  ['params', 'Params'],
-  ['metrics', 'Metrics'],
-  ['code', 'Code'],
-  ['data', 'Data'],
-  ['environment', 'Env'],
-  ['outputs', 'Outputs'],
-] as const;
-type Part = (typeof TABS)[number][0];
+const tabs = (trans: Words) =>
+  [
+    ['params', trans.__('Params')],
+    ['metrics', trans.__('Metrics')],
+    ['code', trans.__('Code')],
+    ['data', trans.__('Data')],
+    ['environment', trans.__('Env')],
+    ['outputs', trans.__('Outputs')],
+  ] as const;
+type Part = ReturnType<typeof tabs>[number][0];
 const QUICK = ['code', 'params', 'metrics', 'environment'];
 const SLOW = ['data', 'outputs'];
 
 /** What changed between two sides, part by part: the format of `docs/formats/diff.md`, shown. */
 export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: string }) {
+  const trans = useWords();
   const [only, setOnly] = useState(true);
   const [chosen, setChosen] = useState<Part>();
   const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only);
@@ -41,28 +44,24 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
     );
   }
   if (!quick) {
-    return (
-      <p className="nbp-hint">
-        comparing {a} with {b} …
-      </p>
-    );
+    return <p className="nbp-hint">{trans.__('comparing %1 with %2 …', a, b)}</p>;
   }
   const counts: Record<string, number> = { ...quick.counts, ...slow?.counts };
-  const first = TABS.find(([part]) => (counts[part] ?? 0) > 0)?.[0] ?? 'params';
+  const first = tabs(trans).find(([part]) => (counts[part] ?? 0) > 0)?.[0] ?? 'params';
   const tab = chosen ?? first;
   const slowPart = SLOW.includes(tab);
   return (
-    <section className="nbp-diff" aria-label={`diff of ${a} and ${b}`}>
+    <section className="nbp-diff" aria-label={trans.__('diff of %1 and %2', a, b)}>
       <header className="nbp-toolbar">
         <h3 className="nbp-title">
-          Diff&ensp;
+          {trans.__('Diff')}&ensp;
           <SideName side={quick.a} /> <span aria-hidden="true">↔</span> <SideName side={quick.b} />
         </h3>
-        {quick.same && slow?.same ? <span className="nbp-dim">nothing differs</span> : null}
+        {quick.same && slow?.same ? <span className="nbp-dim">{trans.__('nothing differs')}</span> : null}
         <span className="nbp-grow" />
         <label className="nbp-option">
           <input type="checkbox" checked={only} onChange={() => setOnly(!only)} />
-          differences only
+          {trans.__('differences only')}
         </label>
       </header>
       <div className="nbp-sides">
@@ -70,13 +69,15 @@ export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: st
         <SideLine side={quick.b} />
       </div>
       <Tabs
-        label="parts of the diff"
-        tabs={TABS.map(([part, title]) => [part, title, counts[part] ?? 0] as const)}
+        label={trans.__('parts of the diff')}
+        tabs={tabs(trans).map(([part, title]) => [part, title, counts[part] ?? 0] as const)}
         chosen={tab}
         onChoose={setChosen}
       >
         {slowPart && slowProblem ? <p className="nbp-problem">{slowProblem}</p> : null}
-        {slowPart && !slow && !slowProblem ? <p className="nbp-hint">reading what they left …</p> : null}
+        {slowPart && !slow && !slowProblem ? (
+          <p className="nbp-hint">{trans.__('reading what they left …')}</p>
+        ) : null}
         {slowPart ? slow && content(tab, slow) : content(tab, quick)}
         {(slowPart ? (slow?.notes ?? []) : (quick.notes ?? []))
           .filter((note) => note.part === undefined || note.part === tab)

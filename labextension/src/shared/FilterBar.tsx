@@ -4,6 +4,7 @@ import { allColumns, type Column } from './columns';
 import { Popup } from './Popup';
 import { STATUSES, Status } from './Status';
 import type { HistoryState, HistoryStore } from './store';
+import { useWords, type Words } from './words';
 
 /** Milliseconds after the last key before the question is asked. */
 const PAUSE = 120;
@@ -16,6 +17,7 @@ interface Props {
 
 /** Search, filters and columns. */
 export function FilterBar({ store, state, shown }: Props) {
+  const trans = useWords();
   const { statuses = [], where = [] } = state.query;
   const toggle = (status: string) =>
     store.ask({
@@ -26,7 +28,7 @@ export function FilterBar({ store, state, shown }: Props) {
   return (
     <>
       <Search store={store} text={state.query.text ?? ''} />
-      <Popup label="Status" badge={statuses.length ? String(statuses.length) : ''}>
+      <Popup label={trans.__('Status')} badge={statuses.length ? String(statuses.length) : ''}>
         {STATUSES.map((status) => (
           <label key={status} className="nbp-option">
             <input type="checkbox" checked={statuses.includes(status)} onChange={() => toggle(status)} />
@@ -34,10 +36,10 @@ export function FilterBar({ store, state, shown }: Props) {
           </label>
         ))}
       </Popup>
-      <Popup label="Metric" badge={where.length ? String(where.length) : ''}>
+      <Popup label={trans.__('Metric')} badge={where.length ? String(where.length) : ''}>
         <Condition store={store} state={state} />
       </Popup>
-      <Popup label="Columns">
+      <Popup label={trans.__('Columns')}>
         <ColumnChoice store={store} state={state} shown={shown} />
       </Popup>
       {where.map((text) => (
@@ -45,7 +47,7 @@ export function FilterBar({ store, state, shown }: Props) {
           {text}
           <button
             type="button"
-            aria-label={`remove the filter ${text}`}
+            aria-label={trans.__('remove the filter %1', text)}
             onClick={() => store.ask({ where: where.filter((other) => other !== text) })}
           >
             ×
@@ -57,6 +59,7 @@ export function FilterBar({ store, state, shown }: Props) {
 }
 
 function Search({ store, text }: { store: HistoryStore; text: string }) {
+  const trans = useWords();
   const [typed, setTyped] = useState(text);
   const timer = useRef<ReturnType<typeof setTimeout>>();
   const asked = useRef(text);
@@ -79,8 +82,8 @@ function Search({ store, text }: { store: HistoryStore; text: string }) {
     <input
       type="search"
       className="nbp-input nbp-search"
-      placeholder="Search runs"
-      aria-label="search runs"
+      placeholder={trans.__('Search runs')}
+      aria-label={trans.__('search runs')}
       value={typed}
       onInput={(event) => type(event.currentTarget.value)}
     />
@@ -90,6 +93,7 @@ function Search({ store, text }: { store: HistoryStore; text: string }) {
 const OPERATORS = ['>', '>=', '<', '<=', '=', '!='];
 
 function Condition({ store, state }: { store: HistoryStore; state: HistoryState }) {
+  const trans = useWords();
   const names = [
     ...state.names.metrics.map((name) => ['metrics', name] as const),
     ...state.names.params.map((name) => ['params', name] as const),
@@ -112,7 +116,7 @@ function Condition({ store, state }: { store: HistoryStore; state: HistoryState 
     setValue('');
   };
   if (names.length === 0) {
-    return <p className="nbp-hint">No run has a metric or a parameter yet.</p>;
+    return <p className="nbp-hint">{trans.__('No run has a metric or a parameter yet.')}</p>;
   }
   return (
     <form
@@ -123,7 +127,7 @@ function Condition({ store, state }: { store: HistoryStore; state: HistoryState 
       }}
     >
       <select
-        aria-label="name"
+        aria-label={trans.__('name')}
         value={chosen}
         onChange={(event) => setChosen(Number(event.currentTarget.value))}
       >
@@ -134,7 +138,7 @@ function Condition({ store, state }: { store: HistoryStore; state: HistoryState 
         ))}
       </select>
       <select
-        aria-label="comparison"
+        aria-label={trans.__('comparison')}
         value={operator}
         onChange={(event) => setOperator(event.currentTarget.value)}
       >
@@ -144,21 +148,37 @@ function Condition({ store, state }: { store: HistoryStore; state: HistoryState 
       </select>
       <input
         className="nbp-input"
-        aria-label="value"
+        aria-label={trans.__('value')}
         size={8}
         value={value}
         onInput={(event) => setValue(event.currentTarget.value)}
       />
       <button type="submit" className="nbp-button">
-        Add
+        {trans.__('Add')}
       </button>
     </form>
   );
 }
 
+function groupWord(group: Column['group'], trans: Words): string {
+  switch (group) {
+    case 'Run':
+      return trans.__('Run');
+    case 'Parameters':
+      return trans.__('Parameters');
+    case 'Metrics':
+      return trans.__('Metrics');
+    case 'Curves':
+      return trans.__('Curves');
+    case 'Tags':
+      return trans.__('Tags');
+  }
+}
+
 function ColumnChoice({ store, state, shown }: Props) {
+  const trans = useWords();
   const ids = shown.map((column) => column.id);
-  const all = allColumns(state.names);
+  const all = allColumns(state.names, trans);
   const toggle = (id: string) =>
     store.choose(ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id]);
   const groups = [...new Set(all.map((column) => column.group))];
@@ -166,7 +186,7 @@ function ColumnChoice({ store, state, shown }: Props) {
     <div className="nbp-columns">
       {groups.map((group) => (
         <fieldset key={group}>
-          <legend>{group}</legend>
+          <legend>{groupWord(group, trans)}</legend>
           {all
             .filter((column) => column.group === group)
             .map((column) => (
@@ -178,7 +198,7 @@ function ColumnChoice({ store, state, shown }: Props) {
         </fieldset>
       ))}
       <button type="button" className="nbp-button" onClick={() => store.choose([])}>
-        The usual ones
+        {trans.__('The usual ones')}
       </button>
     </div>
   );

@@ -4,11 +4,12 @@ import { narrowColumns, shownColumns } from './columns';
 import { CompareView } from './CompareView';
 import { DiffView } from './DiffView';
 import { FilterBar } from './FilterBar';
-import { count } from './format';
+import { whole } from './format';
 import { ProgressPanel } from './ProgressView';
 import { RunTable } from './RunTable';
 import type { HistoryStore } from './store';
 import { useTick } from './useTick';
+import { useWords } from './words';
 
 type Below =
   | { kind: 'none' }
@@ -40,11 +41,12 @@ interface Props {
 
 /** The history: search, table, and what is opened below it, where no host opens it elsewhere. */
 export function HistoryView({ store, height = 360, host }: Props) {
+  const trans = useWords();
   const state = useSyncExternalStore(store.subscribe, store.get);
   const [below, setBelow] = useState<Below>({ kind: 'none' });
   const root = useRef<HTMLElement>(null);
   const opened = useRef<HTMLDivElement>(null);
-  const columns = (host ? narrowColumns : shownColumns)(state.names, state.columns, store.atHand());
+  const columns = (host ? narrowColumns : shownColumns)(state.names, state.columns, store.atHand(), trans);
   const { selected, total } = state;
   const running = store.atHand().some((row) => row.status === 'running');
   useTick(running);
@@ -72,22 +74,23 @@ export function HistoryView({ store, height = 360, host }: Props) {
     <section
       className={host ? 'nbp-history nbp-hosted' : 'nbp-history'}
       ref={root}
-      aria-label="nbpipe history"
+      aria-label={trans.__('nbpipe history')}
     >
       <header className="nbp-toolbar">
         <h2 className="nbp-title">
-          History <span className="nbp-dim">{count(total, 'run')}</span>
+          {trans.__('History')}{' '}
+          <span className="nbp-dim">{trans._n('%2 run', '%2 runs', total, whole(total))}</span>
         </h2>
         <FilterBar store={store} state={state} shown={columns} />
         <span className="nbp-grow" />
         {state.unseen > 0 ? (
           <button type="button" className="nbp-button" onClick={() => store.refresh()}>
-            {count(state.unseen, 'new run')}
+            {trans._n('%2 new run', '%2 new runs', state.unseen, whole(state.unseen))}
           </button>
         ) : null}
         {selected.length > 0 ? (
           <button type="button" className="nbp-button" onClick={() => store.select([])}>
-            Clear
+            {trans.__('Clear')}
           </button>
         ) : null}
         {host && selected.length === 0 ? null : (
@@ -95,10 +98,14 @@ export function HistoryView({ store, height = 360, host }: Props) {
             type="button"
             className="nbp-button nbp-primary"
             disabled={selected.length < 2}
-            title={selected.length < 2 ? 'Check two runs or more (Space)' : 'Compare the checked runs (C)'}
+            title={
+              selected.length < 2
+                ? trans.__('Check two runs or more (Space)')
+                : trans.__('Compare the checked runs (C)')
+            }
             onClick={compare}
           >
-            Compare{selected.length > 0 ? ` ${selected.length}` : ''}
+            {selected.length > 0 ? trans.__('Compare %1', selected.length) : trans.__('Compare')}
           </button>
         )}
       </header>
@@ -138,7 +145,7 @@ export function HistoryView({ store, height = 360, host }: Props) {
           tabIndex={-1}
           onKeyDown={(event) => event.key === 'Escape' && close()}
         >
-          <button type="button" className="nbp-close" aria-label="close" onClick={close}>
+          <button type="button" className="nbp-close" aria-label={trans.__('close')} onClick={close}>
             ×
           </button>
           {below.kind === 'run' ? (
@@ -163,20 +170,21 @@ export function HistoryView({ store, height = 360, host }: Props) {
 }
 
 function Empty({ store, filtered: narrowed }: { store: HistoryStore; filtered: boolean }) {
+  const trans = useWords();
   return narrowed ? (
     <p className="nbp-empty">
-      No run is like this.{' '}
+      {trans.__('No run is like this.')}{' '}
       <button
         type="button"
         className="nbp-link"
         onClick={() => store.ask({ text: '', where: [], statuses: [] })}
       >
-        Show all runs
+        {trans.__('Show all runs')}
       </button>
     </p>
   ) : (
     <p className="nbp-empty">
-      No runs yet. Start one: <code>%nbpipe run</code>
+      {trans.__('No runs yet. Start one:')} <code>%nbpipe run</code>
     </p>
   );
 }

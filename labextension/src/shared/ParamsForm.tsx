@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import type { Json, PipelineParam, Values } from './api';
 import { useOwnId } from './ownId';
 import { readValue, same, typed, usual } from './paramValues';
+import { useWords, type Words } from './words';
 
 export interface ParamsFormProps {
   /** Of a `PipelineView`. */
@@ -21,13 +22,17 @@ export interface ParamsFormProps {
 
 /** Fields that were made from the notebook's parameters. Enter submits, Escape cancels. */
 export function ParamsForm(props: ParamsFormProps) {
+  const trans = useWords();
   const { params, profiles, action, onSubmit, onCancel } = props;
   const [profile, setProfile] = useState(props.profile ?? '');
   const [texts, setTexts] = useState<Record<string, string>>(() => first(params, props.values));
   const [asked, setAsked] = useState(false);
   const root = useRef<HTMLFormElement>(null);
   const chosen = profiles[profile];
-  const read = params.map((param) => ({ param, answer: answerOf(param, texts[param.name] ?? '', chosen) }));
+  const read = params.map((param) => ({
+    param,
+    answer: answerOf(param, texts[param.name] ?? '', chosen, trans),
+  }));
   const changed = read.filter(
     ({ param, answer }) => answer && 'value' in answer && !same(answer.value, usual(param, chosen)),
   );
@@ -56,7 +61,7 @@ export function ParamsForm(props: ParamsFormProps) {
       className="nbp-form"
       ref={root}
       noValidate
-      aria-label="parameters"
+      aria-label={trans.__('parameters')}
       onSubmit={(event) => {
         event.preventDefault();
         submit();
@@ -71,9 +76,9 @@ export function ParamsForm(props: ParamsFormProps) {
     >
       {Object.keys(profiles).length > 0 ? (
         <label className="nbp-field">
-          <span className="nbp-field-name">profile</span>
+          <span className="nbp-field-name">{trans.__('profile')}</span>
           <select value={profile} onChange={(event) => setProfile(event.currentTarget.value)}>
-            <option value="">none</option>
+            <option value="">{trans.__('none')}</option>
             {Object.keys(profiles).map((name) => (
               <option key={name} value={name}>
                 {name}
@@ -82,7 +87,9 @@ export function ParamsForm(props: ParamsFormProps) {
           </select>
         </label>
       ) : null}
-      {params.length === 0 ? <p className="nbp-hint">This notebook has no parameters.</p> : null}
+      {params.length === 0 ? (
+        <p className="nbp-hint">{trans.__('This notebook has no parameters.')}</p>
+      ) : null}
       {read.map(({ param, answer }) => (
         <Field
           key={param.name}
@@ -98,10 +105,10 @@ export function ParamsForm(props: ParamsFormProps) {
       ))}
       <footer>
         <span className="nbp-dim nbp-grow" role="status">
-          {changed.length > 0 ? `${changed.length} changed` : ''}
+          {changed.length > 0 ? trans.__('%1 changed', changed.length) : ''}
         </span>
         <button type="button" className="nbp-button" onClick={onCancel}>
-          Cancel
+          {trans.__('Cancel')}
         </button>
         <button type="submit" className="nbp-button nbp-primary">
           {action}
@@ -121,6 +128,7 @@ interface FieldProps {
 }
 
 function Field({ param, text, usual: value, changed, problem, onText }: FieldProps) {
+  const trans = useWords();
   const id = useOwnId();
   const said = [param.help ? `${id}-help` : '', problem ? `${id}-problem` : ''].filter(Boolean).join(' ');
   const common = {
@@ -146,7 +154,9 @@ function Field({ param, text, usual: value, changed, problem, onText }: FieldPro
       </label>
       {choices ? (
         <select {...common} value={text} onChange={(event) => onText(event.currentTarget.value)}>
-          <option value="">{value === undefined ? 'choose' : `${shown} (as it is)`}</option>
+          <option value="">
+            {value === undefined ? trans.__('choose') : trans.__('%1 (as it is)', shown)}
+          </option>
           {choices.map((choice) => (
             <option key={typed(choice)} value={typed(choice)}>
               {typed(choice)}
@@ -186,10 +196,10 @@ function first(params: PipelineParam[], values: Values = {}): Record<string, str
   );
 }
 
-function answerOf(param: PipelineParam, text: string, profile: Values | undefined) {
+function answerOf(param: PipelineParam, text: string, profile: Values | undefined, trans: Words) {
   const choice = (param.choices ?? []).find((one) => typed(one) === text);
-  const answer = choice === undefined ? readValue(param, text) : { value: choice };
+  const answer = choice === undefined ? readValue(param, text, trans) : { value: choice };
   return answer === undefined && param.required && usual(param, profile) === undefined
-    ? { problem: 'needs a value' }
+    ? { problem: trans.__('needs a value') }
     : answer;
 }

@@ -5,15 +5,17 @@ import { runColour } from './colour';
 import { duration, metric, scalar } from './format';
 import { Status } from './Status';
 import type { Progress, StageRow } from './types';
+import { useWords } from './words';
 
 /** A run, stage by stage: while it runs and afterwards. */
 export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number }) {
+  const trans = useWords();
   const { row, stages, warnings } = view;
   const now = Date.now() / 1000 + skew;
   const took = row.seconds ?? (row.started ? Math.max(now - row.started, 0) : 0);
   const metrics = Object.entries(row.metrics ?? {});
   return (
-    <section className="nbp-progress" aria-label={`run ${row.run}`}>
+    <section className="nbp-progress" aria-label={trans.__('run %1', row.run)}>
       <header className="nbp-toolbar">
         <span className="nbp-dot" style={{ background: runColour(row.run) }} aria-hidden="true" />
         <h3 className="nbp-title">
@@ -38,13 +40,13 @@ export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number
           {row.failure}
         </p>
       ) : null}
-      <table className="nbp-stages" aria-label={`stages of ${row.run}`}>
+      <table className="nbp-stages" aria-label={trans.__('stages of %1', row.run)}>
         <thead className="nbp-hidden">
           <tr>
-            <th scope="col">stage</th>
-            <th scope="col">status</th>
-            <th scope="col">time</th>
-            <th scope="col">why, and what it gave</th>
+            <th scope="col">{trans.__('stage')}</th>
+            <th scope="col">{trans.__('status')}</th>
+            <th scope="col">{trans.__('time')}</th>
+            <th scope="col">{trans.__('why, and what it gave')}</th>
           </tr>
         </thead>
         <tbody>
@@ -55,7 +57,7 @@ export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number
       </table>
       {warnings.map((text) => (
         <p key={text} className="nbp-hint">
-          warning: {text}
+          {trans.__('warning: %1', text)}
         </p>
       ))}
     </section>
@@ -63,6 +65,7 @@ export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number
 }
 
 function Stage({ stage, now }: { stage: StageRow; now: number }) {
+  const trans = useWords();
   const running = stage.status === 'running';
   const took = running && stage.started ? Math.max(now - stage.started, 0) : (stage.seconds ?? 0);
   const expected = stage.expected ?? 0;
@@ -80,9 +83,11 @@ function Stage({ stage, now }: { stage: StageRow; now: number }) {
             <progress
               className="nbp-bar"
               value={Math.min(took / expected, 1)}
-              aria-label={`time of ${stage.name} against what it took before`}
+              aria-label={trans.__('time of %1 against what it took before', stage.name)}
             />
-            <span className="nbp-dim">{took < expected ? `~${duration(expected - took)} left` : ''}</span>
+            <span className="nbp-dim">
+              {took < expected ? trans.__('~%1 left', duration(expected - took)) : ''}
+            </span>
           </>
         ) : null}
       </td>
@@ -113,6 +118,7 @@ interface PanelProps {
 
 /** The details of one run, asked for. */
 export function ProgressPanel({ backend, run, baseline, rev, onDiff }: PanelProps) {
+  const trans = useWords();
   const [view, setView] = useState<Progress>();
   const [problem, setProblem] = useState('');
   useEffect(() => {
@@ -129,14 +135,14 @@ export function ProgressPanel({ backend, run, baseline, rev, onDiff }: PanelProp
     return <p className="nbp-problem">{problem}</p>;
   }
   if (view?.row.run !== run) {
-    return <p className="nbp-hint">reading {run} …</p>;
+    return <p className="nbp-hint">{trans.__('reading %1 …', run)}</p>;
   }
   const params = Object.entries(view.row.params ?? {});
   return (
     <>
       <ProgressView view={view} skew={view.now - Date.now() / 1000} />
       {params.length > 0 ? (
-        <dl className="nbp-pairs" aria-label="parameters">
+        <dl className="nbp-pairs" aria-label={trans.__('parameters')}>
           {params.map(([name, value]) => (
             <div key={name}>
               <dt>{name}</dt>
@@ -149,7 +155,7 @@ export function ProgressPanel({ backend, run, baseline, rev, onDiff }: PanelProp
       ) : null}
       {baseline && baseline !== run ? (
         <button type="button" className="nbp-button" onClick={() => onDiff(baseline, run)}>
-          Diff against {baseline}
+          {trans.__('Diff against %1', baseline)}
         </button>
       ) : null}
     </>

@@ -14,6 +14,7 @@ import type { HistoryHost } from './HistoryView';
 import type { HistoryState, HistoryStore } from './store';
 import type { RunRow } from './types';
 import { useHeight } from './useHeight';
+import { useWords } from './words';
 
 /** Height of a row: fixed, so that the place of each of ten thousand is known without drawing it. */
 const ROW = 30;
@@ -33,6 +34,7 @@ interface Props {
 
 /** The table. Only the rows in sight are in the document. */
 export function RunTable({ store, state, columns, height: wanted, host, onOpen, onCompare }: Props) {
+  const trans = useWords();
   const box = useRef<HTMLDivElement>(null);
   const measured = useHeight(box, wanted === 'fill');
   const height = wanted === 'fill' ? measured : wanted;
@@ -148,7 +150,7 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
           <input
             type="checkbox"
             tabIndex={-1}
-            aria-label={`check ${item.run}`}
+            aria-label={trans.__('check %1', item.run)}
             checked={state.selected.includes(item.run)}
             onChange={() => store.toggle(item.run)}
           />
@@ -174,7 +176,7 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
     >
       <table
         role="grid"
-        aria-label="runs"
+        aria-label={trans.__('runs')}
         aria-rowcount={total + 1}
         aria-multiselectable="true"
         onKeyDown={keys}
@@ -182,10 +184,10 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
         <thead>
           <tr aria-rowindex={1}>
             <th scope="col" className="nbp-check">
-              <span className="nbp-hidden">checked</span>
+              <span className="nbp-hidden">{trans.__('checked')}</span>
             </th>
-            <Head title="run" sort="run" query={query} store={store} />
-            <Head title="status" sort="status" query={query} store={store} />
+            <Head title={trans.__('run')} sort="run" query={query} store={store} />
+            <Head title={trans.__('status')} sort="status" query={query} store={store} />
             {columns.map((column) => (
               <Head
                 key={column.id}

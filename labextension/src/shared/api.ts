@@ -111,14 +111,20 @@ export interface NotebookQuestion {
   content?: NotebookContent;
 }
 
-export interface PlanQuestion extends NotebookQuestion {
+/** A run, started or not: as the options of `nbpipe run` and `nbpipe plan`. */
+export interface WhatToRun {
   params?: Values;
+  /** A run whose parameters to take. */
+  params_from?: string;
   profile?: string;
-  only?: string[];
+  only?: string | [string];
   from?: string;
   until?: string;
-  fresh?: boolean | string[];
+  fresh?: boolean;
+  seed?: number;
 }
+
+export interface PlanQuestion extends NotebookQuestion, WhatToRun {}
 
 export type PlanAction = 'hit' | 'run' | 'unknown';
 
@@ -158,6 +164,8 @@ export interface SuggestView {
   cells: SuggestedCell[];
   /** What the notebook would be. */
   pipeline: PipelineView;
+  /** To be merged into the notebook's `metadata.nbpipe` when the proposal is taken. */
+  metadata: Values;
   notes: string[];
 }
 
@@ -188,18 +196,9 @@ export type DiffView = Diff;
 export type RunProgress = Progress;
 
 /** POST runs: starts a run that outlives browser and server. */
-export interface StartQuestion {
+export interface StartQuestion extends WhatToRun {
   path: string;
-  params?: Values;
-  /** A run whose parameters to take. */
-  params_from?: string;
-  profile?: string;
-  only?: string[];
-  from?: string;
-  until?: string;
-  fresh?: boolean | string[];
   jobs?: number;
-  seed?: number;
 }
 
 /** POST runs, POST runs/ID/stop */
@@ -219,6 +218,10 @@ export interface LogChunk {
 
 export interface Artifact {
   name: string;
+  kind?: 'value' | 'file';
+  type?: string;
+  format?: string;
+  digest?: string;
   size?: number | null;
   [key: string]: unknown;
 }
@@ -235,6 +238,10 @@ export interface DetailStage {
   key: string;
   metrics: Record<string, number>;
   failure: string | null;
+  /** The user's own, where the code failed; else "". */
+  traceback: string;
+  /** Counts from 1; more where it was tried again. 0 where it did not begin. */
+  attempt: number;
   warnings: string[];
   artifacts: Artifact[];
 }
@@ -256,6 +263,20 @@ export interface RunDetails {
 /** POST runs/ID/checkout: the notebook of that run, in a new file. */
 export interface CheckedOut {
   path: string;
+}
+
+export interface CheckoutQuestion {
+  path: string;
+  /** The new file; beside the notebook where it is not given. */
+  to?: string;
+  /** With the outputs of the run. */
+  executed?: boolean;
+}
+
+export interface StopQuestion {
+  path: string;
+  /** Kill the stages that run instead of asking them. */
+  force?: boolean;
 }
 
 export interface PromoteQuestion {

@@ -5,6 +5,7 @@ import { Sparkline } from './Sparkline';
 import { Status } from './Status';
 import type { HistoryState, HistoryStore } from './store';
 import type { RunRow } from './types';
+import { useWords } from './words';
 
 interface RunCellProps {
   row: RunRow;
@@ -16,6 +17,7 @@ interface RunCellProps {
 
 /** The run's name with its colour, its marks and what can be done with it; and its status. */
 export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
+  const trans = useWords();
   const base = state.baseline === row.run;
   const pinned = state.pinned.includes(row.run);
   const note =
@@ -38,8 +40,8 @@ export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
             className="nbp-mark"
             tabIndex={-1}
             aria-pressed={base}
-            aria-label={`baseline ${row.run}`}
-            title="baseline: the others are compared with it (B)"
+            aria-label={trans.__('baseline %1', row.run)}
+            title={trans.__('baseline: the others are compared with it (B)')}
             onClick={() => store.setBaseline(row.run)}
           >
             {base ? '★' : '☆'}
@@ -49,8 +51,8 @@ export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
             className="nbp-mark"
             tabIndex={-1}
             aria-pressed={pinned}
-            aria-label={`pin ${row.run}`}
-            title="pin: stays on top (P)"
+            aria-label={trans.__('pin %1', row.run)}
+            title={trans.__('pin: stays on top (P)')}
             onClick={() => store.pin(row.run)}
           >
             <PinIcon />
@@ -67,8 +69,8 @@ export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
             type="button"
             className="nbp-stop"
             tabIndex={-1}
-            aria-label={`stop ${row.run}`}
-            title="stop this run"
+            aria-label={trans.__('stop %1', row.run)}
+            title={trans.__('stop this run')}
             onClick={() => stop(row.run)}
           >
             ■
@@ -88,12 +90,13 @@ function PinIcon() {
 }
 
 export function Bar({ done, of, label }: { done: number; of: number; label: string }) {
+  const trans = useWords();
   return (
     <progress
       className="nbp-bar"
       value={done}
       max={Math.max(of, 1)}
-      aria-label={`stages of ${label} that are over`}
+      aria-label={trans.__('stages of %1 that are over', label)}
     />
   );
 }
@@ -107,6 +110,7 @@ interface CellProps {
 
 /** One value of a row. */
 export function Cell({ column, row, baseline, store }: CellProps) {
+  const trans = useWords();
   const [space, name] = split(column.id);
   if (space === 'params') {
     return <ParamCell name={name} row={row} baseline={baseline} />;
@@ -122,7 +126,7 @@ export function Cell({ column, row, baseline, store }: CellProps) {
           <Sparkline
             curve={curve}
             colour={runColour(row.run)}
-            label={`${name} of ${row.run}, ${curve.length} points`}
+            label={trans.__('%1 of %2, %3 points', name, row.run, curve.length)}
           />
         ) : null}
       </td>
@@ -136,12 +140,13 @@ export function Cell({ column, row, baseline, store }: CellProps) {
 }
 
 function PlainCell({ id, row }: { id: string; row: RunRow }) {
+  const trans = useWords();
   const now = Date.now() / 1000;
   if (id === 'started') {
     const at = row.started ?? 0;
     return (
       <td className="nbp-dim" title={at ? new Date(at * 1000).toLocaleString() : undefined}>
-        {at ? ago(at, now) : ''}
+        {at ? ago(at, now, trans) : ''}
       </td>
     );
   }

@@ -1,5 +1,6 @@
 import type { Names } from './store';
 import type { RunRow } from './types';
+import { ENGLISH, type Words } from './words';
 
 /** A column of the table. `sort` is what the query calls it; without it, nobody can sort by it. */
 export interface Column {
@@ -10,21 +11,21 @@ export interface Column {
   numeric?: boolean;
 }
 
-const RUN: Column[] = [
-  { id: 'started', title: 'started', group: 'Run', sort: 'started' },
-  { id: 'seconds', title: 'took', group: 'Run', sort: 'seconds', numeric: true },
-  { id: 'name', title: 'notebook', group: 'Run', sort: 'name' },
-  { id: 'version', title: 'version', group: 'Run', sort: 'number' },
-  { id: 'user', title: 'who', group: 'Run', sort: 'user' },
-  { id: 'commit', title: 'commit', group: 'Run', sort: 'commit' },
+const ofRun = (trans: Words): Column[] => [
+  { id: 'started', title: trans.__('started'), group: 'Run', sort: 'started' },
+  { id: 'seconds', title: trans.__('took'), group: 'Run', sort: 'seconds', numeric: true },
+  { id: 'name', title: trans.__('notebook'), group: 'Run', sort: 'name' },
+  { id: 'version', title: trans.__('version'), group: 'Run', sort: 'number' },
+  { id: 'user', title: trans.__('who'), group: 'Run', sort: 'user' },
+  { id: 'commit', title: trans.__('commit'), group: 'Run', sort: 'commit' },
 ];
 const MOST_PARAMS = 4;
 const MOST_METRICS = 3;
 
 /** Every column there is. */
-export function allColumns(names: Names): Column[] {
+export function allColumns(names: Names, trans: Words = ENGLISH): Column[] {
   return [
-    ...RUN,
+    ...ofRun(trans),
     ...names.params.map((name): Column => ({
       id: `params.${name}`,
       title: name,
@@ -38,7 +39,11 @@ export function allColumns(names: Names): Column[] {
       sort: `metrics.${name}`,
       numeric: true,
     })),
-    ...names.curves.map((name): Column => ({ id: `curve.${name}`, title: `${name} curve`, group: 'Curves' })),
+    ...names.curves.map((name): Column => ({
+      id: `curve.${name}`,
+      title: trans.__('%1 curve', name),
+      group: 'Curves',
+    })),
     ...names.tags.map((name): Column => ({
       id: `tags.${name}`,
       title: name,
@@ -49,15 +54,25 @@ export function allColumns(names: Names): Column[] {
 }
 
 /** The columns to show: those chosen, else those that tell the rows at hand apart. */
-export function shownColumns(names: Names, chosen: readonly string[], rows: RunRow[]): Column[] {
-  const all = allColumns(names);
+export function shownColumns(
+  names: Names,
+  chosen: readonly string[],
+  rows: RunRow[],
+  trans: Words = ENGLISH,
+): Column[] {
+  const all = allColumns(names, trans);
   const wanted = new Set(chosen.length > 0 ? chosen : usual(names, rows));
   return all.filter((column) => wanted.has(column.id));
 }
 
 /** As `shownColumns`, for a sidebar: what tells runs apart comes first, the rest is a scroll away. */
-export function narrowColumns(names: Names, chosen: readonly string[], rows: RunRow[]): Column[] {
-  const shown = shownColumns(names, chosen, rows);
+export function narrowColumns(
+  names: Names,
+  chosen: readonly string[],
+  rows: RunRow[],
+  trans: Words = ENGLISH,
+): Column[] {
+  const shown = shownColumns(names, chosen, rows, trans);
   const rank = ({ id, group }: Column) =>
     group === 'Metrics' ? 0 : group === 'Parameters' ? 1 : ['seconds', 'started'].includes(id) ? 2 : 3;
   return [...shown].sort((a, b) => rank(a) - rank(b));

@@ -1,4 +1,5 @@
 import type { Scalar } from './types';
+import { ENGLISH, type Words } from './words';
 
 /** `0.3 s`, `12 s`, `1:12`, `2:03:10`: as on the command line. */
 export function duration(seconds: number): string {
@@ -17,19 +18,18 @@ export function duration(seconds: number): string {
 }
 
 /** `just now`, `5 min ago`, `3 h ago`, `2 days ago`. */
-export function ago(then: number, now: number): string {
+export function ago(then: number, now: number, trans: Words = ENGLISH): string {
   const gone = now - then;
   if (gone < 60) {
-    return 'just now';
+    return trans.__('just now');
   }
   if (gone < 3600) {
-    return `${Math.floor(gone / 60)} min ago`;
+    return trans.__('%1 min ago', Math.floor(gone / 60));
   }
   if (gone < 86400) {
-    return `${Math.floor(gone / 3600)} h ago`;
+    return trans.__('%1 h ago', Math.floor(gone / 3600));
   }
-  const days = Math.floor(gone / 86400);
-  return days === 1 ? '1 day ago' : `${days} days ago`;
+  return trans._n('%1 day ago', '%1 days ago', Math.floor(gone / 86400));
 }
 
 /** At most four significant digits: `0.9213`, `12.5`, `1.2e-5`, `1000`. */
@@ -75,9 +75,9 @@ export function size(bytes: number): string {
   return `${number.toFixed(1)} TB`;
 }
 
-/** `1 run`, `3 runs`, with separators for thousands. */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+/** `10,000`: with separators for thousands. */
+export function whole(number: number): string {
+  return number.toLocaleString('en');
 }
 
 /** `▲ 0.007`, `▼ 0.02`, or nothing where the values are equal. */

@@ -1,4 +1,5 @@
 import type { Json, PipelineParam, Values } from './api';
+import { ENGLISH, type Words } from './words';
 
 /** What is typed for a value, and the value that was typed; an answer is a value, a problem, or neither for an empty field. */
 export type Typed = { value: Json } | { problem: string } | undefined;
@@ -9,7 +10,7 @@ export function typed(value: Json | undefined): string {
 }
 
 /** Reads a field; the types are those of `docs/formats/pipeline.md`. */
-export function readValue(param: PipelineParam, text: string): Typed {
+export function readValue(param: PipelineParam, text: string, trans: Words = ENGLISH): Typed {
   const word = text.trim();
   if (param.type === 'str') {
     return text === '' ? undefined : { value: text };
@@ -21,20 +22,22 @@ export function readValue(param: PipelineParam, text: string): Typed {
     case 'int':
       return /^[+-]?\d+$/.test(word) && Number.isSafeInteger(Number(word))
         ? { value: Number(word) }
-        : { problem: 'a whole number, such as 10' };
+        : { problem: trans.__('a whole number, such as 10') };
     case 'float':
       return word !== '' && Number.isFinite(Number(word)) && !/^[+-]?0[xob]/i.test(word)
         ? { value: Number(word) }
-        : { problem: 'a number, such as 0.01 or 1e-3' };
+        : { problem: trans.__('a number, such as 0.01 or 1e-3') };
     case 'bool':
-      return word === 'true' || word === 'false' ? { value: word === 'true' } : { problem: 'true or false' };
+      return word === 'true' || word === 'false'
+        ? { value: word === 'true' }
+        : { problem: trans.__('true or false') };
     case 'list':
-      return json(word, Array.isArray, 'a list as JSON, such as [64, 32]');
+      return json(word, Array.isArray, trans.__('a list as JSON, such as [64, 32]'));
     case 'dict':
       return json(
         word,
         (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-        'an object as JSON, such as {"a": 1}',
+        trans.__('an object as JSON, such as {"a": 1}'),
       );
     default:
       return json(word, () => true, '') ?? { value: word };

@@ -1,5 +1,8 @@
 import { problemText, type Backend } from './backend';
 import type { Change, Curve, Page, Query, RunRow } from './types';
+import { whole } from './format';
+import { statusWord } from './Status';
+import { ENGLISH, type Words } from './words';
 
 /** Rows of a page; pages kept at a time: memory stays flat however long the history is. */
 export const PAGE = 100;
@@ -58,6 +61,7 @@ export class HistoryStore {
     kept: Partial<Kept> = {},
     first?: Page,
     private readonly keep: (kept: Kept) => void = () => undefined,
+    private readonly trans: Words = ENGLISH,
   ) {
     this.state = {
       query: kept.query ?? {},
@@ -170,7 +174,12 @@ export class HistoryStore {
     const on = !selected.includes(run);
     this.hold(run);
     const now = on ? [...selected, run] : selected.filter((other) => other !== run);
-    this.set({ selected: now, said: `${run} ${on ? 'checked' : 'not checked'}, ${now.length} in all` });
+    this.set({
+      selected: now,
+      said: on
+        ? this.trans.__('%1 checked, %2 in all', run, now.length)
+        : this.trans.__('%1 not checked, %2 in all', run, now.length),
+    });
   }
 
   select(runs: readonly string[]): void {
@@ -181,7 +190,10 @@ export class HistoryStore {
   setBaseline(run: string): void {
     const baseline = this.state.baseline === run ? '' : run;
     this.hold(run);
-    this.set({ baseline, said: baseline ? `${run} is the baseline` : 'no baseline' });
+    this.set({
+      baseline,
+      said: baseline ? this.trans.__('%1 is the baseline', run) : this.trans.__('no baseline'),
+    });
     void this.fetchHeld();
   }
 
@@ -191,7 +203,7 @@ export class HistoryStore {
     this.hold(run);
     this.set({
       pinned: on ? [...pinned, run] : pinned.filter((other) => other !== run),
-      said: `${run} ${on ? 'pinned' : 'not pinned'}`,
+      said: on ? this.trans.__('%1 pinned', run) : this.trans.__('%1 not pinned', run),
     });
   }
 
@@ -245,7 +257,7 @@ export class HistoryStore {
         this.held.set(row.run, row);
       }
     }
-    const unknown = (page.unknown ?? []).map((name) => `no run has ${name}`);
+    const unknown = (page.unknown ?? []).map((name) => this.trans.__('no run has %1', name));
     this.set({
       total: page.total,
       names: {
@@ -258,7 +270,10 @@ export class HistoryStore {
       loading: false,
       problem: '',
       remarks: [...unknown, ...(page.problems ?? [])],
-      said: page.offset === 0 && page.total !== this.state.total ? `${page.total} runs` : this.state.said,
+      said:
+        page.offset === 0 && page.total !== this.state.total
+          ? this.trans._n('%2 run', '%2 runs', page.total, whole(page.total))
+          : this.state.said,
       rev: this.state.rev + 1,
     });
   }
@@ -273,7 +288,7 @@ export class HistoryStore {
       if (before) {
         this.replace(row);
         if (before.status === 'running' && row.status !== 'running') {
-          said = `${row.run} ${row.status}`;
+          said = `${row.run} ${statusWord(row.status, this.trans)}`;
         }
       } else {
         unseen += 1;

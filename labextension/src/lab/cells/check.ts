@@ -5,7 +5,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Problem, ProblemAction } from '../../shared/api';
 import { problemText } from '../../shared/backend';
 import type { INbpipe } from '../tokens';
-import { contentOf } from './content';
+import { contentOf } from '../content';
+import { install } from './install';
 import { Marks } from './marks';
 import type { NotebookState } from './notebook';
 import type { CellsSettings } from './settings';
@@ -153,10 +154,7 @@ export class Checker {
           break;
         }
         case 'install':
-          void navigator.clipboard.writeText(action.source ?? action.label);
-          Notification.info(this.nbpipe.trans.__('Copied: %1', action.source ?? action.label), {
-            autoClose: 4000,
-          });
+          void this.install(action.source ?? '');
           return;
         default:
           replaceSource(cell.model, action.source ?? cell.model.sharedModel.getSource());
@@ -167,5 +165,11 @@ export class Checker {
     }
     this.marks.take(at);
     void this.run(true);
+  }
+
+  private async install(packages: string): Promise<void> {
+    if (await install(this.state.panel.sessionContext, packages, this.nbpipe.trans)) {
+      await this.run(true);
+    }
   }
 }

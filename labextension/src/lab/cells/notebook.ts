@@ -1,37 +1,36 @@
 import type { ICellModel } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
-import { Debouncer } from '@lumino/polling';
 import { Signal, type ISignal } from '@lumino/signaling';
 
-import type { KernelStatus, PipelineView, PlanView } from '../../shared/api';
-import { Refused } from '../../shared/backend';
+import type { KernelStatus } from '../../shared/api';
 import type { Progress } from '../../shared/types';
+import { contentOf } from '../content';
+import type { PipelineModel } from '../pipelineModel';
 import type { INbpipe } from '../tokens';
-import { contentOf } from './content';
+import { lookWhileVisible } from '../visible';
 import { KernelQuestions } from './kernel';
-import { NewestRun } from './newest';
 import { badges, type Badge, type Known } from './state';
 import { CellWatch } from './watch';
-
-const SETTLE = 300;
 
 /**
  * What is known of one notebook: its cells, its kernel, its newest run, its pipeline, together as badges.
  *
- * Responsibilities: asks on opening, after a save, after executions and on events of runs; `changed` tells, at most once a
- * frame. It must not draw, and must not write into the document.
+ * Responsibilities: asks the kernel after executions and saves, follows the pipeline while the notebook is in sight;
+ * `changed` tells, at most once a frame. It must not draw, and must not write into the document.
  */
 export class NotebookState {
   readonly changed: ISignal<this, undefined>;
   readonly watch: CellWatch;
   readonly kernel: KernelQuestions;
   badges = new Map<string, Badge>();
-  pipeline: PipelineView | null = null;
   status: KernelStatus | null = null;
-  private plan: PlanView | null = null;
-  private newest: NewestRun;
+  private pipelines: PipelineModel;
+  private unfollow: () => void = () => undefined;
+  private leave: (() => void) | undefined;
+  private lookers = 0;
+  /** What was seen of the notebook when the server was asked last. */
+  private asked = 0;
   private readonly emitter = new Signal<this, undefined>(this);
-  private readonly analysing = new Debouncer(() => this.analyse(), SETTLE);
   private frame = 0;
   private disposed = false;
 
@@ -50,7 +49,9 @@ export class NotebookState {
       seen: () => this.watch.seen,
       worth: () => this.watch.hasStages,
     });
-    this.newest = this.follow();
+    this.pipelines = nbpipe.pipeline(this.path);
+    this.follow();
+    this.watch.changed.connect(this.watching);
     this.watch.changed.connect(this.redraw);
     this.kernel.answered.connect((_, { status, seen }) => {
       this.status = status;
@@ -61,8 +62,12 @@ export class NotebookState {
     });
     panel.context.saveState.connect(this.onSave);
     panel.context.pathChanged.connect(this.onMove);
-    panel.disposed.connect(() => this.dispose());
-    this.refresh();
+    const sight = lookWhileVisible(panel, this);
+    panel.disposed.connect(() => {
+      this.dispose();
+      sight.dispose();
+    });
+    this.kernel.ask();
     this.redraw();
   }
 
@@ -71,16 +76,26 @@ export class NotebookState {
   }
 
   get progress(): Progress | null {
-    return this.newest.current;
+    return this.pipelines.get().latest ?? null;
   }
 
   badge(cell: ICellModel | null | undefined): Badge | null {
     return cell ? (this.badges.get(cell.id) ?? null) : null;
   }
 
+  /** Somebody looks at how the notebook stands, until the returned function is called. */
+  look(): () => void {
+    this.lookers += 1;
+    this.watching();
+    return () => {
+      this.lookers -= 1;
+      this.watching();
+    };
+  }
+
   /** Ask again for everything. */
   refresh(): void {
-    void this.analysing.invoke();
+    void this.pipelines.refresh();
     this.kernel.ask();
   }
 
@@ -92,8 +107,7 @@ export class NotebookState {
     cancelAnimationFrame(this.frame);
     this.watch.dispose();
     this.kernel.dispose();
-    this.newest.dispose();
-    this.analysing.dispose();
+    this.unfollow();
     this.panel.context.saveState.disconnect(this.onSave);
     this.panel.context.pathChanged.disconnect(this.onMove);
     Signal.clearData(this);
@@ -101,54 +115,52 @@ export class NotebookState {
 
   private readonly onSave = (_: unknown, state: string): void => {
     if (state === 'completed') {
-      this.refresh();
+      this.kernel.ask();
     }
   };
 
   private readonly onMove = (): void => {
-    this.newest.dispose();
-    this.newest = this.follow();
-    this.refresh();
+    this.unfollow();
+    this.pipelines = this.nbpipe.pipeline(this.path);
+    this.follow();
+    this.watching();
+    this.redraw();
   };
 
-  private follow(): NewestRun {
-    const newest = new NewestRun(this.nbpipe.backend(this.path));
-    let running = false;
-    newest.changed.connect((_, progress) => {
-      const runs = progress?.row.status === 'running';
-      if (running && !runs) {
-        void this.analysing.invoke();
+  private follow(): void {
+    const { pipelines } = this;
+    let { plan } = pipelines.get();
+    const asking = (): void => {
+      this.asked = this.watch.seen;
+    };
+    const told = pipelines.subscribe(() => {
+      const state = pipelines.get();
+      // A kernel in which nbpipe is loaded says itself what an edit makes stale.
+      if (state.plan && state.plan !== plan && !this.status) {
+        this.watch.answered(this.asked);
       }
-      running = runs;
+      ({ plan } = state);
       this.redraw();
     });
-    return newest;
+    pipelines.asking.connect(asking);
+    this.unfollow = () => {
+      told();
+      pipelines.asking.disconnect(asking);
+      this.leave?.();
+      this.leave = undefined;
+    };
   }
 
-  /** The pipeline, for what a stage needs and gives; and what a run would do, where one was made before. */
-  private async analyse(): Promise<void> {
-    const { model } = this.panel.content;
-    if (!model || !this.watch.hasStages) {
-      this.pipeline = null;
-      this.redraw();
-      return;
+  /** A notebook without stages, or out of sight, shows nothing that would have to be asked for. */
+  private readonly watching = (): void => {
+    const looks = this.lookers > 0 && this.watch.hasStages;
+    if (looks) {
+      this.leave ??= this.pipelines.look();
+    } else {
+      this.leave?.();
+      this.leave = undefined;
     }
-    const { seen } = this.watch;
-    const about = { path: this.path, content: contentOf(model) };
-    try {
-      this.pipeline = await this.nbpipe.api.pipeline(about);
-      if (this.newest.current && this.newest.current.row.status !== 'running') {
-        this.plan = await this.nbpipe.api.plan(about);
-        this.watch.answered(seen);
-      }
-    } catch (error) {
-      if (!(error instanceof Refused)) {
-        throw error;
-      }
-      // The panel says what the server has to say; badges show what is known without it.
-    }
-    this.redraw();
-  }
+  };
 
   private readonly redraw = (): void => {
     if (this.frame || this.disposed) {
@@ -162,11 +174,16 @@ export class NotebookState {
   };
 
   private known(): Known {
+    const { pipeline, plan, latest } = this.pipelines.get();
+    // What was to be done before a run says nothing while it goes on.
+    const due = latest?.row.status === 'running' ? undefined : plan;
+    const byName = <T extends { name: string }>(stages: readonly T[] = []): Map<string, T> =>
+      new Map(stages.map((stage) => [stage.name, stage]));
     return {
       live: new Map(this.status?.stages.map((stage) => [stage.stage, stage])),
-      rows: new Map(this.newest.current?.stages.map((row) => [row.name, row])),
-      plan: new Map(this.plan?.stages.map((stage) => [stage.name, stage])),
-      stages: new Map(this.pipeline?.stages.map((stage) => [stage.name, stage])),
+      rows: byName(latest?.stages),
+      plan: byName(due?.stages),
+      stages: byName(this.watch.hasStages ? pipeline?.stages : []),
     };
   }
 }

@@ -15,6 +15,8 @@ export interface Proposed {
 export interface Proposal {
   readonly cells: readonly Proposed[];
   readonly pipeline: PipelineView;
+  /** For the notebook's `metadata.nbpipe`, once something of it is accepted. */
+  readonly metadata: Readonly<Record<string, unknown>>;
   readonly notes: readonly string[];
 }
 
@@ -25,7 +27,7 @@ export function proposalOf(view: SuggestView, idAt: (cell: number) => string): P
     const id = cell.id || idAt(cell.cell);
     return id ? [{ id, role: said.role, name: said.name, options: optionsOf(cell.line), why: cell.why }] : [];
   });
-  return { cells, pipeline: view.pipeline, notes: view.notes };
+  return { cells, pipeline: view.pipeline, metadata: view.metadata, notes: view.notes };
 }
 
 /** The line that a cell would get. */

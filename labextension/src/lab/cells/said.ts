@@ -67,7 +67,7 @@ export function linesOf(trans: TranslationBundle, badge: Badge, run: string, now
   }
   if (live?.started) {
     const took = live.seconds === null ? '' : `, ${duration(live.seconds)}`;
-    add(trans.__('last run here'), [`${ago(live.started, now)}${took}`]);
+    add(trans.__('last run here'), [`${ago(live.started, now, trans)}${took}`]);
   }
   if (row && row.status !== 'waiting') {
     const took = row.seconds ? `, ${duration(row.seconds)}` : '';

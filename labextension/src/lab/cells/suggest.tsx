@@ -5,13 +5,13 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { problemText } from '../../shared/backend';
 import { ownPlainKeys } from '../keys';
 import type { INbpipe } from '../tokens';
-import { contentOf } from './content';
+import { contentOf } from '../content';
 import { Ghost } from './ghost';
 import type { NotebookState } from './notebook';
-import { proposalOf, proposedLine, renamed, without, type Proposal, type Proposed } from './proposal';
+import { acceptTags, dropMetadata, mergeMetadata, takeBack } from './accepting';
+import { proposalOf, renamed, without, type Proposal, type Proposed } from './proposal';
 import type { CellsSettings } from './settings';
 import { SuggestBar } from './SuggestBar';
-import { lineAt, tagCell, untagCell } from './tagging';
 import { textOf } from './tags';
 
 /**
@@ -26,6 +26,8 @@ export class Suggesting {
   private bar: ReactWidget | null = null;
   /** Lines that were accepted here, by cell. */
   private readonly written = new Map<string, string>();
+  /** Keys of the notebook's metadata that were not there before. */
+  private added: string[] = [];
 
   constructor(
     private readonly state: NotebookState,
@@ -53,6 +55,7 @@ export class Suggesting {
       const proposal = proposalOf(view, (cell) => widgets[cell - 1]?.model.id ?? '');
       if (proposal.cells.length) {
         this.written.clear();
+        this.added = [];
         this.show(proposal);
       } else {
         this.close();
@@ -79,19 +82,12 @@ export class Suggesting {
   /** Take back what was accepted here, where it still stands as it was written. */
   readonly undo = (): void => {
     const { model } = this.state.panel.content;
-    model?.sharedModel.transact(() => {
-      for (const cell of model.cells) {
-        const line = this.written.get(cell.id);
-        const here = this.state.watch.tag(cell);
-        if (
-          line !== undefined &&
-          (lineAt(cell) === line || (lineAt(cell) === '' && here?.from === 'metadata'))
-        ) {
-          untagCell(cell);
-        }
-      }
-    });
+    if (model) {
+      takeBack(model, this.written);
+      dropMetadata(model, this.added);
+    }
     this.written.clear();
+    this.added = [];
     this.draw();
   };
 
@@ -100,22 +96,17 @@ export class Suggesting {
     if (!model || !this.proposal) {
       return;
     }
-    const wanted = new Map(cells.map((cell) => [cell.id, cell]));
     try {
-      model.sharedModel.transact(() => {
-        for (const cell of model.cells) {
-          const proposed = wanted.get(cell.id);
-          if (proposed) {
-            tagCell(cell, proposed, this.settings.now.tagStyle);
-            this.written.set(cell.id, proposedLine(proposed));
-          }
-        }
-      });
+      acceptTags(model, cells, this.settings.now.tagStyle).forEach((line, id) => this.written.set(id, line));
+      this.added.push(...mergeMetadata(model, this.proposal.metadata));
     } catch (error) {
       Notification.error(textOf(error));
       return;
     }
-    const left = without(this.proposal, [...wanted.keys()]);
+    const left = without(
+      this.proposal,
+      cells.map(({ id }) => id),
+    );
     this.show(left.cells.length ? left : null);
     if (!left.cells.length) {
       const { trans } = this.nbpipe;

@@ -57,8 +57,9 @@ export class CellWatch {
     return this.watched.get(cell)?.tag ?? null;
   }
 
+  /** Perhaps: what other tags than ours say, only the server knows. */
   get hasStages(): boolean {
-    return [...this.watched.values()].some(({ tag }) => tag !== null);
+    return [...this.watched.values()].some(({ tag, labelled }) => tag !== null || labelled);
   }
 
   /** To be handed to `answered` with an answer about the notebook as it is now. */

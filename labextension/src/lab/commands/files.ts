@@ -50,10 +50,11 @@ export function addFileCommands(
     icon: menuIcon(nbpipeIcon),
     describedBy: ofFile,
     isEnabled: (args) => picked(args) !== '' && commands.hasCommand(CommandIDs.openPanel),
-    execute: (args) => {
-      nbpipe.go(picked(args));
-      return commands.execute(CommandIDs.openPanel) as Promise<unknown>;
-    },
+    execute: (args) =>
+      commands.execute(CommandIDs.openPanel, {
+        path: picked(args),
+        stage: target.stage({ path: picked(args) }),
+      }) as Promise<unknown>,
   });
   commands.addCommand(CommandIDs.newPipeline, {
     label: (args) => (args.isPalette ? trans.__('New Pipeline Notebook') : trans.__('Pipeline')),

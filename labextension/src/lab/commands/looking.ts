@@ -56,10 +56,11 @@ export function addLookCommands(commands: CommandRegistry, nbpipe: INbpipe, targ
       stage: trans.__('The stage.'),
     }),
     isEnabled: () => commands.hasCommand(CommandIDs.openPanel),
-    execute: (args) => {
-      nbpipe.go(target.path(args));
-      return commands.execute(CommandIDs.openPanel) as Promise<unknown>;
-    },
+    execute: (args) =>
+      commands.execute(CommandIDs.openPanel, {
+        path: target.path(args),
+        stage: target.stage(args),
+      }) as Promise<unknown>,
   });
   addExport(commands, nbpipe, target);
 }

@@ -3,7 +3,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import { fastForwardIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { problemText } from '../../shared/backend';
-import { contentOf } from '../cells/content';
+import { contentOf } from '../content';
 import { runPipelineIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { Part, Runs } from '../runs';

@@ -4,6 +4,7 @@ import { useSyncExternalStore } from 'react';
 import { RunDetails, type DetailsTab } from '../../shared/details/RunDetails';
 import { Status } from '../../shared/Status';
 import { showMenuBelow } from '../menu';
+import { Problem, Reading } from '../Reading';
 import { useTrans } from '../trans';
 import { useCurves, useDetails, useReadLog } from '../useDetails';
 import type { Actions } from './actions';
@@ -32,7 +33,7 @@ interface Props {
 
 function Opened({ model, actions, path, run }: Props) {
   const { nbpipe, keeping } = model;
-  const { store, pipeline } = useSyncExternalStore(model.subscribe, model.get);
+  const { store, pipeline, stage } = useSyncExternalStore(model.subscribe, model.get);
   const trans = useTrans();
   const { details, problem } = useDetails(nbpipe, path, run);
   const base = store?.get().baseline ?? '';
@@ -71,16 +72,8 @@ function Opened({ model, actions, path, run }: Props) {
           ⋯
         </button>
       </div>
-      {problem ? (
-        <p className="nbp-problem" role="alert">
-          {problem}
-        </p>
-      ) : null}
-      {row?.failure ? (
-        <p className="nbp-problem" role="alert">
-          {row.failure}
-        </p>
-      ) : null}
+      <Problem text={problem} />
+      <Problem text={row?.failure} />
       {details ? (
         <RunDetails
           run={run}
@@ -93,12 +86,13 @@ function Opened({ model, actions, path, run }: Props) {
           }
           curves={curves}
           readLog={readLog}
-          onJump={(stage) => model.jump(stage)}
+          selected={stage}
+          onJump={(name) => model.jump(name)}
           tab={(keeping.tab || 'stages') as DetailsTab}
           onTab={(tab) => keeping.keep({ tab })}
         />
       ) : problem ? null : (
-        <p className="nbp-hint">{trans.__('reading …')}</p>
+        <Reading problem="" />
       )}
     </>
   );

@@ -3,6 +3,7 @@ import { useSyncExternalStore } from 'react';
 
 import { showMenuBelow } from '../menu';
 import { baseName } from '../notebooks';
+import { Problem } from '../Reading';
 import { useTrans } from '../trans';
 import type { Actions } from './actions';
 import type { PanelModel } from './model';
@@ -79,11 +80,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
           ))}
         </select>
       ) : null}
-      {absent ? (
-        <p className="nbp-problem" role="alert">
-          {absent}
-        </p>
-      ) : null}
+      <Problem text={absent} />
     </div>
   );
 }

@@ -1,18 +1,28 @@
-import { useSyncExternalStore } from 'react';
+import { useEffect, useRef, useSyncExternalStore } from 'react';
 
 import { marksOf } from '../../shared/graph/marks';
 import { PipelineGraph } from '../../shared/graph/PipelineGraph';
+import { Reading } from '../Reading';
 import { useTrans } from '../trans';
 import type { Actions } from './actions';
 import type { PanelModel } from './model';
 
 /** The graph of the notebook in front; a click shows the cell. */
 export function PipelineSection({ model, actions }: { model: PanelModel; actions: Actions }) {
-  const { path, pipeline, plan, latest, problem, stage, absent } = useSyncExternalStore(
+  const { path, pipeline, plan, latest, problem, stage, absent, revealed } = useSyncExternalStore(
     model.subscribe,
     model.get,
   );
   const trans = useTrans();
+  const graph = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const named = revealed && `[data-stage="${CSS.escape(revealed.stage)}"]`;
+    const node = named && graph.current?.querySelector<HTMLElement>(named);
+    if (node) {
+      node.scrollIntoView({ block: 'nearest' });
+      node.focus({ preventScroll: true });
+    }
+  }, [revealed]);
   if (absent) {
     return null;
   }
@@ -20,13 +30,7 @@ export function PipelineSection({ model, actions }: { model: PanelModel; actions
     return <p className="nbp-empty">{trans.__('Open a notebook to see its pipeline.')}</p>;
   }
   if (!pipeline) {
-    return problem ? (
-      <p className="nbp-problem" role="alert">
-        {problem}
-      </p>
-    ) : (
-      <p className="nbp-hint">{trans.__('reading …')}</p>
-    );
+    return <Reading problem={problem} />;
   }
   const errors = pipeline.problems.filter(({ severity }) => severity === 'error');
   return (
@@ -51,15 +55,17 @@ export function PipelineSection({ model, actions }: { model: PanelModel; actions
       {pipeline.stages.length === 0 ? (
         <Untagged model={model} actions={actions} />
       ) : (
-        <PipelineGraph
-          mode="compact"
-          stages={pipeline.stages}
-          edges={pipeline.edges}
-          marks={marksOf({ pipeline, plan, progress: latest })}
-          selected={stage || undefined}
-          onJump={(name) => model.jump(name)}
-          onMenu={(name, place) => actions.stageMenu(name, place)}
-        />
+        <div ref={graph}>
+          <PipelineGraph
+            mode="compact"
+            stages={pipeline.stages}
+            edges={pipeline.edges}
+            marks={marksOf({ pipeline, plan, progress: latest })}
+            selected={stage || undefined}
+            onJump={(name) => model.jump(name)}
+            onMenu={(name, place) => actions.stageMenu(name, place)}
+          />
+        </div>
       )}
     </>
   );

@@ -6,6 +6,7 @@ import { problemText } from '../../shared/backend';
 import { showMenu, type Entry } from '../menu';
 import { moreEntries, runEntries, runMenuEntries, stageEntries } from './entries';
 import type { Part } from '../runs';
+import { parseExactly, type Exact } from './literals';
 import type { PanelModel } from './model';
 import { askForParams } from './params';
 import { restoreParams } from './restoring';
@@ -79,7 +80,7 @@ export class Actions {
     const { path, pipeline } = this.model.get();
     const { api, notebooks, trans } = this.model.nbpipe;
     await this.tell(async () => {
-      const { params } = await api.details(path, run);
+      const { params } = parseExactly(await api.detailsText(path, run)) as { params: Record<string, Exact> };
       const { set, left } = restoreParams(notebooks.find(path), pipeline, params);
       const said = trans._n('%1 parameter set as in %2', '%1 parameters set as in %2', set.length, run);
       return left.length > 0 ? `${said}. ${trans.__('Not set: %1', left.join(', '))}` : said;
@@ -91,7 +92,7 @@ export class Actions {
     const { path } = this.model.get();
     const { api, trans } = this.model.nbpipe;
     await this.tell(async () => {
-      const made = await api.checkout(path, run, executed);
+      const made = await api.checkout(run, { path, executed });
       this.openFile(made.path);
       return trans.__('The notebook of %1 is %2', run, made.path);
     });

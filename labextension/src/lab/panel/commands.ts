@@ -28,6 +28,7 @@ export function addPanelCommands(
     describedBy: takes({
       path: trans.__('A notebook; the one in front where it is not given.'),
       run: trans.__('A run to open.'),
+      stage: trans.__('A stage to show.'),
     }),
     execute: async (args) => {
       const path = given(args['path']);
@@ -38,6 +39,9 @@ export function addPanelCommands(
       await model.follow();
       if (given(args['run'])) {
         model.open(given(args['run']));
+      }
+      if (given(args['stage'])) {
+        model.reveal(given(args['stage']));
       }
     },
   });

@@ -1,6 +1,5 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
-
 import type { Exporter, Target } from '../../shared/api';
+import type { Words } from '../../shared/words';
 import type { Entry } from '../menu';
 import type { Part } from '../runs';
 import type { Actions } from './actions';
@@ -111,7 +110,7 @@ export function runMenuEntries(actions: Actions, run: string, exporters: Exporte
 
 /** What can be done with a stage of the graph. */
 export function stageEntries(
-  trans: TranslationBundle,
+  trans: Words,
   stage: string,
   start: (part: Part) => void,
   jump: (stage: string) => void,

@@ -1,10 +1,35 @@
-import type { Json, Values } from '../../shared/api';
-
 /** A line that gives a parameter its value: name and type, value, what comes behind. */
 const LINE = /^([A-Za-z_]\w*)(\s*:[^=\n]*)?(\s*=(?!=)\s*)/;
 
-/** The source with these values. What is written over several lines stays as it is. */
-export function withValues(source: string, values: Values): { source: string; set: string[] } {
+/** A number as Python writes a float. */
+const FLOAT = /^[+-]?(\d[\d_]*\.\d*|\.\d+|\d[\d_]*(\.\d*)?e[+-]?\d+)$/i;
+
+/** A float that is a whole number: JSON tells it from an integer, JavaScript does not. */
+export class Float {
+  constructor(readonly value: number) {}
+}
+
+/** A value of JSON whose whole floats are kept apart. */
+export type Exact = string | number | boolean | null | Float | Exact[] | { [key: string]: Exact };
+
+/** JSON as it stands; where the browser does not say how a number is written, whole floats are integers. */
+export function parseExactly(text: string): Exact {
+  return JSON.parse(text, (_key: string, value: unknown, context?: { source?: string }) =>
+    typeof value === 'number' && Number.isInteger(value) && /[.e]/i.test(context?.source ?? '')
+      ? new Float(value)
+      : value,
+  ) as Exact;
+}
+
+/**
+ * The source with these values. What is written over several lines stays as it is. Whole numbers of the names in `floats`, and
+ * those that stand in the place of a float, are written as floats.
+ */
+export function withValues(
+  source: string,
+  values: Readonly<Record<string, Exact>>,
+  floats: ReadonlySet<string> = new Set(),
+): { source: string; set: string[] } {
   const set: string[] = [];
   const lines = source.split('\n').map((line) => {
     const [head, name = ''] = LINE.exec(line) ?? [];
@@ -17,7 +42,9 @@ export function withValues(source: string, values: Values): { source: string; se
       return line;
     }
     set.push(name);
-    return head + literal(value) + line.slice(end);
+    const isFloat = floats.has(name) || FLOAT.test(line.slice(head.length, end));
+    const exact = isFloat && typeof value === 'number' && Number.isInteger(value) ? new Float(value) : value;
+    return head + literal(exact) + line.slice(end);
   });
   return { source: lines.join('\n'), set };
 }
@@ -55,7 +82,11 @@ function endOfValue(line: string, from: number): number {
 }
 
 /** A value as Python writes it. */
-export function literal(value: Json): string {
+export function literal(value: Exact): string {
+  if (value instanceof Float) {
+    const text = JSON.stringify(value.value);
+    return text.includes('e') ? text : `${text}.0`;
+  }
   if (value === null) {
     return 'None';
   }

@@ -1,7 +1,7 @@
 import { problemText } from '../../shared/backend';
 import { HistoryStore } from '../../shared/store';
 import { Missing } from '../api';
-import { PipelineModel, UNKNOWN, type PipelineState } from '../pipelineModel';
+import { UNKNOWN, type PipelineModel, type PipelineState } from '../pipelineModel';
 import type { Part } from '../runs';
 import type { INbpipe } from '../tokens';
 import type { Keeping } from './keeping';
@@ -15,6 +15,8 @@ export interface PanelState extends PipelineState {
   readonly store: HistoryStore | undefined;
   /** The run whose details are shown. */
   readonly opened: string;
+  /** The stage that was asked for last; another object each time. */
+  readonly revealed: { readonly stage: string } | undefined;
   /** Why there is no server to talk to. */
   readonly absent: string;
   /** Notebooks that can be chosen. */
@@ -31,6 +33,7 @@ export class PanelModel {
   private state: PanelState;
   private readonly listeners = new Set<() => void>();
   private flow: PipelineModel | undefined;
+  private leave: (() => void)[] = [];
   private visible = false;
   private checked = false;
 
@@ -38,7 +41,15 @@ export class PanelModel {
     readonly nbpipe: INbpipe,
     readonly keeping: Keeping,
   ) {
-    this.state = { ...UNKNOWN, path: '', store: undefined, opened: '', absent: '', notebooks: [] };
+    this.state = {
+      ...UNKNOWN,
+      path: '',
+      store: undefined,
+      opened: '',
+      revealed: undefined,
+      absent: '',
+      notebooks: [],
+    };
     nbpipe.pathChanged.connect(() => void this.follow());
     nbpipe.notebooks.moved.connect(() => this.count());
     nbpipe.runs.started.connect((_, { path, run }) => {
@@ -57,8 +68,10 @@ export class PanelModel {
 
   /** The panel came into sight, or went out of it. */
   look(visible: boolean): void {
-    this.visible = visible;
-    this.flow?.look(visible);
+    if (visible !== this.visible) {
+      this.visible = visible;
+      this.watch();
+    }
     if (visible) {
       void this.follow();
     }
@@ -98,6 +111,17 @@ export class PanelModel {
     this.flow?.jump(stage);
   }
 
+  /** Show how a stage stands: in the graph, and in the newest run where none is opened. */
+  reveal(stage: string): void {
+    this.flow?.select(stage);
+    const { opened, latest } = this.state;
+    if (!opened && latest) {
+      this.open(latest.row.run);
+    }
+    this.keeping.keep({ tab: 'stages' });
+    this.set({ revealed: { stage } });
+  }
+
   /** Start a run of this notebook. */
   async start(question: Part): Promise<void> {
     const { path } = this.state;
@@ -112,10 +136,10 @@ export class PanelModel {
       return;
     }
     const { path } = this.nbpipe;
-    this.flow?.dispose();
     this.state.store?.dispose();
     if (!path) {
       this.flow = undefined;
+      this.watch();
       this.set({ ...UNKNOWN, path, store: undefined, opened: '' });
       return;
     }
@@ -126,13 +150,12 @@ export class PanelModel {
       undefined,
       ({ selected, baseline, pinned, columns }) =>
         this.keeping.keepOf(path, { selected, baseline, pinned, columns }),
+      this.nbpipe.trans,
     );
-    const flow = new PipelineModel(this.nbpipe, path);
-    this.flow = flow;
-    flow.subscribe(() => this.set(flow.get()));
-    this.set({ ...UNKNOWN, path, store, opened });
+    this.flow = this.nbpipe.pipeline(path);
+    this.set({ ...this.flow.get(), path, store, opened });
     this.count();
-    flow.look(true);
+    this.watch();
   }
 
   /** Is the server extension there, and does it speak as this front-end does? */
@@ -161,6 +184,19 @@ export class PanelModel {
     this.checked = absent === '';
     this.set({ absent });
     return this.checked;
+  }
+
+  /** Look at the pipeline of the notebook that is shown, while the panel is. */
+  private watch(): void {
+    this.leave.forEach((leave) => leave());
+    const { flow } = this;
+    if (flow && this.visible) {
+      const show = (): void => this.set(flow.get());
+      this.leave = [flow.subscribe(show), flow.look()];
+      show();
+    } else {
+      this.leave = [];
+    }
   }
 
   private count(): void {

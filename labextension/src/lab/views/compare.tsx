@@ -4,6 +4,7 @@ import { CompareView } from '../../shared/CompareView';
 import { DiffView } from '../../shared/DiffView';
 import { HistoryStore } from '../../shared/store';
 import { baseName } from '../notebooks';
+import { Problem } from '../Reading';
 import type { INbpipe } from '../tokens';
 import { View } from './view';
 
@@ -12,7 +13,13 @@ export function compareView(nbpipe: INbpipe, path: string, runs: string[], basel
   const { trans } = nbpipe;
   const ordered = order(runs, baseline);
   const kept = ordered.filter((run) => run !== 'now');
-  const store = new HistoryStore(nbpipe.backend(path), { selected: kept, baseline });
+  const store = new HistoryStore(
+    nbpipe.backend(path),
+    { selected: kept, baseline },
+    undefined,
+    undefined,
+    trans,
+  );
   const [a = '', b = ''] = ordered;
   return new View(
     nbpipe,
@@ -44,11 +51,7 @@ function Compare({ store, first, table }: Props) {
   const [pair, setPair] = useState(first);
   return (
     <>
-      {state.problem ? (
-        <p className="nbp-problem" role="alert">
-          {state.problem}
-        </p>
-      ) : null}
+      <Problem text={state.problem} />
       {table ? <CompareView store={store} state={state} onDiff={(a, b) => setPair([a, b])} /> : null}
       {pair ? <DiffView key={pair.join(' ')} backend={store.backend} a={pair[0]} b={pair[1]} /> : null}
     </>

@@ -1,6 +1,7 @@
 import { useState } from 'react';
 
 import { LogView } from '../../shared/details/LogView';
+import { Problem } from '../Reading';
 import { useTrans } from '../trans';
 import { baseName } from '../notebooks';
 import type { INbpipe } from '../tokens';
@@ -35,11 +36,7 @@ function Log({ nbpipe, path, run, first }: Props) {
   }
   return (
     <>
-      {problem ? (
-        <p className="nbp-problem" role="alert">
-          {problem}
-        </p>
-      ) : null}
+      <Problem text={problem} />
       <LogView
         read={read}
         stages={details?.stages.map(({ name }) => name) ?? []}

@@ -5,23 +5,25 @@ import { PipelineGraph } from '../../shared/graph/PipelineGraph';
 import { showMenu } from '../menu';
 import { baseName } from '../notebooks';
 import { stageEntries } from '../panel/entries';
-import { PipelineModel } from '../pipelineModel';
+import type { PipelineModel } from '../pipelineModel';
+import { Reading } from '../Reading';
 import type { INbpipe } from '../tokens';
 import { useTrans } from '../trans';
+import { lookWhileVisible } from '../visible';
 import { View } from './view';
 
 /** The graph of a notebook, large, with what is stale. */
 export function pipelineView(nbpipe: INbpipe, path: string): View {
   const { trans } = nbpipe;
-  const model = new PipelineModel(nbpipe, path);
+  const model = nbpipe.pipeline(path);
   const view: View = new View(
     nbpipe,
     { path },
     { label: trans.__('Pipeline %1', baseName(path)), caption: path },
     <Pipeline model={model} nbpipe={nbpipe} />,
-    () => model.dispose(),
+    () => looking.dispose(),
   );
-  model.look(true);
+  const looking = lookWhileVisible(view, model);
   return view;
 }
 
@@ -30,13 +32,7 @@ function Pipeline({ model, nbpipe }: { model: PipelineModel; nbpipe: INbpipe }) 
   const trans = useTrans();
   const { path } = model;
   if (!pipeline) {
-    return problem ? (
-      <p className="nbp-problem" role="alert">
-        {problem}
-      </p>
-    ) : (
-      <p className="nbp-hint">{trans.__('reading …')}</p>
-    );
+    return <Reading problem={problem} />;
   }
   if (pipeline.stages.length === 0) {
     return <p className="nbp-empty">{trans.__('This notebook has no stages yet.')}</p>;

@@ -1,10 +1,11 @@
 import { useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { problemText } from '../backend';
-import { count } from '../format';
 import { plain } from './ansi';
 import { LogLine } from './LogLines';
 import { useLog, wholeLog, type ReadLog } from './useLog';
+import { whole } from '../format';
+import { useWords } from '../words';
 
 /** Height of a line, and how many are drawn above and below what is seen. */
 const LINE = 18;
@@ -26,6 +27,7 @@ interface Props {
 
 /** A log: colours, follow, search, per stage, download. Only the lines that are seen are in the document. */
 export function LogView({ read, stages, stage, onStage, name, height }: Props) {
+  const trans = useWords();
   const { log, rev, over, problem, again } = useLog(read, stage);
   const [follow, setFollow] = useState(true);
   const [typed, setTyped] = useState('');
@@ -90,10 +92,14 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
     );
   };
   return (
-    <section className="nbp-log" aria-label={`log of ${stage || name}`} onKeyDown={keys}>
+    <section className="nbp-log" aria-label={trans.__('log of %1', stage || name)} onKeyDown={keys}>
       <header className="nbp-toolbar">
-        <select aria-label="stage" value={stage} onChange={(event) => onStage(event.currentTarget.value)}>
-          <option value="">all stages</option>
+        <select
+          aria-label={trans.__('stage')}
+          value={stage}
+          onChange={(event) => onStage(event.currentTarget.value)}
+        >
+          <option value="">{trans.__('all stages')}</option>
           {stages.map((one) => (
             <option key={one} value={one}>
               {one}
@@ -104,8 +110,8 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
           ref={field}
           type="search"
           className="nbp-input"
-          placeholder="Search the log"
-          aria-label="search the log"
+          placeholder={trans.__('Search the log')}
+          aria-label={trans.__('search the log')}
           value={typed}
           onInput={(event) => search(event.currentTarget.value)}
           onKeyDown={(event) => {
@@ -119,24 +125,34 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
           <>
             <span className="nbp-dim" role="status">
               {found.length > 0
-                ? `${Math.min(at, found.length - 1) + 1} of ${found.length}`
-                : 'nothing found'}
+                ? trans.__('%1 of %2', Math.min(at, found.length - 1) + 1, found.length)
+                : trans.__('nothing found')}
             </span>
-            <button type="button" className="nbp-button" aria-label="previous match" onClick={() => go(-1)}>
+            <button
+              type="button"
+              className="nbp-button"
+              aria-label={trans.__('previous match')}
+              onClick={() => go(-1)}
+            >
               ↑
             </button>
-            <button type="button" className="nbp-button" aria-label="next match" onClick={() => go(1)}>
+            <button
+              type="button"
+              className="nbp-button"
+              aria-label={trans.__('next match')}
+              onClick={() => go(1)}
+            >
               ↓
             </button>
           </>
         ) : null}
         <span className="nbp-grow" />
-        <label className="nbp-option" title="Stay at the end while the log grows">
+        <label className="nbp-option" title={trans.__('Stay at the end while the log grows')}>
           <input type="checkbox" checked={follow} onChange={() => setFollow(!follow)} />
-          follow
+          {trans.__('follow')}
         </label>
         <button type="button" className="nbp-button" onClick={download}>
-          Download
+          {trans.__('Download')}
         </button>
       </header>
       {problem || trouble ? (
@@ -144,7 +160,7 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
           {problem || trouble}{' '}
           {problem ? (
             <button type="button" className="nbp-link" onClick={again}>
-              Try again
+              {trans.__('Try again')}
             </button>
           ) : null}
         </p>
@@ -154,7 +170,7 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
         ref={box}
         role="log"
         aria-live="off"
-        aria-label="lines"
+        aria-label={trans.__('lines')}
         tabIndex={0}
         style={height ? { height, flex: 'none' } : undefined}
         onScroll={(event) => {
@@ -164,7 +180,9 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
         }}
       >
         {lines === 0 ? (
-          <p className="nbp-hint">{over ? 'Nothing was printed.' : 'Nothing was printed yet.'}</p>
+          <p className="nbp-hint">
+            {over ? trans.__('Nothing was printed.') : trans.__('Nothing was printed yet.')}
+          </p>
         ) : (
           <div style={{ height: lines * LINE, paddingTop: first * LINE }}>
             {Array.from({ length: Math.max(last - first, 0) }, (_, n) => first + n).map((line) => (
@@ -176,8 +194,12 @@ export function LogView({ read, stages, stage, onStage, name, height }: Props) {
         )}
       </div>
       <p className="nbp-log-end nbp-dim" role="status">
-        {over ? count(lines + log.dropped, 'line') : 'following …'}
-        {log.dropped > 0 ? `; the first ${count(log.dropped, 'line')} only in the download` : ''}
+        {over
+          ? trans._n('%2 line', '%2 lines', lines + log.dropped, whole(lines + log.dropped))
+          : trans.__('following …')}
+        {log.dropped > 0
+          ? `; ${trans._n('the first line only in the download', 'the first %2 lines only in the download', log.dropped, whole(log.dropped))}`
+          : ''}
       </p>
     </section>
   );

@@ -6,6 +6,7 @@ import { runColour } from '../colour';
 import { delta, metric } from '../format';
 import { Sparkline } from '../Sparkline';
 import type { Curve } from '../types';
+import { useWords } from '../words';
 
 interface Props {
   run: string;
@@ -17,6 +18,7 @@ interface Props {
 
 /** Metrics by stage, with the distance to the baseline; one with a curve opens a chart. */
 export function MetricsTab({ run, stages, baseline, curves }: Props) {
+  const trans = useWords();
   const [open, setOpen] = useState('');
   const rows = stages.flatMap((stage) =>
     Object.entries(stage.metrics).map(([name, value]) => ({ stage: stage.name, name, value })),
@@ -24,25 +26,28 @@ export function MetricsTab({ run, stages, baseline, curves }: Props) {
   if (rows.length === 0) {
     return (
       <p className="nbp-hint">
-        No metric was recorded. nbpipe.log_metric(&quot;acc&quot;, value) records one.
+        {trans.__('No metric was recorded. %1 records one.', 'nbpipe.log_metric("acc", value)')}
       </p>
     );
   }
   const shown = Object.entries(curves[open] ?? {}).filter(([, points]) => points.length > 1);
   return (
     <>
-      <table className="nbp-values" aria-label="metrics">
+      <table className="nbp-values" aria-label={trans.__('metrics')}>
         <thead>
           <tr>
-            <th scope="col">metric</th>
+            <th scope="col">{trans.__('metric')}</th>
             <th scope="col" className="nbp-number">
-              value
+              {trans.__('value')}
             </th>
-            <th scope="col" aria-label={baseline ? `difference to ${baseline.run}` : 'difference'}>
+            <th
+              scope="col"
+              aria-label={baseline ? trans.__('difference to %1', baseline.run) : trans.__('difference')}
+            >
               {baseline ? `Δ ${baseline.run}` : ''}
             </th>
             <th scope="col">
-              <span className="nbp-hidden">curve</span>
+              <span className="nbp-hidden">{trans.__('curve')}</span>
             </th>
           </tr>
         </thead>
@@ -71,10 +76,14 @@ export function MetricsTab({ run, stages, baseline, curves }: Props) {
                       type="button"
                       className="nbp-link"
                       aria-expanded={open === name}
-                      aria-label={`chart of ${name}`}
+                      aria-label={trans.__('chart of %1', name)}
                       onClick={() => setOpen(open === name ? '' : name)}
                     >
-                      <Sparkline curve={curve} colour={runColour(run)} label={`${curve.length} points`} />
+                      <Sparkline
+                        curve={curve}
+                        colour={runColour(run)}
+                        label={trans.__('%1 points', curve.length)}
+                      />
                     </button>
                   ) : null}
                 </td>

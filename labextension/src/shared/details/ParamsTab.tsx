@@ -1,5 +1,6 @@
 import type { PipelineParam, Values } from '../api';
 import { anything } from '../format';
+import { useWords } from '../words';
 
 interface Props {
   params: Values;
@@ -11,18 +12,21 @@ interface Props {
 
 /** Every parameter: its value, where it comes from, and what the baseline had. */
 export function ParamsTab({ params, given, known, baseline }: Props) {
+  const trans = useWords();
   const names = Object.keys(params);
   const gone = baseline ? Object.keys(baseline.params).filter((name) => !(name in params)) : [];
   if (names.length + gone.length === 0) {
-    return <p className="nbp-hint">This notebook has no parameters: tag a cell %%params.</p>;
+    return (
+      <p className="nbp-hint">{trans.__('This notebook has no parameters: tag a cell %1.', '%%params')}</p>
+    );
   }
   return (
-    <table className="nbp-values" aria-label="parameters">
+    <table className="nbp-values" aria-label={trans.__('parameters')}>
       <thead>
         <tr>
-          <th scope="col">parameter</th>
-          <th scope="col">value</th>
-          <th scope="col">{baseline ? baseline.run : 'default'}</th>
+          <th scope="col">{trans.__('parameter')}</th>
+          <th scope="col">{trans.__('value')}</th>
+          <th scope="col">{baseline ? baseline.run : trans.__('default')}</th>
         </tr>
       </thead>
       <tbody>
@@ -38,7 +42,7 @@ export function ParamsTab({ params, given, known, baseline }: Props) {
               </th>
               <td title={value} className={differs ? 'nbp-differs' : undefined}>
                 {value}
-                {given.includes(name) ? <span className="nbp-tag nbp-given">given</span> : null}
+                {given.includes(name) ? <span className="nbp-tag nbp-given">{trans.__('given')}</span> : null}
               </td>
               <td className="nbp-dim" title={baseline ? before : undefined}>
                 {baseline

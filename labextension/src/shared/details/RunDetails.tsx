@@ -9,6 +9,7 @@ import { MetricsTab } from './MetricsTab';
 import { ParamsTab } from './ParamsTab';
 import { StagesTab } from './StagesTab';
 import type { ReadLog } from './useLog';
+import { useWords } from '../words';
 
 export type DetailsTab = 'stages' | 'params' | 'metrics' | 'log';
 
@@ -24,6 +25,8 @@ export interface RunDetailsProps {
   curves?: Record<string, Record<string, Curve>>;
   /** Has to stay the same function while `run` stays the same. */
   readLog: ReadLog;
+  /** The stage that stands out. */
+  selected?: string;
   /** Go to the cell of a stage. */
   onJump?: ((stage: string) => void) | undefined;
   tab?: DetailsTab;
@@ -32,11 +35,13 @@ export interface RunDetailsProps {
 
 /** One run: stages, parameters, metrics, log. Header and actions are the host's. */
 export function RunDetails(props: RunDetailsProps) {
+  const trans = useWords();
   const { run, details, skew = 0, baseline, readLog, onTab } = props;
   const [tab, setTab] = useState<DetailsTab>(props.tab ?? 'stages');
   const [logOf, setLogOf] = useState('');
   useTick(details.stages.some((stage) => stage.status === 'running'));
   useEffect(() => setLogOf(''), [run]);
+  useEffect(() => setTab(props.tab ?? 'stages'), [props.tab]);
   const choose = (next: DetailsTab) => {
     setTab(next);
     onTab?.(next);
@@ -48,14 +53,14 @@ export function RunDetails(props: RunDetailsProps) {
       ).length
     : 0;
   return (
-    <section className="nbp-details" aria-label={`details of ${run}`}>
+    <section className="nbp-details" aria-label={trans.__('details of %1', run)}>
       <Tabs
-        label={`details of ${run}`}
+        label={trans.__('details of %1', run)}
         tabs={[
-          ['stages', 'Stages'],
-          ['params', 'Params', differing],
-          ['metrics', 'Metrics'],
-          ['log', 'Log'],
+          ['stages', trans.__('Stages')],
+          ['params', trans.__('Params'), differing],
+          ['metrics', trans.__('Metrics')],
+          ['log', trans.__('Log')],
         ]}
         chosen={tab}
         onChoose={choose}
@@ -64,6 +69,7 @@ export function RunDetails(props: RunDetailsProps) {
           <StagesTab
             stages={details.stages}
             now={Date.now() / 1000 + skew}
+            selected={props.selected}
             onJump={props.onJump}
             onLog={(stage) => {
               setLogOf(stage);

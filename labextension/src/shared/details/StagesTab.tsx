@@ -1,10 +1,12 @@
 import type { DetailStage } from '../api';
 import { duration, metric, size } from '../format';
 import { Status } from '../Status';
+import { useWords } from '../words';
 
 interface Props {
   stages: DetailStage[];
   now: number;
+  selected?: string | undefined;
   onJump?: ((stage: string) => void) | undefined;
   onLog: (stage: string) => void;
 }
@@ -15,10 +17,11 @@ interface Span {
 }
 
 /** Stages as bars on one time axis: what waited for what, and what took how long. */
-export function StagesTab({ stages, now, onJump, onLog }: Props) {
+export function StagesTab({ stages, now, selected, onJump, onLog }: Props) {
+  const trans = useWords();
   const axis = axisOf(stages, now);
   if (stages.length === 0) {
-    return <p className="nbp-hint">No stage has begun.</p>;
+    return <p className="nbp-hint">{trans.__('No stage has begun.')}</p>;
   }
   return (
     <div className="nbp-times">
@@ -29,9 +32,14 @@ export function StagesTab({ stages, now, onJump, onLog }: Props) {
           <span>{duration(axis.end - axis.start)}</span>
         </p>
       ) : null}
-      <ul aria-label="stages">
+      <ul aria-label={trans.__('stages')}>
         {stages.map((stage) => (
-          <li key={stage.name} data-stage={stage.name} className={`nbp-node-${stage.status}`}>
+          <li
+            key={stage.name}
+            data-stage={stage.name}
+            className={`nbp-node-${stage.status}`}
+            aria-current={stage.name === selected ? 'true' : undefined}
+          >
             {onJump ? (
               <button type="button" className="nbp-link nbp-times-name" onClick={() => onJump(stage.name)}>
                 {stage.name}
@@ -47,10 +55,10 @@ export function StagesTab({ stages, now, onJump, onLog }: Props) {
               <button
                 type="button"
                 className="nbp-link nbp-times-log"
-                aria-label={`log of ${stage.name}`}
+                aria-label={trans.__('log of %1', stage.name)}
                 onClick={() => onLog(stage.name)}
               >
-                log
+                {trans.__('log')}
               </button>
             ) : null}
           </li>
@@ -62,10 +70,18 @@ export function StagesTab({ stages, now, onJump, onLog }: Props) {
 
 /** Why it ran or did not, what it said, and what it left. */
 function Why({ stage }: { stage: DetailStage }) {
+  const trans = useWords();
   const figures = Object.entries(stage.metrics).slice(0, 4);
   return (
     <div className="nbp-times-why">
       {stage.failure ? <pre className="nbp-failure">{stage.failure}</pre> : null}
+      {stage.traceback ? (
+        <details className="nbp-traceback">
+          <summary>{trans.__('Traceback')}</summary>
+          <pre tabIndex={0}>{stage.traceback}</pre>
+        </details>
+      ) : null}
+      {stage.attempt > 1 ? <span className="nbp-tag">{trans.__('attempt %1', stage.attempt)}</span> : null}
       {stage.reason ? <span className="nbp-dim">{stage.reason} </span> : null}
       {figures.map(([name, value]) => (
         <span key={name} className="nbp-figure">
@@ -88,6 +104,7 @@ function Why({ stage }: { stage: DetailStage }) {
 }
 
 function Bar({ stage, axis, now }: { stage: DetailStage; axis: Span | undefined; now: number }) {
+  const trans = useWords();
   const span = spanOf(stage, now);
   if (!axis || !span) {
     return <span className="nbp-track" aria-hidden="true" />;
@@ -98,9 +115,10 @@ function Bar({ stage, axis, now }: { stage: DetailStage; axis: Span | undefined;
     <span
       className="nbp-track"
       role="img"
-      aria-label={`from ${duration(span.start - axis.start)} to ${duration(span.end - axis.start)}${
-        ready < span.start ? `, waited ${duration(span.start - ready)}` : ''
-      }`}
+      aria-label={[
+        trans.__('from %1 to %2', duration(span.start - axis.start), duration(span.end - axis.start)),
+        ...(ready < span.start ? [trans.__('waited %1', duration(span.start - ready))] : []),
+      ].join(', ')}
     >
       <i
         className="nbp-queued"

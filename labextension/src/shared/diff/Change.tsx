@@ -1,4 +1,5 @@
 import type { ChangeKind } from '../types';
+import { useWords, type Words } from '../words';
 
 const SYMBOLS: Partial<Record<string, string>> = {
   same: '=',
@@ -8,12 +9,30 @@ const SYMBOLS: Partial<Record<string, string>> = {
   renamed: '→',
 };
 
+function word(kind: string, trans: Words): string {
+  switch (kind) {
+    case 'same':
+      return trans.__('same');
+    case 'changed':
+      return trans.__('changed');
+    case 'added':
+      return trans.__('added');
+    case 'removed':
+      return trans.__('removed');
+    case 'renamed':
+      return trans.__('renamed');
+    default:
+      return kind;
+  }
+}
+
 /** Symbol, word and colour of a change. */
 export function Change({ change }: { change: ChangeKind | undefined }) {
+  const trans = useWords();
   const kind: string = change ?? 'same';
   return (
     <span className={`nbp-change nbp-change-${kind in SYMBOLS ? kind : 'changed'}`}>
-      <span aria-hidden="true">{SYMBOLS[kind] ?? '~'}</span> {kind}
+      <span aria-hidden="true">{SYMBOLS[kind] ?? '~'}</span> {word(kind, trans)}
     </span>
   );
 }

@@ -1,11 +1,13 @@
-import { anything, metric, size } from '../format';
+import { anything, metric, size, whole } from '../format';
 import type { DataDiff, FieldDiff, Figures, FileDiff, Stored } from '../types';
 import { Change, Nothing } from './Change';
 import { Hunks } from './Hunks';
+import { useWords, type Words } from '../words';
 
 export function DataPart({ items, files }: { items: DataDiff[]; files: FileDiff[] }) {
+  const trans = useWords();
   if (items.length === 0 && files.length === 0) {
-    return <Nothing what="The data is equal." />;
+    return <Nothing what={trans.__('The data is equal.')} />;
   }
   return (
     <>
@@ -15,13 +17,13 @@ export function DataPart({ items, files }: { items: DataDiff[]; files: FileDiff[
             {item.name} <span className="nbp-dim">{item.stage ?? ''}</span> <Change change={item.change} />
           </h4>
           <p className="nbp-hint">
-            {[stored(item.a), stored(item.b)].filter(Boolean).join(' → ')}
+            {[stored(item.a, trans), stored(item.b, trans)].filter(Boolean).join(' → ')}
             {item.note ? ` · ${item.note}` : ''}
           </p>
           {(item.fields ?? []).length > 0 ? <Fields fields={item.fields ?? []} /> : null}
-          {item.more_fields ? <p className="nbp-hint">and {item.more_fields} more</p> : null}
+          {item.more_fields ? <p className="nbp-hint">{trans.__('and %1 more', item.more_fields)}</p> : null}
           {(item.hunks ?? []).length > 0 ? (
-            <Hunks hunks={item.hunks ?? []} label={`changes in ${item.name}`} />
+            <Hunks hunks={item.hunks ?? []} label={trans.__('changes in %1', item.name)} />
           ) : null}
         </article>
       ))}
@@ -29,34 +31,35 @@ export function DataPart({ items, files }: { items: DataDiff[]; files: FileDiff[
       {files
         .filter((file) => (file.hunks ?? []).length > 0)
         .map((file) => (
-          <Hunks key={file.path} hunks={file.hunks ?? []} label={`changes in ${file.path}`} />
+          <Hunks key={file.path} hunks={file.hunks ?? []} label={trans.__('changes in %1', file.path)} />
         ))}
     </>
   );
 }
 
 function Fields({ fields }: { fields: FieldDiff[] }) {
+  const trans = useWords();
   return (
-    <table aria-label="columns">
+    <table aria-label={trans.__('columns')}>
       <thead>
         <tr>
-          <th scope="col">column</th>
-          <th scope="col">change</th>
-          <th scope="col">distribution</th>
+          <th scope="col">{trans.__('column')}</th>
+          <th scope="col">{trans.__('change')}</th>
+          <th scope="col">{trans.__('distribution')}</th>
           <th scope="col" className="nbp-number">
-            missing
+            {trans.__('missing')}
           </th>
           <th scope="col" className="nbp-number">
-            mean
+            {trans.__('mean')}
           </th>
-          <th scope="col">from … to</th>
+          <th scope="col">{trans.__('from … to')}</th>
         </tr>
       </thead>
       <tbody>
         {fields.map((field) => (
           <tr key={field.name}>
             <th scope="row">
-              {field.name || 'values'} <span className="nbp-dim">{types(field)}</span>
+              {field.name || trans.__('values')} <span className="nbp-dim">{types(field)}</span>
             </th>
             <td>
               <Change change={field.change} />
@@ -64,7 +67,7 @@ function Fields({ fields }: { fields: FieldDiff[] }) {
             <td>
               <Bins a={field.a_bins ?? []} b={field.b_bins ?? []} name={field.name} />
               {field.shift ? (
-                <span className="nbp-dim"> {(field.shift * 100).toFixed(0)} % apart</span>
+                <span className="nbp-dim"> {trans.__('%1 % apart', (field.shift * 100).toFixed(0))}</span>
               ) : null}
             </td>
             <td className="nbp-number">{both(field, (figures) => figures.missing ?? 0)}</td>
@@ -102,6 +105,7 @@ function short(value: unknown): string {
 
 /** Two histograms over the same edges: before as an outline, after filled. */
 function Bins({ a, b, name }: { a: number[]; b: number[]; name: string }) {
+  const trans = useWords();
   const most = Math.max(...a, ...b, 0);
   if (most === 0) {
     return null;
@@ -124,7 +128,7 @@ function Bins({ a, b, name }: { a: number[]; b: number[]; name: string }) {
       width="122"
       height="26"
       role="img"
-      aria-label={`distribution of ${name || 'the values'}`}
+      aria-label={trans.__('distribution of %1', name || trans.__('the values'))}
     >
       {bars(b, 'nbp-bin-after')}
       {bars(a, 'nbp-bin-before')}
@@ -132,12 +136,14 @@ function Bins({ a, b, name }: { a: number[]; b: number[]; name: string }) {
   );
 }
 
-function stored(side: Stored | null | undefined): string {
+function stored(side: Stored | null | undefined, trans: Words): string {
   if (!side) {
     return '';
   }
   const shape =
-    side.rows !== undefined ? `${side.rows.toLocaleString('en')} rows` : (side.shape ?? []).join(' × ');
+    side.rows !== undefined
+      ? trans._n('%2 row', '%2 rows', side.rows, whole(side.rows))
+      : (side.shape ?? []).join(' × ');
   return [
     side.type,
     shape,
@@ -150,14 +156,15 @@ function stored(side: Stored | null | undefined): string {
 }
 
 function Files({ files }: { files: FileDiff[] }) {
+  const trans = useWords();
   return (
-    <table aria-label="files">
+    <table aria-label={trans.__('files')}>
       <thead>
         <tr>
-          <th scope="col">file</th>
-          <th scope="col">change</th>
-          <th scope="col">stages</th>
-          <th scope="col">size</th>
+          <th scope="col">{trans.__('file')}</th>
+          <th scope="col">{trans.__('change')}</th>
+          <th scope="col">{trans.__('stages')}</th>
+          <th scope="col">{trans.__('size')}</th>
         </tr>
       </thead>
       <tbody>

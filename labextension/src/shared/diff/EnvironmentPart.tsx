@@ -1,22 +1,24 @@
 import type { EnvironmentDiff } from '../types';
 import { Change, Nothing } from './Change';
 import { Hunks } from './Hunks';
+import { useWords } from '../words';
 
 export function EnvironmentPart({ items }: { items: EnvironmentDiff[] }) {
+  const trans = useWords();
   if (items.length === 0) {
-    return <Nothing what="The environments are equal." />;
+    return <Nothing what={trans.__('The environments are equal.')} />;
   }
   const hunks = items.filter((item) => (item.hunks ?? []).length > 0);
   return (
     <>
-      <table aria-label="environment">
+      <table aria-label={trans.__('environment')}>
         <thead>
           <tr>
-            <th scope="col">what</th>
-            <th scope="col">name</th>
-            <th scope="col">change</th>
-            <th scope="col">before</th>
-            <th scope="col">after</th>
+            <th scope="col">{trans.__('what')}</th>
+            <th scope="col">{trans.__('name')}</th>
+            <th scope="col">{trans.__('change')}</th>
+            <th scope="col">{trans.__('before')}</th>
+            <th scope="col">{trans.__('after')}</th>
           </tr>
         </thead>
         <tbody>

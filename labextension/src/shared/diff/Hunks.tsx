@@ -1,6 +1,7 @@
 import { diffWordsWithSpace } from 'diff';
 
 import type { Hunk } from '../types';
+import { useWords, type Words } from '../words';
 
 interface Row {
   sign: string;
@@ -10,11 +11,12 @@ interface Row {
 
 /** Pieces of a unified diff; in a line that was changed, the words that differ stand out. */
 export function Hunks({ hunks, label }: { hunks: Hunk[]; label: string }) {
+  const trans = useWords();
   return (
     <div className="nbp-hunks" role="group" aria-label={label}>
       {hunks.map((hunk, n) => (
         <div key={n}>
-          <div className="nbp-hunk-head">{place(hunk)}</div>
+          <div className="nbp-hunk-head">{place(hunk, trans)}</div>
           <pre>
             {paired(hunk.lines).map((row, m) => (
               <Line key={m} row={row} />
@@ -81,13 +83,17 @@ export function paired(lines: string[]): Row[] {
   return rows;
 }
 
-function place(hunk: Hunk): string {
+function place(hunk: Hunk, trans: Words): string {
   const cell = (number: number | undefined, line: number | undefined) =>
-    number === undefined ? '' : `cell ${number}${line === undefined ? '' : ` line ${line}`}`;
+    number === undefined
+      ? ''
+      : line === undefined
+        ? trans.__('cell %1', number)
+        : trans.__('cell %1 line %2', number, line);
   const a = cell(hunk.a_cell, hunk.a_line);
   const b = cell(hunk.b_cell, hunk.b_line);
   if (a || b) {
     return a === b || !a || !b ? a || b : `${a} → ${b}`;
   }
-  return `line ${hunk.b_start ?? hunk.a_start ?? 1}`;
+  return trans.__('line %1', hunk.b_start ?? hunk.a_start ?? 1);
 }

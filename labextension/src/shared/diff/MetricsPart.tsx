@@ -2,28 +2,30 @@ import { Chart } from '../Chart';
 import { delta, metric } from '../format';
 import type { Curve, MetricDiff } from '../types';
 import { Change, Nothing } from './Change';
+import { useWords } from '../words';
 
 export function MetricsPart({ items, a, b }: { items: MetricDiff[]; a: string; b: string }) {
+  const trans = useWords();
   if (items.length === 0) {
-    return <Nothing what="The metrics are equal." />;
+    return <Nothing what={trans.__('The metrics are equal.')} />;
   }
   const curves = items.filter((item) => (item.curve?.a ?? item.curve?.b ?? []).length > 1);
   return (
     <>
-      <table aria-label="metrics">
+      <table aria-label={trans.__('metrics')}>
         <thead>
           <tr>
-            <th scope="col">metric</th>
-            <th scope="col">stage</th>
-            <th scope="col">change</th>
+            <th scope="col">{trans.__('metric')}</th>
+            <th scope="col">{trans.__('stage')}</th>
+            <th scope="col">{trans.__('change')}</th>
             <th scope="col" className="nbp-number">
-              before
+              {trans.__('before')}
             </th>
             <th scope="col" className="nbp-number">
-              after
+              {trans.__('after')}
             </th>
             <th scope="col" className="nbp-number">
-              by
+              {trans.__('by')}
             </th>
           </tr>
         </thead>

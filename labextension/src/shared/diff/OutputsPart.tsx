@@ -1,23 +1,26 @@
-import { size } from '../format';
+import { size, whole } from '../format';
 import type { OutputDiff, Picture } from '../types';
 import { Change, Nothing } from './Change';
 import { Hunks } from './Hunks';
+import { useWords } from '../words';
 
 export function OutputsPart({ items, a, b }: { items: OutputDiff[]; a: string; b: string }) {
+  const trans = useWords();
   if (items.length === 0) {
-    return <Nothing what="The outputs are equal." />;
+    return <Nothing what={trans.__('The outputs are equal.')} />;
   }
   return (
     <>
       {items.map((item, n) => (
         <article key={n} className="nbp-item">
           <h4>
-            {item.stage ?? ''} <span className="nbp-dim">cell {item.b_cell ?? item.a_cell}</span>{' '}
+            {item.stage ?? ''}{' '}
+            <span className="nbp-dim">{trans.__('cell %1', item.b_cell ?? item.a_cell)}</span>{' '}
             <Change change={item.change} /> <span className="nbp-dim">{item.kind ?? ''}</span>
           </h4>
           {item.note ? <p className="nbp-hint">{item.note}</p> : null}
           {(item.hunks ?? []).length > 0 ? (
-            <Hunks hunks={item.hunks ?? []} label={`output of ${item.stage ?? ''}`} />
+            <Hunks hunks={item.hunks ?? []} label={trans.__('output of %1', item.stage ?? '')} />
           ) : null}
           {item.table ? <TableDiff table={item.table} /> : null}
           {item.image ? <Images image={item.image} a={a} b={b} /> : null}
@@ -28,13 +31,14 @@ export function OutputsPart({ items, a, b }: { items: OutputDiff[]; a: string; b
 }
 
 function TableDiff({ table }: { table: NonNullable<OutputDiff['table']> }) {
+  const trans = useWords();
   const columns = table.columns ?? [];
   return (
     <>
-      <table aria-label="table, cell by cell">
+      <table aria-label={trans.__('table, cell by cell')}>
         <thead>
           <tr>
-            <th scope="col">row</th>
+            <th scope="col">{trans.__('row')}</th>
             {columns.map((column, n) => (
               <th scope="col" key={n}>
                 {column.name}{' '}
@@ -57,7 +61,7 @@ function TableDiff({ table }: { table: NonNullable<OutputDiff['table']> }) {
           ))}
         </tbody>
       </table>
-      {table.more_rows ? <p className="nbp-hint">and {table.more_rows} more rows</p> : null}
+      {table.more_rows ? <p className="nbp-hint">{trans.__('and %1 more rows', table.more_rows)}</p> : null}
     </>
   );
 }
@@ -86,6 +90,7 @@ export function dataAddress(picture: Picture | null | undefined): string | null 
 }
 
 function Images({ image, a, b }: { image: NonNullable<OutputDiff['image']>; a: string; b: string }) {
+  const trans = useWords();
   const mask = image.mask ? dataAddress({ mime: 'image/png', data: image.mask }) : null;
   return (
     <>
@@ -94,9 +99,9 @@ function Images({ image, a, b }: { image: NonNullable<OutputDiff['image']>; a: s
         <Image picture={image.b} label={b} />
         {mask ? (
           <figure>
-            <img src={mask} alt="pixels that differ" />
+            <img src={mask} alt={trans.__('pixels that differ')} />
             <figcaption>
-              {image.pixels?.toLocaleString('en') ?? ''} pixels differ
+              {trans.__('%1 pixels differ', image.pixels === undefined ? '' : whole(image.pixels))}
               {image.share ? ` (${(image.share * 100).toFixed(1)} %)` : ''}
             </figcaption>
           </figure>
@@ -107,6 +112,7 @@ function Images({ image, a, b }: { image: NonNullable<OutputDiff['image']>; a: s
 }
 
 function Image({ picture, label }: { picture: Picture | null | undefined; label: string }) {
+  const trans = useWords();
   if (!picture) {
     return null;
   }
@@ -120,9 +126,9 @@ function Image({ picture, label }: { picture: Picture | null | undefined; label:
   return (
     <figure>
       {source ? (
-        <img src={source} alt={`output of ${label}`} />
+        <img src={source} alt={trans.__('output of %1', label)} />
       ) : (
-        <p className="nbp-hint">{picture.mime ?? 'image'} is not drawn here</p>
+        <p className="nbp-hint">{trans.__('%1 is not drawn here', picture.mime ?? trans.__('image'))}</p>
       )}
       <figcaption>
         {label} <span className="nbp-dim">{about}</span>

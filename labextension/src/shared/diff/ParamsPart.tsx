@@ -1,21 +1,23 @@
 import { anything } from '../format';
 import type { ParamDiff } from '../types';
 import { Change, Nothing } from './Change';
+import { useWords } from '../words';
 
 export function ParamsPart({ items }: { items: ParamDiff[] }) {
+  const trans = useWords();
   if (items.length === 0) {
-    return <Nothing what="The parameters are equal." />;
+    return <Nothing what={trans.__('The parameters are equal.')} />;
   }
   return (
-    <table aria-label="parameters">
+    <table aria-label={trans.__('parameters')}>
       <thead>
         <tr>
-          <th scope="col">parameter</th>
-          <th scope="col">change</th>
-          <th scope="col">before</th>
-          <th scope="col">after</th>
-          <th scope="col">why</th>
-          <th scope="col">read by</th>
+          <th scope="col">{trans.__('parameter')}</th>
+          <th scope="col">{trans.__('change')}</th>
+          <th scope="col">{trans.__('before')}</th>
+          <th scope="col">{trans.__('after')}</th>
+          <th scope="col">{trans.__('why')}</th>
+          <th scope="col">{trans.__('read by')}</th>
         </tr>
       </thead>
       <tbody>

@@ -7,11 +7,13 @@ import { isActive, type Active, type DrawnProps } from './PipelineGraph';
 import { useRoving } from './roving';
 import { StageMark } from './StageMark';
 import { carried } from './words';
+import { useWords } from '../words';
 
 const SIZES = { width: 168, height: 50, across: 64, down: 16 };
 
 /** Stages from left to right, to be zoomed and panned. */
 export function LargeGraph(graph: DrawnProps) {
+  const trans = useWords();
   const { order, links, stages, marks, selected, active, setActive } = graph;
   const view = useRef<HTMLDivElement>(null);
   const world = useRef<HTMLDivElement>(null);
@@ -61,16 +63,26 @@ export function LargeGraph(graph: DrawnProps) {
   };
   return (
     <>
-      <div className="nbp-zoom" role="group" aria-label="zoom">
-        <button type="button" className="nbp-button" aria-label="smaller" onClick={() => zoom(0.8)}>
+      <div className="nbp-zoom" role="group" aria-label={trans.__('zoom')}>
+        <button
+          type="button"
+          className="nbp-button"
+          aria-label={trans.__('smaller')}
+          onClick={() => zoom(0.8)}
+        >
           −
         </button>
-        <output aria-label="scale">{Math.round(scale * 100)} %</output>
-        <button type="button" className="nbp-button" aria-label="larger" onClick={() => zoom(1.25)}>
+        <output aria-label={trans.__('scale')}>{Math.round(scale * 100)} %</output>
+        <button
+          type="button"
+          className="nbp-button"
+          aria-label={trans.__('larger')}
+          onClick={() => zoom(1.25)}
+        >
           +
         </button>
         <button type="button" className="nbp-button" onClick={fit}>
-          Fit
+          {trans.__('Fit')}
         </button>
       </div>
       <div className={`nbp-view${scale < 0.5 ? ' nbp-far' : ''}`} ref={view}>
@@ -139,6 +151,7 @@ const Edges = memo(function Edges({ layout, active, setActive, busy }: EdgesProp
 
 /** What the edges that are looked at carry. */
 function Labels({ layout, active }: { layout: Layout; active: Active }) {
+  const trans = useWords();
   return (
     <svg className="nbp-labels" width={layout.width} height={layout.height} aria-hidden="true">
       {layout.routes
@@ -151,7 +164,7 @@ function Labels({ layout, active }: { layout: Layout; active: Active }) {
             y={route.middle.y - 5}
             textAnchor="middle"
           >
-            {shortened(carried(route.link))}
+            {shortened(carried(route.link, trans))}
           </text>
         ))}
     </svg>

@@ -1,6 +1,7 @@
 import type { CSSProperties, ReactNode } from 'react';
 
 import { menuPlace, type DrawnProps, type GraphStage } from './PipelineGraph';
+import { useWords } from '../words';
 import { spoken } from './words';
 
 interface Props {
@@ -29,7 +30,7 @@ export function NodeButton({ graph, stage, className, style, tabbed, onFocus, on
       className={classes.filter(Boolean).join(' ')}
       style={style}
       data-stage={stage.name}
-      aria-label={spoken(stage, mark, graph.links)}
+      aria-label={spoken(stage, mark, graph.links, useWords())}
       aria-current={graph.selected === stage.name ? 'true' : undefined}
       title={mark?.reason ? `${stage.name}: ${mark.reason}` : stage.name}
       tabIndex={tabbed ? 0 : -1}

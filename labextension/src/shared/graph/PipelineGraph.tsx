@@ -1,13 +1,13 @@
 import { useMemo, useState } from 'react';
 
 import type { PipelineEdge, StageKind } from '../api';
-import { count } from '../format';
 import { useTick } from '../useTick';
 import { CompactGraph } from './CompactGraph';
 import { LargeGraph } from './LargeGraph';
 import { tidy, type Link } from './links';
 import type { Marks } from './marks';
 import { carried, relations } from './words';
+import { useWords, type Words } from '../words';
 
 export interface GraphStage {
   name: string;
@@ -46,6 +46,7 @@ export type Active = { stage: string } | { link: Link } | undefined;
 
 /** The stages and checks of a pipeline, what goes from one to the other, and how each of them stands. */
 export function PipelineGraph(props: GraphProps) {
+  const trans = useWords();
   const { stages, edges, marks, mode } = props;
   const graph = useMemo(
     () =>
@@ -61,24 +62,24 @@ export function PipelineGraph(props: GraphProps) {
   return (
     <section
       className={`nbp-graph nbp-graph-${mode}`}
-      aria-label={`pipeline of ${count(stages.length, 'stage')}`}
+      aria-label={trans._n('pipeline of %1 stage', 'pipeline of %1 stages', stages.length)}
     >
       <Mode {...props} {...graph} active={active} setActive={setActive} />
       <p className="nbp-graph-caption" aria-hidden="true">
-        {caption(active, graph.links) ||
-          (stages.length > 0 ? 'Enter: to the cell. Arrows: along the edges.' : '')}
+        {caption(active, graph.links, trans) ||
+          (stages.length > 0 ? trans.__('Enter: to the cell. Arrows: along the edges.') : '')}
       </p>
     </section>
   );
 }
 
-function caption(active: Active, links: Link[]): string {
+function caption(active: Active, links: Link[], trans: Words): string {
   if (!active) {
     return '';
   }
   return 'link' in active
-    ? `${active.link.source} → ${active.link.target}: ${carried(active.link)}`
-    : `${active.stage} ${relations(active.stage, links) || 'stands alone'}`;
+    ? `${active.link.source} → ${active.link.target}: ${carried(active.link, trans)}`
+    : `${active.stage} ${relations(active.stage, links, trans) || trans.__('stands alone')}`;
 }
 
 /** Whether an edge belongs to what the pointer or the focus is on. */

@@ -1,9 +1,10 @@
 import { Status } from '../Status';
 import { timeOf, type Mark } from './marks';
+import { useWords } from '../words';
 
 /** Symbol, word and time of a stage. */
 export function StageMark({ mark }: { mark: Mark | undefined }) {
-  const time = timeOf(mark, Date.now() / 1000);
+  const time = timeOf(mark, Date.now() / 1000, useWords());
   const errors = mark?.errors ?? 0;
   return (
     <>

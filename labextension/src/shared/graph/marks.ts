@@ -1,6 +1,7 @@
 import type { KernelStatus, PipelineView, PlanView } from '../api';
 import { duration } from '../format';
 import type { Progress } from '../types';
+import { ENGLISH, type Words } from '../words';
 
 /** What is known of a stage now. */
 export interface Mark {
@@ -67,14 +68,14 @@ export function marksOf({ pipeline, plan, progress, kernel }: Sources): Marks {
 }
 
 /** `0:41`, `~0:27 left` or `about 12 s`; "" where nothing is known. */
-export function timeOf(mark: Mark | undefined, now: number): string {
+export function timeOf(mark: Mark | undefined, now: number, trans: Words = ENGLISH): string {
   if (!mark) {
     return '';
   }
   const { state, seconds, started, expected } = mark;
   if (state === 'running') {
     const gone = started ? Math.max(now - started, 0) : 0;
-    return expected && expected > gone ? `~${duration(expected - gone)} left` : duration(gone);
+    return expected && expected > gone ? trans.__('~%1 left', duration(expected - gone)) : duration(gone);
   }
   if (['to run', 'stale', 'waiting'].includes(state)) {
     return expected ? `~${duration(expected)}` : '';

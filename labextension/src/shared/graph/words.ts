@@ -1,41 +1,45 @@
 import type { StageKind } from '../api';
+import { statusWord } from '../Status';
+import { ENGLISH, type Words } from '../words';
 import type { Link } from './links';
 import { timeOf, type Mark } from './marks';
 
 /** `X, y and 3 more`. */
-export function listed(names: string[], most = 4): string {
+export function listed(names: string[], trans: Words, most = 4): string {
   const more = names.length - most;
-  return more > 1 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ');
+  return more > 1 ? trans.__('%1 and %2 more', names.slice(0, most).join(', '), more) : names.join(', ');
 }
 
 /** What an edge carries, in words. */
-export function carried({ names, kind }: Link): string {
-  const what = listed(names);
+export function carried({ names, kind }: Link, trans: Words = ENGLISH): string {
+  const what = listed(names, trans);
   return kind === 'after'
-    ? 'comes after'
+    ? trans.__('comes after')
     : kind === 'file'
-      ? `file ${what}`
+      ? trans.__('file %1', what)
       : kind === 'ambient'
-        ? `state of ${what || 'a module'}`
-        : what || 'order only';
+        ? trans.__('state of %1', what || trans.__('a module'))
+        : what || trans.__('order only');
 }
 
 /** `needs X, y from prepare; gives model to evaluate, report`. */
-export function relations(name: string, links: Link[]): string {
+export function relations(name: string, links: Link[], trans: Words = ENGLISH): string {
   const needs = links
     .filter((link) => link.target === name)
     .map((link) =>
-      link.kind === 'after' ? `comes after ${link.source}` : `${carried(link)} from ${link.source}`,
+      link.kind === 'after'
+        ? trans.__('comes after %1', link.source)
+        : trans.__('%1 from %2', carried(link, trans), link.source),
     );
   const gives = new Map<string, string[]>();
   for (const link of links.filter((one) => one.source === name && one.kind !== 'after')) {
-    gives.set(carried(link), [...(gives.get(carried(link)) ?? []), link.target]);
+    const what = carried(link, trans);
+    gives.set(what, [...(gives.get(what) ?? []), link.target]);
   }
+  const given = [...gives].map(([what, targets]) => trans.__('%1 to %2', what, listed(targets, trans)));
   return [
-    needs.length > 0 ? `needs ${listed(needs)}` : '',
-    gives.size > 0
-      ? `gives ${listed([...gives].map(([what, targets]) => `${what} to ${listed(targets)}`))}`
-      : '',
+    needs.length > 0 ? trans.__('needs %1', listed(needs, trans)) : '',
+    given.length > 0 ? trans.__('gives %1', listed(given, trans)) : '',
   ]
     .filter(Boolean)
     .join('; ');
@@ -46,14 +50,15 @@ export function spoken(
   stage: { name: string; kind: StageKind },
   mark: Mark | undefined,
   links: Link[],
+  trans: Words = ENGLISH,
 ): string {
   const errors = mark?.errors ?? 0;
   return [
-    stage.kind === 'check' ? `check ${stage.name}` : stage.name,
-    mark?.state ?? 'unknown',
-    timeOf(mark, Date.now() / 1000),
-    errors > 0 ? `${errors} ${errors === 1 ? 'problem' : 'problems'}` : '',
-    relations(stage.name, links),
+    stage.kind === 'check' ? trans.__('check %1', stage.name) : stage.name,
+    statusWord(mark?.state ?? 'unknown', trans),
+    timeOf(mark, Date.now() / 1000, trans),
+    errors > 0 ? trans._n('%1 problem', '%1 problems', errors) : '',
+    relations(stage.name, links, trans),
   ]
     .filter(Boolean)
     .join(', ');

@@ -1,0 +1,78 @@
+import type { INotebookModel } from '@jupyterlab/notebook';
+
+import { proposedLine, type Proposed } from './proposal';
+import { lineAt, tagCell, untagCell } from './tagging';
+import { readTag, type TagStyle } from './tags';
+import { textOfCell } from './watch';
+
+/**
+ * Write what was proposed: one change of the document, and one step for the notebook's own undo. The lines, by cell. Throws a
+ * `GrammarError` before anything is written.
+ */
+export function acceptTags(
+  model: INotebookModel,
+  proposed: readonly Proposed[],
+  style: TagStyle,
+): Map<string, string> {
+  const lines = new Map(proposed.map((cell) => [cell.id, proposedLine(cell)]));
+  const wanted = new Map(proposed.map((cell) => [cell.id, cell]));
+  const written = new Map<string, string>();
+  asOneStep(model, () => {
+    for (const cell of model.cells) {
+      const found = wanted.get(cell.id);
+      if (found) {
+        tagCell(cell, found, style);
+        written.set(cell.id, lines.get(cell.id) ?? '');
+      }
+    }
+  });
+  return written;
+}
+
+/** Take lines back where they still stand as they were written. */
+export function takeBack(model: INotebookModel, written: ReadonlyMap<string, string>): void {
+  asOneStep(model, () => {
+    for (const cell of model.cells) {
+      const line = written.get(cell.id);
+      const isMeta = lineAt(cell) === '' && readTag(textOfCell(cell))?.from === 'metadata';
+      if (line !== undefined && (lineAt(cell) === line || isMeta)) {
+        untagCell(cell);
+      }
+    }
+  });
+}
+
+/** Keys that a proposal has for the notebook's `metadata.nbpipe`; what else is there stays. Gives back those that were new. */
+export function mergeMetadata(model: INotebookModel, keys: Readonly<Record<string, unknown>>): string[] {
+  const before = objectOf(model.getMetadata('nbpipe'));
+  const added = Object.keys(keys).filter((key) => !(key in before));
+  if (Object.keys(keys).some((key) => JSON.stringify(before[key]) !== JSON.stringify(keys[key]))) {
+    model.setMetadata('nbpipe', { ...before, ...keys });
+  }
+  return added;
+}
+
+/** Take keys out of the notebook's `metadata.nbpipe` again. */
+export function dropMetadata(model: INotebookModel, keys: readonly string[]): void {
+  const kept = Object.entries(objectOf(model.getMetadata('nbpipe'))).filter(([key]) => !keys.includes(key));
+  if (kept.length) {
+    model.setMetadata('nbpipe', Object.fromEntries(kept));
+  } else {
+    model.deleteMetadata('nbpipe');
+  }
+}
+
+function asOneStep(model: INotebookModel, change: () => void): void {
+  const { sharedModel } = model;
+  // Neither what was done just before nor what is done right after belongs to it.
+  const history = (sharedModel as { undoManager?: { stopCapturing: () => void } }).undoManager;
+  history?.stopCapturing();
+  sharedModel.transact(change);
+  history?.stopCapturing();
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
+}
