@@ -112,6 +112,7 @@ export class PipelineModel {
       this.unsubscribe = undefined;
       this.due = false;
       this.flight?.abort();
+      this.flight = undefined;
     }
   }
 
@@ -126,17 +127,16 @@ export class PipelineModel {
       return;
     }
     this.due = true;
-    if (this.flight && !this.flight.signal.aborted) {
+    if (this.flight) {
       return;
     }
     const flight = new AbortController();
-    const isOurs = (): boolean => this.flight === flight;
     this.flight = flight;
     while (this.isDue(flight.signal)) {
       this.due = false;
       await this.ask(flight.signal);
     }
-    if (isOurs()) {
+    if (!flight.signal.aborted) {
       this.flight = undefined;
     }
   }
@@ -150,10 +150,11 @@ export class PipelineModel {
     const { around, path } = this;
     const content = around.notebooks.content(path);
     const question = content ? { path, content } : { path };
+    const isWanted = (): boolean => !signal.aborted;
     this.isAsking.emit(undefined);
     try {
       const pipeline = await around.api.pipeline(question, signal);
-      if (signal.aborted) {
+      if (!isWanted()) {
         return;
       }
       const broken = pipeline.problems.some(({ severity }) => severity === 'error');
@@ -162,12 +163,12 @@ export class PipelineModel {
       this.place();
       if (runs && !this.due) {
         const plan = await around.api.plan(question, signal);
-        if (!signal.aborted) {
+        if (isWanted()) {
           this.set({ plan });
         }
       }
     } catch (error) {
-      if (!signal.aborted) {
+      if (isWanted()) {
         this.set({ problem: problemText(error), plan: undefined });
       }
     }
