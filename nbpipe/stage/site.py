@@ -69,7 +69,9 @@ def site_of(folder: Path, project: str | None) -> Iterator[Site]:
         return
     root = Path(tempfile.mkdtemp(prefix="nbpipe-site-")).resolve()
     try:
-        cwd = (root / manifest.notebook).parent
+        cwd = Path(os.path.normpath((root / manifest.notebook).parent))
+        if not cwd.is_relative_to(root):
+            raise UsageError(f"{manifest.notebook} does not lie in a project", name=manifest.notebook)
         cwd.mkdir(parents=True, exist_ok=True)
         _lay_out(pipeline, folder / BUNDLE / "modules", cwd, root)
         yield Site(manifest=manifest, pipeline=pipeline, project=Project(root), cwd=cwd, notebook=source, scratch=True)
