@@ -39,7 +39,7 @@ def run_stage(ti, params, run_id, **context):
         raise AirflowException(f"the stage ended with exit code {code}; its log is above")
 '''
 #: Exit codes after which another try gives the same.
-_FINAL = {
+FINAL = {
     2: "the stage was called wrongly, or a parameter does not fit",
     3: "the pipeline is not sound, or its result would not be that of one run",
     7: "bytes that are not trusted were about to be trusted",
@@ -89,7 +89,7 @@ class AirflowExporter:
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("STAGES", value({task: stage for stage, task in tasks.items()})),
             assign("PARAMS", value([param.name for param in deployment.params])),
-            assign("FINAL", value(_FINAL)),
+            assign("FINAL", value(FINAL)),
             *ast.parse(_RUN).body,
         ]
         inside: list[ast.stmt] = [

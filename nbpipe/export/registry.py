@@ -19,6 +19,7 @@ GROUP = "nbpipe.exporters"
 BUILTIN = {
     "airflow": "nbpipe.export.airflow:EXPORTER",
     "snakemake": "nbpipe.export.snakemake:EXPORTER",
+    "prefect": "nbpipe.export.prefect:EXPORTER",
     "dvc": "nbpipe.export.dvc:EXPORTER",
     "github-actions": "nbpipe.export.github_actions:EXPORTER",
     "cron": "nbpipe.export.cron_tab:EXPORTER",

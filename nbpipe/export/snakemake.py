@@ -19,7 +19,6 @@ _RECORD = "record_run"
 _TAKEN = (_RECORD, "nbpipe", "done", "all")
 _HEAD = """\
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -49,9 +48,7 @@ def done(stage):
 def nbpipe(*what):
     given = json.dumps({name: config[name] for name in PARAMS if name in config}).encode()
     command = [PYTHON, "-m", "nbpipe.stage", str(FOLDER), *what, "--run", RUN, "--params", "-"]
-    code = subprocess.run(command, input=given).returncode
-    if code:
-        raise SystemExit(code)
+    subprocess.run(command, input=given, check=True)
 
 
 onsuccess:

@@ -9,7 +9,7 @@ import msgspec
 
 from nbpipe.dataflow.links import edges
 from nbpipe.errors import ParameterError
-from nbpipe.model import Pipeline, Stage
+from nbpipe.model import Param, Pipeline, Stage
 from nbpipe.pipeline.code import code_hash
 from nbpipe.pipeline.params import resolve_params
 from nbpipe.stage.site import Site
@@ -44,10 +44,12 @@ def values_of(site: Site, params: Mapping[str, Any], texts: Mapping[str, Any]) -
             raise ParameterError(f"there is no parameter {str(name)[:80]!a}", name=str(name)[:80])
     values = resolve_params(site.pipeline.params, texts, None, {}, earlier=given)
     # Schedulers give every parameter a value: those that are the notebook's own are not said to be given.
-    defaults = {param.name: param.default for param in site.pipeline.params if not param.required}
-    return {name: value for name, value in values.items() if name not in defaults or not _equal(value, defaults[name])}
+    own = {param.name: param for param in site.pipeline.params if not param.required}
+    return {name: value for name, value in values.items() if name not in own or not _is_default(own[name], value)}
 
 
-def _equal(one: object, other: object) -> bool:
-    """Equal to the byte: 1 is not 1.0."""
-    return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+def _is_default(param: Param, value: object) -> bool:
+    """Equal to the byte: 1 is not 1.0, unless a scheduler has made it one because the parameter is declared as float."""
+    if param.type == "float" and type(value) is float and type(param.default) is int:
+        return value == param.default
+    return msgspec.json.encode(value, order="sorted") == msgspec.json.encode(param.default, order="sorted")

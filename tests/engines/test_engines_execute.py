@@ -64,9 +64,21 @@ def _dvc(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
     return site.call(bin_ / "dvc", "repro", cwd=folder, more=more)
 
 
+def _prefect(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+    name = Path(site.notebook).stem
+    given = ", ".join(f"{key}={value}" for key, value in params.items())
+    more = {
+        "PREFECT_HOME": str(site.root / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    return site.call(bin_ / "python", "-c", f"import flow; flow.{name}({given})", cwd=folder, more=more)
+
+
 ENGINES = {
     "airflow": Engine(("apache-airflow==3.3.2", "apache-airflow-providers-standard"), _airflow),
     "snakemake": Engine(("snakemake==9.27.1",), _snakemake),
+    "prefect": Engine(("prefect==3.8.8",), _prefect),
     "dvc": Engine(("dvc==3.67.1",), _dvc),
 }
 

