@@ -16,6 +16,7 @@
     │   ├── Unserializable         an output that no format can store exactly
     │   ├── KernelLost             the kernel or its worker died
     │   └── StageTimeout           it ran longer than --timeout
+    ├── TargetError                a target cannot be reached, or does not fit
     ├── StoreError                 the store cannot be read or written
     │   └── CorruptObject          bytes do not match their hash
     ├── SecurityError              bytes that are not trusted were about to be trusted
@@ -203,6 +204,13 @@ class StageTimeout(StageError):
 
     code = "timeout"
     exit_code = 5
+
+
+class TargetError(NbpipeError):
+    """A target cannot be reached, or is not fit for what the notebook needs; `name` is the target."""
+
+    code = "target"
+    exit_code = 4
 
 
 class StoreError(NbpipeError):

@@ -318,6 +318,12 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     #: Metrics known so far (from stages above), for thresholds.
     known_metrics: dict[str, float] = {}
     champion: dict[str, float] = {}
+    #: What it asked for: devices, cores, bytes; None for what it did not ask for.
+    gpus: float | None = None
+    cpus: float | None = None
+    memory: int | None = None
+    #: Files and folders of the project that it is known to read, from `project`; they travel with it to another machine.
+    ships: tuple[str, ...] = ()
     env: dict[str, str] = {}
     #: Names of environment variables whose values are secret: never written anywhere.
     secrets: tuple[str, ...] = ()
@@ -411,6 +417,8 @@ class Decision(Value, frozen=True, kw_only=True, omit_defaults=True):
     source: str = ""
     #: Seconds it is expected to take; None when unknown.
     expected: float | None = None
+    #: Target that the stage itself names; "" for the run's own.
+    on: str = ""
     #: RUN only because something above runs: it may turn out to be a HIT.
     tentative: bool = False
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "models": "List the registered models.",
     "gc": "Free the space of results that nothing needs.",
     "fsck": "Check every byte of the store.",
+    "target": "List the targets, test whether they answer, or find out what a run would lack there.",
     "doctor": "Check this machine and this project.",
     "help": "Explain an error, or a command.",
 }

@@ -116,7 +116,10 @@ def _row(item: Decision) -> list[list[Part]]:
         [(line(item.stage), PLAIN)],
         [*status_parts(item.action, 6), mark],
         [(f"{'~' + duration(item.expected) if item.expected is not None and item.action == 'RUN' else '':>8}", DIM)],
-        [(why, DIM if item.action == "HIT" else PLAIN)],
+        [
+            (f"on {line(item.on)}   " if item.on and item.action == "RUN" else "", DIM),
+            (why, DIM if item.action == "HIT" else PLAIN),
+        ],
     ]
 
 

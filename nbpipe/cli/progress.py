@@ -96,7 +96,8 @@ class Progress:
 def _told(event: Event, stage: StageState) -> list[Part]:
     if event.kind == "stage-started":
         why = reasons_text(stage.reasons)
-        return [*status_parts("running"), (f" {why}", DIM)]
+        on = f" on {line(stage.on)} " if stage.on else " "
+        return [*status_parts("running"), (f"{on}{why}", DIM)]
     if event.kind == "stage-retry":
         return [("⟳ again", {"fg": "yellow"}), (f"   {reasons_text(event.data.get('reasons', ()))}", DIM)]
     if event.kind == "stage-superseded":
@@ -105,7 +106,12 @@ def _told(event: Event, stage: StageState) -> list[Part]:
         return [*status_parts("cached"), (" ", PLAIN), *stage_detail(stage, event.time)]
     if event.kind in ("stage-succeeded", "stage-ended"):
         shown = StageState(
-            name=stage.name, status=stage.status, seconds=stage.seconds, metrics=stage.metrics, failure=stage.failure
+            name=stage.name,
+            status=stage.status,
+            seconds=stage.seconds,
+            on=stage.on,
+            metrics=stage.metrics,
+            failure=stage.failure,
         )
         return [*status_parts(stage.status), (" ", PLAIN), *stage_detail(shown, event.time)]
     return []

@@ -112,13 +112,18 @@ def stage_detail(stage: StageState, now: float) -> list[Part]:
     if stage.status == "running":
         return _running(stage, now)
     if stage.status == "succeeded":
-        parts: list[Part] = [(f"{duration(stage.seconds):>7}", PLAIN), *_spaced(metrics_text(stage.metrics))]
-        return [*parts, *_spaced(reasons_text(stage.reasons), DIM)]
+        parts: list[Part] = [(f"{duration(stage.seconds):>7}", PLAIN), *_there(stage)]
+        return [*parts, *_spaced(metrics_text(stage.metrics)), *_spaced(reasons_text(stage.reasons), DIM)]
     if stage.failure is not None:
         where = place(None, stage.failure.cell, stage.failure.line)
         said = line(stage.failure.message)
-        return [(f"{duration(stage.seconds):>7}", PLAIN), *_spaced(f"{where}: {said}" if where else said)]
+        took: Part = (f"{duration(stage.seconds):>7}", PLAIN)
+        return [took, *_there(stage), *_spaced(f"{where}: {said}" if where else said)]
     return [(reasons_text(stage.reasons), DIM)]
+
+
+def _there(stage: StageState) -> list[Part]:
+    return _spaced(f"on {line(stage.on)}", DIM) if stage.on else []
 
 
 def _running(stage: StageState, now: float) -> list[Part]:
@@ -132,7 +137,7 @@ def _running(stage: StageState, now: float) -> list[Part]:
     else:
         parts.append((f"{duration(elapsed):>7}", PLAIN))
     again: list[Part] = [(f"   attempt {stage.attempt}", {"fg": "yellow"})] if stage.attempt > 1 else []
-    return [*parts, *again, *_spaced(reasons_text(stage.reasons), DIM)]
+    return [*parts, *_there(stage), *again, *_spaced(reasons_text(stage.reasons), DIM)]
 
 
 def reasons_text(reasons: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @profile_option()
 @selection_options
 @fresh_option()
+@click.option("--on", metavar="TARGET", help="Where the stages run that name no target themselves [default: local].")
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Run at most N stages at once [default: the CPUs]."
 )
@@ -54,6 +55,7 @@ def command(  # noqa: PLR0913 - one per option
     from_: str | None,
     until: str | None,
     fresh: bool,
+    on: str | None,
     jobs: int | None,
     seed: int,
     store: str | None,
@@ -77,6 +79,7 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe run digits.ipynb --profile smoke
       nbpipe run digits.ipynb --params-from r41 -p epochs=20
       nbpipe run digits.ipynb --only train
+      nbpipe run digits.ipynb --on gpu
       nbpipe run digits.ipynb --detach && nbpipe logs -f
     """  # noqa: D301 - click's mark
     given = read_params(params)
@@ -109,6 +112,7 @@ def command(  # noqa: PLR0913 - one per option
                 from_=from_,
                 until=until,
                 fresh=fresh,
+                on=on,
                 jobs=jobs,
                 seed=seed,
                 store=store,

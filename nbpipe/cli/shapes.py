@@ -62,6 +62,7 @@ def stage_shape(stage: StageState) -> dict[str, Any]:
         "metrics": stage.metrics,
         "attempt": stage.attempt,
         "source": stage.source or None,
+        "on": stage.on or None,
         "error": error_shape(stage.failure, stage.name),
     }
 
@@ -146,5 +147,6 @@ def _decision(item: Decision) -> dict[str, Any]:
         "tentative": item.tentative,
         "expected": item.expected,
         "source": item.source or None,
+        "on": item.on or None,
         "key": shape.get("key") or None,
     }

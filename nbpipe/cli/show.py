@@ -96,6 +96,7 @@ def _print_stage(found: RunDetail, stage: StageState) -> None:
         {
             "reason": reasons_text(stage.reasons),
             "from": stage.source,
+            "on": stage.on,
             "took": duration(stage.seconds) if stage.seconds else "",
             "attempt": str(stage.attempt) if stage.attempt > 1 else "",
         }

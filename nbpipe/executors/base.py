@@ -15,6 +15,8 @@ class JobState:
 
     state: Literal["running", "exited", "lost"]
     returncode: int | None = None
+    #: False while what it needs travels, or it waits for a device: its time has not begun.
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)

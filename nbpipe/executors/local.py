@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipe.executors.base import Capacity, JobState
+from nbpipe.executors.devices import Devices
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 
@@ -36,7 +37,10 @@ class LocalExecutor:
     """
 
     def __init__(self, *, cpus: float | None = None, gpus: float = 0.0, warm: bool = True) -> None:
-        self._capacity = Capacity(cpus=cpus or os.cpu_count() or 1, gpus=gpus, memory=_memory())
+        self._devices = Devices(gpus)
+        self._capacity = Capacity(
+            cpus=cpus or os.cpu_count() or 1, gpus=gpus or float(len(self._devices.names)), memory=_memory()
+        )
         self._warm = warm and sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
         self._jobs: dict[str, _Job] = {}
         self._by_folder: dict[str, _Job] = {}
@@ -72,9 +76,10 @@ class LocalExecutor:
         self._jobs[spec.token] = job
         self._by_folder[str(job.folder)] = job
         self.start()
+        given = self._devices.take(spec.token, spec.gpus or 0.0)
         if self._channel is not None:
             with contextlib.suppress(OSError):
-                self._channel.sendall(json.dumps({"job": str(job.folder)}).encode() + b"\n")
+                self._channel.sendall(json.dumps({"job": str(job.folder), "env": given}).encode() + b"\n")
                 return spec.token
             self._lose_server()
         with (job.folder / "runner.log").open("ab") as log:
@@ -84,7 +89,7 @@ class LocalExecutor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**HASH_SEED, **os.environ, "NBPIPE_PARENT": str(os.getpid())},
+                env={**HASH_SEED, **os.environ, **given, "NBPIPE_PARENT": str(os.getpid())},
             )
         job.pid = job.child.pid
         return spec.token
@@ -99,8 +104,12 @@ class LocalExecutor:
         elif job.code is None:
             self._listen()
             if job.code is None and self._channel is None:
+                self._devices.give_back(handle)
                 return JobState("lost")
-        return JobState("running") if job.code is None else JobState("exited", job.code)
+        if job.code is None:
+            return JobState("running")
+        self._devices.give_back(handle)
+        return JobState("exited", job.code)
 
     def _listen(self, timeout: float = 0.0) -> None:
         """Take in what the server says; its end means that its jobs are lost."""

@@ -288,6 +288,10 @@ class Files:
                 written.append(FileState(path=self._relative(path), digest=""))
         return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
 
+    def looked_at(self) -> dict[str, str]:
+        """Digests of what was read or asked for so far, by path as in `FileState`."""
+        return {self._relative(path): digest for path, digest in self._reads.items()}
+
     def _says_nothing(self, folder: str) -> bool:
         """Whether it is listed too, or the stage makes it or writes into it: it is there whenever its files are."""
         return (

@@ -17,6 +17,10 @@ VERDICT = "verdict.json"
 FAILURE = "failure.json"
 KERNEL_PID = "kernel.pid"
 UNDO = "undo"
+#: On another machine: what was sent for the job; what it found damaged or lacking; what its code looked at, if it failed.
+SHIPMENT = "shipment.json"
+NEEDS = "needs.json"
+LOOKED = "looked.json"
 
 
 def write_durably(path: Path, data: bytes) -> None:

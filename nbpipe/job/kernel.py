@@ -19,7 +19,7 @@ from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import NOISE, OWNERS
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
-from nbpipe.job.folder import FAILURE, SENTINEL, read_spec, write_durably
+from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.leaks import Leaks
@@ -202,6 +202,9 @@ class Session:
             fix=(own.fix or "") if own is not None else "",
         )
         write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
+        if (self.folder / SHIPMENT).exists():
+            # On another machine a file that was not sent is the likeliest cause.
+            write_durably(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
 
 
 def _said(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """The fork server: one process that has imported everything, and forks a runner for each job.
 
-It listens on one socket, inherited from the orchestrator, one JSON object a line: `{"job": DIR}` starts a job,
+It listens on one socket, inherited from the orchestrator, one JSON object a line: `{"job": DIR, "env": {…}}` starts a job,
 `{"started": DIR, "pid": N}` and `{"ended": DIR, "code": N}` come back. It is single-threaded and imports without using,
 so that fork is safe. When the orchestrator is gone the socket ends: it then kills every job and ends too.
 """
@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
@@ -66,10 +67,11 @@ class Server:
                 self._partial += data
                 *lines, self._partial = self._partial.split(b"\n")
                 for line in lines:
-                    self._start(json.loads(line)["job"], (read, write))
+                    self._start(json.loads(line), (read, write))
         self._kill_all()
 
-    def _start(self, job: str, pipes: tuple[int, int]) -> None:
+    def _start(self, asked: dict[str, Any], pipes: tuple[int, int]) -> None:
+        job: str = asked["job"]
         parent = os.getpid()
         pid = os.fork()
         if pid:
@@ -87,6 +89,7 @@ class Server:
             for descriptor in pipes:
                 os.close(descriptor)
             self._channel.close()
+            os.environ.update(asked.get("env", {}))
             code = _run(Path(job), parent)
         finally:
             os._exit(code)

@@ -11,7 +11,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from nbpipe.errors import GrammarError
+from nbpipe.errors import GrammarError, UnsupportedError
 from nbpipe.notebook.grammar import check_supported, find_magic, parse_line
 from nbpipe.notebook.line import MAGICS, magic_word
 from nbpipe.pipeline.params import TYPING_NAMES
@@ -50,6 +50,13 @@ def _said(magic: str) -> MagicLine:
     """What the line says; of a cell that is edited and run again it is mostly the same."""
     said = parse_line(magic)
     check_supported(said.options, said.name, None)
+    if said.options.on not in (None, "local"):
+        raise UnsupportedError(
+            f"--on {said.options.on} is for runs: a cell runs in this kernel",
+            stage=said.name,
+            name="on",
+            fix="Run it there with `nbpipe run NOTEBOOK`, or write --on local to run it here.",
+        )
     return said
 
 

@@ -102,9 +102,8 @@ def build(given: Given) -> Options:
 
 
 def check_supported(options: Options, stage: str, cell: int | None) -> None:
-    """Raise `UnsupportedError` for an option that needs a remote target, which this version does not have."""
+    """Raise `UnsupportedError` for an option that no target of this version can honour."""
     asked: Sequence[tuple[str, object]] = (
-        ("on", None if options.on == "local" else options.on),
         ("image", options.image),
         ("nodes", options.nodes),
         ("nproc", options.nproc),
@@ -112,11 +111,11 @@ def check_supported(options: Options, stage: str, cell: int | None) -> None:
     for name, value in asked:
         if value is not None:
             raise UnsupportedError(
-                f"--{name} {value} needs a remote target, and this version of nbpipe runs stages on this machine only",
+                f"--{name} {value} needs a target of a kind that this version of nbpipe does not have",
                 stage=stage,
                 cell=cell,
                 name=name,
-                fix=f"Take --{name} off, or write --on local.",
+                fix=f"Take --{name} off.",
             )
 
 

@@ -64,6 +64,7 @@ def make_plan(
     for stage in pipeline.stages:
         if selected is not None and stage.name not in selected:
             continue
+        on = stage.options.on or ""
         model = compared_model(pipeline, stage)
         best = champion(model) if model is not None else {}
         target = wanted(pipeline, stage.name, committed, params, seed=seed, champion=best)
@@ -71,7 +72,9 @@ def make_plan(
             above = _waits_for(pipeline, stage, running)
             why: tuple[str, ...] = (_above_runs(above),)
             took = _seconds(traces, stage)
-            decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, expected=took, tentative=True))
+            decisions.append(
+                Decision(stage=stage.name, action="RUN", reasons=why, expected=took, on=on, tentative=True)
+            )
             running.append(stage.name)
             continue
         trace, reasons = decide(stage, target, traces, file_digest)
@@ -81,7 +84,7 @@ def make_plan(
             continue
         why = reasons or ("asked for",)
         took = _seconds(traces, stage)
-        decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took))
+        decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took, on=on))
         running.append(stage.name)
     return Plan(
         pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import ParameterError
+from nbpipe.executors.fleet import Fleet
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
@@ -17,6 +18,7 @@ from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run import merges
 from nbpipe.run.abandoned import abandoned
 from nbpipe.run.earlier import given_params
+from nbpipe.run.fleets import places_of
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import find_project
 from nbpipe.run.refused import refused
@@ -24,14 +26,17 @@ from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
 from nbpipe.store import open_store
+from nbpipe.targets.settings import LOCAL
 from nbpipe.tracking import outbox
 
 if TYPE_CHECKING:
     from nbpipe.executors.base import Executor
-    from nbpipe.model import Event
+    from nbpipe.model import Event, Pipeline
     from nbpipe.run.drive import Drive
     from nbpipe.run.project import Project
     from nbpipe.run.record import Record
+    from nbpipe.store import Store
+    from nbpipe.targets.settings import Target
 
 __all__ = ["RunResult", "StageResult", "run_notebook"]
 
@@ -49,6 +54,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     jobs: int | None = None,
     seed: int = 0,
     store: str | None = None,
+    on: str | None = None,
     executor: Executor | None = None,
     listener: Callable[[Event], None] | None = None,
     run_id: str | None = None,
@@ -56,9 +62,10 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     """Run the notebook at `path` as a pipeline; what has not changed is reused.
 
     `params` are values or texts as typed on the command line; they win over what the run `params_from` was given. `only`,
-    `from_` and `until` name stages; `fresh` reuses nothing. `listener` hears every event of the journal. A run that fails
+    `from_` and `until` name stages; `fresh` reuses nothing. `on` is the target of the stages that name none; `executor`
+    stands for this machine. `listener` hears every event of the journal. A run that fails
     is a result, not an error; raises NbpipeError for what prevents a run: a bad notebook or pipeline, a wrong parameter,
-    a store that cannot be written.
+    a store that cannot be written, a target that cannot be reached or does not fit.
     """
     notebook = read_notebook(Path(path))
     project = find_project(Path(path))
@@ -71,6 +78,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     secrets = secret_names(pipeline, folder)
     _refuse_secrets(values, values_of(secrets, os.environ))
+    places = places_of(project, pipeline, on)
     if abandoned(project):
         from nbpipe.run.recovery import recover
 
@@ -96,9 +104,12 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
 
         executor = LocalExecutor(cpus=jobs)
     drive: Drive | None = None
+    fleet = Fleet({LOCAL: executor}, default=LOCAL)
     try:
+        fleet, machines = _fleet(project, place, pipeline, asked(), places, executor, on or LOCAL)
         drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id)
-        while not isinstance(outcome := drive.go(pipeline, asked(), executor), RunResult):
+        drive.machines = machines
+        while not isinstance(outcome := drive.go(pipeline, asked(), fleet), RunResult):
             joined = (*joined, outcome.names)
             merges.remember(project, notebook, joined)
             pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
@@ -107,10 +118,28 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     finally:
         if drive is not None:
             drive.close()
-        if own:
-            executor.close()
+        fleet.close(keep=() if own else (LOCAL,))
     outbox.flush(project.root)
     return outcome
+
+
+def _fleet(
+    project: Project,
+    store: Store,
+    pipeline: Pipeline,
+    settings: Settings,
+    places: Mapping[str, Target],
+    executor: Executor,
+    default: str,
+) -> tuple[Fleet, dict[str, Any]]:
+    """The executors; those of other machines are asked first, as far as stages may run there."""
+    if all(target.name == LOCAL for target in places.values()):
+        return Fleet({LOCAL: executor}, default=default), {}
+    from nbpipe.run.fleets import assemble
+    from nbpipe.run.planning import stages_to_run
+
+    runs = stages_to_run(project, store, pipeline, settings)
+    return assemble(project, store, pipeline, places=places, runs=runs, local=executor, default=default)
 
 
 def _refuse_secrets(params: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

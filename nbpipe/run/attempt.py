@@ -40,6 +40,8 @@ class Attempt:
     #: Seconds on the engine's clock after which the engine itself stops the job.
     deadline: float | None = None
     renewed: float = field(default=0.0)
+    #: The target it runs on.
+    on: str = "local"
     #: Stages above it that had not finished when it started.
     early: set[str] = field(default_factory=set)
 
@@ -59,9 +61,20 @@ class Place:
 
 
 def prepare(
-    place: Place, pipeline: Pipeline, stage: Stage, number: int, wanted: Wanted, champion: Mapping[str, float]
+    place: Place,
+    pipeline: Pipeline,
+    stage: Stage,
+    number: int,
+    wanted: Wanted,
+    champion: Mapping[str, float],
+    *,
+    token: str | None = None,
+    ships: tuple[str, ...] = (),
 ) -> JobSpec:
-    """Write the folder of an attempt and return its specification."""
+    """Write the folder of an attempt and return its specification.
+
+    `token` is that of an attempt which goes on somewhere, for a new one None; `ships` is what travels with it.
+    """
     folder = job_folder(place, stage.name, number)
     folder.mkdir(parents=True, exist_ok=True)
     options = stage.options
@@ -71,7 +84,7 @@ def prepare(
         stage=stage.name,
         kind=stage.kind,
         attempt=number,
-        token=uuid4().hex,
+        token=token or uuid4().hex,
         cwd=str(place.cwd),
         project=str(place.project),
         source=place.source,
@@ -89,6 +102,10 @@ def prepare(
         thresholds=options.thresholds,
         known_metrics=wanted.metrics,
         champion=dict(champion),
+        gpus=options.gpus,
+        cpus=options.cpus,
+        memory=options.memory,
+        ships=ships,
         env=options.env,
         secrets=place.secrets,
         timeout=options.timeout,

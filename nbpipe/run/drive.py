@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import EXIT_CODES, NbpipeError
-from nbpipe.executors.base import Executor
+from nbpipe.executors.fleet import Fleet
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Event, Failure, Notebook, Pipeline
 from nbpipe.pipeline.params import effective_params
@@ -73,6 +73,8 @@ class Drive:
         self.folder = project.runs / self.run
         self._cwd = Path(notebook.path).resolve().parent
         self._listener = listener
+        #: Target -> what its machine is, of those that stages may run on beside this one; for the record.
+        self.machines: Mapping[str, Any] = {}
         self._disk = Disk(Outside(project.root, store.variable_digest).digest, project.root, store)
         self.journal = Journal(self.folder, self._hear)
         self.state: RunState = replay(read(self.journal.path))
@@ -95,9 +97,9 @@ class Drive:
         if self._listener is not None:
             self._listener(event)
 
-    def go(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> RunResult | MergeNeeded:
+    def go(self, pipeline: Pipeline, settings: Settings, fleet: Fleet) -> RunResult | MergeNeeded:
         """Run this pipeline to its end; or to where stages have to be joined: then call again with them joined."""
-        engine = self._engine(pipeline, settings, executor)
+        engine = self._engine(pipeline, settings, fleet)
         # From its first word on the run can be asked to stop.
         with _signals(engine):
             self._begin(pipeline, settings)
@@ -174,9 +176,10 @@ class Drive:
 
         write_bundle(pipeline, self.notebook, self._cwd, self.folder / "bundle")
         found = Redactor.of(settings.secrets, os.environ).data(record(self.project.root, pipeline.distributions))
+        found |= {"targets": dict(self.machines)} if self.machines else {}
         (self.folder / "environment.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
 
-    def _engine(self, pipeline: Pipeline, settings: Settings, executor: Executor) -> Engine:
+    def _engine(self, pipeline: Pipeline, settings: Settings, fleet: Fleet) -> Engine:
         from nbpipe.tracking.registry import champion_metrics
 
         return Engine(
@@ -190,7 +193,7 @@ class Drive:
                 source=str(Path(self.notebook.path).resolve()),
                 secrets=settings.secrets,
             ),
-            executor,
+            fleet,
             self.journal,
             self._disk,
             settings,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from nbpipe.errors import PipelineError
-from nbpipe.executors.base import Executor
+from nbpipe.executors.fleet import Fleet
 from nbpipe.job.undo import undo
 from nbpipe.model import Failure, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.champion import compared_model
@@ -21,7 +21,6 @@ from nbpipe.run.files import Disk
 from nbpipe.run.inflight import InFlight
 from nbpipe.run.journal import Journal
 from nbpipe.run.publish import publish
-from nbpipe.run.resources import Slots
 from nbpipe.run.results import Results
 from nbpipe.run.settings import Settings
 from nbpipe.store import Lease
@@ -49,7 +48,7 @@ class Engine:
         self,
         pipeline: Pipeline,
         place: Place,
-        executor: Executor,
+        fleet: Fleet,
         journal: Journal,
         disk: Disk,
         settings: Settings,
@@ -81,10 +80,10 @@ class Engine:
         self._flight = InFlight(
             pipeline,
             place,
-            executor,
+            fleet,
             journal,
             disk,
-            slots=Slots(executor.capacity, settings.jobs),
+            jobs=settings.jobs,
             attempts=attempts or {},
             expected=expected or {},
             clock=clock,

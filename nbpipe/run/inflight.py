@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from nbpipe.executors.base import Executor
+from nbpipe.executors.base import JobState
+from nbpipe.executors.fleet import Fleet
 from nbpipe.job.undo import undo
-from nbpipe.model import Outcome, Pipeline, Stage
+from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
 from nbpipe.plan.resolve import Wanted
+from nbpipe.run import afield
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 from nbpipe.run.resources import Slots
+from nbpipe.run.ships import known_reads
 from nbpipe.store import Lease
+from nbpipe.targets.settings import LOCAL
 
 #: Seconds after a stage's timeout at which the engine stops waiting for the job to notice by itself.
 _HARD_STOP = 20.0
@@ -31,21 +35,22 @@ class InFlight:
         self,
         pipeline: Pipeline,
         place: Place,
-        executor: Executor,
+        fleet: Fleet,
         journal: Journal,
         disk: Disk,
         *,
-        slots: Slots,
+        jobs: int | None,
         attempts: Mapping[str, int],
         expected: Mapping[str, float],
         clock: Callable[[], float],
     ) -> None:
         self._pipeline = pipeline
         self._place = place
-        self._executor = executor
+        self._fleet = fleet
         self._journal = journal
         self._disk = disk
-        self._slots = slots
+        self._jobs = jobs
+        self._slots: dict[str, Slots] = {}
         self._numbers = dict(attempts)
         self._expected = dict(expected)
         self._clock = clock
@@ -54,8 +59,15 @@ class InFlight:
         self.launched: set[str] = set()
 
     def fits(self, stage: Stage) -> bool:
-        """Whether there is room for its job now."""
-        return self._slots.fits(stage.options)
+        """Whether there is room for its job now, where it runs."""
+        if self._jobs is not None and len(self.running) >= self._jobs:
+            return False
+        return self._room(self._fleet.target(stage.options)).fits(stage.options)
+
+    def _room(self, target: str) -> Slots:
+        if target not in self._slots:
+            self._slots[target] = Slots(self._fleet.of(target).capacity, self._jobs)
+        return self._slots[target]
 
     def launch(
         self,
@@ -69,11 +81,14 @@ class InFlight:
     ) -> None:
         """Start a job; `early` are stages above that have not finished."""
         number = self._numbers[stage.name] = self._numbers.get(stage.name, 0) + 1
-        spec = prepare(self._place, self._pipeline, stage, number, target, champion)
+        on = self._fleet.target(stage.options)
+        spec = self._prepare(stage, number, target, champion, on, attachable=lease is not None)
         folder = job_folder(self._place, stage.name, number)
         now = self._clock()
         deadline = now + spec.timeout + _HARD_STOP if spec.timeout else None
-        attempt = Attempt(stage, number, folder, spec, target, lease, now, deadline=deadline, renewed=now, early=early)
+        attempt = Attempt(
+            stage, number, folder, spec, target, lease, now, deadline=deadline, renewed=now, early=early, on=on
+        )
         self._journal.append(
             "stage-started",
             stage=stage.name,
@@ -81,47 +96,70 @@ class InFlight:
             reasons=list(reasons),
             token=spec.token,
             expected=self._expected.get(stage.name),
+            **({"on": on} if on != LOCAL else {}),
         )
         self._disk.started(folder)
-        self._slots.take(stage.name, stage.options)
+        self._room(on).take(stage.name, stage.options)
         self.launched.add(stage.name)
         self.running[stage.name] = attempt
-        attempt.handle = self._executor.submit(folder, spec)
+        attempt.handle = self._fleet.of(on).submit(folder, spec)
         fault("attempt.after_submit")
+
+    def _prepare(
+        self, stage: Stage, number: int, target: Wanted, champion: Mapping[str, float], on: str, *, attachable: bool
+    ) -> JobSpec:
+        """The specification; elsewhere, of the job that an earlier run of this key started there, if it left one."""
+        if on == LOCAL:
+            return prepare(self._place, self._pipeline, stage, number, target, champion)
+        project = self._place.project
+        token = afield.recall(project, target.key, on) if attachable else None
+        ships = known_reads(self._place, self._pipeline, stage)
+        spec = prepare(self._place, self._pipeline, stage, number, target, champion, token=token, ships=ships)
+        if attachable:
+            afield.remember(project, target.key, afield.Afield(target=on, token=spec.token, stage=stage.name))
+        return spec
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Attempts that have ended, with what came of them; the others are watched. The caller gives the lease back."""
         for name, attempt in list(self.running.items()):
-            state = self._executor.poll(attempt.handle)
+            state = self._fleet.of(attempt.on).poll(attempt.handle)
             if state.state == "running":
-                self._watch(attempt)
+                self._watch(attempt, state)
                 continue
             outcome = result(attempt, self._place.store, returncode=state.returncode)
             del self.running[name]
-            self._slots.give_back(name)
+            self._room(attempt.on).give_back(name)
+            self._collected(attempt)
             self._disk.ended(attempt.folder)
             yield attempt, outcome
 
-    def _watch(self, attempt: Attempt) -> None:
+    def _collected(self, attempt: Attempt) -> None:
+        if attempt.on != LOCAL and attempt.lease is not None:
+            afield.forget(self._place.project, attempt.wanted.key)
+
+    def _watch(self, attempt: Attempt, state: JobState) -> None:
         now = self._clock()
+        if attempt.spec.timeout and not state.begun:
+            attempt.deadline = now + attempt.spec.timeout + _HARD_STOP
         if attempt.lease is not None and now - attempt.renewed > _HEARTBEAT:
             attempt.renewed = now
             self._place.store.leases.renew(attempt.lease)
         if attempt.deadline is not None and now > attempt.deadline:
             attempt.overdue = True
-            self._executor.cancel(attempt.handle, force=True)
+            self._fleet.of(attempt.on).cancel(attempt.handle, force=True)
 
     def cancel(self, *, force: bool) -> None:
         """Ask every job to stop, once; or kill it."""
         for attempt in self.running.values():
             if not attempt.cancelled or force:
                 attempt.cancelled = True
-                self._executor.cancel(attempt.handle, force=force)
+                self._fleet.of(attempt.on).cancel(attempt.handle, force=force)
 
     def abandon(self) -> None:
         """Kill what runs, undo its writes, give its leases back. For a run that cannot go on."""
         for attempt in self.running.values():
-            self._executor.cancel(attempt.handle, force=True)
+            self._fleet.of(attempt.on).cancel(attempt.handle, force=True)
+            self._collected(attempt)
         for attempt in reversed(self.running.values()):
             self._disk.ended(attempt.folder)
             undo(attempt.folder)

@@ -21,7 +21,8 @@ from nbpipe.run.earlier import given_params
 from nbpipe.run.project import Project, find_project
 from nbpipe.run.results import Results
 from nbpipe.run.selection import select
-from nbpipe.store import open_store
+from nbpipe.run.settings import Settings
+from nbpipe.store import Store, open_store
 
 #: Newest runs among which one is looked for that has everything already.
 _LATEST = 20
@@ -103,6 +104,23 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
         selected=chosen["selected"],
     )
     return Planned(plan, pipeline, _has_everything(project, plan) if chosen["selected"] is None else None)
+
+
+def stages_to_run(project: Project, store: Store, pipeline: Pipeline, settings: Settings) -> set[str]:
+    """Stages that run or may have to, as far as is known before anything has."""
+    from nbpipe.tracking.registry import champion_metrics
+
+    plan = make_plan(
+        pipeline,
+        settings.params,
+        Results(store, pipeline.name),
+        file_digest=Outside(project.root, store.variable_digest).digest,
+        seed=settings.seed,
+        champion=lambda name: champion_metrics(project.root, name),
+        forced=settings.forced,
+        selected=settings.selected,
+    )
+    return {item.stage for item in plan.decisions if item.action == "RUN"}
 
 
 def _has_everything(project: Project, plan: Plan) -> str | None:

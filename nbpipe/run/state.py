@@ -28,6 +28,8 @@ class StageState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     #: Run whose result was reused.
     source: str = ""
+    #: Target that it runs or ran on; "" for this machine, and for a result that was reused.
+    on: str = ""
     metrics: dict[str, float] = {}
     failure: Failure | None = None
 
@@ -108,11 +110,12 @@ def _stage(stage: StageState, event: Event) -> StageState:
         change |= {
             "reasons": tuple(data.get("reasons", ())),
             "expected": data.get("expected"),
+            "on": data.get("on", ""),
             "metrics": {},
             "source": "",
         }
     elif event.kind == "stage-cached":
-        change = {"status": "cached", "source": data.get("source", ""), "metrics": _metrics(data)}
+        change = {"status": "cached", "source": data.get("source", ""), "metrics": _metrics(data), "on": ""}
         change |= {"seconds": 0.0, "failure": None}
     elif event.kind == "stage-succeeded":
         change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": _metrics(data)}

@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "runs/{run}/promote", "write", "PromoteQuestion", "actions.promote", "acting"),
     Route("POST", "runs/{run}/tag", "write", "TagQuestion", "actions.tag", "acting"),
     Route("GET", "models", "read", "About", "history.models", "acting"),
-    Route("GET", "targets", "read", "Nothing", "surroundings.targets", where="nowhere"),
+    Route("GET", "targets", "read", "About", "surroundings.targets"),
     Route("GET", "exporters", "read", "Nothing", "surroundings.exporters", where="nowhere"),
     Route("POST", "export", "write", "ExportQuestion", "exports.export", "analysing", "draft"),
 )

@@ -1,11 +1,11 @@
-"""What this server is, where runs can be, and what pipelines can be exported for. Runs are on this machine, today."""
+"""What this server is, where runs can be, and what pipelines can be exported for."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from nbpipe import __version__
+from nbpipe.server.notebooks import Asked
 from nbpipe.ui.pipelines import SCHEMA
 
 
@@ -14,11 +14,12 @@ def info(_asked: object) -> dict[str, Any]:
     return {"version": __version__, "schema": SCHEMA}
 
 
-def targets(_asked: object) -> dict[str, Any]:
-    """Targets with their state."""
-    count = os.cpu_count() or 1
-    detail = f"this machine, {count} CPU{'' if count == 1 else 's'}"
-    return {"targets": [{"name": "local", "kind": "local", "state": "ready", "detail": detail}]}
+def targets(asked: Asked[Any]) -> dict[str, Any]:
+    """Targets with their state, as the last test found it: nothing is connected to."""
+    from nbpipe.run.fleets import states, targets_of
+
+    project = asked.place.project
+    return {"targets": states(project, targets_of(project).values())}
 
 
 def exporters(_asked: object) -> dict[str, Any]:

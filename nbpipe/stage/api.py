@@ -14,6 +14,7 @@ import msgspec
 
 from nbpipe.errors import PipelineError, UsageError
 from nbpipe.executors.base import Executor
+from nbpipe.executors.fleet import Fleet
 from nbpipe.executors.local import LocalExecutor
 from nbpipe.model import Event, Failure, Pipeline
 from nbpipe.plan.facts import Outside
@@ -116,7 +117,7 @@ def _attempt(
                 source=str(site.project.root / site.manifest.notebook),
                 secrets=site.manifest.secrets,
             ),
-            executor,
+            Fleet.alone(executor),
             journal,
             Disk(Outside(site.project.root, store.variable_digest).digest, site.project.root, store),
             Settings(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import NbpipeError, PipelineError
+from nbpipe.executors.fleet import Fleet
 from nbpipe.executors.local import LocalExecutor
 from nbpipe.history.notes import tag
 from nbpipe.model import Notebook, Outcome, Pipeline, Trace
@@ -137,7 +138,7 @@ def _record(
     drive.given, drive.failed, drive.problem, drive.label = given, failed, problem, ask.label
     try:
         settings = Settings(params=params, secrets=site.manifest.secrets, selected=frozenset())
-        result = drive.go(pipeline, settings, executor)
+        result = drive.go(pipeline, settings, Fleet.alone(executor))
     finally:
         drive.close()
         executor.close()

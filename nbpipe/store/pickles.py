@@ -70,7 +70,28 @@ def _dumped(value: object, reducer: Reducer, large: int) -> tuple[io.BytesIO, li
 
 def load(main: str, objects: ObjectStore, signer: Signer, namespace: dict[str, Any]) -> Any:
     """The value. Hashes and signature are checked first; notebook definitions come from `namespace`."""
-    data = objects.get_bytes(main)
+    content, footer, signature = _checked(main, objects.get_bytes(main), signer)
+    listed = msgspec.json.decode(footer, type=dict[str, list[tuple[str, bool]]])["buffers"]
+    return load_signed(
+        io.BytesIO(content),
+        signer=signer,
+        purpose=PURPOSE,
+        signed=[content, footer],
+        signature=signature,
+        buffers=[map_object(objects, digest, readonly=readonly) for digest, readonly in listed],
+        bound=bindings(namespace),
+    )
+
+
+def resigned(main: str, objects: ObjectStore, signer: Signer, other: Signer) -> bytes:
+    """The bytes of the pickle `main`, which `signer` signed, signed by `other` instead. Raises SecurityError."""
+    content, footer, _ = _checked(main, objects.get_bytes(main), signer)
+    signature = other.sign(PURPOSE, [content, footer]).encode()
+    return b"".join((content, footer, len(footer).to_bytes(8, "little"), signature, MAGIC))
+
+
+def _checked(main: str, data: bytes, signer: Signer) -> tuple[memoryview, memoryview, str]:
+    """Pickle, footer and signature, once that was checked; nothing of them was interpreted. Raises SecurityError."""
     length = int.from_bytes(data[-_TAIL : -_TAIL + 8], "little") if data.endswith(MAGIC) and len(data) >= _TAIL else -1
     if not 0 <= length <= len(data) - _TAIL:
         raise SecurityError(f"object {main[:12]}… is not a signed pickle", name=main)
@@ -83,16 +104,7 @@ def load(main: str, objects: ObjectStore, signer: Signer, namespace: dict[str, A
             name=main,
             fix="Run the stage that made it again, or set NBPIPE_STORE_KEY to the team's key.",
         )
-    listed = msgspec.json.decode(footer, type=dict[str, list[tuple[str, bool]]])["buffers"]
-    return load_signed(
-        io.BytesIO(content),
-        signer=signer,
-        purpose=PURPOSE,
-        signed=[content, footer],
-        signature=signature,
-        buffers=[map_object(objects, digest, readonly=readonly) for digest, readonly in listed],
-        bound=bindings(namespace),
-    )
+    return content, footer, signature
 
 
 def bindings(namespace: dict[str, Any]) -> dict[tuple[str, str], Any]:

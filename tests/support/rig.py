@@ -12,6 +12,7 @@ import nbformat
 
 from nbpipe.executors.base import Capacity
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
+from nbpipe.executors.fleet import Fleet
 from nbpipe.model import Artifact, Event, Failure, JobSpec, Outcome, Pipeline, Status
 from nbpipe.pipeline.extract import extract
 from nbpipe.plan.facts import Outside
@@ -104,7 +105,7 @@ class Rig:
         engine = Engine(
             pipeline,
             Place(run=f"r{self.runs}", folder=folder, project=self.root, cwd=self.root, store=self.store),
-            self.executor,
+            Fleet.alone(self.executor),
             journal,
             Disk(Outside(self.root, self.store.variable_digest).digest, self.root, self.store),
             Settings(jobs=jobs, **chosen),

@@ -21,6 +21,7 @@ ORDER = [
     "store",
     "tracking",
     "job",
+    "targets",
     "executors",
     "run",
     "history",

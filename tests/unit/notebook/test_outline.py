@@ -237,10 +237,10 @@ def test_a_stage_without_code_is_a_warning() -> None:
     assert outlined("%%stage a\n\n").warnings == ("stage 'a' has no code (cell 1)",)
 
 
-def test_options_for_remote_targets_are_refused_by_name() -> None:
-    check_supported(Options(on="local", gpus=1.0), "a", 1)
-    for options in (Options(on="gpu"), Options(image="x"), Options(nodes=2), Options(nproc=1)):
-        with pytest.raises(UnsupportedError, match="remote target") as caught:
+def test_options_that_no_target_honours_are_refused_by_name() -> None:
+    check_supported(Options(on="gpu", gpus=1.0), "a", 1)
+    for options in (Options(image="x"), Options(nodes=2), Options(nproc=1)):
+        with pytest.raises(UnsupportedError, match="does not have") as caught:
             check_supported(options, "a", 3)
         assert caught.value.cell == 3
 

@@ -1,0 +1,306 @@
+"""One job on another machine, from what it needs to what came of it, in a thread of its own."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.credentials import values_of
+from nbpipe.errors import NbpipeError, TargetError
+from nbpipe.executors.base import JobState
+from nbpipe.executors.ssh.cargo import Cargo, object_path
+from nbpipe.executors.ssh.homecoming import Homecoming
+from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.executors.ssh.logs import CopiedLog
+from nbpipe.job.elsewhere import NEEDY
+from nbpipe.job.folder import LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
+from nbpipe.job.launch import HASH_SEED
+from nbpipe.model import Failure, JobSpec, Outcome, Status
+from nbpipe.store import Store
+from nbpipe.store.trust import Signer
+
+#: How often a job is started again because something it reads had not been sent.
+_ROUNDS = 6
+#: Seconds that a cancelled job is waited for when its machine does not answer.
+_FAREWELL = 10.0
+_LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
+               "needs.json", "kernel.pid", "undo", ".part")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Errands:
+    """What the jobs of one target share."""
+
+    link: Link
+    store: Store
+    #: The key the worker signs with: it may sign for what it made, and for nothing else.
+    key: str
+    here: Callable[[str], str]
+    unlike: str = ""
+
+
+class Errand:
+    """Ships, starts, watches, starts again where something was missing, brings home.
+
+    Responsibilities: whatever happens, `state` ends; a verdict is written here only after all it speaks of is. Must not
+    judge success: the verdict is the worker's, a failure to get one is ours.
+    """
+
+    def __init__(self, shared: Errands, folder: Path, spec: JobSpec) -> None:
+        self._shared = shared
+        self._link = shared.link
+        self._folder = folder
+        self._spec = spec
+        self._worker = Signer(shared.key.encode())
+        self._log = CopiedLog(folder / LOG)
+        self._changed = threading.Event()
+        self._told: Mapping[str, Any] = {}
+        self._stop = ""
+        #: Name of the job there: its token and how often it was started.
+        self.job = ""
+        self.state = JobState("running", begun=False)
+        self._thread = threading.Thread(target=self._run, name=f"nbpipe-{spec.stage}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """What the agent says of this job."""
+        if "log" in message:
+            self._log.feed(message["at"], base64.b64decode(message["log"]))
+        else:
+            self._told = message
+            self._changed.set()
+
+    def cancel(self, *, force: bool) -> None:
+        """Ask it to stop, or kill it; returns at once."""
+        if self._stop == "kill" or (self._stop and not force):
+            return
+        self._stop = "kill" if force else "ask"
+        self._changed.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        self._thread.join(seconds)
+
+    # -- the whole story
+
+    def _run(self) -> None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="nbpipe-cargo-") as scratch:
+                self.state = self._go(Path(scratch))
+        except LinkDown as error:
+            self._fail("lost", TargetError(f"{self._link.target.name} does not answer: {error}"))
+        except NbpipeError as error:
+            self._fail("lost" if isinstance(error, TargetError) else "failed", error)
+        except OSError as error:
+            self._fail("failed", NbpipeError(f"the job's folder or store failed: {error}"))
+        except Exception as error:
+            # A thread that dies unheard would leave its stage running for ever.
+            self._fail("failed", NbpipeError(f"{type(error).__name__}: {error}"))
+            raise
+
+    def _fail(self, status: Status, error: NbpipeError) -> None:
+        if self._stop:
+            self.state = JobState("exited", -9 if self._stop == "kill" else 130)
+            return
+        failure = Failure(code=error.code, message=error.message, name=error.name, fix=error.fix or "")
+        spec = self._spec
+        outcome = Outcome(stage=spec.stage, attempt=spec.attempt, token=spec.token, status=status, failure=failure)
+        try:
+            write_durably(self._folder / VERDICT, msgspec.json.encode(outcome))
+            self.state = JobState("exited", error.exit_code)
+        except OSError:
+            self.state = JobState("lost")
+
+    def _go(self, scratch: Path) -> JobState:
+        spec, target = self._spec, self._link.target
+        cargo = Cargo(Path(spec.project), self._shared.store, self._worker, scratch)
+        inputs, ambient = cargo.load_values(spec.inputs), cargo.load_values(spec.ambient)
+        cargo.load_files(spec.ships)
+        self._reach(lambda: None)
+        found = self._reach(lambda: self._link.call("find", token=spec.token))
+        number = int(found[-1].rpartition("-")[2]) if found else 0
+        if found:
+            self._log.note(f"attached to the job that runs on {target.name} since before")
+        for attempt in range(_ROUNDS):
+            self.job = f"{spec.token}-{number}"
+            if self._stop and not found:
+                return JobState("exited", 130)
+            if not found:
+                there = msgspec.structs.replace(self._placed(), inputs=inputs, ambient=ambient)
+                self._reach(lambda there=there: self._ship(cargo, there))  # type: ignore[misc]
+            code = self._watch()
+            if code is None:
+                return JobState("lost")
+            again = attempt < _ROUNDS - 1 and not self._stop and self._needs(cargo, code)
+            if not again:
+                return self._bring_home(code)
+            old, found, number = self.job, [], number + 1
+            self._log.restart()
+            self._reach(lambda old=old: self._link.call("drop", job=old))  # type: ignore[misc]
+        raise TargetError("what the stage reads never came together", stage=spec.stage, name=target.name)
+
+    def _reach(self, ask: Callable[[], Any]) -> Any:
+        """What `ask` gives, over as many connections as it takes. Raises LinkDown when patience ends."""
+        until, pause, told = time.monotonic() + self._link.target.patience, 0.1, False
+        while True:
+            try:
+                self._link.connect()
+                found = ask()
+            except LinkDown as error:
+                if self._stop:
+                    until = min(until, time.monotonic() + _FAREWELL)
+                if time.monotonic() > until or self._link.closed:
+                    raise
+                if not told:
+                    told = True
+                    self._log.note(f"{self._link.target.name} does not answer ({error}); trying again")
+                time.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            else:
+                if told:
+                    self._log.note(f"{self._link.target.name} answers again")
+                return found
+
+    # -- there
+
+    def _home(self) -> str:
+        return f"{self._link.root}/work/{self.job}"
+
+    def _placed(self) -> JobSpec:
+        """The specification as it reads there."""
+        spec = self._spec
+        project = f"{self._home()}/project"
+        cwd = Path(spec.cwd).relative_to(spec.project).as_posix()
+        source = Path(spec.source or f"{spec.project}/-")
+        inside = source.is_relative_to(spec.project)
+        return msgspec.structs.replace(
+            spec,
+            project=project,
+            cwd=project if cwd == "." else f"{project}/{cwd}",
+            source=f"{project}/{source.relative_to(spec.project)}" if spec.source and inside else "",
+            store=f"{self._link.root}/store",
+            ships=(),
+        )
+
+    def _ship(self, cargo: Cargo, there: JobSpec) -> None:
+        missing = self._link.call("missing", objects=sorted(cargo.objects))
+        if missing:
+            size = sum(cargo.objects[name].stat().st_size for name in missing)
+            started = time.monotonic()
+            self._link.send(
+                {object_path(name): cargo.objects[name] for name in missing}, f"{self._link.root}/store/objects"
+            )
+            took = time.monotonic() - started
+            self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.1f} s")
+        target = self._link.target
+        secrets = values_of(self._spec.secrets, os.environ)
+        self._link.call(
+            "start",
+            job=self.job,
+            files={
+                SPEC: msgspec.json.encode(there).decode(),
+                SHIPMENT: msgspec.json.encode(cargo.shipment).decode(),
+            },
+            argv=["-m", "nbpipe.job.elsewhere", f"{self._home()}/job"],
+            environment={**HASH_SEED, **target.env, **secrets, "NBPIPE_STORE_KEY": self._shared.key},
+            gpus=self._spec.gpus or 0.0,
+            devices=target.gpus,
+            patience=target.keep,
+        )
+
+    def _watch(self) -> int | None:
+        """Its exit code, once it has ended; None where it is lost. The log comes meanwhile."""
+        told, asked = -1, ""
+        since: float | None = None
+        while True:
+            if told != self._link.generation or not self._link.up:
+                self._reach(lambda: self._link.call("watch", job=self.job, offset=self._log.offset))
+                told = self._link.generation
+                asked = ""
+            if self._stop != asked:
+                asked = self._stop
+                since = since or time.monotonic()
+                self._reach(lambda: self._link.call("cancel", job=self.job, force=self._stop == "kill"))
+            self._changed.wait(0.2)
+            self._changed.clear()
+            state, code = self._told.get("state"), self._told.get("code")
+            if self._told.get("job") != self.job:
+                continue
+            if state == "exited":
+                return int(code) if code is not None else -1
+            if state in ("lost", "absent"):
+                return None
+            if state == "running" and self._told.get("begun"):
+                self.state = JobState("running")
+
+    # -- home
+
+    def _needs(self, cargo: Cargo, code: int) -> bool:
+        """Whether it has to be started again, with what it lacked; that is taken on."""
+        if code == NEEDY:
+            spoilt = self._read(NEEDS, list[str]) or []
+            self._reach(lambda: self._link.call("spoilt", objects=spoilt))
+            self._log.note(f"{len(spoilt)} objects were damaged on {there_name(self._link)}; sent again")
+            return True
+        told = self._read(VERDICT, Outcome)
+        if told is not None and told.status in ("succeeded", "rejected"):
+            seen = {state.path: state.digest for state in told.files_read}
+        else:
+            seen = self._read(LOOKED, dict[str, str]) or {}
+        added = cargo.add_what_differed(seen, {name: self._shared.here(name) for name in seen}, self._spec)
+        if added:
+            shown = ", ".join(added[:3]) + (" …" if len(added) > 3 else "")  # noqa: PLR2004
+            self._log.note(f"starts again: it reads {shown}, which had not been sent (--reads names it beforehand)")
+        return bool(added)
+
+    def _read(self, name: str, kind: Any) -> Any:
+        data = self._reach(lambda: self._link.call("read", job=self.job, name=name))
+        if data is None:
+            return None
+        try:
+            return msgspec.json.decode(base64.b64decode(data), type=kind)
+        except msgspec.DecodeError:
+            return None
+
+    def _bring_home(self, code: int) -> JobState:
+        told = self._read(VERDICT, Outcome)
+        self._reach(lambda: self._link.fetch_folder(f"{self._home()}/job", self._folder, without=_LEFT_THERE))
+        if told is not None:
+            home = Homecoming(
+                self._spec,
+                self._shared.store,
+                self._worker,
+                there_name(self._link),
+                f"{self._home()}/project",
+                self._shared.here,
+                self._shared.unlike,
+            )
+            outcome = home.outcome(told, self._fetch)
+            write_durably(self._folder / VERDICT, msgspec.json.encode(outcome))
+        try:
+            self._link.call("drop", job=self.job)
+        except (LinkDown, TargetError):
+            # It lies there until somebody cleans up; the results are home.
+            self._log.note(f"the job's folder was left on {there_name(self._link)}")
+        return JobState("exited", code)
+
+    def _fetch(self, names: Iterable[str], into: Path) -> None:
+        wanted = [object_path(name) for name in names]
+        self._reach(lambda: self._link.fetch(wanted, f"{self._link.root}/store/objects", into))
+
+
+def there_name(link: Link) -> str:
+    """What people call the machine at the other end."""
+    return link.target.name

@@ -1,0 +1,111 @@
+"""Jobs on a machine that ssh reaches. Only ssh and rsync are used, so what `ssh HOST` can do, this can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbpipe.errors import TargetError
+from nbpipe.executors.base import Capacity, JobState
+from nbpipe.executors.ssh.errand import Errand, Errands
+from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.model import JobSpec
+from nbpipe.store import open_store
+from nbpipe.targets.settings import Target
+
+
+class SshExecutor:
+    """Runs each job on `target`, in a folder of its own there; a job outlives the connection and this process.
+
+    `here` gives the digest of a path as it is on this machine. `unlike` says why results are never reused.
+    """
+
+    def __init__(self, target: Target, *, here: Callable[[str], str], unlike: str = "") -> None:
+        self.target = target
+        self.unlike = unlike
+        self._here = here
+        self._link = Link(target, self._hear)
+        self._errands: dict[str, Errand] = {}
+        self._shared: dict[str, Errands] = {}
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def capacity(self) -> Capacity:
+        """What can run at once, as configured or as found there. Raises TargetError if it cannot be reached."""
+        target = self.target
+        facts = self.facts()
+        gpus = target.gpus if target.gpus is not None else float(len(facts["devices"]))
+        return Capacity(cpus=target.cpus or facts["cpus"], gpus=gpus, memory=target.memory or facts["memory"])
+
+    def facts(self, distributions: Sequence[str] = ()) -> dict[str, Any]:
+        """What the machine is and has, versions of these distributions included. Raises TargetError."""
+        if not self._facts or not set(distributions) <= set(self._facts["packages"]):
+            try:
+                self._link.connect()
+                asked = sorted({"nbpipe", *distributions})
+                self._facts = self._link.call("facts", distributions=asked, gpus=self.target.gpus)
+            except LinkDown as error:
+                raise self._unreachable(error) from None
+        return self._facts
+
+    def round_trip(self) -> float:
+        """Seconds that a question takes. Raises TargetError."""
+        try:
+            self._link.connect()
+            took = []
+            for _ in range(5):
+                started = time.monotonic()
+                self._link.call("ping")
+                took.append(time.monotonic() - started)
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        return min(took)
+
+    def _unreachable(self, error: LinkDown) -> TargetError:
+        host = self.target.host
+        return TargetError(
+            f"{host} cannot be reached: {error}", name=self.target.name, fix=f"Try it by hand: ssh {host}"
+        )
+
+    def submit(self, job_dir: Path, spec: JobSpec) -> str:
+        """Start the job, or attach to it if it runs there already; the same token gives the same handle."""
+        if spec.token not in self._errands:
+            errand = Errand(self._for(spec.store), job_dir.resolve(), spec)
+            self._errands[spec.token] = errand
+            errand.start()
+        return spec.token
+
+    def _for(self, location: str) -> Errands:
+        if location not in self._shared:
+            store = open_store(location)
+            # The worker gets a key of its own: what it signs is believed of its stages only.
+            key = store.signer.sign("worker", [self.target.name.encode(), self.target.host.encode()])
+            self._shared[location] = Errands(self._link, store, key, self._here, self.unlike)
+        return self._shared[location]
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        errand = self._errands.get(str(message.get("job", "")).rpartition("-")[0])
+        if errand is not None:
+            errand.hear(message)
+
+    def poll(self, handle: str) -> JobState:
+        """How it is, without waiting."""
+        errand = self._errands.get(handle)
+        return errand.state if errand is not None else JobState("lost")
+
+    def cancel(self, handle: str, *, force: bool = False) -> None:
+        """Stop it and all it started, there; `force` kills at once."""
+        errand = self._errands.get(handle)
+        if errand is not None and errand.state.state == "running":
+            errand.cancel(force=force)
+
+    def close(self) -> None:
+        """Stop everything that still runs and hang up."""
+        running = [errand for errand in self._errands.values() if errand.state.state == "running"]
+        for errand in running:
+            errand.cancel(force=True)
+        for errand in running:
+            errand.join(3)
+        self._link.close()

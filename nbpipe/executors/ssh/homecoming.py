@@ -1,0 +1,122 @@
+"""What a worker says came of a job, as it counts here: nothing is believed that was not looked at again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from nbpipe.errors import CorruptObject, SecurityError
+from nbpipe.model import Artifact, FileState, JobSpec, Outcome
+from nbpipe.pipeline.contents import HIDDEN
+from nbpipe.store import Store
+from nbpipe.store.base import check_hash, hash_file
+from nbpipe.store.manifest import objects_of
+from nbpipe.store.pickles import resigned
+from nbpipe.store.trust import Signer
+from nbpipe.store.values import PICKLE, STATE
+
+
+@dataclass(frozen=True)
+class Homecoming:
+    """Turns a worker's outcome into one of this machine.
+
+    Responsibilities: every object is hashed again, every pickle was signed by the worker and is signed by us, every path
+    stays in the project, what cannot be compared here makes the result one that is not reused. Must not decide whether
+    the stage succeeded.
+    """
+
+    spec: JobSpec
+    store: Store
+    worker: Signer
+    #: Name of the target, and the project's folder there.
+    target: str
+    elsewhere: str
+    #: Digest of a path as it is here.
+    here: Callable[[str], str]
+    #: Why results of this target are never reused; empty where they are.
+    unlike: str = ""
+
+    def outcome(self, told: Outcome, fetch: Callable[[Iterable[str], Path], None]) -> Outcome:
+        """The outcome, with all its objects in the store here. Raises SecurityError or CorruptObject."""
+        if (told.token, told.stage) != (self.spec.token, self.spec.stage):
+            raise SecurityError("the verdict is of another attempt", stage=self.spec.stage)
+        wanted = sorted(name for name in objects_of(told) if not self.store.objects.has(check_hash(name)))
+        with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-") as scratch:
+            folder = Path(scratch)
+            if wanted:
+                fetch(wanted, folder)
+            for name in wanted:
+                path = folder / name[:2] / name
+                if not path.is_file() or (hash_file(path) if path.stat().st_size else name) != name:
+                    raise CorruptObject(f"object {name[:12]}… did not come whole from {self.target}", name=name)
+                if self.store.objects.put_file(path) != name:
+                    raise CorruptObject(f"object {name[:12]}… does not match its hash", name=name)
+        reasons = [*told.uncacheable, *([self.unlike] if self.unlike else [])]
+        ambient = tuple(
+            msgspec.structs.replace(state, artifact=self._ours(state.artifact)) if state.artifact else state
+            for state in told.ambient
+        )
+        outcome = msgspec.structs.replace(
+            told,
+            attempt=self.spec.attempt,
+            outputs={name: self._ours(artifact) for name, artifact in told.outputs.items()},
+            observed={name: self._ours(artifact) for name, artifact in told.observed.items()},
+            ambient=ambient,
+            files_read=self._read(told, reasons),
+            files_written=self._written(told, reasons),
+            variables=self._variables(told, reasons),
+            warnings=tuple(map(self._said, told.warnings)),
+        )
+        failure = outcome.failure
+        if failure is not None:
+            failure = msgspec.structs.replace(
+                failure, message=self._said(failure.message), traceback=self._said(failure.traceback)
+            )
+        return msgspec.structs.replace(outcome, failure=failure, uncacheable=tuple(map(self._said, reasons)))
+
+    def _said(self, text: str) -> str:
+        """A text in which the project lies where it lies here."""
+        return text.replace(self.elsewhere, self.spec.project)
+
+    def _ours(self, artifact: Artifact) -> Artifact:
+        if artifact.format not in (PICKLE, STATE) or not artifact.objects:
+            return artifact
+        data = resigned(artifact.objects[0], self.store.objects, self.worker, self.store.signer)
+        return msgspec.structs.replace(artifact, objects=(self.store.objects.put_bytes(data), *artifact.objects[1:]))
+
+    def _read(self, told: Outcome, reasons: list[str]) -> tuple[FileState, ...]:
+        kept = []
+        for state in told.files_read:
+            if not Path(state.path).is_absolute() or self.here(state.path) == state.digest:
+                kept.append(state)
+            else:
+                reasons.append(f"it read {state.path} on {self.target}, which cannot be looked at from here")
+        return tuple(kept)
+
+    def _written(self, told: Outcome, reasons: list[str]) -> tuple[FileState, ...]:
+        kept = []
+        for state in told.files_written:
+            path = Path(state.path)
+            if path.is_absolute():
+                reasons.append(f"it wrote {state.path} on {self.target}, outside of the project: it stays there")
+                continue
+            if ".." in path.parts or HIDDEN & set(path.parts) or "\0" in state.path:
+                raise SecurityError(f"{self.target} wants to write {state.path!a}", stage=self.spec.stage)
+            kept.append(state)
+        return tuple(kept)
+
+    def _variables(self, told: Outcome, reasons: list[str]) -> dict[str, str]:
+        kept = {}
+        for name, digest in told.variables.items():
+            value = os.environ.get(name)
+            theirs = "" if value is None else self.worker.sign("variable", [name.encode(), os.fsencode(value)])
+            if theirs == digest:
+                kept[name] = self.store.variable_digest(name, value)
+            else:
+                reasons.append(f"it read {name}, which is another on {self.target}")
+        return kept

@@ -1,0 +1,298 @@
+"""The connection to another machine: one ssh process, with our agent at its far end, made again when it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import queue
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbpipe.errors import TargetError
+from nbpipe.targets.settings import Target
+
+_PARTS = ("keeper", "facts", "agent")
+#: Reads the agent's modules from its input, one line of JSON, and becomes the agent. No text of anybody's is in it.
+_BOOT = (
+    "import sys,json,types\n"
+    "m={}\n"
+    "for n,s in json.loads(sys.stdin.buffer.readline()):\n"
+    " m[n]=types.ModuleType(n)\n"
+    " exec(compile(s,n,'exec'),m[n].__dict__)\n"
+    "m['agent'].Agent(m['keeper'],m['facts']).serve()"
+)
+_GREETING = 30.0
+_ANSWER = 60.0
+#: Lines of a talkative login that may come before the agent's first.
+_CHATTER = 200
+
+
+class LinkDown(Exception):
+    """The connection broke, or never was; the message is ssh's own last word."""
+
+
+class Link:
+    """Asks the agent, hears what it says by itself, runs rsync over the same connection.
+
+    Responsibilities: who asks gets the answer or `LinkDown`; a broken connection is made again by `connect`. Must not
+    know what a job is. Safe to use from several threads.
+    """
+
+    def __init__(self, target: Target, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        self.target = target
+        #: Where everything lies there; known once connected.
+        self.root = ""
+        self._hear = hear
+        self._folder = Path(tempfile.mkdtemp(prefix="nbpipe-ssh-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, queue.SimpleQueue[Any]] = {}
+        self._making = threading.Lock()
+        self._writing = threading.Lock()
+        #: Counts connections: what was started on one has to be told to the next.
+        self.generation = 0
+        self.closed = False
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._process is not None
+
+    def connect(self) -> None:
+        """Be connected. Raises LinkDown where the host does not answer, TargetError for what trying again cannot help."""
+        with self._making:
+            if self.closed:
+                raise LinkDown("it was closed")
+            if self._process is not None:
+                return
+            process, stderr = self._start()
+            greeted: queue.SimpleQueue[str] = queue.SimpleQueue()
+            threading.Thread(target=self._read, args=(process, greeted, stderr), daemon=True).start()
+            said = f"no answer within {_GREETING:g} s"
+            with contextlib.suppress(queue.Empty):
+                said = greeted.get(timeout=_GREETING)
+            if said:
+                process.kill()
+                process.wait()
+                raise self._refusal(said)
+            self._process = process
+            self.generation += 1
+        self.root = self.call("root", folder=self.target.folder)
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], Path]:
+        stderr = self._folder / "stderr"
+        python = self.target.python
+        # A quoted ~ is no home.
+        word = f'"$HOME"/{shlex.quote(python[2:])}' if python.startswith("~/") else shlex.quote(python)
+        command = ["ssh", "-T", *self._options(master=True), "--", self.target.host, f"{word} -c {shlex.quote(_BOOT)}"]
+        with stderr.open("wb") as errors:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    # Ctrl-C in the terminal is for us to hear, not for ssh.
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                fix = "Install OpenSSH's client."
+                raise TargetError("there is no `ssh` on this machine", name=self.target.name, fix=fix) from None
+        assert process.stdin is not None  # noqa: S101 - asked for above
+        with contextlib.suppress(OSError):
+            process.stdin.write(json.dumps([(name, _source(name)) for name in _PARTS]).encode() + b"\n")
+            process.stdin.flush()
+        return process, stderr
+
+    def _options(self, *, master: bool) -> list[str]:
+        target = self.target
+        given = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "15",
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+            "ControlMaster": "yes" if master else "no",
+            "ControlPath": str(self._folder / "c"),
+            "ControlPersist": "no",
+        }
+        words = [word for name, value in given.items() for word in ("-o", f"{name}={value}")]
+        words += ["-F", _file(target.config)] if target.config else []
+        words += ["-i", _file(target.identity)] if target.identity else []
+        words += ["-p", str(target.port)] if target.port else []
+        return words
+
+    def _read(self, process: subprocess.Popen[bytes], greeted: queue.SimpleQueue[str], stderr: Path) -> None:
+        """All that comes from there, in a thread of its own, until it ends."""
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        met = False
+        for number, line in enumerate(process.stdout):
+            if not met:
+                met = line.startswith(b'{"nbpipe": 1')
+                if met:
+                    greeted.put("")
+                elif number > _CHATTER:
+                    break
+                continue
+            message = json.loads(line)
+            if "id" in message:
+                waiting = self._waiting.pop(message["id"], None)
+                if waiting is not None:
+                    waiting.put(message)
+            else:
+                self._hear(message)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        words = stderr.read_text(errors="replace").strip().splitlines()
+        last = next((line for line in reversed(words) if line.strip()), "the connection was closed")
+        if not met:
+            greeted.put(last)
+        if self._process is process:
+            self._process = None
+        with contextlib.suppress(OSError), self._writing:
+            if process.stdin is not None:
+                process.stdin.close()
+        for number in list(self._waiting):
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None:
+                waiting.put(last)
+
+    def _refusal(self, said: str) -> Exception:
+        """What trying again cannot help is an error; the rest is a broken connection."""
+        name, host = self.target.name, self.target.host
+        for mark, fix in (
+            ("Permission denied", f"Set up a key: `ssh {host}` has to work without a password."),
+            ("Host key verification failed", f"Connect once by hand, and check its key: ssh {host}"),
+            ("REMOTE HOST IDENTIFICATION HAS CHANGED", f"Check why its key changed: ssh {host}"),
+            ("Could not resolve hostname", "Check `host` of the target, and ~/.ssh/config."),
+            ("not found", f"Set `python` of the target; there is no {self.target.python} on {host}."),
+            ("No such file", f"Set `python` of the target; there is no {self.target.python} on {host}."),
+            ("SyntaxError", f"Set `python` of the target to a Python of today; {self.target.python} is too old."),
+        ):
+            if mark in said:
+                return TargetError(f"{host} cannot be used: {said[:300]}", name=name, fix=fix)
+        return LinkDown(said[:300])
+
+    # -- asking
+
+    def call(self, do: str, *, timeout: float = _ANSWER, **asked: Any) -> Any:
+        """What the agent answers. Raises LinkDown, or TargetError for what it could not do."""
+        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        number = next(self._numbers)
+        process = self._process
+        if process is None or process.stdin is None:
+            raise LinkDown("there is no connection")
+        self._waiting[number] = answer
+        try:
+            with self._writing:
+                process.stdin.write(json.dumps({"id": number, "do": do, **asked}).encode() + b"\n")
+                process.stdin.flush()
+        except (OSError, ValueError):
+            self._waiting.pop(number, None)
+            raise LinkDown("the connection was closed") from None
+        if self._process is not process and self._waiting.pop(number, None) is not None:
+            raise LinkDown("the connection was closed")
+        try:
+            message = answer.get(timeout=timeout)
+        except queue.Empty:
+            self._waiting.pop(number, None)
+            self.drop()
+            raise LinkDown(f"no answer within {timeout:g} s") from None
+        if isinstance(message, str):
+            raise LinkDown(message)
+        if "error" in message:
+            raise TargetError(f"{self.target.name} says: {message['error']}", name=self.target.name)
+        return message["ok"]
+
+    def drop(self) -> None:
+        """Break the connection; the next `connect` makes another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """Hang up for good. Jobs go on. Safe to repeat."""
+        self.closed = True
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError), self._writing:
+                process.stdin.close()
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # -- files
+
+    def send(self, files: Mapping[str, Path], folder: str) -> None:
+        """Put files there, by their names below `folder`, whole or not at all; what is there already stays."""
+        with tempfile.TemporaryDirectory(prefix="nbpipe-send-") as scratch:
+            for name, path in files.items():
+                link = Path(scratch) / name
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.absolute())
+            words = ["--copy-links", "--ignore-existing", "--whole-file", "--chmod=D700,F444"]
+            self._rsync([*words, f"{scratch}/", f"{self._host}:{folder}/"])
+
+    def fetch(self, names: Iterable[str], folder: str, into: Path) -> None:
+        """Bring these files from below `folder`."""
+        self._rsync(["--files-from=-", f"{self._host}:{folder}/", f"{into}/"], "\n".join(names) + "\n")
+
+    def fetch_folder(self, folder: str, into: Path, *, without: Sequence[str]) -> None:
+        """Bring the regular files of a folder."""
+        self._rsync([*(f"--exclude=/{name}" for name in without), f"{self._host}:{folder}/", f"{into}/"])
+
+    @property
+    def _host(self) -> str:
+        host = self.target.host
+        return f"[{host}]" if host.count(":") > 1 and "[" not in host else host
+
+    def _rsync(self, words: list[str], text: str = "") -> None:
+        """Raises LinkDown where the connection broke, TargetError for anything else."""
+        shell = shlex.join(["ssh", *self._options(master=False)])
+        command = ["rsync", "--recursive", "--protect-args", "--partial-dir=.part", "--rsh", shell, *words]
+        try:
+            done = subprocess.run(
+                command,
+                input=text,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            said = "there is no `rsync` on this machine"
+            raise TargetError(said, name=self.target.name, fix="Install rsync here and there.") from None
+        if done.returncode == 0:
+            return
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[0][:300]
+        if "not found" in done.stderr and "rsync" in done.stderr:
+            raise TargetError(
+                f"there is no `rsync` on {self.target.host}", name=self.target.name, fix="Install it there."
+            )
+        if done.returncode in (10, 12, 30, 255) and not _full(done.stderr):
+            self.drop()
+            raise LinkDown(said)
+        fix = f"Free space there: {self.root}" if _full(done.stderr) else None
+        raise TargetError(f"files could not be sent or brought: {said}", name=self.target.name, fix=fix)
+
+
+def _full(said: str) -> bool:
+    return "No space left" in said or "quota exceeded" in said.lower()
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / "there" / f"{name}.py").read_text()
+
+
+def _file(path: str) -> str:
+    return str(Path(path).expanduser())

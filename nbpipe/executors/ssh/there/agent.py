@@ -1,0 +1,252 @@
+"""Answers on the other machine for as long as the connection lasts: one JSON object a line, in and out.
+
+`{"id", "do", …}` is answered by `{"id", "ok"}` or `{"id", "error"}`. Of jobs that are watched it says by itself what
+their logs gain and when they end. It decides nothing; jobs outlive it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import sys
+import time
+from typing import Any
+
+_PIECE = 192 * 1024
+_TICK = 0.02
+_ASKED = 2.0
+
+
+class Agent:
+    """One connection's end. `keeper` and `facts` are the modules that were sent with this one."""
+
+    def __init__(self, keeper: Any, facts: Any) -> None:
+        self._keeper = keeper
+        self._facts = facts
+        self._root = ""
+        #: Job -> how many bytes of its log were sent.
+        self._watched: dict[str, int] = {}
+        self._asked = 0.0
+        #: Job -> what was last said of it.
+        self._said: dict[str, dict[str, Any]] = {}
+
+    def serve(self) -> None:
+        """Until the other side closes the connection."""
+        self._say({"nbpipe": 1, "pid": os.getpid()})
+        rest = b""
+        while True:
+            ready = select.select([0], [], [], _TICK if self._watched else 5.0)[0]
+            if ready:
+                data = os.read(0, 1 << 16)
+                if not data:
+                    return
+                rest += data
+                lines = rest.split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    self._answer(json.loads(line))
+            self._tell()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(1, data) :]
+
+    def _answer(self, asked: dict[str, Any]) -> None:
+        number = asked.pop("id")
+        try:
+            found = getattr(self, "do_" + asked.pop("do"))(**asked)
+        except Exception as error:  # noqa: BLE001 - the one who asked hears of it
+            self._say({"id": number, "error": f"{type(error).__name__}: {error}"})
+        else:
+            self._say({"id": number, "ok": found})
+
+    # -- what can be asked
+
+    def do_root(self, folder: str) -> str:
+        """Make the folder for all that lies here, this user's alone; its path."""
+        root = os.path.realpath(os.path.expanduser(folder))
+        for part in ("", "work", "store", "store/objects"):
+            os.makedirs(os.path.join(root, part), mode=0o700, exist_ok=True)
+        if os.stat(root).st_uid != os.getuid():
+            raise PermissionError(f"{root} belongs to somebody else")
+        self._root = root
+        return root
+
+    def do_facts(self, distributions: list[str], gpus: Any = None) -> dict[str, Any]:
+        """What this machine is and has."""
+        found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
+        return found
+
+    def do_ping(self) -> str:
+        """Nothing; to time it."""
+        return ""
+
+    def do_missing(self, objects: list[str]) -> list[str]:
+        """Which of these the store here lacks."""
+        base = self._root + "/store/objects/"
+        return [name for name in objects if not os.path.isfile(base + name[:2] + "/" + name)]
+
+    def do_find(self, token: str) -> list[str]:
+        """Rounds of an attempt that lie here, the earliest first."""
+        names = [name for name in os.listdir(self._root + "/work") if name.startswith(token + "-")]
+        return sorted(names, key=lambda name: int(name.rsplit("-", 1)[1]))
+
+    def do_start(
+        self,
+        job: str,
+        files: dict[str, str],
+        argv: list[str],
+        environment: dict[str, str],
+        gpus: float,
+        devices: Any,
+        patience: float,
+    ) -> dict[str, Any]:
+        """Start a job, once: where it was started already, it is only looked at. `files` lie in its folder."""
+        work = self._work(job)
+        if not os.path.isdir(work):
+            scratch = f"{work}.{os.getpid()}"
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.makedirs(scratch + "/job")
+            for name, text in files.items():
+                with open(os.path.join(scratch, "job", os.path.basename(name)), "w") as file:
+                    file.write(text)
+            with open(scratch + "/asked", "w"):
+                pass
+            try:
+                os.rename(scratch, work)
+            except OSError:
+                shutil.rmtree(scratch, ignore_errors=True)
+        if not os.path.exists(work + "/keeper.json"):
+            names = self._facts.devices(devices)
+            if gpus and len(names) < max(1, int(gpus)):
+                shutil.rmtree(work, ignore_errors=True)
+                raise RuntimeError(f"it asks for {gpus:g} GPUs, and there are {len(names)}")
+            given = dict(os.environ)
+            given.update(environment)
+            self._keeper.detach(
+                lambda: self._keeper.keep(work, [sys.executable, *argv], given, (gpus, names), patience)
+            )
+            until = time.time() + 10
+            while not os.path.exists(work + "/keeper.json") and time.time() < until:
+                time.sleep(0.002)
+        return self._state(job)
+
+    def do_watch(self, job: str, offset: int) -> dict[str, Any]:
+        """From now on say what the log has from `offset` on, and when the job ends."""
+        self._watched[job] = offset
+        self._said.pop(job, None)
+        self._touch(job)
+        return {}
+
+    def do_cancel(self, job: str, *, force: bool) -> dict[str, Any]:
+        """Stop it and all that it started; `force` kills at once."""
+        work = self._work(job)
+        if os.path.isdir(work) and not os.path.exists(work + "/rc.json"):
+            with open(work + "/cancel", "w"):
+                pass
+            if force:
+                self._kill(work)
+                self._keeper.note(work + "/rc.json", {"code": -9})
+        return {}
+
+    def _kill(self, work: str) -> None:
+        """Kill what there is of a job; frozen processes die of it, too. The keeper first: it has nothing more to say."""
+        for name, kill in (("keeper", os.kill), ("runner", os.killpg)):
+            who = self._read(f"{work}/{name}.json")
+            if self._keeper.alive(who):
+                kill(who["pid"], 9)
+        self._keeper.kill_kernel(work)
+
+    def do_read(self, job: str, name: str) -> Any:
+        """A file of the job's folder, in base64; None if there is none."""
+        try:
+            with open(os.path.join(self._work(job), "job", os.path.basename(name)), "rb") as file:
+                return base64.b64encode(file.read()).decode()
+        except FileNotFoundError:
+            return None
+
+    def do_drop(self, job: str) -> dict[str, Any]:
+        """Its results are home: nothing of it has to stay."""
+        self._watched.pop(job, None)
+        self._said.pop(job, None)
+        shutil.rmtree(self._work(job), ignore_errors=True)
+        return {}
+
+    def do_spoilt(self, objects: list[str]) -> dict[str, Any]:
+        """Remove objects that do not match their names."""
+        for name in objects:
+            path = self._root + "/store/objects/" + name[:2] + "/" + os.path.basename(name)
+            if os.path.exists(path):
+                os.unlink(path)
+        return {}
+
+    # -- what is said unasked
+
+    def _tell(self) -> None:
+        now = time.time()
+        touch = now - self._asked > _ASKED
+        self._asked = now if touch else self._asked
+        for job in list(self._watched):
+            if touch:
+                self._touch(job)
+            # In this order: what a job printed before its end is sent before its end.
+            state = self._state(job)
+            self._send_log(job)
+            if state["state"] != "running":
+                while self._send_log(job):
+                    pass
+                del self._watched[job]
+            if self._said.get(job) != state:
+                self._said[job] = state
+                self._say({"job": job, **state})
+
+    def _send_log(self, job: str) -> bool:
+        try:
+            with open(self._work(job) + "/job/log.jsonl", "rb") as file:
+                file.seek(self._watched[job])
+                data = file.read(_PIECE)
+        except FileNotFoundError:
+            return False
+        if data:
+            self._say({"job": job, "at": self._watched[job], "log": base64.b64encode(data).decode()})
+            self._watched[job] += len(data)
+        return bool(data)
+
+    def _state(self, job: str) -> dict[str, Any]:
+        work = self._work(job)
+        done = self._read(work + "/rc.json")
+        if done:
+            return {"state": "exited", "code": done["code"]}
+        keeper = self._read(work + "/keeper.json")
+        if not keeper:
+            return {"state": "absent"}
+        if self._keeper.alive(keeper):
+            return {"state": "running", "begun": os.path.exists(work + "/runner.json")}
+        # It may have noted the end between the two looks.
+        done = self._read(work + "/rc.json")
+        if done:
+            return {"state": "exited", "code": done["code"]}
+        self._kill(work)
+        return {"state": "lost"}
+
+    def _touch(self, job: str) -> None:
+        """Somebody asks for it."""
+        if os.path.isdir(self._work(job)):
+            os.utime(self._work(job) + "/asked")
+
+    def _read(self, path: str) -> dict[str, Any]:
+        try:
+            with open(path) as file:
+                found: dict[str, Any] = json.load(file)
+                return found
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def _work(self, job: str) -> str:
+        if not job.replace("-", "").isalnum():
+            raise ValueError("not the name of a job")
+        return f"{self._root}/work/{job}"

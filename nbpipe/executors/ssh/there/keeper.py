@@ -1,0 +1,195 @@
+"""Stays with one job on the other machine: starts it once, outlives the connection, and notes how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: One place for all users: a device is the machine's, not a user's. Nothing is in the files, they are only locked.
+_LOCKS = "/tmp/nbpipe-devices"  # noqa: S108 - see above
+_SHORTEST, _LONGEST = 0.01, 0.1
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> int:
+    """When the process started, in ticks since boot; 0 if it is gone: tells it from a later one of its number."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def alive(who: dict[str, Any]) -> bool:
+    """Whether the very process that was noted lives: same boot, same number, same start."""
+    return bool(who.get("pid")) and who.get("boot") == boot_id() and started(who["pid"]) == who.get("start") != 0
+
+
+def note(path: str, data: dict[str, Any], *, once: bool = False) -> bool:
+    """Write whole and durably; with `once`, only if there is none: at most one caller gets True."""
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w") as file:
+        json.dump(data, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if not once:
+        os.replace(temporary, path)
+        return True
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def detach(work: Callable[[], None]) -> None:
+    """Run `work` in a process that belongs to nobody: the connection may end, it goes on."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(null, number)
+            os.closerange(3, 256)
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            work()
+    finally:
+        os._exit(0)
+
+
+def keep(
+    work: str,
+    argv: list[str],
+    environment: dict[str, str],
+    devices: tuple[float, list[str]],
+    patience: float,
+) -> None:
+    """Run `argv` to its end, unless somebody else keeps this job or kept it: nothing is ever started twice.
+
+    `devices` are how many it asked for and the names of all. Nobody asking for `patience` seconds stops the job.
+    """
+    me = {"pid": os.getpid(), "start": started(os.getpid()), "boot": boot_id()}
+    if not note(work + "/keeper.json", me, once=True):
+        return
+    held, names = _hold(work, devices)
+    if devices[0] and not held:
+        note(work + "/rc.json", {"code": 130})
+        return
+    given = dict(environment)
+    if devices[0]:
+        given.setdefault("CUDA_VISIBLE_DEVICES", ",".join(names))
+    with open(work + "/job/runner.log", "ab") as log:
+        try:
+            child = subprocess.Popen(
+                argv, cwd=work, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            log.write(f"cannot be started: {error}\n".encode())
+            note(work + "/rc.json", {"code": 127})
+            return
+    note(work + "/runner.json", {"pid": child.pid, "start": started(child.pid), "boot": boot_id()})
+    pause = _SHORTEST
+    while child.poll() is None:
+        time.sleep(pause)
+        pause = min(pause * 1.2, _LONGEST)
+        if os.path.exists(work + "/cancel") or _forgotten(work, patience):
+            _stop(child)
+    kill_kernel(work)
+    note(work + "/rc.json", {"code": child.returncode})
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def kill_kernel(work: str) -> None:
+    """Kill what the kernel of an ended runner may have left."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(work + "/job/kernel.pid") as file:
+            pid = int(file.read())
+        os.killpg(pid, signal.SIGKILL)
+        os.unlink(work + "/job/kernel.pid")
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """INT, TERM, KILL to its group."""
+    for number, wait in ((signal.SIGINT, 0.7), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0)):
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(wait)
+            return
+
+
+def _forgotten(work: str, patience: float) -> bool:
+    try:
+        return time.time() - os.stat(work + "/asked").st_mtime > patience
+    except OSError:
+        return False
+
+
+def _hold(work: str, devices: tuple[float, list[str]]) -> tuple[list[int], list[str]]:
+    """Locks on as many devices, once they are free: a whole one for itself, a part of one with others."""
+    wanted, names = devices
+    if not wanted:
+        return [], []
+    count = max(1, int(wanted))
+    while not os.path.exists(work + "/cancel"):
+        held: list[int] = []
+        got: list[str] = []
+        for name in names:
+            descriptor = _lock(name, shared=wanted < 1)
+            if descriptor is not None:
+                held.append(descriptor)
+                got.append(name)
+            if len(held) == count:
+                return held, got
+        for descriptor in held:
+            os.close(descriptor)
+        note(work + "/waiting.json", {"for": count, "of": len(names)})
+        time.sleep(0.2 + (os.getpid() % 10) / 50)
+    return [], []
+
+
+def _lock(name: str, *, shared: bool) -> int | None:
+    path = f"{_LOCKS}/{name.replace('/', '_')}"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(_LOCKS)
+        os.chmod(_LOCKS, 0o1777)  # noqa: S103 - as for temporary folders
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666))
+            os.chmod(path, 0o666)  # noqa: S103 - all users lock it
+        descriptor = os.open(path, flags)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,100 @@
+"""`python -m nbpipe.job.elsewhere JOB_DIR`: a job on a machine that has no project, from what was sent for it.
+
+`shipment.json` says which files and folders of the project it gets; the bytes are in the store. The project is a copy of
+the job's own: two attempts never write to the same file, and one that comes too late writes to nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nbpipe.errors import EXIT_CODES
+from nbpipe.job.folder import NEEDS, SHIPMENT, read_spec, write_durably, write_spec
+from nbpipe.job.runner import run_job
+
+if TYPE_CHECKING:
+    from nbpipe.model import JobSpec
+
+#: Exit code of a job that has not begun because something has to be sent (again): `needs.json` says what.
+NEEDY = 75
+
+
+class Shipment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job's copy of the project holds. Paths are relative to it."""
+
+    schema: int = 1
+    #: Path -> hash of the object that holds its bytes.
+    files: dict[str, str] = {}
+    folders: tuple[str, ...] = ()
+
+
+def run_elsewhere(folder: Path) -> int:
+    """Unpack, then run the job; its exit code, or `NEEDY`. Raises OSError where there is no room."""
+    from nbpipe.tracking.spool import stage_environment
+
+    # In a process of its own: hashing starts threads, and a kernel cannot be forked from a process that had some.
+    pid = os.fork()
+    if not pid:
+        os._exit(_unpacked(folder))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        return code
+    spec = read_spec(folder)
+    if spec.tracking:
+        spec = msgspec.structs.replace(spec, tracking=stage_environment(folder))
+        write_spec(folder, spec)
+    return run_job(folder, fork=True)
+
+
+def _unpacked(folder: Path) -> int:
+    """Unpack; the exit code: 0, `NEEDY`, or that of a store which cannot be written."""
+    try:
+        shipment = msgspec.json.decode((folder / SHIPMENT).read_bytes(), type=Shipment)
+        spoilt = _unpack(shipment, read_spec(folder))
+        if spoilt:
+            write_durably(folder / NEEDS, msgspec.json.encode(sorted(spoilt)))
+        return NEEDY if spoilt else 0
+    except (OSError, ValueError) as error:
+        os.write(2, f"what was sent cannot be unpacked: {error}\n".encode())
+        return EXIT_CODES["store"]
+
+
+def _unpack(shipment: Shipment, spec: JobSpec) -> set[str]:
+    """Make the project; hashes of the objects that are not as they should be."""
+    from nbpipe.errors import StoreError
+    from nbpipe.store import open_store
+
+    objects = open_store(spec.store).objects
+    artifacts = [*spec.inputs.values(), *spec.ambient.values()]
+    spoilt = set()
+    for digest in sorted({*shipment.files.values(), *(name for artifact in artifacts for name in artifact.objects)}):
+        try:
+            objects.local_path(digest)
+        except StoreError:
+            spoilt.add(digest)
+    if spoilt:
+        return spoilt
+    root = Path(spec.project)
+    for name in (*shipment.folders, Path(spec.cwd).relative_to(root).as_posix()):
+        _inside(root, name).mkdir(parents=True, exist_ok=True)
+    for name, digest in shipment.files.items():
+        target = _inside(root, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(objects.local_path(digest), target)
+    return set()
+
+
+def _inside(root: Path, name: str) -> Path:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"{name!r} is no path inside a project")
+    return root / name
+
+
+if __name__ == "__main__":
+    sys.exit(run_elsewhere(Path(sys.argv[1])))

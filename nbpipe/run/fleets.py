@@ -1,0 +1,155 @@
+"""The executors that a run needs, each of which was asked whether it fits: before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nbpipe import __version__
+from nbpipe.executors.base import Executor
+from nbpipe.executors.fleet import Fleet
+from nbpipe.model import Pipeline, Stage
+from nbpipe.plan.facts import Outside
+from nbpipe.run.configured import configured
+from nbpipe.run.project import Project
+from nbpipe.store import Store
+from nbpipe.targets import tested
+from nbpipe.targets.fit import compare, need_of, refuse, unlike
+from nbpipe.targets.settings import LOCAL, Target, read_targets, target_named
+
+if TYPE_CHECKING:
+    from nbpipe.executors.ssh.executor import SshExecutor
+
+
+def targets_of(project: Project) -> dict[str, Target]:
+    """What the project says of its targets. Raises UsageError for what does not make sense."""
+    return read_targets(configured(project, "targets"))
+
+
+def places_of(project: Project, pipeline: Pipeline, on: str | None) -> dict[str, Target]:
+    """Stage -> the target it runs on: its own, else the run's. Raises UsageError for one that is not there."""
+    asked = {stage.name: stage.options.on or on or LOCAL for stage in pipeline.stages}
+    if set(asked.values()) == {LOCAL} and on is None:
+        return dict.fromkeys(asked, Target(name=LOCAL))
+    targets = targets_of(project)
+    if on is not None:
+        target_named(targets, on)
+    own = {stage.name for stage in pipeline.stages if stage.options.on is not None}
+    return {name: target_named(targets, place, stage=name if name in own else None) for name, place in asked.items()}
+
+
+def assemble(
+    project: Project,
+    store: Store,
+    pipeline: Pipeline,
+    *,
+    places: Mapping[str, Target],
+    runs: Iterable[str],
+    local: Executor,
+    default: str,
+) -> tuple[Fleet, dict[str, Any]]:
+    """The fleet, and what the machines of the stages that will run are. Raises TargetError for one that does not fit.
+
+    `runs` are the stages that may run; a target on which all is known already is not asked.
+    """
+    executors: dict[str, Executor] = {LOCAL: local}
+    facts: dict[str, Any] = {}
+    wanted = set(runs)
+    try:
+        for target in {target.name: target for target in places.values()}.values():
+            if target.name == LOCAL:
+                continue
+            if target.kind == "local":
+                executors[target.name] = _another_local(target)
+                continue
+            here = [stage for stage in pipeline.stages if places[stage.name].name == target.name]
+            executors[target.name] = _over_ssh(
+                project, store, pipeline, target, [stage for stage in here if stage.name in wanted], facts
+            )
+    except BaseException:
+        Fleet({name: executor for name, executor in executors.items() if name != LOCAL}).close()
+        raise
+    return Fleet(executors, default=default), facts
+
+
+def _another_local(target: Target) -> Executor:
+    from nbpipe.executors.local import LocalExecutor
+
+    return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0)
+
+
+def _over_ssh(
+    project: Project, store: Store, pipeline: Pipeline, target: Target, stages: list[Stage], facts: dict[str, Any]
+) -> Executor:
+    from nbpipe.executors.ssh.executor import SshExecutor
+
+    executor = SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)
+    if not stages:
+        return executor
+    need = need_of(pipeline, stages, __version__)
+    try:
+        found = executor.facts(sorted(need.distributions))
+        refuse(target, compare(target, found, need))
+    except BaseException:
+        executor.close()
+        raise
+    tested.note(project.state, target, ready=True, detail=summary(found))
+    executor.unlike = unlike(found, need)
+    facts[target.name] = {"kind": target.kind, "host": target.host, **found}
+    return executor
+
+
+def asked(target: Target) -> SshExecutor | Here:
+    """The machine of a target, to be asked for its `facts` and closed. Nothing is connected yet."""
+    if target.kind == "local":
+        return Here(target)
+    from nbpipe.executors.ssh.executor import SshExecutor
+
+    return SshExecutor(target, here=lambda _: "")
+
+
+class Here:
+    """Answers for this machine as others do for theirs."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def facts(self, distributions: Sequence[str] = ()) -> dict[str, Any]:
+        """What it is and has."""
+        from nbpipe.executors.ssh.there.facts import facts
+
+        return facts(".", sorted({"nbpipe", *distributions}), self._target.gpus)
+
+    def round_trip(self) -> float | None:
+        """There is no way to it."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def states(project: Project, targets: Iterable[Target]) -> list[dict[str, str]]:
+    """Each target with what is known of it, without connecting: what the last test found, or that there was none."""
+    rows = []
+    for target in targets:
+        row = {"name": target.name, "kind": target.kind}
+        if target.kind == "local":
+            count = int(target.cpus or os.cpu_count() or 1)
+            detail = f"this machine, {count} CPU{'' if count == 1 else 's'}"
+            rows.append({**row, "state": "ready", "detail": detail})
+            continue
+        last = tested.noted(project.state, target)
+        untested = f"{target.host}, not tested yet: nbpipe target test {target.name}"
+        rows.append({**row, "state": last.state if last else "unknown", "detail": last.detail if last else untested})
+    return rows
+
+
+def summary(facts: Mapping[str, Any]) -> str:
+    """A machine in a line."""
+    gpus = facts["gpus"]
+    count = len(facts["devices"])
+    shown = f"{count} × {gpus[0]['name']}" if gpus else f"{count} GPUs" if count else "no GPU"
+    return (
+        f"{facts['host']}: {facts['cpus']} CPUs, {facts['memory'] / 2**30:.0f} GiB, {shown}, Python {facts['python']}"
+    )

@@ -1,0 +1,201 @@
+"""What a project says of its targets: the tables `[tool.nbpipe.targets.NAME]`, read and checked. Connects to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from nbpipe.errors import UsageError
+from nbpipe.notebook import quantities as q
+
+LOCAL = "local"
+#: Kinds that people will ask for, and that are not there yet.
+_TO_COME = ("slurm", "ray", "kubernetes")
+#: What ssh itself may be told to connect to: an alias of its configuration, a name or an address, a user before it.
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]{0,254}")
+_PATH = re.compile(r"(?:~/|/)?[^\x00-\x1f\x7f]{1,1000}")
+_HIGHEST_PORT = 65535
+_MOST = 1_000_000
+_SHORTEST_KEEP = 60.0
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A named place to run. Sizes are bytes, times are seconds; what is None is found out there."""
+
+    name: str
+    kind: Literal["local", "ssh"] = "local"
+    #: ssh: as one would type it, an alias of `~/.ssh/config` or `user@host`.
+    host: str = ""
+    port: int | None = None
+    #: ssh: files of this machine, instead of those that ssh looks for itself.
+    identity: str = ""
+    config: str = ""
+    #: ssh: the Python there that has nbpipe.
+    python: str = "python3"
+    #: ssh: where jobs, and a store of what was sent, lie there.
+    folder: str = "~/.nbpipe-worker"
+    cpus: float | None = None
+    gpus: float | None = None
+    memory: int | None = None
+    env: dict[str, str] = {}
+    #: ssh: "same" refuses packages of other versions than here; "any" runs, and reuses none of the results.
+    versions: Literal["same", "any"] = "same"
+    #: ssh: how long to try again when the host does not answer.
+    patience: float = 600.0
+    #: ssh: how long a job goes on when nobody has asked for it.
+    keep: float = 86400.0
+
+
+def read_targets(tables: Any) -> dict[str, Target]:
+    """Name -> target, in the order in which they are written; `local` first, and always there.
+
+    `tables` is what stands under `targets`, None for nothing. Raises UsageError for what does not make sense.
+    """
+    if tables is None:
+        tables = {}
+    if not isinstance(tables, Mapping):
+        raise UsageError("`targets` is not a table", name="targets", fix="Write [tool.nbpipe.targets.NAME].")
+    found = {LOCAL: Target(name=LOCAL)}
+    for name, table in tables.items():
+        found[name] = _target(name, table)
+    return found
+
+
+def target_named(targets: Mapping[str, Target], name: str, *, stage: str | None = None) -> Target:
+    """The target of that name. Raises UsageError, which says what there is."""
+    if name in targets:
+        return targets[name]
+    shown = q.shown(name)[1:-1]
+    raise UsageError(
+        f"there is no target '{shown}'",
+        stage=stage,
+        name=shown,
+        fix=q.did_you_mean(name, targets)
+        or f"Describe it under [tool.nbpipe.targets.{shown}] in pyproject.toml; there are: {', '.join(targets)}.",
+    )
+
+
+def _target(name: str, table: Any) -> Target:
+    try:
+        q.read_stage_name(name)
+    except ValueError as error:
+        raise UsageError(f"target {error}", name=q.shown(name)[1:-1]) from None
+    if not isinstance(table, Mapping):
+        raise _wrong(name, "it is not a table", f"Write [tool.nbpipe.targets.{name}].")
+    kind = table.get("kind", "local" if name == LOCAL else None)
+    if kind is None:
+        raise _wrong(name, "it has no kind", 'Write kind = "ssh" or kind = "local".')
+    if kind in _TO_COME:
+        fix = "Use kind ssh on a machine that has what you need, or leave the target out."
+        raise _wrong(name, f"targets of kind {kind} are not there yet in this version", fix)
+    if kind not in _KINDS:
+        raise _wrong(name, f"{_shown(kind)} is no kind of target", "The kinds are local and ssh.")
+    if name == LOCAL and kind != "local":
+        raise _wrong(name, "'local' is this machine", "Give the target another name.")
+    given = {}
+    for field, value in table.items():
+        if field == "kind":
+            continue
+        read = _KINDS[kind].get(field)
+        if read is None:
+            known = q.did_you_mean(str(field), _KINDS[kind]) or f"It may have {', '.join(_KINDS[kind])}."
+            raise _wrong(name, f"a target of kind {kind} has no setting {_shown(field)}", known)
+        try:
+            given[field] = read(value)
+        except (ValueError, TypeError) as error:
+            raise _wrong(name, f"{field}: {error}", "See docs/reference/targets.md.") from None
+    if kind == "ssh" and "host" not in given:
+        raise _wrong(name, "it has no host", 'Write host = "NAME", as you would type it after ssh.')
+    return Target(name=name, kind=kind, **given)
+
+
+def _wrong(name: str, why: str, fix: str) -> UsageError:
+    return UsageError(f"target '{name}': {why}", name=name, fix=fix)
+
+
+def _shown(value: object) -> str:
+    return q.shown(value if isinstance(value, str) else repr(value))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_shown(value)} is not a text")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = _text(value)
+        if not pattern.fullmatch(text) or text.startswith("-"):
+            raise ValueError(f"{q.shown(text)} is not {what}")
+        return text
+
+    return read
+
+
+def _amount(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
+        raise ValueError(f"{_shown(value)} is not a number of 0 or more")
+    return float(value)
+
+
+def _some(value: Any) -> float:
+    if not _amount(value):
+        raise ValueError("0 is not greater than 0")
+    return float(value)
+
+
+def _size(value: Any) -> int:
+    return q.read_size(_text(value))
+
+
+def _duration(value: Any) -> float:
+    return q.read_duration(value if isinstance(value, str) else str(_amount(value)))
+
+
+def _long(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < _SHORTEST_KEEP:
+        raise ValueError(f"{_shown(value)} is less than a minute")
+    return seconds
+
+
+def _port(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _HIGHEST_PORT:
+        raise ValueError(f"{_shown(value)} is not a port")
+    return value
+
+
+def _env(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError('write a table of NAME = "VALUE"')
+    return dict(q.read_env(f"{name}={_text(text)}") for name, text in value.items())
+
+
+def _versions(value: Any) -> str:
+    if value not in ("same", "any"):
+        raise ValueError(f'{_shown(value)} is neither "same" nor "any"')
+    return str(value)
+
+
+_RESOURCES: dict[str, Callable[[Any], Any]] = {"cpus": _some, "gpus": _amount, "memory": _size}
+_path = _matching(_PATH, "a path")
+_KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "local": _RESOURCES,
+    "ssh": {
+        "host": _matching(_HOST, "a host, as one types it after ssh"),
+        "port": _port,
+        "identity": _path,
+        "config": _path,
+        "python": _path,
+        "folder": _path,
+        **_RESOURCES,
+        "env": _env,
+        "versions": _versions,
+        "patience": _duration,
+        "keep": _long,
+    },
+}

@@ -1,0 +1,186 @@
+"""The ssh executor does what every executor does, and what only a machine at the other end of a wire can ask of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance import *  # noqa: F403 - the suite
+from executing import WITH_CHILD, Ground, Job, gone, pids
+from jobs import Bench
+from sshd import Sshd, missing, running_sshd
+
+from nbpipe.executors.base import JobState
+from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.plan.facts import Outside
+from nbpipe.store import open_store
+
+_SLOW = "import time\nfor n in range(12):\n    print('step', n, flush=True)\n    time.sleep(0.25)\nx = 'done'"
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    if missing():
+        pytest.fail(missing())
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def ground(tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    bench = Bench(tmp_path)
+    target = sshd.target(sys.executable, gpus=2.0, folder=str(tmp_path / "worker"))
+
+    def make() -> SshExecutor:
+        def here(path: str) -> str:
+            store = open_store(bench.root / "store")
+            return Outside(bench.project, store.variable_digest).digest(path)
+
+        return SshExecutor(target, here=here)
+
+    made = Ground(bench, make, outlives=True, cut=sshd.cut)
+    yield made
+    made.close()
+
+
+def test_a_job_survives_a_cut_connection_and_its_log_has_no_hole(ground: Ground) -> None:
+    job = ground.submit(_SLOW, outputs=("x",))
+    job.await_log("step 1")
+    ground.cut()
+    assert job.wait() == JobState("exited", 0)
+    printed = [line for line in ground.bench.printed().splitlines() if line]
+    assert printed == [f"step {n}" for n in range(12)]
+    assert ground.bench.load(job.outcome.outputs) == {"x": "done"}
+
+
+def test_a_machine_that_is_away_for_a_while_is_waited_for(ground: Ground, sshd: Sshd) -> None:
+    job = ground.submit(_SLOW, outputs=("x",))
+    job.await_log("step 1")
+    sshd.stop()
+    try:
+        time.sleep(1)
+        assert job.executor.poll(job.handle) == JobState("running")
+    finally:
+        sshd.start()
+    assert job.wait() == JobState("exited", 0)
+    assert "answers again" in job.log
+
+
+def test_a_machine_that_never_answers_is_a_failure_that_says_so(ground: Ground, sshd: Sshd) -> None:
+    executor = SshExecutor(sshd.target(sys.executable, port=1, patience=0.5), here=lambda _: "")
+    folder, spec = ground.bench.write("x = 1")
+    job = Job(executor, folder, spec, executor.submit(folder, spec))
+    assert job.wait().returncode == 4
+    assert job.outcome.status == "lost"
+    assert job.outcome.failure is not None
+    assert "does not answer" in job.outcome.failure.message
+    executor.close()
+
+
+def test_another_client_takes_up_the_job_of_one_that_died(ground: Ground) -> None:
+    folder, spec = ground.bench.write(_SLOW, outputs=("x",))
+    client = os.fork()
+    if client == 0:
+        # Nothing is closed and nothing is said: as if the power had gone.
+        executor = ground.another()
+        job = Job(executor, folder, spec, executor.submit(folder, spec))
+        job.await_log("step 2")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(client, 0)
+    folder = ground.bench.root / "jobs" / "taken up"
+    from nbpipe.job.folder import write_spec
+
+    write_spec(folder, spec)
+    job = Job(ground.executor, folder, spec, ground.executor.submit(folder, spec))
+    assert job.wait() == JobState("exited", 0)
+    assert ground.bench.load(job.outcome.outputs) == {"x": "done"}
+    assert job.log.count("step 0") == 1
+    assert "attached" in job.log
+
+
+def test_a_submit_whose_answer_is_lost_runs_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbpipe.executors.ssh.link import Link, LinkDown
+
+    plain, lost = Link.call, list[str]()
+
+    def call(self: Link, do: str, **asked: Any) -> Any:
+        found = plain(self, do, **asked)
+        if do == "start" and not lost:
+            lost.append(do)
+            self.drop()
+            raise LinkDown("the answer was lost")
+        return found
+
+    monkeypatch.setattr(Link, "call", call)
+    job = ground.run("print('ran')\nx = 1", outputs=("x",))
+    assert job.outcome.status == "succeeded"
+    assert lost
+    assert ground.bench.printed().count("ran") == 1
+    assert not any((ground.bench.root / "worker" / "work").iterdir())
+
+
+def test_a_file_that_nobody_named_is_sent_when_it_is_looked_for(ground: Ground) -> None:
+    project = ground.bench.project
+    (project / "d").mkdir()
+    (project / "d" / "a.csv").write_text("1")
+    (project / "d" / "b.csv").write_text("2")
+    failed = ground.run("import glob\nx = sorted(open(p).read() for p in glob.glob('d/*.csv'))\nx[1]", outputs=("x",))
+    assert ground.bench.load(failed.outcome.outputs) == {"x": ["1", "2"]}
+    there = ground.run("import os\nx = os.path.exists('d/a.csv')", outputs=("x",))
+    assert ground.bench.load(there.outcome.outputs) == {"x": True}
+
+
+def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(ground: Ground) -> None:
+    store = open_store(ground.bench.root / "store")
+    given = store.save_values({"a": b"x" * 400_000}, stage="s")
+    first = ground.run("n = len(a)", inputs=given, outputs=("n",))
+    assert "sent" in first.log
+    assert "sent" not in ground.run("n = len(a) + 1", inputs=given, outputs=("n",)).log
+    objects = ground.bench.root / "worker" / "store" / "objects"
+    for path in objects.rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+            path.write_bytes(b"spoilt")
+    third = ground.run("n = len(a) + 2", inputs=given, outputs=("n",))
+    assert "damaged" in third.log
+    assert ground.bench.load(third.outcome.outputs) == {"n": 400_002}
+
+
+def test_a_worker_that_is_thawed_too_late_changes_nothing(ground: Ground) -> None:
+    late = ground.another()
+    folder, spec = ground.bench.write(
+        "import os, time\nprint(f'pids={os.getpid()},{os.getppid()},0;', flush=True)\ntime.sleep(1)\n"
+        "open('model.txt', 'w').write('late')\nx = 'late'",
+        outputs=("x",),
+    )
+    job = Job(late, folder, spec, late.submit(folder, spec))
+    frozen = pids(job)[:2]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    late._link.close()  # type: ignore[attr-defined]
+    second = ground.run("open('model.txt', 'w').write('second')\nx = 'second'", outputs=("x",), attempt=2)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    assert gone(frozen[1], 20)
+    assert ground.bench.load(second.outcome.outputs) == {"x": "second"}
+    written = second.outcome.files_written[0]
+    assert open_store(second.spec.store).objects.get_bytes(written.object) == b"second"
+    assert not (ground.bench.project / "model.txt").exists()
+    assert job.verdict is None or job.outcome.status != "succeeded"
+
+
+def test_a_job_that_nobody_asks_for_ends_by_itself(ground: Ground, sshd: Sshd) -> None:
+    executor = SshExecutor(
+        sshd.target(sys.executable, keep=6.0, folder=str(ground.bench.root / "w")), here=lambda _: ""
+    )
+    folder, spec = ground.bench.write(WITH_CHILD)
+    found = pids(Job(executor, folder, spec, executor.submit(folder, spec)))
+    executor._link.close()
+    assert [pid for pid in found if not gone(pid, 30)] == []

@@ -1,0 +1,137 @@
+"""What an executor is tried with: jobs on a bench, and how to break the machine it runs them on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs import Bench
+
+from nbpipe.executors.base import Executor, JobState
+from nbpipe.job.folder import LOG, read_verdict
+from nbpipe.model import JobSpec, Outcome
+
+
+@dataclass
+class Ground:
+    """An executor with a bench whose project it runs jobs of. `make` gives another executor for the same place."""
+
+    bench: Bench
+    make: Callable[[], Executor]
+    #: What becomes of a job whose client dies: it ends too, or goes on for another client to take up.
+    outlives: bool = False
+    #: Breaks the connection, where there is one.
+    cut: Callable[[], None] = lambda: None
+    first: Executor | None = None
+    made: list[Executor] = field(default_factory=list)
+
+    @property
+    def executor(self) -> Executor:
+        """The one that most tests use."""
+        if self.first is None:
+            self.first = self.another()
+        return self.first
+
+    def another(self) -> Executor:
+        """One more, as another process would have it."""
+        self.made.append(self.make())
+        return self.made[-1]
+
+    def close(self) -> None:
+        for executor in self.made:
+            executor.close()
+
+    def submit(self, *bodies: str, **fields: Any) -> Job:
+        """Start a job of these cells."""
+        folder, spec = self.bench.write(*bodies, **fields)
+        return Job(self.executor, folder, spec, self.executor.submit(folder, spec))
+
+    def run(self, *bodies: str, **fields: Any) -> Job:
+        """The same, to its end."""
+        job = self.submit(*bodies, **fields)
+        job.wait()
+        return job
+
+
+@dataclass
+class Job:
+    """A job that was submitted."""
+
+    executor: Executor
+    folder: Path
+    spec: JobSpec
+    handle: str
+
+    def wait(self, seconds: float = 60.0) -> JobState:
+        """Its state once it has ended."""
+        until = time.monotonic() + seconds
+        while (state := self.executor.poll(self.handle)).state == "running":
+            assert time.monotonic() < until, "it did not end"
+            time.sleep(0.01)
+        return state
+
+    @property
+    def verdict(self) -> Outcome | None:
+        return read_verdict(self.folder, self.spec.token)
+
+    @property
+    def outcome(self) -> Outcome:
+        found = self.verdict
+        assert found is not None
+        return found
+
+    @property
+    def log(self) -> str:
+        """The log so far; nothing before there is one."""
+        try:
+            return (self.folder / LOG).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def await_log(self, text: str, seconds: float = 40.0) -> None:
+        """Wait until it has printed this, and not ended before."""
+        until = time.monotonic() + seconds
+        while text not in self.log:
+            assert self.executor.poll(self.handle).state == "running", self.log
+            assert time.monotonic() < until, self.log
+            time.sleep(0.01)
+
+
+#: Prints its own process and that of a child that sleeps, which nobody told of.
+WITH_CHILD = (
+    "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '77'])\n"
+    "print(f'pids={os.getpid()},{os.getppid()},{child.pid};', flush=True)\ntime.sleep(60)"
+)
+
+
+def pids(job: Job) -> list[int]:
+    """Kernel, runner, and the kernel's child, of a job of `WITH_CHILD`."""
+    job.await_log("pids=")
+    return [int(word) for word in job.log.partition("pids=")[2].partition(";")[0].split(",")]
+
+
+def gone(pid: int, seconds: float = 5.0) -> bool:
+    """Whether the process is no more, within this time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if ") Z" in Path(f"/proc/{pid}/stat").read_text():
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def signal_all(numbers: list[int], number: signal.Signals) -> None:
+    """Send it to each that is still there."""
+    for pid in numbers:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,78 @@
+"""What a project may say of its targets, and how it is refused where it makes no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nbpipe.errors import UsageError
+from nbpipe.targets.settings import Target, read_targets, target_named
+
+SSH = {"kind": "ssh", "host": "gpu01"}
+
+
+def test_this_machine_is_always_a_target() -> None:
+    assert read_targets(None) == {"local": Target(name="local")}
+    assert list(read_targets({"gpu": SSH})) == ["local", "gpu"]
+    assert read_targets({"local": {"cpus": 2}})["local"].cpus == 2
+
+
+def test_everything_that_can_be_said_is_read() -> None:
+    said = {**SSH, "port": 2222, "identity": "~/.ssh/id", "config": "/etc/own", "python": "~/env/bin/python"}
+    said |= {"folder": "/scratch/a b", "cpus": 8, "gpus": 2, "memory": "64G", "env": {"A": "1"}, "versions": "any"}
+    found = read_targets({"gpu": {**said, "patience": "2m", "keep": "3h"}})["gpu"]
+    assert (found.host, found.port, found.memory, found.patience, found.keep) == ("gpu01", 2222, 64 << 30, 120, 10800)
+    assert found.env == {"A": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("Gpu", SSH, "not a valid name"),
+        ("../x", SSH, "not a valid name"),
+        ("gpu", "ssh", "not a table"),
+        ("gpu", {}, "no kind"),
+        ("gpu", {"kind": "ssh"}, "no host"),
+        ("gpu", {"kind": "slurm"}, "not there yet"),
+        ("gpu", {"kind": "kubernetes"}, "not there yet"),
+        ("gpu", {"kind": "shh"}, "no kind of target"),
+        ("local", SSH, "this machine"),
+        ("gpu", {**SSH, "pyhton": "x"}, "no setting 'pyhton'"),
+        ("gpu", {**SSH, "port": "22"}, "not a port"),
+        ("gpu", {**SSH, "port": 70000}, "not a port"),
+        ("gpu", {**SSH, "gpus": True}, "not a number"),
+        ("gpu", {**SSH, "cpus": 0}, "not greater than 0"),
+        ("gpu", {**SSH, "memory": "much"}, "not a size"),
+        ("gpu", {**SSH, "env": {"A-B": "1"}}, "NAME=VALUE"),
+        ("gpu", {**SSH, "versions": "old"}, "neither"),
+        ("gpu", {**SSH, "keep": "5s"}, "less than a minute"),
+        ("gpu", {**SSH, "patience": "soon"}, "not a duration"),
+        ("gpu", {**SSH, "folder": "-rf"}, "not a path"),
+        ("gpu", {**SSH, "python": "a\nb"}, "not a path"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(name: str, table: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        read_targets({name: table})
+    assert caught.value.name
+
+
+@pytest.mark.parametrize(
+    "host", ["-oProxyCommand=touch x", "a b", "$(x)", "`x`", "a;b", "a'b", "", "@", "é", "a@-oX", "x" * 400, "a\nb", 7]
+)
+def test_a_host_is_never_an_option_nor_a_command(host: Any) -> None:
+    with pytest.raises(UsageError):
+        read_targets({"gpu": {"kind": "ssh", "host": host}})
+
+
+@pytest.mark.parametrize("host", ["gpu01", "ada@gpu01.example.org", "192.0.2.7", "[2001:db8::1]", "2001:db8::1", "a_b"])
+def test_hosts_are_written_as_for_ssh(host: str) -> None:
+    assert read_targets({"gpu": {"kind": "ssh", "host": host}})["gpu"].host == host
+
+
+def test_a_target_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(UsageError, match="no target 'gpi'") as caught:
+        target_named(read_targets({"gpu": SSH}), "gpi", stage="train")
+    assert caught.value.stage == "train"
+    assert "Did you mean 'gpu'?" in str(caught.value.fix)
