@@ -204,9 +204,9 @@ class Engine:
 
     def _start(self, stage: Stage, target: Wanted) -> bool:
         """Reuse a result, or launch a job if there is room; whether anything moved."""
-        fits = self._flight.fits(stage)
-        if not fits and self._missed.get(stage.name) == (target.key, self._ended):
+        if self._missed.get(stage.name) == (target.key, self._ended) and not self._flight.fits(stage):
             return False
+        # Looked up before anybody is asked for room: another machine need not even be there for what is known.
         trace, reasons = self._look_up(stage, target)
         if trace is not None:
             return self._reuse(stage, trace)
@@ -216,7 +216,7 @@ class Engine:
                 stage=stage.name,
                 fix=f"Run it first: nbpipe run NOTEBOOK --until {stage.name}",
             )
-        if not fits:
+        if not self._flight.fits(stage):
             self._missed[stage.name] = (target.key, self._ended)
             return False
         lease = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbpipe.errors import PipelineError
+from nbpipe.executors.fleet import Fleet
 from nbpipe.executors.local import LocalExecutor
 from nbpipe.history.logs import read_logs
 from nbpipe.history.notes import tag
@@ -42,7 +43,7 @@ def run_whole(site: Site, store: Store, params: Mapping[str, Any], *, label: str
     executor = LocalExecutor()
     drive = Drive(site.project, store, notebook, listener=lambda event: _tell(event, drive))
     try:
-        result = drive.go(pipeline, settings, executor)
+        result = drive.go(pipeline, settings, Fleet.alone(executor))
     finally:
         drive.close()
         executor.close()

@@ -14,20 +14,21 @@ import pytest
 from conformance import *  # noqa: F403 - the suite
 from executing import WITH_CHILD, Ground, Job, gone, pids
 from jobs import Bench
-from sshd import Sshd, missing, running_sshd
+from sshd import Sshd, install, running_sshd
 
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.plan.facts import Outside
 from nbpipe.store import open_store
 
+pytestmark = pytest.mark.engines
+
 _SLOW = "import time\nfor n in range(12):\n    print('step', n, flush=True)\n    time.sleep(0.25)\nx = 'done'"
 
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    if missing():
-        pytest.fail(missing())
+    install()
     with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
         yield running
 

@@ -1,0 +1,134 @@
+"""Whole runs with stages on a machine that ssh reaches."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from executing import gone
+from runs import Site, finish
+from sshd import Sshd, install, running_sshd
+
+pytestmark = pytest.mark.engines
+
+_CELLS = (
+    "%%stage load\nimport helper\nrows = [int(line) for line in open('data.csv')]",
+    """%%stage train --on box --metrics total
+total = float(sum(helper.double(row) for row in rows))
+with open("model.txt", "w") as file:
+    file.write(str(total))
+print("trained")
+kept = {1: {2}}""",
+    "%%stage after\nprint(open('model.txt').read(), kept)",
+)
+_SLOW = (
+    "%%stage train --on box --metrics x\nimport os, time\nprint(f'pid={os.getpid()};', flush=True)\n"
+    "for n in range(60):\n    print('step', n, flush=True)\n    time.sleep(0.25)\n    if os.path.exists({go!r}):\n        break\nx = n"
+)
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    install()
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def there(site: Site, sshd: Sshd) -> Site:
+    """A project with the target `box`."""
+    (site.folder / "helper.py").write_text("def double(x):\n    return 2 * x\n")
+    (site.folder / "data.csv").write_text("1\n2\n")
+    (site.folder / "nbpipe.toml").write_text(
+        f'[targets.box]\nkind = "ssh"\nhost = "127.0.0.1"\nport = {sshd.port}\npython = "{sys.executable}"\n'
+        f'config = "{sshd.root}/client"\nfolder = "{site.root}/worker"\n'
+    )
+    return site
+
+
+def _log(site: Site, run: str) -> str:
+    return "".join(path.read_text() for path in site.project.runs.glob(f"{run}/jobs/train.*/log.jsonl"))
+
+
+def test_a_stage_runs_there_and_its_results_are_used_and_reused_here(there: Site) -> None:
+    there.write(*_CELLS)
+    done = there.run()
+    assert done.code == 0, done.err
+    run = done.json["run"]
+    assert there.printed(run) == "trained\n6.0 {1: {2}}\n"
+    assert (there.folder / "model.txt").read_text() == "6.0"
+    assert done.json["metrics"] == {"total": 6.0}
+    assert {stage["name"]: stage["on"] for stage in done.json["stages"]}["train"] == "box"
+    assert '"box"' in (there.project.runs / run / "environment.json").read_text()
+    (there.folder / "model.txt").unlink()
+    there.write(*(cell.replace(" --on box", "") for cell in _CELLS))
+    assert set(there.run().stages.values()) == {"cached"}
+    assert (there.folder / "model.txt").read_text() == "6.0"
+    (there.folder / "data.csv").write_text("5\n")
+    there.write(*_CELLS)
+    assert there.run().json["metrics"] == {"total": 10.0}
+
+
+def test_a_failure_there_is_the_users_own_and_undoes_nothing_here(there: Site) -> None:
+    there.write("%%stage train --on box\nopen('model.txt', 'w').write('half')\n1 / 0")
+    done = there.run()
+    assert done.code == 1
+    assert done.json["error"]["line"] == 3
+    assert "ZeroDivisionError" in done.err
+    assert not (there.folder / "model.txt").exists()
+
+
+def test_a_run_whose_process_was_killed_is_taken_up_where_it_is(there: Site) -> None:
+    go = there.root / "go"
+    there.write(_SLOW.replace("{go!r}", repr(str(go))))
+    first = there.start("run", "n.ipynb", "--json")
+    there.wait_for(lambda: "step 2" in _log(there, "r1"), 60)
+    pid = int(_log(there, "r1").partition("pid=")[2].partition(";")[0])
+    first.send_signal(signal.SIGKILL)
+    finish(first)
+    assert not gone(pid, 2)
+    second = there.start("run", "n.ipynb", "--json")
+    there.wait_for(lambda: "step 4" in _log(there, "r2"), 60)
+    go.touch()
+    done = finish(second)
+    assert done.code == 0, done.err
+    assert _log(there, "r2").count(f"pid={pid};") == 1
+    assert done.json["metrics"]["x"] > 3
+    assert not list((there.folder / ".nbpipe" / "afield").iterdir())
+    assert not list((there.root / "worker" / "work").iterdir())
+
+
+def test_stopping_a_run_stops_what_it_started_there(there: Site) -> None:
+    there.write(_SLOW.replace("{go!r}", repr(str(there.root / "go"))))
+    run = there.start("run", "n.ipynb", "--json")
+    there.wait_for(lambda: "step 2" in _log(there, "r1"), 60)
+    pid = int(_log(there, "r1").partition("pid=")[2].partition(";")[0])
+    started = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    assert gone(pid, 4)
+    assert time.monotonic() - started < 4
+    assert finish(run).code == 130
+
+
+def test_what_would_go_wrong_is_said_before_anything_runs(there: Site, sshd: Sshd) -> None:
+    there.write("%%stage train --on box --gpus 99\nx = 1")
+    done = there.run()
+    assert done.code == 4
+    assert "99 GPUs" in done.err + done.out
+    assert there.project.run_ids() == []
+    doctor = there.command("target", "doctor", "box", "--notebook", "n.ipynb", "--json")
+    assert doctor.code == 4
+    checks = {item["name"]: item["status"] for item in doctor.json["targets"][0]["checks"]}
+    assert checks["gpus"] == "failed"
+    assert checks["python"] == checks["nbpipe"] == checks["rsync"] == "ok"
+    assert there.command("target", "test", "box").code == 0
+    assert "ready" in there.command("target", "list").out
+    wrong = Path(there.folder / "nbpipe.toml").read_text().replace(f'"{sys.executable}"', '"/no/such/python"')
+    (there.folder / "nbpipe.toml").write_text(wrong)
+    tried = there.command("target", "test", "box")
+    assert tried.code == 4
+    assert "/no/such/python" in tried.out

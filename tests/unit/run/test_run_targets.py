@@ -1,0 +1,96 @@
+"""Stages run where they say; what is asked of targets is refused before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from runs import Done, Site
+
+from nbpipe.run import afield
+from nbpipe.run.afield import Afield
+
+_TARGETS = (
+    '[targets.two]\nkind = "local"\ncpus = 2\n[targets.gpu]\nkind = "ssh"\nhost = "127.0.0.1"\nport = 1\npatience = 1\n'
+)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
+    """A run of two stages, of which one names a target of this machine."""
+    site = Site(tmp_path_factory.mktemp("site"))
+    (site.folder / "nbpipe.toml").write_text(_TARGETS)
+    site.write("%%stage one\na = 1", "%%stage two --on two\nb = a + 1\nprint(b)")
+    yield site, site.run()
+    site.end_all()
+
+
+def test_a_stage_runs_on_the_target_it_names(ran: tuple[Site, Done]) -> None:
+    site, done = ran
+    assert done.code == 0, done.err
+    assert {stage["name"]: stage["on"] for stage in done.json["stages"]} == {"one": None, "two": "two"}
+    assert "on two" in done.err
+    assert site.printed(done.json["run"]) == "2\n"
+
+
+def test_where_it_ran_is_no_part_of_its_key(ran: tuple[Site, Done]) -> None:
+    site, done = ran
+    site.write("%%stage one\na = 1", "%%stage two\nb = a + 1\nprint(b)")
+    assert set(site.run().stages.values()) == {"cached"}
+    planned = site.command("plan", "n.ipynb", "--json", "--fresh").json
+    assert {stage["on"] for stage in planned["stages"]} == {None}
+    site.write("%%stage one\na = 1", "%%stage two --on two\nb = a + 1\nprint(b)")
+    assert "on two" in site.command("plan", "n.ipynb", "--fresh").out
+    assert site.command("show", done.json["run"], "--stage", "two").out.count("two") >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--on", "gpi"), 2, "Did you mean 'gpu'?"),
+        (("--on", "-rf"), 2, "there is no target '-rf'"),
+        (("--on", "gpu", "--fresh"), 4, "127.0.0.1 cannot be reached"),
+    ],
+)
+def test_a_target_that_is_not_there_is_refused_before_anything_runs(
+    ran: tuple[Site, Done], words: tuple[str, ...], code: int, said: str
+) -> None:
+    site, _ = ran
+    before = site.project.run_ids()
+    done = site.run(*words)
+    assert done.code == code
+    assert said in done.err + done.out
+    assert site.project.run_ids() == before
+
+
+def test_what_is_all_cached_asks_no_target(ran: tuple[Site, Done]) -> None:
+    site, _ = ran
+    site.write("%%stage one --on gpu\na = 1", "%%stage two --on gpu\nb = a + 1\nprint(b)", "%%stage more\nc = 3")
+    done = site.run()
+    assert done.code == 0, done.err
+    assert done.stages == {"one": "cached", "two": "cached", "more": "succeeded"}
+
+
+def test_targets_are_listed_without_being_connected_to(ran: tuple[Site, Done]) -> None:
+    site, _ = ran
+    listed = {row["name"]: row["state"] for row in site.command("target", "list", "--json").json["targets"]}
+    assert listed == {"local": "ready", "two": "ready", "gpu": "unknown"} | (
+        {"gpu": "unreachable"} if listed["gpu"] == "unreachable" else {}
+    )
+    tried = site.command("target", "test", "gpu", "--json")
+    assert tried.code == 4
+    assert tried.json["targets"][0]["checks"][0]["name"] == "connection"
+    assert "unreachable" in site.command("target", "list").out
+    assert site.command("target", "doctor", "local", "--notebook", "n.ipynb").code == 0
+
+
+def test_a_job_elsewhere_is_remembered_until_it_is_collected(tmp_path: Path) -> None:
+    job = Afield(target="gpu", token="1f", stage="train")  # noqa: S106 - it opens nothing
+    afield.remember(tmp_path, "k", job)
+    assert afield.recall(tmp_path, "k", "gpu") == "1f"
+    assert afield.recall(tmp_path, "k", "other") is None
+    assert json.loads(next((tmp_path / ".nbpipe" / "afield").iterdir()).read_text())["stage"] == "train"
+    afield.forget(tmp_path, "k")
+    assert afield.recall(tmp_path, "k", "gpu") is None
