@@ -40,6 +40,22 @@ def require(pipeline: Pipeline, stage: str, order: Order, given: Mapping[str, Tr
         )
 
 
+def standing(
+    pipeline: Pipeline, stage: str, given: Mapping[str, Trace], params: Mapping[str, Any], *, order: Order
+) -> dict[str, Trace]:
+    """The results that the stage builds upon: all that hold.
+
+    One that does not, of a stage it does not wait for, is left out: a scheduler that runs a part of a run again has not
+    come to it yet. Raises PipelineError for one of a stage that it waits for.
+    """
+    found = dict(given)
+    above = ancestors(order, stage)
+    while (old := stale(pipeline, found, params)) is not None and old[0] not in above:
+        del found[old[0]]
+    refuse_stale(pipeline, found, params, order=order)
+    return found
+
+
 def stale(
     pipeline: Pipeline, given: Mapping[str, Trace], params: Mapping[str, Any], *, seed: int = 0
 ) -> tuple[str, str] | None:

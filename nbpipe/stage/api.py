@@ -24,7 +24,7 @@ from nbpipe.run.engine import Engine
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 from nbpipe.run.settings import Settings
-from nbpipe.stage.above import refuse_stale, require, results, stale
+from nbpipe.stage.above import refuse_stale, require, results, stale, standing
 from nbpipe.stage.book import Begun, Book, Entry, FolderBook
 from nbpipe.stage.pipelines import observed, values_of, with_retries
 from nbpipe.stage.site import Site
@@ -78,7 +78,7 @@ def run_stage(
     for _ in range(_MOST_ROUNDS):
         given = results(book, above)
         require(pipeline, ask.stage, order, given)
-        refuse_stale(pipeline, given, params, order=order)
+        given = standing(pipeline, ask.stage, given, params, order=order)
         if entry is not None and entry.trace is not None:
             # What ran beside it may have ended meanwhile, and changed what it had read.
             both = {**given, ask.stage: entry.trace}

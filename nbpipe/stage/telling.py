@@ -35,6 +35,8 @@ class Teller:
             self._stop()
             if event.kind in ("stage-retry", "stage-superseded"):
                 self._say(f"'{self._stage}' runs again: {'; '.join(data.get('reasons', ()))}")
+        elif event.kind == "stage-waiting":
+            self._say(f"'{self._stage}' waits: {'; '.join(data.get('reasons', ()))}")
         elif event.kind == "warning":
             self._say(f"warning: {data.get('text')}")
 

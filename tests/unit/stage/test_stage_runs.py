@@ -179,6 +179,21 @@ def test_a_change_that_happens_while_a_stage_runs_makes_it_run_again(scheduler: 
     assert len(runs) == 2
 
 
+def test_a_part_of_a_run_that_is_run_again_does_not_trip_over_what_is_to_come(scheduler: Scheduler) -> None:
+    """As Airflow's "clear": `make` gives something else now, and `second` is asked before `first`."""
+    rig = scheduler.rig
+    for stage in ("make", "first", "second"):
+        scheduler.stage(stage, rig.succeed(metrics={"m": 1.0}))
+    scheduler.stage("make", rig.succeed(value="new"), fresh=True)
+    with pytest.raises(PipelineError, match="does not hold any more"):
+        scheduler.stage("good")
+    scheduler.stage("second", rig.succeed(metrics={"m": 1.0}))
+    assert scheduler.stage("good").exit_code == 0
+    with pytest.raises(PipelineError, match="does not hold any more") as refused:
+        scheduler.finish()
+    assert refused.value.stage == "first"
+
+
 def test_what_was_seen_once_is_said_before_the_next_run_computes_it_again_and_a_new_export_knows_it(
     scheduler: Scheduler,
 ) -> None:
