@@ -64,7 +64,7 @@ def menu(page: Any, item: str) -> None:
 
 def tab_to(page: Any, text: str) -> None:
     """Press Tab until this has the focus."""
-    said = "() => { const e = document.activeElement; return `${e.ariaLabel} ${e.innerText} ${e.dataset.run ?? ''}`; }"
+    said = "() => { const e = document.activeElement; return `${e.ariaLabel} ${e.innerText} row ${e.dataset.run}`; }"
     for _ in range(60):
         page.keyboard.press("Tab")
         if text in page.evaluate(said):
@@ -117,6 +117,24 @@ def test_with_the_mouse_alone(lab: Lab, page: Any) -> None:
     view.get_by_role("tab", name="Code").click()
     view.locator(".nbp-hunks").get_by_text("X_train[:300]").wait_for()
 
+    page.get_by_role("tab", name="digits.ipynb").click()
+    for schedule, action in (("", "Show folder"), ("30 6 * * 1-5", "What changed")):
+        page.locator(".jp-NotebookPanel-toolbar [data-command='nbpipe:export']").click()
+        page.get_by_role("menuitem", name="Airflow").click()
+        form = page.get_by_role("form", name="export")
+        form.get_by_label("Schedule").wait_for()
+        if schedule:
+            # Copied from the example in the field: a schedule is typed, by whatever hand.
+            form.get_by_label("Schedule").fill(schedule)
+        form.get_by_role("button", name="Export").click()
+        page.get_by_role("button", name=action).click()
+    page.locator(".jp-DirListing-item", has_text="dag.py").wait_for()
+    written = page.get_by_role("region", name="Export mouse/exports/digits-airflow")
+    written.locator(".nbp-hunks", has_text="30 6 * * 1-5").wait_for()
+    written.get_by_role("button", name="dag.py").click()
+    page.get_by_role("tab", name="dag.py").wait_for()
+    page.locator(".jp-FileEditor").get_by_text("airflow").first.wait_for()
+
 
 def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     lab.open(page, write(lab, "keyboard"))
@@ -161,10 +179,27 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     panel.locator("tr[data-run=r2] .nbp-status-succeeded").wait_for(timeout=60_000)
 
     page.keyboard.press("Control+Alt+p")
-    tab_to(page, "r2")
+    tab_to(page, "row r2")
     for key in ("Space", "ArrowDown", "Space", "b", "c"):
         page.keyboard.press(key)
     view = page.get_by_role("region", name="Compare r1 ↔ r2")
     view.get_by_role("row", name="acc metric").wait_for()
-    tab_to(page, "Code")
+    tab_to(page, "Metrics")
+    page.keyboard.press("ArrowRight")
     view.locator(".nbp-hunks", has_text="X_train[:300 + 600]").wait_for()
+
+    palette(page, "Show nbpipe")
+    page.keyboard.press("Escape")
+    palette(page, "Export Pipeline…")
+    menu(page, "Airflow")
+    page.locator("form[aria-label=export] input:focus").wait_for()
+    page.keyboard.type("61 * * * *")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("'61' is no minute").wait_for()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("30 6 * * 1-5")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Show folder").wait_for()
+    tab_to(page, "Open")
+    page.keyboard.press("Enter")
+    page.locator(".jp-FileEditor").get_by_text("30 6 * * 1-5").wait_for()

@@ -64,7 +64,7 @@ export class Api {
 
   targets = () => this.get<answers.Targets>('targets', {});
   exporters = () => this.get<answers.Exporters>('exporters', {});
-  exportTo = (path: string, to: string) => this.post<Record<string, unknown>>('export', { path, to });
+  exportTo = (question: answers.ExportQuestion) => this.post<answers.Exported>('export', question);
 
   private get<T>(resource: string, query: Asked): Promise<T> {
     return this.ask<T>('GET', resource, query);

@@ -17,6 +17,7 @@ export const CommandIDs = {
   check: 'nbpipe:check',
   clearCheck: 'nbpipe:clear-check',
   export: 'nbpipe:export',
+  exportFile: 'nbpipe:export-file',
   showStage: 'nbpipe:show-stage',
   openPipeline: 'nbpipe:open-pipeline',
   openLog: 'nbpipe:open-log',

@@ -1,15 +1,15 @@
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import type { Event } from '@jupyterlab/services';
-import type { CommandRegistry } from '@lumino/commands';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
 import { PACE, ServerBackend, type Pace } from './backend';
+import { Exports } from './export/exports';
 import { followKeys } from './keys';
 import { Notebooks } from './notebooks';
 import { PipelineModel } from './pipelineModel';
@@ -20,6 +20,7 @@ const ID = '@nbpipe/labextension:manager';
 
 class Nbpipe implements INbpipe {
   readonly runs: Runs;
+  readonly exports: Exports;
   readonly changed: ISignal<INbpipe, RunEvent>;
   readonly pathChanged: ISignal<INbpipe, string>;
   private readonly heard = new Signal<INbpipe, RunEvent>(this);
@@ -33,9 +34,10 @@ class Nbpipe implements INbpipe {
     readonly api: Api,
     readonly trans: TranslationBundle,
     readonly notebooks: Notebooks,
-    commands: CommandRegistry,
+    app: JupyterFrontEnd,
   ) {
-    this.runs = new Runs(this, commands);
+    this.runs = new Runs(this, app.commands);
+    this.exports = new Exports(this, app);
     this.changed = this.heard;
     this.pathChanged = this.moved;
   }
@@ -97,12 +99,7 @@ export const manager: JupyterFrontEndPlugin<INbpipe> = {
     followKeys();
     const { serverSettings, events } = app.serviceManager;
     const trans = (translator ?? nullTranslator).load('nbpipe');
-    const nbpipe = new Nbpipe(
-      new Api(serverSettings, trans),
-      trans,
-      new Notebooks(tracker, documents),
-      app.commands,
-    );
+    const nbpipe = new Nbpipe(new Api(serverSettings, trans), trans, new Notebooks(tracker, documents), app);
     tracker?.currentChanged.connect((_, panel) => {
       if (panel) {
         nbpipe.go(panel.context.path);

@@ -5,6 +5,7 @@ import type { ISignal } from '@lumino/signaling';
 import type { RunEvent } from '../shared/api';
 import type { Api } from './api';
 import type { ServerBackend } from './backend';
+import type { Exports } from './export/exports';
 import type { Notebooks } from './notebooks';
 import type { PipelineModel } from './pipelineModel';
 import type { Runs } from './runs';
@@ -15,6 +16,7 @@ export interface INbpipe {
   readonly trans: TranslationBundle;
   readonly notebooks: Notebooks;
   readonly runs: Runs;
+  readonly exports: Exports;
   /** Where the shared views get the runs of a notebook's project; the same one for the same path. */
   backend(path: string): ServerBackend;
   /** The pipeline of a notebook: one for all that show it, and the only one that asks for it. */

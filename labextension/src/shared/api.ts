@@ -198,6 +198,8 @@ export type RunProgress = Progress;
 /** POST runs: starts a run that outlives browser and server. */
 export interface StartQuestion extends WhatToRun {
   path: string;
+  /** A target. */
+  on?: string;
   jobs?: number;
 }
 
@@ -308,11 +310,44 @@ export interface Targets {
 export interface Exporter {
   name: string;
   title: string;
+  /** Whether nbpipe's tests run what it writes on its scheduler, or only check the form of it. */
+  proof: 'executed' | 'validated';
 }
 
 /** GET exporters */
 export interface Exporters {
   exporters: Exporter[];
+}
+
+/** POST export */
+export interface ExportQuestion extends NotebookQuestion {
+  to: string;
+  params?: Values;
+  profile?: string;
+  schedule?: string;
+  image?: string;
+  /** A URL. */
+  store?: string;
+  /** A folder of the lab. */
+  out?: string;
+  force?: boolean;
+}
+
+export interface ExportChange {
+  /** Inside the folder. */
+  path: string;
+  status: 'new' | 'changed' | 'same' | 'removed';
+  /** Unified; '' where there is none to show. */
+  diff: string;
+}
+
+/** What was written; contents paths. */
+export interface Exported {
+  folder: string;
+  files: string[];
+  definition: string;
+  changed: ExportChange[];
+  notes: string[];
 }
 
 /** Schema of the events that say that a run moved on. */

@@ -1,7 +1,9 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { launchIcon } from '@jupyterlab/ui-components';
 
 import { nbpipeIcon } from '../icons';
+import { showMenu, showMenuBelow } from '../menu';
 import { CommandIDs } from '../ids';
 import type { Runs } from '../runs';
 import type { INbpipe } from '../tokens';
@@ -55,6 +57,23 @@ export function addFileCommands(
         path: picked(args),
         stage: target.stage({ path: picked(args) }),
       }) as Promise<unknown>,
+  });
+  commands.addCommand(CommandIDs.exportFile, {
+    label: trans.__('Export Pipeline…'),
+    caption: trans.__('Write the pipeline of this notebook for a scheduler'),
+    icon: menuIcon(launchIcon),
+    describedBy: ofFile,
+    isEnabled: (args) => picked(args) !== '',
+    execute: async (args) => {
+      const path = picked(args);
+      const item = browsers?.tracker.currentWidget?.node.querySelector('.jp-DirListing-item.jp-mod-selected');
+      const entries = await nbpipe.exports.entries(path);
+      if (item) {
+        showMenuBelow(entries, item);
+      } else {
+        showMenu(entries, { x: 0, y: 0 });
+      }
+    },
   });
   commands.addCommand(CommandIDs.newPipeline, {
     label: (args) => (args.isPalette ? trans.__('New Pipeline Notebook') : trans.__('Pipeline')),

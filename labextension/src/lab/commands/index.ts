@@ -5,6 +5,7 @@ import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
 import { INbpipeCells } from '../cells/token';
+import { addExportCommand } from '../export/command';
 import { CommandIDs } from '../ids';
 import { INbpipe } from '../tokens';
 import { addFileCommands } from './files';
@@ -19,6 +20,7 @@ const PALETTE = [
   CommandIDs.runFresh,
   CommandIDs.runStage,
   CommandIDs.runFromCell,
+  CommandIDs.runOnTarget,
   CommandIDs.cancelRun,
   CommandIDs.tagCell,
   CommandIDs.untagCell,
@@ -53,6 +55,7 @@ export const commands: JupyterFrontEndPlugin<void> = {
     addRunCommands(app.commands, nbpipe, target, runs);
     addTagCommands(app.commands, nbpipe, target, cells);
     addLookCommands(app.commands, nbpipe, target);
+    addExportCommand(app, nbpipe, target);
     addFileCommands(app, nbpipe, target, runs, browsers);
     for (const command of PALETTE) {
       palette?.addItem({ command, category: 'nbpipe', args: { isPalette: true } });

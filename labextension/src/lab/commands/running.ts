@@ -6,7 +6,9 @@ import { problemText } from '../../shared/backend';
 import { contentOf } from '../content';
 import { runPipelineIcon } from '../icons';
 import { CommandIDs } from '../ids';
+import { showMenu } from '../menu';
 import type { Part, Runs } from '../runs';
+import { targetEntries } from '../targets';
 import type { INbpipe } from '../tokens';
 import { menuIcon, takes, type Args, type Target } from './target';
 
@@ -70,11 +72,20 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
     execute: (args) => start(args, { from: target.stage(args) }),
   });
   commands.addCommand(CommandIDs.runOnTarget, {
-    label: trans.__('Run on Target… (there are none yet)'),
-    caption: trans.__('This version of nbpipe runs stages on this machine only'),
+    label: trans.__('Run on Target…'),
+    caption: trans.__(
+      'Run this stage, or the whole pipeline where the cell is in none, on a machine of your choice',
+    ),
     describedBy: ofStage,
-    isEnabled: () => false,
-    execute: () => undefined,
+    isEnabled: hasNotebook,
+    execute: async (args) => {
+      const stage = target.stage(args);
+      const part = stage ? { from: stage, until: stage } : {};
+      const node = target.cell(args)?.node;
+      const box = (node?.querySelector('.nbp-CellBadge') ?? node)?.getBoundingClientRect();
+      const entries = await targetEntries(nbpipe, (on) => void start(args, { ...part, ...on }));
+      showMenu(entries, { x: (box?.right ?? 0) - 160, y: box?.bottom ?? 0 });
+    },
   });
   commands.addCommand(CommandIDs.cancelRun, {
     label: trans.__('Cancel Run'),

@@ -63,6 +63,18 @@ function Opened({ model, actions, path, run }: Props) {
           type="button"
           className="nbp-button"
           aria-haspopup="menu"
+          title={trans.__('Write the pipeline, as it stands now, for a scheduler')}
+          onClick={(event) => {
+            const button = event.currentTarget;
+            void actions.exportEntries().then((entries) => showMenuBelow(entries, button));
+          }}
+        >
+          {trans.__('Export ▾')}
+        </button>
+        <button
+          type="button"
+          className="nbp-button"
+          aria-haspopup="menu"
           aria-label={trans.__('More to do with %1', run)}
           onClick={(event) => {
             const button = event.currentTarget;

@@ -1,11 +1,11 @@
 import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { CommandRegistry } from '@lumino/commands';
 
-import type { Exporter, Target } from '../../shared/api';
 import { problemText } from '../../shared/backend';
 import { showMenu, type Entry } from '../menu';
 import { moreEntries, runEntries, runMenuEntries, stageEntries } from './entries';
 import type { Part } from '../runs';
+import { targetEntries } from '../targets';
 import { parseExactly, type Exact } from './literals';
 import type { PanelModel } from './model';
 import { askForParams } from './params';
@@ -43,15 +43,15 @@ export class Actions {
   }
 
   async runEntries(): Promise<Entry[]> {
-    return runEntries(this, await this.targets());
+    return runEntries(this, await targetEntries(this.model.nbpipe, (on) => void this.model.start(on)));
   }
 
   async moreEntries(): Promise<Entry[]> {
-    return moreEntries(this, await this.exporters());
+    return moreEntries(this, await this.exportEntries());
   }
 
   async runMenuOf(run: string): Promise<Entry[]> {
-    return runMenuEntries(this, run, await this.exporters());
+    return runMenuEntries(this, run, await this.exportEntries());
   }
 
   runMenu(run: string, place: { x: number; y: number }): void {
@@ -136,13 +136,9 @@ export class Actions {
     }
   }
 
-  async exportTo(to: string): Promise<void> {
-    const { path } = this.model.get();
-    const { api, trans } = this.model.nbpipe;
-    await this.tell(async () => {
-      await api.exportTo(path, to);
-      return trans.__('Exported to %1', to);
-    });
+  /** The schedulers that this notebook can be exported to. */
+  exportEntries(): Promise<Entry[]> {
+    return this.model.nbpipe.exports.entries(this.model.get().path);
   }
 
   /** Do something, and say that it was done, or why not. */
@@ -151,23 +147,6 @@ export class Actions {
       Notification.success(await what(), { autoClose: 5000 });
     } catch (error) {
       Notification.error(problemText(error), { autoClose: false });
-    }
-  }
-
-  private async targets(): Promise<Target[]> {
-    try {
-      return (await this.model.nbpipe.api.targets()).targets;
-    } catch (error) {
-      return [{ name: 'local', kind: 'local', state: 'unknown', detail: problemText(error) }];
-    }
-  }
-
-  private async exporters(): Promise<Exporter[]> {
-    try {
-      return (await this.model.nbpipe.api.exporters()).exporters;
-    } catch (error) {
-      console.warn('nbpipe: the server names no exporters', error);
-      return [];
     }
   }
 }

@@ -1,11 +1,10 @@
-import type { Exporter, Target } from '../../shared/api';
 import type { Words } from '../../shared/words';
 import type { Entry } from '../menu';
 import type { Part } from '../runs';
 import type { Actions } from './actions';
 
 /** `Run ▾` */
-export function runEntries(actions: Actions, targets: Target[]): Entry[] {
+export function runEntries(actions: Actions, targets: Entry[]): Entry[] {
   const { model } = actions;
   const { trans } = model.nbpipe;
   const { pipeline, stage } = model.get();
@@ -24,18 +23,13 @@ export function runEntries(actions: Actions, targets: Target[]): Entry[] {
     },
     {
       label: trans.__('On target'),
-      entries: targets.map(({ name, state, detail }) => ({
-        label: state === 'ready' ? name : `${name} (${state})`,
-        caption: detail,
-        enabled: state !== 'unreachable',
-        run: () => void model.start({}),
-      })),
+      entries: targets,
     },
   ];
 }
 
 /** `⋯` */
-export function moreEntries(actions: Actions, exporters: Exporter[]): Entry[] {
+export function moreEntries(actions: Actions, exports: Entry[]): Entry[] {
   const { model } = actions;
   const { trans } = model.nbpipe;
   const { path, latest } = model.get();
@@ -51,12 +45,12 @@ export function moreEntries(actions: Actions, exporters: Exporter[]): Entry[] {
       enabled: latest !== undefined,
       run: () => actions.openLog(latest?.row.run ?? ''),
     },
-    exportEntry(actions, exporters),
+    { label: trans.__('Export'), entries: exports },
   ];
 }
 
 /** What can be done with a run. */
-export function runMenuEntries(actions: Actions, run: string, exporters: Exporter[]): Entry[] {
+export function runMenuEntries(actions: Actions, run: string, exports: Entry[]): Entry[] {
   const { model } = actions;
   const { trans, runs } = model.nbpipe;
   const { path, store } = model.get();
@@ -102,7 +96,7 @@ export function runMenuEntries(actions: Actions, run: string, exporters: Exporte
     },
     { label: trans.__('Restore this notebook'), run: () => void actions.checkOut(run) },
     '-',
-    exportEntry(actions, exporters),
+    { label: trans.__('Export as it is now'), entries: exports },
     { label: trans.__('Promote…'), enabled: !on, run: () => void actions.promote(run) },
     { label: trans.__('Delete…'), enabled: !on, run: () => void actions.remove(run) },
   ];
@@ -122,17 +116,4 @@ export function stageEntries(
     { label: trans.__('Run from here'), run: () => start({ from: stage }) },
     { label: trans.__('Run up to here'), run: () => start({ until: stage }) },
   ];
-}
-
-function exportEntry(actions: Actions, exporters: Exporter[]): Entry {
-  const { trans } = actions.model.nbpipe;
-  return exporters.length > 0
-    ? {
-        label: trans.__('Export'),
-        entries: exporters.map(({ name, title }) => ({
-          label: title,
-          run: () => void actions.exportTo(name),
-        })),
-      }
-    : { label: trans.__('Export'), enabled: false, run: () => undefined };
 }

@@ -4,6 +4,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 
 import type { PipelineView } from '../../shared/api';
 import { ParamsForm } from '../../shared/ParamsForm';
+import { FormDialog } from '../formDialog';
 import type { Part } from '../runs';
 
 /** Ask for the parameters of a run; undefined where nobody wants one. */
@@ -34,13 +35,4 @@ export async function askForParams(
   });
   await dialog.launch();
   return chosen;
-}
-
-/** A dialog whose body is a form: Enter is the form's. */
-class FormDialog extends Dialog<unknown> {
-  protected override _evtKeydown(event: KeyboardEvent): void {
-    if (event.key !== 'Enter') {
-      super._evtKeydown(event);
-    }
-  }
 }
