@@ -40,8 +40,8 @@ def gc(
     """Remove objects that no trace needs and that were not put within `grace` seconds.
 
     `keep` holds hashes of objects, and ids of runs whose traces stay. With `older_than` (seconds), traces created
-    before that go first, unless their run or one of their objects is kept. Untrusted traces stay
-    and protect nothing.
+    before that go first, unless their run or one of their objects is kept, and with them what scheduled runs noted before
+    that. Untrusted traces stay and protect nothing.
     """
     now = time.time()
     kept = set(keep)
@@ -55,7 +55,7 @@ def gc(
         else:
             live |= needed
     if not dry_run:
-        for name in old:
+        for name in (*old, *_scheduled(store, now, older_than)):
             store.documents.delete(name)
     removed = size = 0
     for digest in list(store.objects.list()):
@@ -77,3 +77,11 @@ def gc(
             if not dry_run:
                 path.unlink(missing_ok=True)
     return Collected(objects=removed, traces=len(old), bytes=size, kept=len(live))
+
+
+def _scheduled(store: Store, now: float, older_than: float | None) -> list[str]:
+    """What the stages of scheduled runs told each other so long ago."""
+    if older_than is None:
+        return []
+    names = store.documents.names("scheduled")
+    return [name for name in names if (store.documents.modified(name) or now) < now - older_than]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nbpipe.stage.api import Ask, run_stage
 from nbpipe.stage.book import Begun, Entry, FolderBook, StoreBook
 from nbpipe.stage.finish import finish
 from nbpipe.stage.site import Site, site_of
+from nbpipe.store.gc import gc
 
 _CELLS = (
     "%%params\nn: int = 1\nrate: float = 0.5",
@@ -303,3 +305,17 @@ def test_a_folder_that_is_no_export_and_a_project_that_is_gone_are_named(schedul
     bundle.write_bytes(bundle.read_bytes().replace(b'"make"', b'"fake"'))
     with pytest.raises(PipelineError), scheduler.site():
         pass
+
+
+def test_what_a_run_noted_long_ago_goes_with_the_results_of_then(scheduler: Scheduler) -> None:
+    scheduler.stage("make")
+    store = scheduler.rig.store
+    gc(store, older_than=3600.0)
+    names = store.documents.names("scheduled")
+    assert len(names) == 2
+    for name in names:
+        os.utime(Path(store.location) / name, (1.0, 1.0))
+    gc(store, older_than=3600.0, dry_run=True)
+    assert store.documents.names("scheduled") == names
+    gc(store, older_than=3600.0)
+    assert store.documents.names("scheduled") == []
