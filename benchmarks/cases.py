@@ -13,6 +13,11 @@ import nbformat
 
 from benchmarks.diffs import diffs
 from benchmarks.history import history
+from benchmarks.lab_events import lab_events
+from benchmarks.lab_frames import lab_frames
+from benchmarks.lab_startup import lab_startup
+from benchmarks.lab_typing import lab_typing
+from benchmarks.labs import HAS_BROWSER
 from benchmarks.measure import Figure, command, printed, repeat
 from nbpipe.model import Outcome, Trace
 from nbpipe.pipeline.extract import extract
@@ -212,4 +217,5 @@ def extraction(repeats: int) -> tuple[str, str, list[Figure]]:
     return "Extraction", "Inside the process, imports not counted; nothing is cached.", figures
 
 
-ALL: list[Case] = [five_stages, planning, extraction, diffs, hand_over, history]
+LAB: list[Case] = [lab_startup, lab_events, lab_frames, lab_typing] if HAS_BROWSER else []
+ALL: list[Case] = [five_stages, planning, extraction, diffs, hand_over, history, *LAB]

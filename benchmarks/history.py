@@ -30,8 +30,7 @@ def history(repeats: int) -> tuple[str, str, list[Figure]]:
     draw = random.Random(0)  # noqa: S311 - figures only
     # Nothing here has to survive a crash of the machine: waiting for the disk would take most of the time.
     with mock.patch.object(os, "fsync"):
-        for _ in range(RUNS):
-            _write(project, draw)
+        past(project, RUNS)
     time.sleep(0.1)
 
     def ask(query: Query, look: Callable[[Page], object] = lambda page: page.rows) -> Callable[[], float]:
@@ -68,14 +67,21 @@ def history(repeats: int) -> tuple[str, str, list[Figure]]:
     return "History", note, [*figures, cold]
 
 
-def _write(project: Project, draw: random.Random) -> None:
+def past(project: Project, runs: int, *, name: str = "bench", notebook: str = "bench.ipynb") -> None:
+    """Runs of a notebook that have ended, on the disk."""
+    draw = random.Random(0)  # noqa: S311 - figures only
+    for _ in range(runs):
+        _write(project, draw, name=name, notebook=notebook)
+
+
+def _write(project: Project, draw: random.Random, *, name: str = "bench", notebook: str = "bench.ipynb") -> None:
     run = project.new_run() if not (number := _next.get(project.root, 0)) else f"r{number}"
     folder = project.runs / run
     folder.mkdir(exist_ok=True)
     _next[project.root] = int(run[1:]) + 1
     failed = draw.randrange(10) == 0
     params = {"lr": draw.choice([0.1, 0.01, 0.001]), "model": draw.choice(_MODELS), "epochs": draw.randrange(100)}
-    record = records.Record(id=run, notebook="bench.ipynb", name="bench", version="0" * 64, created=time.time())
+    record = records.Record(id=run, notebook=notebook, name=name, version="0" * 64, created=time.time())
     failure = {"code": "user-code", "message": "boom"} if failed else None
     journal = Journal(folder)
     journal.append(
