@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,11 @@ from nbpipe.errors import NbpipeError
 from nbpipe.run.api import RunResult, run_notebook
 
 CASES = cases()
+#: Those that import libraries which take seconds to load; the default suite has one of each library.
+_SLOW = [case for case in CASES if any(re.search(r"import torch|from torch|sklearn", cell) for cell in case.cells)]
+_FEW = {"torch_seed", "torch_shared_storage", "sklearn_fit"}
+_LONG = {case.name for case in _SLOW} - _FEW
+_MARKED = [pytest.param(case, marks=pytest.mark.long) if case.name in _LONG else case for case in CASES]
 
 
 def _outputs(result: RunResult) -> dict[int, list[dict[str, Any]]]:
@@ -57,10 +63,12 @@ def _refused(case: Case, result: RunResult) -> bool:
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(CASES) >= 60
+    assert len(_LONG) <= 15
+    assert {case.name for case in CASES} >= _FEW
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", _MARKED, ids=lambda case: case.name)
 def test_a_run_gives_what_a_fresh_kernel_gives(
     case: Case, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -110,6 +118,7 @@ _WHOLE = [case for case in CASES if case.expect == "equal"]
 _KILLED = [(case, KILLS[number % len(KILLS)]) for number, case in enumerate(_WHOLE[3::11])]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("case", "fault"), _KILLED, ids=lambda item: getattr(item, "name", item))
 def test_a_run_after_a_killed_one_gives_the_same(
     case: Case, fault: str, project: Path, tmp_path_factory: pytest.TempPathFactory

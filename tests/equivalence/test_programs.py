@@ -164,6 +164,7 @@ def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NBPIPE_TRACKING", "off")
 
 
+@pytest.mark.long
 @settings(
     max_examples=int(__import__("os").environ.get("NBPIPE_PROGRAMS", "12")),
     deadline=None,

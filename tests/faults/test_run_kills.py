@@ -21,11 +21,13 @@ _DIAMOND = (
 _STAGES = ("a", "b", "c", "d", "e")
 _RESTORING = ("restore.before_file", "restore.after_file")
 _CASES = [f"{point}:1" for point in POINTS if point not in _RESTORING]
-_CASES += ["journal.after_write:2", "journal.after_write:8", "journal.after_write:12", "attempt.after_spec:3"]
-_CASES += ["attempt.after_submit:3", "commit.before_trace:3", "commit.after_trace:4", "commit.after_event:2"]
+#: The same points, met again later in the run.
+_LATER = ["journal.after_write:2", "journal.after_write:8", "journal.after_write:12", "attempt.after_spec:3"]
+_LATER += ["attempt.after_submit:3", "commit.before_trace:3", "commit.after_trace:4", "commit.after_event:2"]
+_LONG = [pytest.param(fault, marks=pytest.mark.long) for fault in _LATER]
 
 
-@pytest.mark.parametrize("fault", _CASES)
+@pytest.mark.parametrize("fault", [*_CASES, *_LONG])
 def test_a_killed_run_is_finished_by_the_next_one(site: Site, fault: str) -> None:
     site.write(*_DIAMOND)
     killed = site.run(NBPIPE_FAULT=fault)
@@ -68,6 +70,7 @@ def test_a_kill_while_a_file_is_put_back_leaves_it_whole_or_away(site: Site, fau
     _sound(site)
 
 
+@pytest.mark.long
 def test_a_run_that_is_always_killed_before_its_first_commit_still_gets_on(site: Site) -> None:
     """What a job finished while nobody watched is taken over by the next run."""
     site.write(*_DIAMOND)

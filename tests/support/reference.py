@@ -69,8 +69,9 @@ def run_all(notebook: Any, folder: Path, names: dict[str, list[str]]) -> Referen
                 current = name or current
                 execute(number, source, tags)
                 if last[name] == number and names.get(name):
-                    (out,) = execute(-number, _DIGESTS % (sorted(names[name]),), [])
-                    result.digests[name] = nbformat.from_dict(_json(out["text"]))
+                    printed = execute(-number, _DIGESTS % (sorted(names[name]),), [])
+                    # A busy kernel sends one line in several pieces.
+                    result.digests[name] = _json("".join(out["text"] for out in printed))
         except CellExecutionError as failed:
             result.error = f"{failed.ename}: {failed.evalue}"
     # Read at the end: a later cell may update what an earlier one shows.

@@ -23,6 +23,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_costs_no_run_and_gets_each_once_although_deliveries_die(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
