@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 from runs import Site
@@ -19,7 +20,13 @@ time.time_ns = lambda: int(time.time() * 1e9)
 """
 
 
-def _clock(root: Path, shift: float, after: float) -> dict[str, str]:
+class _Clock(TypedDict):
+    PYTHONPATH: str
+    CLOCK_SHIFT: str
+    CLOCK_AFTER: str
+
+
+def _clock(root: Path, shift: float, after: float) -> _Clock:
     folder = root / "clock"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(_CLOCK)
