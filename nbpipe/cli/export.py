@@ -13,6 +13,8 @@ from nbpipe.cli.arguments import json_option, notebook_argument, params_option, 
 if TYPE_CHECKING:
     from nbpipe.export.api import Exported
 
+#: What nbpipe's own tests do with such an export.
+_PROOF = {"executed": "(tested on the scheduler itself)", "validated": "(validated only: look at the first run)"}
 _MARKS = {"new": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 
 
@@ -98,17 +100,17 @@ def export_shape(found: Exported) -> dict[str, object]:
 
 
 def _print(found: Exported) -> None:
-    from nbpipe.cli.text import line
+    from nbpipe.cli.text import line, plain
 
     changed = [change for change in found.changes if change.status != "same"]
     for change in changed:
         symbol, color = _MARKS[change.status]
         click.echo(f"  {click.style(symbol, fg=color)} {line(change.path)}")
         for text in change.diff.splitlines()[2:]:
-            click.secho(f"      {line(text)}", fg={"+": "green", "-": "red"}.get(text[:1]))
+            click.secho(f"      {plain(text).expandtabs(4)}", fg={"+": "green", "-": "red"}.get(text[:1]))
     for note in found.notes:
         click.echo(f"  {click.style('note:', fg='yellow')} {line(note)}")
     said = "exported" if changed else "nothing changed in"
-    click.echo(f"{said} {line(str(found.folder))}   ({found.proof})")
+    click.echo(f"{said} {line(str(found.folder))}   {_PROOF[found.proof]}")
     if changed:
-        click.echo("Next: see README.md there")
+        click.echo(f"Next: {line(str(found.folder / 'README.md'))} has the commands that deploy it")

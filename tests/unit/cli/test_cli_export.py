@@ -26,7 +26,7 @@ def test_an_export_lists_what_it_writes_and_the_next_one_shows_what_changed(
     assert run(["export", "n.ipynb", "--to", "snakemake"]) == 0
     first = capsys.readouterr().out.splitlines()
     assert "  + Snakefile" in first
-    assert first[-2].endswith("exports/n-snakemake   (executed)")
+    assert first[-2].endswith("exports/n-snakemake   (tested on the scheduler itself)")
     assert run(["export", "n.ipynb", "--to", "snakemake"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("nothing changed in ")
