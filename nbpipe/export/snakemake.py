@@ -55,6 +55,14 @@ onsuccess:
     shutil.rmtree(f"runs/{RUN}", ignore_errors=True)
 
 
+onerror:
+    # The history has runs that failed, too; which rule it was is said above.
+    try:
+        nbpipe("--finish")
+    except subprocess.CalledProcessError as error:
+        print(f"the run has failed with exit code {error.returncode}", file=sys.stderr)
+
+
 """
 _CARRIES = {
     "after": "input of the rule",
@@ -139,7 +147,11 @@ def _literal(data: object) -> str:
 
 
 def _notes(deployment: Deployment) -> tuple[str, ...]:
-    return (f"the environment has to hold {', '.join(deployment.secrets)}",) if deployment.secrets else ()
+    found = [f"the environment has to hold {', '.join(deployment.secrets)}"] if deployment.secrets else []
+    short = [param.name for param in deployment.params if len(param.name) == 1]
+    if short:
+        found.append(f"{', '.join(short)}: --config takes no names of one letter; set it in config.json")
+    return tuple(found)
 
 
 EXPORTER = SnakemakeExporter()
