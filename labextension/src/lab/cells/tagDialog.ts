@@ -117,6 +117,12 @@ class TagForm extends Widget implements Dialog.IBodyWidget<NewTag> {
     const wrong = this.mistake();
     const better = suggestName(name);
     const hint = name && better && better !== name ? ` ${this.trans.__('Such as %1.', better)}` : '';
+    if (!name && !this.name.disabled) {
+      // Nothing was typed yet, which is no mistake.
+      this.said.className = 'nbp-TagForm-hint';
+      this.said.textContent = this.trans.__('Give it a name, such as %1.', 'train');
+      return;
+    }
     this.said.className = wrong ? 'nbp-TagForm-wrong' : 'nbp-TagForm-line';
     this.said.textContent = wrong
       ? wrong + (wrong.includes(better) ? '' : hint)

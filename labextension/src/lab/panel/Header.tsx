@@ -65,7 +65,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
           <ellipsesIcon.react tag="span" width="16px" />
         </button>
       </div>
-      {notebooks.length > 0 || path ? (
+      {path ? (
         <select
           className="nbp-choose"
           aria-label={trans.__('notebook')}

@@ -32,7 +32,11 @@ export function PipelineSection({ model, actions }: { model: PanelModel; actions
   if (!pipeline) {
     return <Reading problem={problem} />;
   }
-  const errors = pipeline.problems.filter(({ severity }) => severity === 'error');
+  const untagged = pipeline.stages.length === 0;
+  // That a notebook has no stages yet is no mistake of any cell.
+  const errors = pipeline.problems.filter(
+    ({ severity, cell }) => severity === 'error' && !(untagged && cell === null),
+  );
   return (
     <>
       {errors.slice(0, 3).map((error, index) => (
@@ -52,7 +56,7 @@ export function PipelineSection({ model, actions }: { model: PanelModel; actions
       {errors.length > 3 ? (
         <p className="nbp-hint">{trans._n('and %1 more', 'and %1 more', errors.length - 3)}</p>
       ) : null}
-      {pipeline.stages.length === 0 ? (
+      {untagged ? (
         <Untagged model={model} actions={actions} />
       ) : (
         <div ref={graph}>
@@ -78,9 +82,7 @@ function Untagged({ model, actions }: { model: PanelModel; actions: Actions }) {
   const open = notebooks.selectedCell(model.get().path) !== '';
   return (
     <div className="nbp-empty">
-      <p>{trans.__('A stage is a cell that starts with its name:')}</p>
-      <pre className="nbp-sample">{'%%stage load\ndf = pd.read_csv("data.csv")'}</pre>
-      <p>{trans.__('nbpipe finds out what it needs and gives, and runs it only when that changed.')}</p>
+      <p>{trans.__('Tag a cell to make it a stage of a pipeline.')}</p>
       <div className="nbp-buttons">
         <button
           type="button"
@@ -100,6 +102,9 @@ function Untagged({ model, actions }: { model: PanelModel; actions: Actions }) {
           </button>
         ) : null}
       </div>
+      <p>{trans.__('A stage is a cell that starts with its name:')}</p>
+      <pre className="nbp-sample">{'%%stage load\ndf = pd.read_csv("data.csv")'}</pre>
+      <p>{trans.__('nbpipe finds out what it needs and gives, and runs it only when that changed.')}</p>
     </div>
   );
 }

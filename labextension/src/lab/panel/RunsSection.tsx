@@ -38,17 +38,19 @@ function Now({ model, actions }: { model: PanelModel; actions: Actions }) {
   const expected = plan?.stages.map(({ reason, name }) => `${name}: ${reason}`).join('\n');
   const said = !pipeline
     ? ''
-    : pipeline.problems.some(({ severity }) => severity === 'error')
-      ? trans.__('cannot run yet')
-      : !plan
-        ? ''
-        : plan.up_to_date
-          ? trans.__('up to date (%1)', plan.up_to_date)
-          : due === plan.stages.length
-            ? trans._n('%1 stage to run', '%1 stages to run', due)
-            : due > 0
-              ? trans._n('%1 stage changed', '%1 stages changed', due)
-              : trans.__('nothing changed');
+    : pipeline.stages.length === 0
+      ? trans.__('no stages yet')
+      : pipeline.problems.some(({ severity }) => severity === 'error')
+        ? trans.__('cannot run yet')
+        : !plan
+          ? ''
+          : plan.up_to_date
+            ? trans.__('up to date (%1)', plan.up_to_date)
+            : due === plan.stages.length
+              ? trans._n('%1 stage to run', '%1 stages to run', due)
+              : due > 0
+                ? trans._n('%1 stage changed', '%1 stages changed', due)
+                : trans.__('nothing changed');
   const other = store?.get().baseline ?? '';
   const against = other || latest?.row.run;
   return (

@@ -10,9 +10,16 @@ export function listed(names: string[], trans: Words, most = 4): string {
   return more > 1 ? trans.__('%1 and %2 more', names.slice(0, most).join(', '), more) : names.join(', ');
 }
 
+/** Ambient state has names such as `@random`, which people do not write. */
+const bare = (name: string): string => name.replace(/^@/, '');
+const state = (name: string, trans: Words): string => trans.__('state of %1', bare(name));
+
 /** What an edge carries, in words. */
 export function carried({ names, kind }: Link, trans: Words = ENGLISH): string {
-  const what = listed(names, trans);
+  const what = listed(
+    names.map((name) => (kind !== 'ambient' && name.startsWith('@') ? state(name, trans) : bare(name))),
+    trans,
+  );
   return kind === 'after'
     ? trans.__('comes after')
     : kind === 'file'
