@@ -1,11 +1,14 @@
 """`python -m nbpipe.job.elsewhere JOB_DIR`: a job on a machine that has no project, from what was sent for it.
 
+Without a folder it gets ready, and waits to be told one.
+
 `shipment.json` says which files and folders of the project it gets; the bytes are in the store. The project is a copy of
 the job's own: two attempts never write to the same file, and one that comes too late writes to nobody's.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -96,5 +99,24 @@ def _inside(root: Path, name: str) -> Path:
     return root / name
 
 
+def wait() -> int:
+    """Import what every job needs, then become the job that one line of JSON on the input names; 0 if none comes."""
+    from nbpipe.job.server import preload
+
+    preload()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 0
+    order = json.loads(line)
+    folder = Path(order["work"], "job")
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(folder / "runner.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for opened, number in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(opened, number)
+    os.environ.update(order["environment"])
+    os.chdir(order["work"])
+    return run_elsewhere(folder)
+
+
 if __name__ == "__main__":
-    sys.exit(run_elsewhere(Path(sys.argv[1])))
+    sys.exit(run_elsewhere(Path(sys.argv[1])) if sys.argv[1:] else wait())

@@ -149,21 +149,25 @@ def kill_kernel(job: Path) -> None:
 
 def main() -> None:
     """Serve on the socket whose descriptor is the only argument."""
-    import importlib
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(channel.fileno(), False)  # noqa: FBT003 - its only form
+    preload()
+    Server(channel).serve()
+
+
+def preload() -> None:
+    """Import what every job needs, so that this process can become one at once."""
+    import gc
+    import importlib
+
     load_jsonschema()
     for name in _PRELOADED:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _leave_folder()
-    import gc
-
     gc.freeze()
-    Server(channel).serve()
 
 
 def _leave_folder() -> None:

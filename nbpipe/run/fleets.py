@@ -91,6 +91,7 @@ def _over_ssh(
     try:
         found = executor.facts(sorted(need.distributions))
         refuse(target, compare(target, found, need))
+        executor.start()
     except BaseException:
         executor.close()
         raise

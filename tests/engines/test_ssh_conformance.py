@@ -140,7 +140,7 @@ def test_a_file_that_nobody_named_is_sent_when_it_is_looked_for(ground: Ground) 
 
 def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(ground: Ground) -> None:
     store = open_store(ground.bench.root / "store")
-    given = store.save_values({"a": b"x" * 400_000}, stage="s")
+    given = store.save_values({"a": b"x" * 3_000_000}, stage="s")
     first = ground.run("n = len(a)", inputs=given, outputs=("n",))
     assert "sent" in first.log
     assert "sent" not in ground.run("n = len(a) + 1", inputs=given, outputs=("n",)).log
@@ -151,7 +151,7 @@ def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(grou
             path.write_bytes(b"spoilt")
     third = ground.run("n = len(a) + 2", inputs=given, outputs=("n",))
     assert "damaged" in third.log
-    assert ground.bench.load(third.outcome.outputs) == {"n": 400_002}
+    assert ground.bench.load(third.outcome.outputs) == {"n": 3_000_002}
 
 
 def test_a_worker_that_is_thawed_too_late_changes_nothing(ground: Ground) -> None:

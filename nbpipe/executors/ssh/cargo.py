@@ -145,8 +145,3 @@ class Cargo:
                 self.folders.add(entry.relative_to(self.project).as_posix())
             else:
                 self._load_file(entry)
-
-
-def object_path(digest: str) -> str:
-    """Where an object lies below the folder of objects."""
-    return f"{digest[:2]}/{digest}"

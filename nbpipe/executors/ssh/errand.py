@@ -17,10 +17,11 @@ import msgspec
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError, TargetError
 from nbpipe.executors.base import JobState
-from nbpipe.executors.ssh.cargo import Cargo, object_path
+from nbpipe.executors.ssh.cargo import Cargo
 from nbpipe.executors.ssh.homecoming import Homecoming
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.logs import CopiedLog
+from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
 from nbpipe.job.folder import LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
 from nbpipe.job.launch import HASH_SEED
@@ -128,7 +129,7 @@ class Errand:
         cargo = Cargo(Path(spec.project), self._shared.store, self._worker, scratch)
         inputs, ambient = cargo.load_values(spec.inputs), cargo.load_values(spec.ambient)
         cargo.load_files(spec.ships)
-        self._reach(lambda: None)
+        self._reach(lambda: self._link.call("warm", environment={**HASH_SEED, **target.env}))
         found = self._reach(lambda: self._link.call("find", token=spec.token))
         number = int(found[-1].rpartition("-")[2]) if found else 0
         if found:
@@ -197,13 +198,10 @@ class Errand:
     def _ship(self, cargo: Cargo, there: JobSpec) -> None:
         missing = self._link.call("missing", objects=sorted(cargo.objects))
         if missing:
-            size = sum(cargo.objects[name].stat().st_size for name in missing)
             started = time.monotonic()
-            self._link.send(
-                {object_path(name): cargo.objects[name] for name in missing}, f"{self._link.root}/store/objects"
-            )
+            size = send_objects(self._link, {name: cargo.objects[name] for name in missing})
             took = time.monotonic() - started
-            self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.1f} s")
+            self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.2f} s")
         target = self._link.target
         secrets = values_of(self._spec.secrets, os.environ)
         self._link.call(
@@ -213,7 +211,6 @@ class Errand:
                 SPEC: msgspec.json.encode(there).decode(),
                 SHIPMENT: msgspec.json.encode(cargo.shipment).decode(),
             },
-            argv=["-m", "nbpipe.job.elsewhere", f"{self._home()}/job"],
             environment={**HASH_SEED, **target.env, **secrets, "NBPIPE_STORE_KEY": self._shared.key},
             gpus=self._spec.gpus or 0.0,
             devices=target.gpus,
@@ -276,7 +273,7 @@ class Errand:
 
     def _bring_home(self, code: int) -> JobState:
         told = self._read(VERDICT, Outcome)
-        self._reach(lambda: self._link.fetch_folder(f"{self._home()}/job", self._folder, without=_LEFT_THERE))
+        self._reach(lambda: fetch_job(self._link, self.job, self._folder, without=_LEFT_THERE))
         if told is not None:
             home = Homecoming(
                 self._spec,
@@ -297,8 +294,8 @@ class Errand:
         return JobState("exited", code)
 
     def _fetch(self, names: Iterable[str], into: Path) -> None:
-        wanted = [object_path(name) for name in names]
-        self._reach(lambda: self._link.fetch(wanted, f"{self._link.root}/store/objects", into))
+        wanted = list(names)
+        self._reach(lambda: fetch_objects(self._link, wanted, into))
 
 
 def there_name(link: Link) -> str:

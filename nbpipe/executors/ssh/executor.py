@@ -11,6 +11,7 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.errand import Errand, Errands
 from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 from nbpipe.store import open_store
 from nbpipe.targets.settings import Target
@@ -62,6 +63,14 @@ class SshExecutor:
         except LinkDown as error:
             raise self._unreachable(error) from None
         return min(took)
+
+    def start(self) -> None:
+        """Begin to import there, so that the first job starts at once. Raises TargetError."""
+        try:
+            self._link.connect()
+            self._link.call("warm", environment={**HASH_SEED, **self.target.env})
+        except LinkDown as error:
+            raise self._unreachable(error) from None
 
     def _unreachable(self, error: LinkDown) -> TargetError:
         host = self.target.host

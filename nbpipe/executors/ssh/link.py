@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -232,31 +232,14 @@ class Link:
 
     # -- files
 
-    def send(self, files: Mapping[str, Path], folder: str) -> None:
-        """Put files there, by their names below `folder`, whole or not at all; what is there already stays."""
-        with tempfile.TemporaryDirectory(prefix="nbpipe-send-") as scratch:
-            for name, path in files.items():
-                link = Path(scratch) / name
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path.absolute())
-            words = ["--copy-links", "--ignore-existing", "--whole-file", "--chmod=D700,F444"]
-            self._rsync([*words, f"{scratch}/", f"{self._host}:{folder}/"])
-
-    def fetch(self, names: Iterable[str], folder: str, into: Path) -> None:
-        """Bring these files from below `folder`."""
-        self._rsync(["--files-from=-", f"{self._host}:{folder}/", f"{into}/"], "\n".join(names) + "\n")
-
-    def fetch_folder(self, folder: str, into: Path, *, without: Sequence[str]) -> None:
-        """Bring the regular files of a folder."""
-        self._rsync([*(f"--exclude=/{name}" for name in without), f"{self._host}:{folder}/", f"{into}/"])
-
     @property
-    def _host(self) -> str:
+    def place(self) -> str:
+        """The host as rsync writes it."""
         host = self.target.host
         return f"[{host}]" if host.count(":") > 1 and "[" not in host else host
 
-    def _rsync(self, words: list[str], text: str = "") -> None:
-        """Raises LinkDown where the connection broke, TargetError for anything else."""
+    def rsync(self, words: list[str], text: str = "") -> None:
+        """Run rsync over this connection. Raises LinkDown where the connection broke, TargetError for anything else."""
         shell = shlex.join(["ssh", *self._options(master=False)])
         command = ["rsync", "--recursive", "--protect-args", "--partial-dir=.part", "--rsh", shell, *words]
         try:

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+_RUNNER = [sys.executable, "-m", "nbpipe.job.elsewhere"]
 _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
@@ -32,6 +33,9 @@ class Agent:
         self._asked = 0.0
         #: Job -> what was last said of it.
         self._said: dict[str, dict[str, Any]] = {}
+        #: The pipe to a keeper that waits with a runner, and what such a runner is started with.
+        self._spare = -1
+        self._spare_environment: dict[str, str] | None = None
 
     def serve(self) -> None:
         """Until the other side closes the connection."""
@@ -85,10 +89,62 @@ class Agent:
         """Nothing; to time it."""
         return ""
 
+    def do_warm(self, environment: dict[str, str]) -> dict[str, Any]:
+        """Have a runner ready from now on, as long as this connection lasts."""
+        self._spare_environment = environment
+        self._warm()
+        return {}
+
     def do_missing(self, objects: list[str]) -> list[str]:
         """Which of these the store here lacks."""
-        base = self._root + "/store/objects/"
-        return [name for name in objects if not os.path.isfile(base + name[:2] + "/" + name)]
+        return [name for name in objects if not os.path.isfile(self._object(name))]
+
+    def do_put(self, objects: dict[str, str]) -> dict[str, Any]:
+        """Keep these objects, each in base64; what is there already stays."""
+        for name, data in objects.items():
+            path = self._object(name)
+            if not os.path.isfile(path):
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                scratch = f"{path}.{os.getpid()}"
+                with open(scratch, "wb") as file:
+                    file.write(base64.b64decode(data))
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(scratch, 0o444)
+                os.replace(scratch, path)
+        return {}
+
+    def do_get(self, objects: list[str], limit: int) -> Any:
+        """Those of these objects that are here, in base64; None if they are more than `limit` bytes."""
+        paths = {name: self._object(name) for name in objects if os.path.isfile(self._object(name))}
+        return self._contents(paths, limit)
+
+    def do_gather(self, job: str, without: list[str], limit: int) -> Any:
+        """The regular files of a job's folder but those named, in base64; None if they are more than `limit` bytes."""
+        base = self._work(job) + "/job"
+        paths = {}
+        for folder, names, files in os.walk(base):
+            if folder == base:
+                names[:] = [name for name in names if name not in without]
+            for name in files:
+                path = os.path.join(folder, name)
+                if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
+                    paths[os.path.relpath(path, base)] = path
+        return self._contents(paths, limit)
+
+    def _contents(self, paths: dict[str, str], limit: int) -> Any:
+        if sum(os.path.getsize(path) for path in paths.values()) > limit:
+            return None
+        found = {}
+        for name, path in paths.items():
+            with open(path, "rb") as file:
+                found[name] = base64.b64encode(file.read()).decode()
+        return found
+
+    def _object(self, name: str) -> str:
+        if not name.isalnum():
+            raise ValueError("not the name of an object")
+        return f"{self._root}/store/objects/{name[:2]}/{name}"
 
     def do_find(self, token: str) -> list[str]:
         """Rounds of an attempt that lie here, the earliest first."""
@@ -99,7 +155,6 @@ class Agent:
         self,
         job: str,
         files: dict[str, str],
-        argv: list[str],
         environment: dict[str, str],
         gpus: float,
         devices: Any,
@@ -127,13 +182,32 @@ class Agent:
                 raise RuntimeError(f"it asks for {gpus:g} GPUs, and there are {len(names)}")
             given = dict(os.environ)
             given.update(environment)
-            self._keeper.detach(
-                lambda: self._keeper.keep(work, [sys.executable, *argv], given, (gpus, names), patience)
-            )
+            self._begin({"work": work, "environment": given, "devices": (gpus, names), "patience": patience})
             until = time.time() + 10
             while not os.path.exists(work + "/keeper.json") and time.time() < until:
                 time.sleep(0.002)
         return self._state(job)
+
+    def _begin(self, order: dict[str, Any]) -> None:
+        """Give the job to the keeper that waits; to a new one where none does."""
+        spare, self._spare = self._spare, -1
+        if spare >= 0:
+            try:
+                with os.fdopen(spare, "w") as orders:
+                    orders.write(json.dumps(order) + "\n")
+                return
+            except OSError:
+                pass
+        self._keeper.detach(lambda: self._keeper.keep(argv=_RUNNER, **order))
+
+    def _warm(self) -> None:
+        if self._spare >= 0 or self._spare_environment is None:
+            return
+        given = dict(os.environ)
+        given.update(self._spare_environment)
+        there, self._spare = os.pipe()
+        self._keeper.detach(lambda: self._keeper.wait_for_order(there, _RUNNER, given), open_end=there)
+        os.close(there)
 
     def do_watch(self, job: str, offset: int) -> dict[str, Any]:
         """From now on say what the log has from `offset` on, and when the job ends."""
@@ -179,9 +253,8 @@ class Agent:
     def do_spoilt(self, objects: list[str]) -> dict[str, Any]:
         """Remove objects that do not match their names."""
         for name in objects:
-            path = self._root + "/store/objects/" + name[:2] + "/" + os.path.basename(name)
-            if os.path.exists(path):
-                os.unlink(path)
+            if os.path.exists(self._object(name)):
+                os.unlink(self._object(name))
         return {}
 
     # -- what is said unasked
@@ -200,6 +273,7 @@ class Agent:
                 while self._send_log(job):
                     pass
                 del self._watched[job]
+                self._warm()
             if self._said.get(job) != state:
                 self._said[job] = state
                 self._say({"job": job, **state})

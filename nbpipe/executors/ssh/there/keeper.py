@@ -62,8 +62,8 @@ def note(path: str, data: dict[str, Any], *, once: bool = False) -> bool:
     return True
 
 
-def detach(work: Callable[[], None]) -> None:
-    """Run `work` in a process that belongs to nobody: the connection may end, it goes on."""
+def detach(work: Callable[[], None], *, open_end: int = -1) -> None:
+    """Run `work` in a process that belongs to nobody: the connection may end, it goes on. `open_end` stays open in it."""
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
@@ -74,12 +74,39 @@ def detach(work: Callable[[], None]) -> None:
             null = os.open(os.devnull, os.O_RDWR)
             for number in range(3):
                 os.dup2(null, number)
-            os.closerange(3, 256)
+            for number in range(3, 256):
+                if number != open_end:
+                    with contextlib.suppress(OSError):
+                        os.close(number)
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             work()
     finally:
         os._exit(0)
+
+
+def wait_for_order(orders: int, argv: list[str], environment: dict[str, str]) -> None:
+    """Start the runner before there is a job for it: it imports what it needs, and the job begins at once.
+
+    The order is the arguments of `keep` but `argv`, one line of JSON; where the pipe ends without one, so does the runner.
+    """
+    child = subprocess.Popen(
+        argv,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with os.fdopen(orders) as file:
+        line = file.readline()
+    if line:
+        order = json.loads(line)
+        keep(argv=argv, ready=child, **order)
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+    child.wait()
 
 
 def keep(
@@ -88,10 +115,13 @@ def keep(
     environment: dict[str, str],
     devices: tuple[float, list[str]],
     patience: float,
+    *,
+    ready: subprocess.Popen[bytes] | None = None,
 ) -> None:
-    """Run `argv` to its end, unless somebody else keeps this job or kept it: nothing is ever started twice.
+    """Run `argv` with the job's folder to its end, unless somebody else keeps or kept it: nothing is started twice.
 
     `devices` are how many it asked for and the names of all. Nobody asking for `patience` seconds stops the job.
+    `ready` is a runner that waits for the job on its input.
     """
     me = {"pid": os.getpid(), "start": started(os.getpid()), "boot": boot_id()}
     if not note(work + "/keeper.json", me, once=True):
@@ -103,15 +133,10 @@ def keep(
     given = dict(environment)
     if devices[0]:
         given.setdefault("CUDA_VISIBLE_DEVICES", ",".join(names))
-    with open(work + "/job/runner.log", "ab") as log:
-        try:
-            child = subprocess.Popen(
-                argv, cwd=work, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        except OSError as error:
-            log.write(f"cannot be started: {error}\n".encode())
-            note(work + "/rc.json", {"code": 127})
-            return
+    child = _told(ready, work, given) or _started(work, argv, given)
+    if child is None:
+        note(work + "/rc.json", {"code": 127})
+        return
     note(work + "/runner.json", {"pid": child.pid, "start": started(child.pid), "boot": boot_id()})
     pause = _SHORTEST
     while child.poll() is None:
@@ -123,6 +148,37 @@ def keep(
     note(work + "/rc.json", {"code": child.returncode})
     for descriptor in held:
         os.close(descriptor)
+
+
+def _told(
+    ready: subprocess.Popen[bytes] | None, work: str, environment: dict[str, str]
+) -> subprocess.Popen[bytes] | None:
+    """The runner that waited, now at work; None where there is none, or it has ended meanwhile."""
+    if ready is None or ready.stdin is None or ready.poll() is not None:
+        return None
+    try:
+        ready.stdin.write(json.dumps({"work": work, "environment": environment}).encode() + b"\n")
+        ready.stdin.close()
+    except OSError:
+        return None
+    return ready
+
+
+def _started(work: str, argv: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
+    with open(work + "/job/runner.log", "ab") as log:
+        try:
+            return subprocess.Popen(
+                [*argv, work + "/job"],
+                cwd=work,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.write(f"cannot be started: {error}\n".encode())
+            return None
 
 
 def kill_kernel(work: str) -> None:
