@@ -17,6 +17,7 @@ class Afield(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = 1
     target: str
     token: str
+    pipeline: str = ""
     stage: str = ""
 
 
@@ -34,6 +35,20 @@ def recall(project: Path, key: str, target: str) -> str | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return found.token if found.target == target else None
+
+
+def outdated(project: Path, key: str, job: Afield) -> dict[str, Afield]:
+    """Key -> jobs that were started for the same stage on the same target, by other keys: nobody wants them any more."""
+    found = {}
+    for path in sorted((project / _FOLDER).glob("*.json")):
+        try:
+            other = msgspec.json.decode(path.read_bytes(), type=Afield)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        same = (other.target, other.pipeline, other.stage) == (job.target, job.pipeline, job.stage)
+        if same and path.stem != key:
+            found[path.stem] = other
+    return found
 
 
 def forget(project: Path, key: str) -> None:

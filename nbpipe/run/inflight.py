@@ -116,8 +116,17 @@ class InFlight:
         ships = known_reads(self._place, self._pipeline, stage)
         spec = prepare(self._place, self._pipeline, stage, number, target, champion, token=token, ships=ships)
         if attachable:
-            afield.remember(project, target.key, afield.Afield(target=on, token=spec.token, stage=stage.name))
+            job = afield.Afield(target=on, token=spec.token, pipeline=self._pipeline.name, stage=stage.name)
+            afield.remember(project, target.key, job)
+            self._stop_outdated(target.key, job)
         return spec
+
+    def _stop_outdated(self, key: str, job: afield.Afield) -> None:
+        """Jobs that a dead run left there for what has been edited since would hold a GPU for nobody."""
+        for other, left in afield.outdated(self._place.project, key, job).items():
+            if self._place.store.leases.holder(other) is None:
+                self._fleet.of(job.target).cancel(left.token, force=True)
+                afield.forget(self._place.project, other)
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Attempts that have ended, with what came of them; the others are watched. The caller gives the lease back."""

@@ -108,6 +108,7 @@ def _words(asked: Asked[StartQuestion]) -> list[str]:
         "only": one_stage(question.only),
         "from": question.from_,
         "until": question.until,
+        "on": question.on,
         "jobs": question.jobs,
     }
     words += [f"--{name}={value}" for name, value in given.items() if value is not None]

@@ -54,6 +54,7 @@ class PlanQuestion(WhatToRun, frozen=True, kw_only=True):
 class StartQuestion(WhatToRun, frozen=True, kw_only=True):
     """Start a run."""
 
+    on: str | None = None
     jobs: int | None = None
 
 

@@ -15,7 +15,7 @@ from nbpipe.server.refusals import Refused
 #: Runs of one server that may be on at once. Those of the command line and of kernels do not count.
 MOST_RUNS = 8
 #: By the exit code of a run that could not begin.
-_STATUS = {2: 400, 3: 422, 6: 503, 7: 403}
+_STATUS = {2: 400, 3: 422, 4: 503, 6: 503, 7: 403}
 
 
 class _Error(msgspec.Struct):

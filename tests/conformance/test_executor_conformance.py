@@ -15,9 +15,16 @@ from nbpipe.executors.faulty import FaultyExecutor
 from nbpipe.executors.local import LocalExecutor
 
 
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalExecutor]:
+    made = LocalExecutor(cpus=4, gpus=2)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    made = Ground(Bench(tmp_path), lambda: LocalExecutor(cpus=4, gpus=2))
+def ground(tmp_path: Path, local: LocalExecutor) -> Iterator[Ground]:
+    made = Ground(Bench(tmp_path), lambda: LocalExecutor(cpus=4, gpus=2), first=local)
     yield made
     made.close()
 

@@ -33,20 +33,41 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield running
 
 
+class Place:
+    """Where the test that runs has its project: executors outlive tests."""
+
+    def __init__(self, sshd: Sshd) -> None:
+        self.bench: Bench | None = None
+        self.target = sshd.target(sys.executable, gpus=2.0)
+
+    def make(self) -> SshExecutor:
+        return SshExecutor(self.target, here=self.digest)
+
+    def digest(self, path: str) -> str:
+        assert self.bench is not None
+        store = open_store(self.bench.root / "store")
+        return Outside(self.bench.project, store.variable_digest).digest(path)
+
+
+@pytest.fixture(scope="module")
+def place(sshd: Sshd) -> Place:
+    return Place(sshd)
+
+
+@pytest.fixture(scope="module")
+def shared(place: Place) -> Iterator[SshExecutor]:
+    made = place.make()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def ground(tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    bench = Bench(tmp_path)
-    target = sshd.target(sys.executable, gpus=2.0, folder=str(tmp_path / "worker"))
-
-    def make() -> SshExecutor:
-        def here(path: str) -> str:
-            store = open_store(bench.root / "store")
-            return Outside(bench.project, store.variable_digest).digest(path)
-
-        return SshExecutor(target, here=here)
-
-    made = Ground(bench, make, outlives=True, cut=sshd.cut)
+def ground(
+    tmp_path: Path, sshd: Sshd, place: Place, shared: SshExecutor, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Ground]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(sshd.root / "mine"))
+    place.bench = Bench(tmp_path)
+    made = Ground(place.bench, place.make, cut=sshd.cut, first=shared)
     yield made
     made.close()
 
@@ -106,7 +127,7 @@ def test_another_client_takes_up_the_job_of_one_that_died(ground: Ground) -> Non
     assert "attached" in job.log
 
 
-def test_a_submit_whose_answer_is_lost_runs_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submit_whose_answer_is_lost_runs_once(ground: Ground, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbpipe.executors.ssh.link import Link, LinkDown
 
     plain, lost = Link.call, list[str]()
@@ -124,7 +145,7 @@ def test_a_submit_whose_answer_is_lost_runs_once(ground: Ground, monkeypatch: py
     assert job.outcome.status == "succeeded"
     assert lost
     assert ground.bench.printed().count("ran") == 1
-    assert not any((ground.bench.root / "worker" / "work").iterdir())
+    assert not list((sshd.root / "worker" / "work").glob(f"{job.spec.token}*"))
 
 
 def test_a_file_that_nobody_named_is_sent_when_it_is_looked_for(ground: Ground) -> None:
@@ -138,13 +159,13 @@ def test_a_file_that_nobody_named_is_sent_when_it_is_looked_for(ground: Ground) 
     assert ground.bench.load(there.outcome.outputs) == {"x": True}
 
 
-def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(ground: Ground) -> None:
+def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(ground: Ground, sshd: Sshd) -> None:
     store = open_store(ground.bench.root / "store")
     given = store.save_values({"a": b"x" * 3_000_000}, stage="s")
     first = ground.run("n = len(a)", inputs=given, outputs=("n",))
     assert "sent" in first.log
     assert "sent" not in ground.run("n = len(a) + 1", inputs=given, outputs=("n",)).log
-    objects = ground.bench.root / "worker" / "store" / "objects"
+    objects = sshd.root / "worker" / "store" / "objects"
     for path in objects.rglob("*"):
         if path.is_file():
             path.chmod(0o600)

@@ -102,6 +102,18 @@ def test_a_run_whose_process_was_killed_is_taken_up_where_it_is(there: Site) -> 
     assert not list((there.root / "worker" / "work").iterdir())
 
 
+def test_a_job_for_code_that_was_edited_since_is_stopped(there: Site) -> None:
+    there.write(_SLOW.replace("{go!r}", repr(str(there.root / "go"))))
+    first = there.start("run", "n.ipynb", "--json")
+    there.wait_for(lambda: "step 2" in _log(there, "r1"), 60)
+    pid = int(_log(there, "r1").partition("pid=")[2].partition(";")[0])
+    first.send_signal(signal.SIGKILL)
+    finish(first)
+    there.write("%%stage train --on box --metrics x\nx = 1")
+    assert there.run().code == 0
+    assert gone(pid, 10)
+
+
 def test_stopping_a_run_stops_what_it_started_there(there: Site) -> None:
     there.write(_SLOW.replace("{go!r}", repr(str(there.root / "go"))))
     run = there.start("run", "n.ipynb", "--json")

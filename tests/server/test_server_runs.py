@@ -153,3 +153,9 @@ def test_a_registry_that_is_down_is_said_to_be(ask: Any, monkeypatch: pytest.Mon
 
 def test_runs_are_on_this_machine(ask: Any) -> None:
     assert [target["name"] for target in ask("GET", "targets")[1]["targets"]] == ["local"]
+
+
+def test_a_run_is_sent_to_a_target_by_name_only(ask: Any) -> None:
+    status, answer = ask("POST", "runs", path="n.ipynb", on="--fresh")
+    assert (status, answer["code"]) == (400, "usage")
+    assert "no target" in answer["message"]

@@ -19,12 +19,13 @@ from nbpipe.model import JobSpec, Outcome
 
 @dataclass
 class Ground:
-    """An executor with a bench whose project it runs jobs of. `make` gives another executor for the same place."""
+    """An executor with a bench whose project it runs jobs of. `make` gives another executor for the same place.
+
+    `first`, where it is given, outlives the test: starting one costs more than a job.
+    """
 
     bench: Bench
     make: Callable[[], Executor]
-    #: What becomes of a job whose client dies: it ends too, or goes on for another client to take up.
-    outlives: bool = False
     #: Breaks the connection, where there is one.
     cut: Callable[[], None] = lambda: None
     first: Executor | None = None
@@ -48,8 +49,12 @@ class Ground:
 
     def submit(self, *bodies: str, **fields: Any) -> Job:
         """Start a job of these cells."""
+        return self.submit_to(self.executor, *bodies, **fields)
+
+    def submit_to(self, executor: Executor, *bodies: str, **fields: Any) -> Job:
+        """The same, on one that is not shared."""
         folder, spec = self.bench.write(*bodies, **fields)
-        return Job(self.executor, folder, spec, self.executor.submit(folder, spec))
+        return Job(executor, folder, spec, executor.submit(folder, spec))
 
     def run(self, *bodies: str, **fields: Any) -> Job:
         """The same, to its end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -105,10 +107,20 @@ class SshExecutor:
         return errand.state if errand is not None else JobState("lost")
 
     def cancel(self, handle: str, *, force: bool = False) -> None:
-        """Stop it and all it started, there; `force` kills at once."""
+        """Stop it and all it started, there; `force` kills at once. A job that an earlier client started is killed."""
         errand = self._errands.get(handle)
-        if errand is not None and errand.state.state == "running":
+        if errand is None:
+            threading.Thread(target=self._stop_stray, args=(handle,), name="nbpipe-stray", daemon=True).start()
+        elif errand.state.state == "running":
             errand.cancel(force=force)
+
+    def _stop_stray(self, token: str) -> None:
+        """As far as the machine can be reached: what is left ends by itself when nobody asks for it."""
+        with contextlib.suppress(LinkDown, TargetError):
+            self._link.connect()
+            for job in self._link.call("find", token=token):
+                self._link.call("cancel", job=job, force=True)
+                self._link.call("drop", job=job)
 
     def close(self) -> None:
         """Stop everything that still runs and hang up."""

@@ -150,7 +150,9 @@ class Link:
         process.kill()
         process.wait()
         process.stdout.close()
-        words = stderr.read_text(errors="replace").strip().splitlines()
+        words: list[str] = []
+        with contextlib.suppress(FileNotFoundError):  # where we hung up ourselves, nobody asks why
+            words = stderr.read_text(errors="replace").strip().splitlines()
         last = next((line for line in reversed(words) if line.strip()), "the connection was closed")
         if not met:
             greeted.put(last)

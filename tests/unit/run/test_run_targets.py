@@ -92,5 +92,8 @@ def test_a_job_elsewhere_is_remembered_until_it_is_collected(tmp_path: Path) -> 
     assert afield.recall(tmp_path, "k", "gpu") == "1f"
     assert afield.recall(tmp_path, "k", "other") is None
     assert json.loads(next((tmp_path / ".nbpipe" / "afield").iterdir()).read_text())["stage"] == "train"
+    assert afield.outdated(tmp_path, "k", job) == {}
+    assert afield.outdated(tmp_path, "edited", job) == {"k": job}
+    assert afield.outdated(tmp_path, "edited", Afield(target="gpu", token="2e", stage="load")) == {}  # noqa: S106 - as above
     afield.forget(tmp_path, "k")
     assert afield.recall(tmp_path, "k", "gpu") is None

@@ -1,0 +1,127 @@
+"""What a worker says is believed of its own stage only, and nothing of it without a look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs import Bench
+
+from nbpipe.errors import CorruptObject, SecurityError, StoreError
+from nbpipe.executors.ssh.homecoming import Homecoming
+from nbpipe.model import Artifact, Failure, FileState, Outcome
+from nbpipe.store import Store, open_store
+from nbpipe.store.trust import Signer
+
+KEY = "a key of the worker's own"
+
+
+class Worker:
+    """A machine with a store of its own, which may lie."""
+
+    def __init__(self, root: Path) -> None:
+        self.bench = Bench(root / "here")
+        place = open_store(root / "there")
+        self.store = Store(place.location, place.objects, place.documents, Signer(KEY.encode()))
+        self.spec = self.bench.spec("x = 1", outputs=("x",))
+
+    def values(self, **values: Any) -> dict[str, Artifact]:
+        return self.store.save_values(values, stage="train")
+
+    def told(self, **fields: Any) -> Outcome:
+        given = {"stage": "train", "attempt": 7, "token": self.spec.token, "status": "succeeded", **fields}
+        return Outcome(**given)
+
+    def home(self, told: Outcome, *, unlike: str = "", spoil: bytes | None = None) -> Outcome:
+        def fetch(names: Iterable[str], into: Path) -> None:
+            for name in names:
+                (into / name[:2]).mkdir(exist_ok=True)
+                (into / name[:2] / name).write_bytes(spoil or self.store.objects.get_bytes(name))
+
+        store = open_store(self.bench.root / "store")
+        homecoming = Homecoming(
+            self.spec, store, Signer(KEY.encode()), "gpu", "/there/project", lambda path: f"here:{path}", unlike
+        )
+        return homecoming.outcome(told, fetch)
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "here").mkdir()
+    return Worker(tmp_path)
+
+
+def test_values_come_home_under_our_own_signature(worker: Worker) -> None:
+    outcome = worker.home(worker.told(outputs=worker.values(x={1: {2}}, y=[1.5])))
+    assert worker.bench.load(outcome.outputs) == {"x": {1: {2}}, "y": [1.5]}
+    assert outcome.attempt == worker.spec.attempt
+
+
+def test_a_pickle_that_the_worker_did_not_sign_is_refused(worker: Worker) -> None:
+    other = Store("x", worker.store.objects, worker.store.documents, Signer(b"somebody else's key"))
+    with pytest.raises(SecurityError):
+        worker.home(worker.told(outputs=other.save_values({"x": {1: {2}}}, stage="train")))
+
+
+def test_what_the_worker_signed_is_no_pickle_of_ours(worker: Worker) -> None:
+    found = worker.values(x={1: {2}})
+    worker.home(worker.told(outputs=found))
+    with pytest.raises(SecurityError):
+        worker.bench.load(found)
+
+
+def test_bytes_that_are_not_what_they_are_called_are_refused(worker: Worker) -> None:
+    with pytest.raises(CorruptObject):
+        worker.home(worker.told(outputs=worker.values(y=[1.5])), spoil=b"other bytes")
+
+
+@pytest.mark.parametrize("fields", [{"token": "another"}, {"stage": "publish"}])
+def test_a_verdict_of_another_attempt_is_refused(worker: Worker, fields: dict[str, str]) -> None:
+    with pytest.raises(SecurityError):
+        worker.home(worker.told(**fields))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "not a hash", "A" * 64, "/" + "a" * 63])
+def test_an_object_is_named_by_a_hash(worker: Worker, name: str) -> None:
+    with pytest.raises(StoreError):
+        worker.home(worker.told(executed=name))
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", ".git/hooks/pre-commit", ".nbpipe/store/x", "a\0b"])
+def test_a_file_that_leads_out_of_the_project_or_into_machinery_is_refused(worker: Worker, path: str) -> None:
+    with pytest.raises(SecurityError):
+        worker.home(worker.told(files_written=(FileState(path=path, digest="d"),)))
+
+
+def test_what_cannot_be_compared_here_is_not_reused(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAME", "1")
+    monkeypatch.setenv("OTHER", "here")
+    there = {name: worker.store.variable_digest(name, text) for name, text in (("SAME", "1"), ("OTHER", "there"))}
+    outcome = worker.home(
+        worker.told(
+            variables=there,
+            files_read=(
+                FileState(path="data.csv", digest="d"),
+                FileState(path="/shared/same", digest="here:/shared/same"),
+                FileState(path="/shared/other", digest="d"),
+            ),
+            files_written=(FileState(path="/scratch/x", digest="d"), FileState(path="out.txt", digest="d")),
+        ),
+        unlike="packages differ: torch 2.10 (here 2.11)",
+    )
+    assert [state.path for state in outcome.files_read] == ["data.csv", "/shared/same"]
+    assert [state.path for state in outcome.files_written] == ["out.txt"]
+    assert outcome.variables == {"SAME": open_store(worker.bench.root / "store").variable_digest("SAME", "1")}
+    said = " ".join(outcome.uncacheable)
+    assert all(word in said for word in ("/shared/other", "/scratch/x", "OTHER", "torch 2.10"))
+
+
+def test_messages_speak_of_the_project_as_it_lies_here(worker: Worker) -> None:
+    failure = Failure(code="user-code", message="no /there/project/a.csv", traceback='File "/there/project/m.py"')
+    outcome = worker.home(worker.told(status="failed", failure=failure))
+    assert outcome.failure is not None
+    assert outcome.failure.message == f"no {worker.spec.project}/a.csv"
+    assert worker.spec.project in outcome.failure.traceback
