@@ -78,7 +78,7 @@ def _prefect(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Do
 ENGINES = {
     "airflow": Engine(("apache-airflow==3.3.2", "apache-airflow-providers-standard"), _airflow),
     "snakemake": Engine(("snakemake==9.27.1",), _snakemake),
-    "prefect": Engine(("prefect==3.8.8",), _prefect),
+    "prefect": Engine(("prefect==3.8.8", "fastapi<0.142"), _prefect),
     "dvc": Engine(("dvc==3.67.1",), _dvc),
 }
 
