@@ -12,6 +12,7 @@ from nbpipe.check.names import actions_for
 from nbpipe.check.order import out_of_order
 from nbpipe.check.packages import missing_packages
 from nbpipe.check.parameters import unread_parameters
+from nbpipe.check.places_to_run import unknown_targets
 from nbpipe.check.problems import problems_of
 from nbpipe.check.values import unstorable_values
 from nbpipe.errors import NotebookError
@@ -53,6 +54,7 @@ def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     pipeline, draft, outline = found.pipeline, found.draft, found.outline
     if draft is not None:
         findings += missing_files(draft, folder) + unstorable_values(draft)
+        findings += unknown_targets(draft, project)
         findings += missing_packages(draft, folder, (project.root, project.root / "src"))
         # Unread parameters are findings of their own.
         said = set(map(unread_warning, draft.params))

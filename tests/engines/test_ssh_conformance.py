@@ -175,6 +175,25 @@ def test_what_was_sent_does_not_travel_again_and_what_was_spoilt_there_does(grou
     assert ground.bench.load(third.outcome.outputs) == {"n": 3_000_002}
 
 
+def test_what_nobody_used_for_a_month_is_removed_there(ground: Ground, sshd: Sshd) -> None:
+    ground.run("x = 1", outputs=("x",))
+    objects = sshd.root / "worker" / "store" / "objects"
+    young = {path for path in objects.rglob("*") if path.is_file()}
+    old = objects / "ab" / ("ab" * 32)
+    old.parent.mkdir(exist_ok=True)
+    old.write_text("old")
+    os.utime(old, (1, 1))
+    left = sshd.root / "worker" / "work" / "f00-0"
+    left.mkdir()
+    os.utime(left, (1, 1))
+    other = ground.another()
+    assert isinstance(other, SshExecutor)
+    other.round_trip()
+    assert not old.exists()
+    assert not left.exists()
+    assert {path for path in young if not path.exists()} == set()
+
+
 def test_a_worker_that_is_thawed_too_late_changes_nothing(ground: Ground) -> None:
     late = ground.another()
     folder, spec = ground.bench.write(

@@ -174,3 +174,13 @@ def test_of_the_corpus_only_what_cannot_run_has_errors(tmp_path: Path) -> None:
         folder.mkdir()
         errors = [item for item in examine_file(case.write(folder)).findings if item.severity == "error"]
         assert not errors or "error" in case.expect, (case.name, errors)
+
+
+def test_a_target_that_the_project_does_not_describe_is_said_with_its_cell(tmp_path: Path) -> None:
+    (tmp_path / "nbpipe.toml").write_text('[targets.gpu]\nkind = "ssh"\nhost = "gpu01"\n')
+    cells = ("%%stage a --on gpu\nx = 1", "%%stage b --on gpi\ny = x", "%%stage c --on local\nz = y")
+    wrong = [item for item in found(tmp_path, *cells) if item.severity == "error"]
+    assert [(item.stage, item.cell, item.name) for item in wrong] == [("b", 2, "gpi")]
+    assert "Did you mean 'gpu'?" in wrong[0].fix
+    (tmp_path / "nbpipe.toml").write_text('[targets.gpu]\nkind = "slurm"\n')
+    assert any("not there yet" in item.message for item in found(tmp_path, *cells))

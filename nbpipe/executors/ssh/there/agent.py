@@ -19,6 +19,9 @@ _RUNNER = [sys.executable, "-m", "nbpipe.job.elsewhere"]
 _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
+#: Seconds after which what nobody has used is removed.
+_DAY = 86400.0
+_FORGOTTEN = 30 * _DAY
 
 
 class Agent:
@@ -78,7 +81,25 @@ class Agent:
         if os.stat(root).st_uid != os.getuid():
             raise PermissionError(f"{root} belongs to somebody else")
         self._root = root
+        self._sweep(time.time() - _FORGOTTEN)
         return root
+
+    def _sweep(self, before: float) -> None:
+        """Remove what nobody has used for long: objects, and folders of jobs that ended and were never collected."""
+        for folder, _, names in os.walk(self._root + "/store/objects"):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    found = os.stat(path)
+                    if max(found.st_atime, found.st_mtime) < before:
+                        os.unlink(path)
+                except FileNotFoundError:
+                    continue
+        for name in os.listdir(self._root + "/work"):
+            work = f"{self._root}/work/{name}"
+            ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._read(work + "/keeper.json"))
+            if os.stat(work).st_mtime < before and ended:
+                shutil.rmtree(work, ignore_errors=True)
 
     def do_facts(self, distributions: list[str], gpus: Any = None) -> dict[str, Any]:
         """What this machine is and has."""
@@ -96,8 +117,18 @@ class Agent:
         return {}
 
     def do_missing(self, objects: list[str]) -> list[str]:
-        """Which of these the store here lacks."""
-        return [name for name in objects if not os.path.isfile(self._object(name))]
+        """Which of these the store here lacks; the others are in use from now on."""
+        lacking = []
+        for name in objects:
+            path = self._object(name)
+            if os.path.isfile(path):
+                found = os.stat(path)
+                # Once a day: the store hashes a file again whose times have changed.
+                if time.time() - max(found.st_atime, found.st_mtime) > _DAY:
+                    os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))
+            else:
+                lacking.append(name)
+        return lacking
 
     def do_put(self, objects: dict[str, str]) -> dict[str, Any]:
         """Keep these objects, each in base64; what is there already stays."""
