@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-engines test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-engines test-matrix test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -71,6 +71,30 @@ test-long: $(STAMP) ## the tests that take too long for the default suite
 test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh; installs what they need
 	$(BIN)/python -m pytest -m engines tests/engines
 
+# Other front-ends over the packages of $(VENV): what is installed there comes first, all else is found behind it.
+# What JupyterLab itself looks for in its environment is linked. pip takes what is behind for installed, hence --ignore-installed.
+$(VENV)-%/.installed: $(STAMP)
+	$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+		> $$($(VENV)-$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_behind.pth
+	mkdir -p $(VENV)-$*/share/jupyter/labextensions
+	for one in $(BEHIND_$*); do ln -sfn $(abspath $(VENV))/share/jupyter/$$one $(VENV)-$*/share/jupyter/$$one; done
+	$(BIN)/python -m pip --python $(VENV)-$*/bin/python install --quiet --disable-pip-version-check $(PACKAGES_$*)
+	@touch $@
+
+PACKAGES_oldest := --ignore-installed --no-deps jupyterlab==4.4.10 notebook==7.4.7
+BEHIND_oldest := labextensions/@jupyter-widgets labextensions/anywidget
+BEHIND_shared := $(BEHIND_oldest) lab
+PACKAGES_shared := jupyter-collaboration==5.0.4
+
+test-matrix: $(VENV)-oldest/.installed $(VENV)-shared/.installed $(WIDGET) ## the extension in JupyterLab 4.4, in Notebook 7 and in a shared document
+	$(VENV)-oldest/bin/python -m pytest tests/browser/test_notebook7.py $(ON_OLDEST)
+	$(VENV)-shared/bin/python -m pytest tests/browser/test_collaboration.py
+
+ON_OLDEST := tests/browser/test_lab_journey.py::test_with_the_mouse_alone \
+	tests/browser/test_browser_panel.py::test_a_run_from_the_command_line_and_one_from_the_panel_appear_by_themselves \
+	tests/browser/test_lab_cells.py::test_a_cell_is_tagged_renamed_and_untagged_with_the_mouse_and_nothing_else_changes
+
 test-ui: $(WIDGET) ## the front-end's unit tests
 	@$(WITH_NODE) cd labextension && npm test --silent
 
@@ -102,5 +126,5 @@ bench: $(STAMP) ## run the benchmarks and write docs/benchmarks.md
 
 clean: ## remove what was built and what was run here
 	rm -rf labextension/{node_modules,lib,build} nbpipe/ui/static nbpipe/_labextension
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .nbpipe example_notebooks/.nbpipe
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-shared build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .nbpipe example_notebooks/.nbpipe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -74,24 +74,25 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One JupyterLab for all tests that need one, on a project of 43 runs."""
+def browser() -> Iterator[Any]:
+    """One headless Chromium."""
     missing = "Chromium is not installed" if CHROMIUM is None else "" if is_built() else "run `make widget` first"
     if missing:
         # CI says that it has everything: there, a test that cannot run has failed.
         (pytest.fail if os.environ.get("NBPIPE_BROWSER_TESTS") == "required" else pytest.skip)(missing)
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests that need one, on a project of 43 runs."""
+    assert browser
     root = tmp_path_factory.mktemp("lab")
     (root / "project").mkdir()
     past_runs(root / "project", 43)
     given = {"NBPIPE_TRACKING": "off", "XDG_CONFIG_HOME": str(root / "own"), "XDG_CACHE_HOME": str(root / "cache")}
     with running_lab(root, given) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def browser(lab: Lab) -> Iterator[Any]:
-    """One headless Chromium."""
-    with running_browser() as running:
         yield running
 
 

@@ -69,8 +69,8 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
-    """Start JupyterLab on 127.0.0.1; it and its kernels end with the block."""
+def running_lab(root: Path, environment: dict[str, str], app: str = "jupyterlab") -> Iterator[Lab]:
+    """Start JupyterLab, or "notebook", on 127.0.0.1; it and its kernels end with the block."""
     folder = root / "project"
     folder.mkdir(parents=True, exist_ok=True)
     settings = root / "config" / "labconfig"
@@ -84,10 +84,11 @@ def running_lab(root: Path, environment: dict[str, str]) -> Iterator[Lab]:
     given = {"JUPYTER_CONFIG_DIR": root / "config", "JUPYTER_DATA_DIR": root / "data"}
     given |= {"JUPYTERLAB_SETTINGS_DIR": root / "user", "JUPYTERLAB_WORKSPACES_DIR": root / "spaces"}
     given |= {"JUPYTER_RUNTIME_DIR": root / "runtime", "IPYTHONDIR": root / "ipython"}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
+    command = [sys.executable, "-m", app, "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
     command += [f"--IdentityProvider.token={_KEY}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.expose_app_in_browser=True", "--ServerApp.jpserver_extensions={'nbpipe': True}"]
+    command += ["--ServerApp.jpserver_extensions={'nbpipe': True}", "--LabApp.expose_app_in_browser=True"]
+    command += ["--JupyterNotebookApp.expose_app_in_browser=True"] if app == "notebook" else []
     with (root / "lab.log").open("wb") as log:
         process = subprocess.Popen(
             command,

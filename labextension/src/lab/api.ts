@@ -62,7 +62,7 @@ export class Api {
     this.post<answers.Tagged>(at(run, 'tag'), { path, tags });
   remove = (path: string, run: string) => this.ask<undefined>('DELETE', at(run), { path });
 
-  targets = () => this.get<answers.Targets>('targets', {});
+  targets = (path: string) => this.get<answers.Targets>('targets', { path });
   exporters = () => this.get<answers.Exporters>('exporters', {});
   exportTo = (question: answers.ExportQuestion) => this.post<answers.Exported>('export', question);
 

@@ -66,8 +66,18 @@ export class Notebooks {
 
   /** Give this notebook the focus, where it is open. */
   activate(path: string): void {
-    if (this.find(path)) {
+    const panel = this.find(path);
+    if (panel?.isVisible) {
+      panel.activate();
+    } else if (panel) {
       this.documents?.openOrReveal(path)?.activate();
+    }
+  }
+
+  /** After a dialog that gave the focus back to a menu that is gone: to the notebook. */
+  activateIfLost(path: string): void {
+    if (document.activeElement === document.body) {
+      this.activate(path);
     }
   }
 

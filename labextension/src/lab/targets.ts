@@ -6,6 +6,7 @@ import type { INbpipe } from './tokens';
 /** A line for each target, with its state; one that cannot be chosen where the server does not say. */
 export async function targetEntries(
   { api, trans }: INbpipe,
+  path: string,
   choose: (on: Pick<Part, 'on'>) => void,
 ): Promise<Entry[]> {
   const states = {
@@ -14,7 +15,7 @@ export async function targetEntries(
     unknown: trans.__('not asked yet'),
   };
   try {
-    const { targets } = await api.targets();
+    const { targets } = await api.targets(path);
     return targets.map(({ name, kind, state, detail }) => ({
       label: [name, kind === name ? '' : kind, states[state]].filter(Boolean).join(' · '),
       caption: detail,

@@ -112,6 +112,7 @@ async function tag(nbpipe: INbpipe, target: Target, cells: INbpipeCells, args: A
   };
   const given = typeof args.name === 'string' || typeof args.role === 'string';
   const chosen = given ? { role, name: asked.name, options } : await askTag(trans, asked);
+  nbpipe.notebooks.activateIfLost(target.path(args));
   if (!chosen || cell.isDisposed) {
     return false;
   }
@@ -138,6 +139,7 @@ async function rename(nbpipe: INbpipe, target: Target, args: Args): Promise<bool
       text: from,
       okLabel: trans.__('Rename'),
     });
+    nbpipe.notebooks.activateIfLost(target.path(args));
     name = answer.button.accept ? answer.value : null;
   }
   if (!name || name === from || model.isDisposed) {

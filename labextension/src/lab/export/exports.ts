@@ -98,10 +98,7 @@ export class Exports {
         void notebooks.jump(path, stage?.ids[0] ?? '', stage?.cells[0]);
       },
     });
-    // The dialog gives the focus back to a menu that is gone.
-    if (document.activeElement === document.body) {
-      notebooks.activate(path);
-    }
+    notebooks.activateIfLost(path);
     if (written) {
       this.tell(path, exporter, written);
     }

@@ -43,7 +43,9 @@ export class Actions {
   }
 
   async runEntries(): Promise<Entry[]> {
-    return runEntries(this, await targetEntries(this.model.nbpipe, (on) => void this.model.start(on)));
+    const { nbpipe } = this.model;
+    const { path } = this.model.get();
+    return runEntries(this, await targetEntries(nbpipe, path, (on) => void this.model.start(on)));
   }
 
   async moreEntries(): Promise<Entry[]> {
