@@ -58,7 +58,7 @@ def lab_frames(repeats: int) -> tuple[str, str, list[Figure]]:
         page = _shown(lab, browser)
         scroll = _SCROLL.replace("BOX", "#nbpipe-panel .nbp-scroll")
         figures += _measured(f"the sidebar scrolls through {RUNS:,} runs", page, scroll, frames)
-        page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-pipeline')")
+        page.evaluate("void window.jupyterapp.commands.execute('nbpipe:open-pipeline')")
         page.locator(f".nbp-View [data-stage=s{STAGES - 1}]").wait_for(timeout=60_000)
         figures += _measured(f"a graph of {STAGES} stages is moved and zoomed", page, _PAN, frames)
     note = (
@@ -71,7 +71,7 @@ def _shown(lab: Lab, browser: Any) -> Any:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     lab.open(page, "flow.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-panel')")
-    page.locator("#nbpipe-panel tr[data-run]").first.wait_for(timeout=90_000)
+    page.locator("#nbpipe-panel tr[data-run]").first.wait_for(timeout=180_000)
     page.locator("#nbpipe-panel .nbp-graph [data-stage=s1]").first.wait_for(timeout=60_000)
     page.wait_for_timeout(3000)
     return page
