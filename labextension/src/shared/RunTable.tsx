@@ -157,7 +157,14 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
         </td>
         <RunCell row={item} state={state} store={store} onOpen={onOpen} stop={host?.stop} />
         {columns.map((column) => (
-          <Cell key={column.id} column={column} row={item} baseline={baseline} store={store} />
+          <Cell
+            key={column.id}
+            column={column}
+            row={item}
+            baseline={baseline}
+            store={store}
+            rev={state.rev}
+          />
         ))}
       </tr>
     ) : (
@@ -172,7 +179,7 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
       className="nbp-scroll"
       ref={box}
       style={wanted === 'fill' ? undefined : { maxHeight: `${height}px` }}
-      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      onScroll={(event) => setTop(Math.floor(event.currentTarget.scrollTop / ROW) * ROW)}
     >
       <table
         role="grid"

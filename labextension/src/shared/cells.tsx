@@ -1,3 +1,5 @@
+import { memo } from 'react';
+
 import { runColour } from './colour';
 import type { Column } from './columns';
 import { ago, delta, duration, metric, scalar } from './format';
@@ -16,7 +18,7 @@ interface RunCellProps {
 }
 
 /** The run's name with its colour, its marks and what can be done with it; and its status. */
-export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
+export const RunCell = memo(function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
   const trans = useWords();
   const base = state.baseline === row.run;
   const pinned = state.pinned.includes(row.run);
@@ -79,7 +81,7 @@ export function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
       </td>
     </>
   );
-}
+});
 
 function PinIcon() {
   return (
@@ -106,10 +108,12 @@ interface CellProps {
   row: RunRow;
   baseline: RunRow | undefined;
   store: HistoryStore;
+  /** Another one where the store has something new, such as a curve. */
+  rev: number;
 }
 
-/** One value of a row. */
-export function Cell({ column, row, baseline, store }: CellProps) {
+/** One value of a row; it stays as it is while the table scrolls. */
+export const Cell = memo(function Cell({ column, row, baseline, store }: CellProps) {
   const trans = useWords();
   const [space, name] = split(column.id);
   if (space === 'params') {
@@ -137,7 +141,7 @@ export function Cell({ column, row, baseline, store }: CellProps) {
     return <td>{text === undefined ? null : <span className="nbp-tag">{text}</span>}</td>;
   }
   return <PlainCell id={column.id} row={row} />;
-}
+});
 
 function PlainCell({ id, row }: { id: string; row: RunRow }) {
   const trans = useWords();
