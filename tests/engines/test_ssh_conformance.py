@@ -106,6 +106,18 @@ def test_a_machine_that_never_answers_is_a_failure_that_says_so(ground: Ground, 
     executor.close()
 
 
+def test_a_job_can_be_given_up_though_its_machine_is_away(ground: Ground, sshd: Sshd) -> None:
+    job = ground.submit(_SLOW)
+    job.await_log("step 1")
+    sshd.stop()
+    try:
+        job.executor.cancel(job.handle)
+        assert job.wait(20).returncode == 130
+        assert "could not be told to stop" in job.log
+    finally:
+        sshd.start()
+
+
 def test_another_client_takes_up_the_job_of_one_that_died(ground: Ground) -> None:
     folder, spec = ground.bench.write(_SLOW, outputs=("x",))
     client = os.fork()

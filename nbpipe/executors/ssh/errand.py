@@ -113,6 +113,9 @@ class Errand:
 
     def _fail(self, status: Status, error: NbpipeError) -> None:
         if self._stop:
+            if isinstance(error, TargetError):
+                hours = self._link.target.keep / 3600
+                self._log.note(f"{error.message}; the job there could not be told to stop, and ends within {hours:g} h")
             self.state = JobState("exited", -9 if self._stop == "kill" else 130)
             return
         failure = Failure(code=error.code, message=error.message, name=error.name, fix=error.fix or "")

@@ -84,7 +84,8 @@ class Link:
                 raise self._refusal(said)
             self._process = process
             self.generation += 1
-        self.root = self.call("root", folder=self.target.folder)
+            # Before anybody else takes this for a connection: what they ask needs it.
+            self.root = self.call("root", folder=self.target.folder)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Path]:
         stderr = self._folder / "stderr"
