@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import tempfile
 import threading
@@ -65,6 +66,7 @@ class Errand:
         self._log = CopiedLog(folder / LOG)
         self._changed = threading.Event()
         self._told: Mapping[str, Any] = {}
+        self._deaf: OSError | None = None
         self._stop = ""
         #: Name of the job there: its token and how often it was started.
         self.job = ""
@@ -77,10 +79,15 @@ class Errand:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """What the agent says of this job."""
-        if "log" in message:
-            self._log.feed(message["at"], base64.b64decode(message["log"]))
-        else:
+        if "log" not in message:
             self._told = message
+            self._changed.set()
+            return
+        try:
+            self._log.feed(message["at"], base64.b64decode(message["log"]))
+        except OSError as error:
+            # Said by the thread that can end the job; the one that hears has others to hear.
+            self._deaf = error
             self._changed.set()
 
     def cancel(self, *, force: bool) -> None:
@@ -105,11 +112,17 @@ class Errand:
         except NbpipeError as error:
             self._fail("lost" if isinstance(error, TargetError) else "failed", error)
         except OSError as error:
+            self._leave()
             self._fail("failed", NbpipeError(f"the job's folder or store failed: {error}"))
         except Exception as error:
             # A thread that dies unheard would leave its stage running for ever.
             self._fail("failed", NbpipeError(f"{type(error).__name__}: {error}"))
             raise
+
+    def _leave(self) -> None:
+        """Nobody will ask for the job any more: it must not go on until it is forgotten."""
+        with contextlib.suppress(LinkDown, TargetError):
+            self._link.call("cancel", job=self.job, force=True)
 
     def _fail(self, status: Status, error: NbpipeError) -> None:
         if self._stop:
@@ -235,6 +248,8 @@ class Errand:
                 self._reach(lambda: self._link.call("cancel", job=self.job, force=self._stop == "kill"))
             self._changed.wait(0.2)
             self._changed.clear()
+            if self._deaf is not None:
+                raise self._deaf
             state, code = self._told.get("state"), self._told.get("code")
             if self._told.get("job") != self.job:
                 continue

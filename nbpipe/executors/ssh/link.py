@@ -30,6 +30,8 @@ _BOOT = (
 )
 _GREETING = 30.0
 _ANSWER = 60.0
+#: Seconds without a byte after which a transfer is given up.
+_SILENCE = 60
 #: Lines of a talkative login that may come before the agent's first.
 _CHATTER = 200
 
@@ -141,13 +143,8 @@ class Link:
                 elif number > _CHATTER:
                     break
                 continue
-            message = json.loads(line)
-            if "id" in message:
-                waiting = self._waiting.pop(message["id"], None)
-                if waiting is not None:
-                    waiting.put(message)
-            else:
-                self._hear(message)
+            if not self._take(line):
+                break
         process.kill()
         process.wait()
         process.stdout.close()
@@ -166,6 +163,19 @@ class Link:
             waiting = self._waiting.pop(number, None)
             if waiting is not None:
                 waiting.put(last)
+
+    def _take(self, line: bytes) -> bool:
+        """Pass on what the agent said; False for what it would never say: such a connection is of no use any more."""
+        try:
+            message = json.loads(line)
+            waiting = self._waiting.pop(message["id"], None) if "id" in message else None
+            if waiting is not None:
+                waiting.put(message)
+            elif "id" not in message:
+                self._hear(message)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return False
+        return True
 
     def _refusal(self, said: str) -> Exception:
         """What trying again cannot help is an error; the rest is a broken connection."""
@@ -244,7 +254,8 @@ class Link:
     def rsync(self, words: list[str], text: str = "") -> None:
         """Run rsync over this connection. Raises LinkDown where the connection broke, TargetError for anything else."""
         shell = shlex.join(["ssh", *self._options(master=False)])
-        command = ["rsync", "--recursive", "--protect-args", "--partial-dir=.part", "--rsh", shell, *words]
+        given = ["--recursive", "--protect-args", "--partial-dir=.part", f"--timeout={_SILENCE}", "--rsh", shell]
+        command = ["rsync", *given, *words]
         try:
             done = subprocess.run(
                 command,

@@ -1,0 +1,61 @@
+"""The connection to another machine ends, and says so, whatever comes over it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbpipe.executors.ssh import link as links
+from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.targets.settings import Target
+
+_AGENT = """#!{python}
+import json, sys, time
+if "-T" not in sys.argv:
+    time.sleep(20)
+    sys.exit(255)
+print('{{"nbpipe": 1}}', flush=True)
+sys.stdin.readline()
+asked = json.loads(sys.stdin.readline())
+print(json.dumps({{"id": asked["id"], "ok": "/there"}}), flush=True)
+sys.stdin.readline()
+print({said!r}, flush=True)
+time.sleep(20)
+"""
+
+
+@pytest.fixture
+def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Link]:
+    """Connected to a program that answers once, then says what the test wants."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(_AGENT.format(python=sys.executable, said=getattr(request, "param", "")))
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    made = Link(Target(name="box", kind="ssh", host="box"), lambda message: message["at"])
+    made.connect()
+    yield made
+    made.drop()
+    made.close()
+
+
+@pytest.mark.parametrize("link", ["You have new mail.", "5", "[1]", '{"id": []}', '{"job": "x"}'], indirect=True)
+def test_what_the_agent_would_never_say_breaks_the_connection_instead_of_being_waited_out(link: Link) -> None:
+    started = time.monotonic()
+    with pytest.raises(LinkDown):
+        link.call("ping", timeout=15)
+    assert not link.up
+    assert time.monotonic() - started < 10
+
+
+def test_files_that_do_not_move_are_not_waited_for_without_end(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "_SILENCE", 1)
+    started = time.monotonic()
+    with pytest.raises(LinkDown):
+        link.rsync([f"{link.place}:/there/", f"{tmp_path}/home/"])
+    assert time.monotonic() - started < 10
