@@ -33,6 +33,14 @@ test('what goes over several lines is left alone, and so is what is no parameter
   expect(withValues('a = """x\ny"""\nb == 1', { a: 'z', b: 2 }).set).toEqual([]);
 });
 
+test('what stands behind a value in its line is not written over', () => {
+  const source = 'lr = 0.1; epochs = 5\na = b = 3\nname = "x; y = 2"';
+  expect(withValues(source, { lr: 1, a: 4, name: 'z' })).toEqual({
+    source: 'lr = 0.1; epochs = 5\na = b = 3\nname = "z"',
+    set: ['name'],
+  });
+});
+
 test('values are written as Python writes them', () => {
   expect(literal([true, null, 'a\n"b"', 1.5, { k: false }])).toBe(
     '[True, None, "a\\n\\"b\\"", 1.5, {"k": False}]',

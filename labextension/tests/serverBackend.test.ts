@@ -49,6 +49,18 @@ test('events of one moment are one question, and rows come with what is told', a
   expect(heard.at(-1)?.rows.map(({ run }) => run)).toEqual(['r3', 'r2']);
 });
 
+test('a run of another notebook of the project is not told as one of this', async () => {
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  const ours = server.rows_;
+  server.rows = () => Promise.resolve({ rows: [row(3, { status: 'running', name: 'other' }), row(2)] });
+  backend.hear(event('r3'));
+  backend.hear(event('r2'));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(server.rows_).toBe(ours);
+  expect(heard.flatMap(({ rows }) => rows.map(({ run }) => run))).toEqual(['r2']);
+});
+
 test('a run that was deleted is told as gone', async () => {
   await backend.page({});
   backend.subscribe((change) => heard.push(change));

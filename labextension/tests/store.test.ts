@@ -116,3 +116,39 @@ test('nothing is heard after the end', async () => {
   store.dispose();
   expect(backend.heard).toBe(0);
 });
+
+test('the curve of a run that goes on is asked for again, one question at a time, and stays in sight meanwhile', async () => {
+  const backend = new MemoryBackend(1, { status: 'running' });
+  const store = new HistoryStore(backend);
+  await ready(store);
+  const answers: (() => void)[] = [];
+  const ask = backend.curves;
+  backend.curves = async (runs) => {
+    await new Promise<void>((go) => answers.push(go));
+    return ask(runs);
+  };
+  const look = () => store.lookAtCurves(['r1'], 'acc');
+  const first = look();
+  backend.curvesOfRuns = { r1: [[0, 0.1]] };
+  answers[0]?.();
+  await first;
+  await look();
+  expect(answers.length).toBe(1);
+  backend.tell({ rows: [row(1, { status: 'running', done: 1 })], gone: false });
+  const again = look();
+  backend.tell({ rows: [row(1)], gone: false });
+  void look();
+  expect(answers.length).toBe(2);
+  expect(store.curve('r1', 'acc')).toEqual([[0, 0.1]]);
+  backend.curvesOfRuns = {
+    r1: [
+      [0, 0.1],
+      [1, 0.2],
+    ],
+  };
+  answers[1]?.();
+  await again;
+  expect(store.curve('r1', 'acc')).toHaveLength(2);
+  void look();
+  expect(answers.length).toBe(3);
+});

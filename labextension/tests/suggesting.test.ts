@@ -102,3 +102,15 @@ test('the metadata of a proposal is merged into what the notebook has, and only 
   dropMetadata(model, ['note']);
   expect(shared.getMetadata('nbpipe')).toBeUndefined();
 });
+
+test('metadata that were changed after they were accepted are not taken back', () => {
+  const { model, shared } = notebook(...CELLS);
+  const written = acceptTags(model, proposal().cells, 'metadata');
+  shared.cells[2]?.setMetadata('nbpipe', { stage: 'fit' });
+  takeBack(model, written);
+  expect(shared.cells.map((cell) => cell.getMetadata('nbpipe') as unknown)).toEqual([
+    undefined,
+    undefined,
+    { stage: 'fit' },
+  ]);
+});

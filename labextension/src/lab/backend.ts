@@ -117,8 +117,9 @@ export class ServerBackend implements Backend {
     const runs = [...this.moved];
     this.moved.clear();
     try {
-      const rows = await this.rows(runs);
-      const found = new Set(rows.map((row) => row.run));
+      const moved = await this.rows(runs);
+      const found = new Set(moved.map((row) => row.run));
+      const rows = await this.ours(moved);
       this.note(rows);
       this.tell({ rows, gone: runs.some((run) => !found.has(run) && this.forget(run)) });
     } catch (error) {
@@ -127,6 +128,16 @@ export class ServerBackend implements Backend {
       }
       // The next look finds what this one would have told.
     }
+  }
+
+  /** Events are about all notebooks of a project: a run that was never listed for this one may be another's. */
+  private async ours(rows: RunRow[]): Promise<RunRow[]> {
+    if (rows.every(({ run }) => this.known.has(run))) {
+      return rows;
+    }
+    const page = await this.api.runs(this.path, { limit: LOOKED });
+    const listed = new Set(page.rows.map(({ run }) => run));
+    return rows.filter(({ run }) => this.known.has(run) || listed.has(run));
   }
 
   /** Remember what rows say, and look more often while runs are on. */

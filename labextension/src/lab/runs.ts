@@ -6,6 +6,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 import type { StartQuestion } from '../shared/api';
 import { problemText, Refused } from '../shared/backend';
 import { duration } from '../shared/format';
+import { statusWord } from '../shared/Status';
 import type { RunRow } from '../shared/types';
 import { CommandIDs } from './ids';
 import type { INbpipe } from './tokens';
@@ -23,7 +24,7 @@ export class Runs {
   /** A run was asked for here, and is on; or there is one that has everything already. */
   readonly started: ISignal<Runs, { path: string; run: string }>;
   private readonly hasStarted = new Signal<Runs, { path: string; run: string }>(this);
-  /** Run -> the notification that follows it. */
+  /** Notebook and run -> the notification that follows it: each project has an r1. */
   private readonly notes = new Map<string, string>();
 
   constructor(
@@ -88,7 +89,7 @@ export class Runs {
         this.logAction(path, run),
       ],
     });
-    this.notes.set(run, id);
+    this.notes.set(key(path, run), id);
     const stop = backend.subscribe(({ rows }) => {
       const row = rows.find((item) => item.run === run);
       if (row) {
@@ -102,7 +103,7 @@ export class Runs {
     void backend
       .rows([run])
       .then(([row]) => {
-        if (row && row.status !== 'running' && this.notes.has(run)) {
+        if (row && row.status !== 'running' && this.notes.has(key(path, run))) {
           stop();
           this.tell(path, row);
         }
@@ -117,7 +118,7 @@ export class Runs {
   private tell(path: string, row: RunRow): void {
     const { trans } = this.nbpipe;
     const { run, status } = row;
-    const id = this.notes.get(run);
+    const id = this.notes.get(key(path, run));
     if (id === undefined) {
       return;
     }
@@ -132,7 +133,7 @@ export class Runs {
       Notification.update({ id, message });
       return;
     }
-    this.notes.delete(run);
+    this.notes.delete(key(path, run));
     const well = status === 'succeeded';
     const took = row.seconds ? ` ${trans.__('in %1', duration(row.seconds))}` : '';
     const where = row.broken?.length ? `: ${row.broken.join(', ')}` : '';
@@ -142,7 +143,7 @@ export class Runs {
     };
     Notification.update({
       id,
-      message: `${run} ${status}${took}${where}`,
+      message: `${run} ${statusWord(status, trans)}${took}${where}`,
       type: well ? 'success' : 'error',
       autoClose: well ? 6000 : 20_000,
       actions: [
@@ -162,4 +163,8 @@ export class Runs {
 
 function name(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function key(path: string, run: string): string {
+  return `${path} ${run}`;
 }

@@ -3,6 +3,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { Widget } from '@lumino/widgets';
 
+import { statusWord } from '../shared/Status';
 import { INbpipeCells } from './cells/token';
 import { CommandIDs } from './ids';
 import { INbpipe } from './tokens';
@@ -40,11 +41,9 @@ export const statusItem: JupyterFrontEndPlugin<void> = {
       const symbol = SYMBOLS[row?.status ?? ''] ?? '■';
       const done = row?.status === 'running' ? ` ${row.done ?? 0}/${row.stages ?? 0}` : '';
       button.textContent = row ? `nbpipe ${symbol}${done}` : '';
-      button.title = row ? trans.__('%1 %2', row.run, row.status) : '';
-      button.setAttribute(
-        'aria-label',
-        row ? trans.__('nbpipe: %1 %2%3', row.run, row.status, done) : 'nbpipe',
-      );
+      const word = row ? statusWord(row.status, trans) : '';
+      button.title = row ? `${row.run} ${word}` : '';
+      button.setAttribute('aria-label', row ? trans.__('nbpipe: %1 %2%3', row.run, word, done) : 'nbpipe');
       button.hidden = !row;
     };
     const follow = (): void => {

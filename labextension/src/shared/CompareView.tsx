@@ -37,7 +37,7 @@ export function CompareView({ store, state, onDiff }: Props) {
     for (const name of metrics ? metrics.split('\n').slice(0, 8) : []) {
       void store.lookAtCurves(runs.split(' ').filter(Boolean), name);
     }
-  }, [store, runs, metrics]);
+  }, [store, runs, metrics, state.rev]);
   const [base] = rows;
   if (!base || rows.length < 2) {
     return <p className="nbp-hint">{trans.__('Check two runs or more to compare them.')}</p>;

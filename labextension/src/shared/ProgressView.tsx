@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react';
 import { problemText, type Backend } from './backend';
 import { runColour } from './colour';
 import { duration, metric, scalar } from './format';
-import { Status } from './Status';
+import { Status, statusWord } from './Status';
 import type { Progress, StageRow } from './types';
 import { useWords } from './words';
 
@@ -33,7 +33,7 @@ export function ProgressView({ view, skew = 0 }: { view: Progress; skew?: number
         ))}
       </header>
       <p className="nbp-hidden" aria-live="polite">
-        {row.status === 'running' ? '' : `${row.run} ${row.status}`}
+        {row.status === 'running' ? '' : `${row.run} ${statusWord(row.status, trans)}`}
       </p>
       {row.failure ? (
         <p className="nbp-problem" role="alert">

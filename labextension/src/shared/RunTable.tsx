@@ -59,7 +59,7 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
     for (const metric of curveNames ? curveNames.split('\n') : []) {
       void store.lookAtCurves(seen.split(' ').filter(Boolean), metric);
     }
-  }, [store, seen, curveNames]);
+  }, [store, seen, curveNames, state.rev]);
   useEffect(() => setActive((now) => Math.min(now, Math.max(total - 1, 0))), [total]);
   useLayoutEffect(() => {
     if (follow.current) {

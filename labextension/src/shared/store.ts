@@ -52,6 +52,9 @@ export class HistoryStore {
   /** Rows that stay at hand whatever page is shown: selected, pinned, the baseline. */
   private readonly held = new Map<string, RunRow>();
   private readonly curvesOf = new Map<string, Curve | null>();
+  private readonly curvesOnTheirWay = new Set<string>();
+  /** Curves whose run moved on since they were asked for. */
+  private readonly oldCurves = new Set<string>();
   private readonly listeners = new Set<() => void>();
   private generation = 0;
   private readonly unsubscribe: () => void;
@@ -137,23 +140,33 @@ export class HistoryStore {
     }
   }
 
-  /** Ask for the points of this metric, for runs that have not been asked for. */
+  /** Ask for the points of this metric, for runs that have not been asked for or moved on since. */
   async lookAtCurves(runs: string[], metric: string): Promise<void> {
-    const missing = runs.filter((run) => !this.curvesOf.has(`${metric} ${run}`)).slice(0, 60);
+    const missing = runs.filter((run) => this.lacksCurve(`${metric} ${run}`)).slice(0, 60);
     if (missing.length === 0) {
       return;
     }
-    missing.forEach((run) => this.curvesOf.set(`${metric} ${run}`, null));
     if (this.curvesOf.size > 2000) {
       this.curvesOf.clear();
     }
-    try {
-      const found = await this.backend.curves(missing, metric);
-      Object.entries(found).forEach(([run, curve]) => this.curvesOf.set(`${metric} ${run}`, curve));
-      this.set({ rev: this.state.rev + 1 });
-    } catch (error) {
-      this.set({ problem: problemText(error) });
+    const keys = missing.map((run) => `${metric} ${run}`);
+    for (const key of keys) {
+      this.curvesOnTheirWay.add(key);
+      this.oldCurves.delete(key);
     }
+    let found: Record<string, Curve> = {};
+    let problem = '';
+    try {
+      found = await this.backend.curves(missing, metric);
+    } catch (error) {
+      problem = problemText(error);
+    }
+    missing.forEach((run, n) => {
+      const key = keys[n] ?? '';
+      this.curvesOnTheirWay.delete(key);
+      this.curvesOf.set(key, found[run] ?? this.curvesOf.get(key) ?? null);
+    });
+    this.set(problem ? { problem } : { rev: this.state.rev + 1 });
   }
 
   ask(change: Query): void {
@@ -313,6 +326,11 @@ export class HistoryStore {
   }
 
   private replace(row: RunRow): void {
+    for (const key of [...this.curvesOf.keys(), ...this.curvesOnTheirWay]) {
+      if (key.endsWith(` ${row.run}`)) {
+        this.oldCurves.add(key);
+      }
+    }
     if (this.held.has(row.run)) {
       this.held.set(row.run, row);
     }
@@ -322,6 +340,10 @@ export class HistoryStore {
         page[at] = row;
       }
     }
+  }
+
+  private lacksCurve(key: string): boolean {
+    return !this.curvesOnTheirWay.has(key) && (!this.curvesOf.has(key) || this.oldCurves.has(key));
   }
 
   private narrowed(): boolean {

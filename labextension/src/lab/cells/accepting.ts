@@ -1,8 +1,9 @@
+import type { ICellModel } from '@jupyterlab/cells';
 import type { INotebookModel } from '@jupyterlab/notebook';
 
 import { proposedLine, type Proposed } from './proposal';
 import { lineAt, tagCell, untagCell } from './tagging';
-import { readTag, type TagStyle } from './tags';
+import { lineOf, readTag, type TagStyle } from './tags';
 import { textOfCell } from './watch';
 
 /**
@@ -34,8 +35,7 @@ export function takeBack(model: INotebookModel, written: ReadonlyMap<string, str
   asOneStep(model, () => {
     for (const cell of model.cells) {
       const line = written.get(cell.id);
-      const isMeta = lineAt(cell) === '' && readTag(textOfCell(cell))?.from === 'metadata';
-      if (line !== undefined && (lineAt(cell) === line || isMeta)) {
+      if (line !== undefined && (lineAt(cell) || metadataLine(cell)) === line) {
         untagCell(cell);
       }
     }
@@ -60,6 +60,14 @@ export function dropMetadata(model: INotebookModel, keys: readonly string[]): vo
   } else {
     model.deleteMetadata('nbpipe');
   }
+}
+
+/** What the metadata of a cell say, as a line; "" where they are no tag, or one that is not understood. */
+function metadataLine(cell: ICellModel): string {
+  const tag = readTag(textOfCell(cell));
+  return tag?.from === 'metadata' && tag.role !== 'skip' && !tag.error
+    ? lineOf(tag.role, tag.name, tag.options)
+    : '';
 }
 
 function asOneStep(model: INotebookModel, change: () => void): void {

@@ -1,5 +1,5 @@
 import { Notification } from '@jupyterlab/apputils';
-import type { Cell } from '@jupyterlab/cells';
+import type { Cell, ICellModel } from '@jupyterlab/cells';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Problem, ProblemAction } from '../../shared/api';
@@ -23,6 +23,8 @@ import { textOfCell } from './watch';
  */
 export class Checker {
   private readonly marks: Marks;
+  /** The text of the cells that was checked: a fix is a fix of that. */
+  private checked = new Map<string, string>();
 
   constructor(
     private readonly state: NotebookState,
@@ -45,16 +47,16 @@ export class Checker {
       return [];
     }
     let problems: Problem[];
+    const content = contentOf(panel.content.model);
+    const checked = new Map([...panel.content.model.cells].map((cell) => [cell.id, sourceOf(cell)]));
     try {
-      const view = await this.nbpipe.api.pipeline({
-        path: this.state.path,
-        content: contentOf(panel.content.model),
-      });
+      const view = await this.nbpipe.api.pipeline({ path: this.state.path, content });
       ({ problems } = view);
     } catch (error) {
       Notification.error(problemText(error));
       return [];
     }
+    this.checked = checked;
     this.marks.clear();
     const homeless = this.place(problems);
     if (!quiet) {
@@ -157,7 +159,12 @@ export class Checker {
           void this.install(action.source ?? '');
           return;
         default:
-          replaceSource(cell.model, action.source ?? cell.model.sharedModel.getSource());
+          // What was typed since would be lost.
+          if (this.checked.get(cell.model.id) !== sourceOf(cell.model)) {
+            Notification.info(this.nbpipe.trans.__('The cell was edited meanwhile; it is checked again.'));
+          } else if (action.source !== null) {
+            replaceSource(cell.model, action.source);
+          }
       }
     } catch (error) {
       Notification.error(textOf(error));
@@ -172,4 +179,8 @@ export class Checker {
       await this.run(true);
     }
   }
+}
+
+function sourceOf(cell: ICellModel): string {
+  return cell.sharedModel.getSource();
 }

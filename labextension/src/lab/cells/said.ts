@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { ago, duration } from '../../shared/format';
+import { statusWord } from '../../shared/Status';
 import type { Badge, BadgeState } from './state';
 
 /** The word for a state, translated. */
@@ -71,7 +72,7 @@ export function linesOf(trans: TranslationBundle, badge: Badge, run: string, now
   }
   if (row && row.status !== 'waiting') {
     const took = row.seconds ? `, ${duration(row.seconds)}` : '';
-    add(trans.__('last run'), [`${run} ${row.status}${took}`]);
+    add(trans.__('last run'), [`${run} ${statusWord(row.status, trans)}${took}`]);
   }
   if (badge.reasons.length) {
     const word = wordOf(trans, badge.state === 'succeeded' ? 'none' : badge.state) || trans.__('note');

@@ -83,7 +83,11 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
       const part = stage ? { from: stage, until: stage } : {};
       const node = target.cell(args)?.node;
       const box = (node?.querySelector('.nbp-CellBadge') ?? node)?.getBoundingClientRect();
-      const entries = await targetEntries(nbpipe, target.path(args), (on) => void start(args, { ...part, ...on }));
+      const entries = await targetEntries(
+        nbpipe,
+        target.path(args),
+        (on) => void start(args, { ...part, ...on }),
+      );
       showMenu(entries, { x: (box?.right ?? 0) - 160, y: box?.bottom ?? 0 });
     },
   });
@@ -131,5 +135,6 @@ async function runStale(
     Notification.error(problemText(error));
     return null;
   }
-  return start(args, {});
+  // Another notebook may have come to the front meanwhile.
+  return start({ ...args, path }, {});
 }

@@ -49,7 +49,7 @@ export function withValues(
   return { source: lines.join('\n'), set };
 }
 
-/** Where the value ends: before the space in front of a comment. -1 where it goes on in the next line. */
+/** Where the value ends: before the space in front of a comment. -1 where it goes on in the next line, or is not alone. */
 function endOfValue(line: string, from: number): number {
   let depth = 0;
   let quote = '';
@@ -73,6 +73,9 @@ function endOfValue(line: string, from: number): number {
       depth -= 1;
     } else if (sign === '#') {
       break;
+    } else if (depth === 0 && (sign === ';' || sign === '=')) {
+      // Another statement or target stands behind: it would be lost with the value.
+      return -1;
     }
     if (sign.trim()) {
       end = at + 1;

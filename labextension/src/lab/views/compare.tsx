@@ -28,7 +28,11 @@ export function compareView(nbpipe: INbpipe, path: string, runs: string[], basel
       label: trans.__('Compare %1', ordered.join(' ↔ ')),
       caption: trans.__('Runs of %1', baseName(path)),
     },
-    <Compare store={store} first={ordered.length === 2 ? [a, b] : undefined} table={kept.length > 1} />,
+    <Compare
+      store={store}
+      first={ordered.length === 2 ? [a, b] : undefined}
+      table={ordered.length !== 2 || kept.length > 1}
+    />,
     () => store.dispose(),
   );
 }

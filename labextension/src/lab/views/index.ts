@@ -2,6 +2,7 @@ import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } fro
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 
 import { INbpipe } from '../tokens';
+import { runsToCompare, runToRead } from './unsaid';
 import type { View } from './view';
 
 /** What a view is of; what it is restored with after a reload. */
@@ -11,6 +12,8 @@ interface Kind {
   command: string;
   label: string;
   caption: string;
+  /** What nobody said. */
+  complete?: (nbpipe: INbpipe, args: Args) => Promise<Args>;
   /** Two views of the same thing are one. */
   id: (args: Args) => string;
   make: (nbpipe: INbpipe, args: Args) => Promise<View>;
@@ -34,6 +37,10 @@ export const views: JupyterFrontEndPlugin<void> = {
         command: 'nbpipe:compare-runs',
         label: trans.__('Compare runs'),
         caption: trans.__('Parameters, metrics, code and outputs of runs, side by side'),
+        complete: async (given, args) => ({
+          ...args,
+          runs: await runsToCompare(given.backend(text(args.path)), list(args.runs)),
+        }),
         id: ({ path, runs }) => `nbpipe-compare:${text(path)}:${list(runs).sort().join(',')}`,
         make: async (given, { path, runs, baseline }) =>
           (await import('./compare')).compareView(given, text(path), list(runs), text(baseline)),
@@ -42,6 +49,10 @@ export const views: JupyterFrontEndPlugin<void> = {
         command: 'nbpipe:open-log',
         label: trans.__('Open the log of a run'),
         caption: trans.__('What a run printed, followed while it goes on'),
+        complete: async (given, args) => ({
+          ...args,
+          run: await runToRead(given.backend(text(args.path)), text(args.run)),
+        }),
         id: ({ path, run }) => `nbpipe-log:${text(path)}:${text(run)}`,
         make: async (given, { path, run, stage }) =>
           (await import('./log')).logView(given, text(path), text(run), text(stage)),
@@ -70,7 +81,8 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
     describedBy: { args: { type: 'object', properties: { path: { type: 'string' } } } },
     isEnabled: (given) => text(given.path) !== '' || nbpipe.path !== '',
     execute: async (given) => {
-      const args = about(given as Args);
+      const said = about(given as Args);
+      const args = (await kind.complete?.(nbpipe, said)) ?? said;
       const id = kind.id(args);
       let tab = tracker.find((one) => one.id === id);
       if (!tab) {
