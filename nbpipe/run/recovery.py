@@ -61,14 +61,20 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
         if (job / SPEC).exists():
             _end_kernel(job)
             if not _adopt(job, record, store):
-                scrub_dead(job, _secrets(job), os.environ)
-                cut_torn_line(job / UNDO / "index.jsonl")
-                undo(job)
+                take_back(job)
     journal = Journal(folder)
     journal.append("run-finished", status="interrupted", exit_code=130)
     journal.close()
     record.status, record.ended, record.exit_code = "interrupted", time.time(), 130
     records.write(folder, record)
+
+
+def take_back(job: Path) -> None:
+    """End what may be left of a job whose driver died, and undo what it wrote. Safe to repeat."""
+    _end_kernel(job)
+    scrub_dead(job, _secrets(job), os.environ)
+    cut_torn_line(job / UNDO / "index.jsonl")
+    undo(job)
 
 
 def _secrets(job: Path) -> tuple[str, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 from nbpipe.run.settings import Settings
 from nbpipe.stage.above import refuse_stale, require, results, stale, standing
+from nbpipe.stage.attempts import attempt_folder, take_back_jobs
 from nbpipe.stage.book import Begun, Book, Entry, FolderBook
 from nbpipe.stage.pipelines import observed, values_of, with_retries
 from nbpipe.stage.site import Site
@@ -75,42 +74,48 @@ def run_stage(
         above = names[: names.index(ask.stage)]
     entry: Entry | None = None
     book.read(ask.stage)
-    for _ in range(_MOST_ROUNDS):
-        given = results(book, above)
-        require(pipeline, ask.stage, order, given)
-        given = standing(pipeline, ask.stage, given, params, order=order)
-        if entry is not None and entry.trace is not None:
-            # What ran beside it may have ended meanwhile, and changed what it had read.
-            both = {**given, ask.stage: entry.trace}
-            if stale(pipeline, both, params) is None:
-                refuse_stale(pipeline, both, params, order=order)
-                return book.write(entry)
-        entry = _attempt(site, store, pipeline, ask, params, given, listener, executor)
-        if entry.trace is None:
-            return book.write(entry) if not isinstance(book, FolderBook) else entry
+    with attempt_folder(site.project.state) as folder:
+        for number in range(_MOST_ROUNDS):
+            given = results(book, above)
+            require(pipeline, ask.stage, order, given)
+            given = standing(pipeline, ask.stage, given, params, order=order)
+            if entry is not None and entry.trace is not None:
+                # What ran beside it may have ended meanwhile, and changed what it had read.
+                both = {**given, ask.stage: entry.trace}
+                if stale(pipeline, both, params) is None:
+                    refuse_stale(pipeline, both, params, order=order)
+                    return book.write(entry)
+                take_back_jobs(folder)
+            journal = _journal(folder / str(number), listener)
+            entry = _attempt(journal, site, store, pipeline, ask, params, given, executor)
+            if entry.trace is None:
+                return book.write(entry) if not isinstance(book, FolderBook) else entry
     raise PipelineError("does not settle: stages beside it change what it reads", stage=ask.stage, fix="Export again.")
 
 
+def _journal(folder: Path, listener: Listener) -> Journal:
+    folder.mkdir()
+    return Journal(folder, lambda event: listener(event, folder))
+
+
 def _attempt(
+    journal: Journal,
     site: Site,
     store: Store,
     pipeline: Pipeline,
     ask: Ask,
     params: Mapping[str, Any],
     given: Mapping[str, Any],
-    listener: Listener,
     given_executor: Executor | None,
 ) -> Entry:
     """One run of the engine, in which this stage alone takes part."""
-    folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-")).resolve()
-    journal = Journal(folder, lambda event: listener(event, folder))
     executor = given_executor or LocalExecutor(warm=False)
     try:
         engine = Engine(
             with_retries(pipeline, ask.stage, ask.retries),
             Place(
                 run=ask.label,
-                folder=folder,
+                folder=journal.path.parent,
                 project=site.project.root,
                 cwd=site.cwd,
                 store=store,
@@ -146,7 +151,6 @@ def _attempt(
     finally:
         executor.close()
         journal.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stopper(engine: Engine) -> Callable[[int, object], None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +98,28 @@ def test_a_wrong_call_is_answered_in_a_line_and_starts_nothing(
     done = started(project, sys.executable, "-m", "nbpipe.stage", *words)
     assert (done.code, said in done.err) == (code, True), done.err
     assert "Traceback" not in done.err
+
+
+def test_a_retry_finds_the_files_as_they_were_before_the_attempt_that_was_killed(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    code = "open('log.txt', 'a').write('a line\\n')\nprint('half', flush=True)"
+    site.write(f"%%stage one\nimport os, time\n{code}\ntime.sleep(float(os.environ.get('SLOW', '0')))")
+    (site.folder / "log.txt").write_text("before\n")
+    assert site.command("export", "n.ipynb", "--to", "airflow", "-o", str(site.root / "dag")).code == 0
+    words = [sys.executable, "-m", "nbpipe.stage", "dag", "one", "--run", "u1"]
+    process = subprocess.Popen(
+        words,
+        cwd=site.root,
+        env=site.environment(SLOW="60"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert "half\n" in iter(process.stdout.readline, "")
+        os.kill(process.pid, signal.SIGKILL)
+    done = started(site, *words)
+    assert done.code == 0, done.err
+    assert (site.folder / "log.txt").read_text() == "before\na line\n"
+    assert not list((site.project.state / "attempts").iterdir())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 from rig import Rig, fail
@@ -167,9 +170,16 @@ def test_a_stage_that_starts_after_the_change_reads_the_changed_value(scheduler:
 def test_a_change_that_happens_while_a_stage_runs_makes_it_run_again(scheduler: Scheduler) -> None:
     rig, runs = scheduler.rig, []
     scheduler.stage("make")
+    (rig.root / "log.txt").write_text("before")
 
     def meanwhile(spec: Any) -> Any:
         runs.append(rig.store.load_values(spec.inputs, {}))
+        # As a job does: a copy of what was there, then the write.
+        undo = Path(urlparse(spec.tracking["MLFLOW_TRACKING_URI"]).path).parent / "undo"
+        undo.mkdir()
+        shutil.copy(rig.root / "log.txt", undo / "0")
+        (undo / "index.jsonl").write_text(json.dumps({"path": str(rig.root / "log.txt"), "copy": "0"}) + "\n")
+        (rig.root / "log.txt").write_text((rig.root / "log.txt").read_text() + " line")
         if len(runs) == 1:
             mine = scheduler.executor
             scheduler.stage("first", rig.succeed(observed={"data": rig.artifact(["changed"])}))
@@ -179,6 +189,7 @@ def test_a_change_that_happens_while_a_stage_runs_makes_it_run_again(scheduler: 
     assert scheduler.stage("second", meanwhile).exit_code == 0
     assert runs[-1] == {"data": ["changed"]}
     assert len(runs) == 2
+    assert (rig.root / "log.txt").read_text() == "before line"
 
 
 def test_a_part_of_a_run_that_is_run_again_does_not_trip_over_what_is_to_come(scheduler: Scheduler) -> None:
