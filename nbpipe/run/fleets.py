@@ -64,9 +64,7 @@ def assemble(
                 executors[target.name] = _another_local(target)
                 continue
             here = [stage for stage in pipeline.stages if places[stage.name].name == target.name]
-            executors[target.name] = _over_ssh(
-                project, store, pipeline, target, [stage for stage in here if stage.name in wanted], facts
-            )
+            executors[target.name] = _over_ssh(project, store, pipeline, target, here, wanted, facts)
     except BaseException:
         Fleet({name: executor for name, executor in executors.items() if name != LOCAL}).close()
         raise
@@ -80,23 +78,35 @@ def _another_local(target: Target) -> Executor:
 
 
 def _over_ssh(
-    project: Project, store: Store, pipeline: Pipeline, target: Target, stages: list[Stage], facts: dict[str, Any]
+    project: Project,
+    store: Store,
+    pipeline: Pipeline,
+    target: Target,
+    here: list[Stage],
+    wanted: set[str],
+    facts: dict[str, Any],
 ) -> Executor:
+    """The executor for the stages `here`, which fits those that are `wanted`.
+
+    Another one may turn out to have to run, too: what it gives then is reused only if its packages were compared.
+    """
     from nbpipe.executors.ssh.executor import SshExecutor
 
     executor = SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)
+    stages = [stage for stage in here if stage.name in wanted]
     if not stages:
+        executor.unlike = f"the packages of target '{target.name}' were not compared: nothing was expected to run there"
         return executor
-    need = need_of(pipeline, stages, __version__)
+    need, whole = need_of(pipeline, stages, __version__), need_of(pipeline, here, __version__)
     try:
-        found = executor.facts(sorted(need.distributions))
+        found = executor.facts(sorted(whole.distributions))
         refuse(target, compare(target, found, need))
         executor.start()
     except BaseException:
         executor.close()
         raise
     tested.note(project.state, target, ready=True, detail=summary(found))
-    executor.unlike = unlike(found, need)
+    executor.unlike = unlike(found, whole)
     facts[target.name] = {"kind": target.kind, "host": target.host, **found}
     return executor
 

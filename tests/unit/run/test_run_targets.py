@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rig import Rig
 from runs import Done, Site
 
+from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.run import afield
 from nbpipe.run.afield import Afield
+from nbpipe.run.fleets import assemble
+from nbpipe.targets.settings import Target
 
 _TARGETS = (
     '[targets.two]\nkind = "local"\ncpus = 2\n[targets.gpu]\nkind = "ssh"\nhost = "127.0.0.1"\nport = 1\npatience = 1\n'
@@ -71,6 +75,17 @@ def test_what_is_all_cached_asks_no_target(ran: tuple[Site, Done]) -> None:
     done = site.run()
     assert done.code == 0, done.err
     assert done.stages == {"one": "cached", "two": "cached", "more": "succeeded"}
+
+
+def test_what_runs_unexpectedly_on_a_target_that_was_not_compared_is_not_reused(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ("%%stage one --on gpu\na = 1",))
+    gpu = Target(name="gpu", kind="ssh", host="127.0.0.1", port=1)
+    given = {"places": {"one": gpu}, "runs": (), "local": rig.executor, "default": "local"}
+    fleet, _ = assemble(rig.project, rig.store, rig.pipeline(), **given)  # type: ignore[arg-type]
+    executor = fleet.of("gpu")
+    assert isinstance(executor, SshExecutor)
+    assert "were not compared" in executor.unlike
+    fleet.close()
 
 
 def test_targets_are_listed_without_being_connected_to(ran: tuple[Site, Done]) -> None:
