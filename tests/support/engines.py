@@ -115,9 +115,12 @@ class Site:
         os.environ["NBPIPE_STORE_KEY"] = _KEY
         try:
             traces = open_store(store).traces
-            return {
-                stage: next(t for t in traces.lookup(key) if t.stage == stage) for stage, key in record.keys.items()
-            }
+            found = {}
+            for stage, key in record.keys.items():
+                kept = [trace for trace in traces.lookup(key) if trace.stage == stage]
+                assert kept, f"the result of '{stage}' in {run} was not kept for reuse: {record.warnings}"
+                found[stage] = kept[0]
+            return found
         finally:
             os.environ.pop("NBPIPE_STORE_KEY")
             if before is not None:
