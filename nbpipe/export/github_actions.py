@@ -49,6 +49,13 @@ class GithubActionsExporter:
                 name="out",
                 fix="Export to a folder of the project.",
             )
+        for what, text in (("out", deployment.folder), ("image", deployment.image or "")):
+            if "${{" in text:
+                raise UnsupportedError(
+                    f"GitHub Actions would take '${{{{' in {text!r} for an expression of its own",
+                    name=what,
+                    fix="Write it without: -o FOLDER, --image NAME.",
+                )
         name = f"nbpipe-{dashed(deployment.pipeline.name, longest=50)}"
         starts: dict[str, Any] = {"workflow_dispatch": _dispatch(deployment.params)}
         if deployment.schedule is not None:
@@ -75,6 +82,7 @@ class GithubActionsExporter:
             notes=(
                 "the project has to be the repository's own folder: the workflow names this folder by its path in there",
                 *(f"add {each} to the repository's secrets" for each in deployment.secrets),
+                "add NBPIPE_STORE_KEY, a long random text, to the repository's secrets: without it no run reuses another's",
             ),
         )
 

@@ -62,8 +62,9 @@ def default_signer() -> Signer:
 
     Raises SecurityError if the team's key is shorter than 16 characters, or if others can read or replace the file.
     """
+    # An empty one is what CI systems make of a secret that nobody has set.
     team = os.environ.get("NBPIPE_STORE_KEY")
-    if team is not None:
+    if team:
         if len(team) < _SHORTEST_TEAM_KEY:
             raise SecurityError("NBPIPE_STORE_KEY is shorter than 16 characters", fix="Use a long random key.")
         return Signer(team.encode())

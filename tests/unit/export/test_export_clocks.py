@@ -108,3 +108,9 @@ def test_argo_takes_whole_gpus_and_no_text_that_it_would_replace() -> None:
     assert refused.value.name == "the image"
     with pytest.raises(UsageError, match="there is no image"):
         exporter("argo").definition(deployment())
+
+
+@pytest.mark.parametrize("given", [{"folder": "exports/${{ secrets.TOKEN }}"}, {"image": "${{ github.token }}"}])
+def test_a_text_that_github_would_evaluate_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(UnsupportedError, match="expression of its own"):
+        exporter("github-actions").definition(deployment(**given))

@@ -86,6 +86,18 @@ def test_the_key_is_made_once_for_this_user_alone(tmp_path: Path, monkeypatch: p
         open_store(tmp_path / "store")
 
 
+def test_an_empty_key_of_a_team_is_none_and_a_short_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("NBPIPE_STORE_KEY", "")
+    open_store(tmp_path / "store")
+    assert (tmp_path / "nbpipe" / "key").exists()
+    monkeypatch.setenv("NBPIPE_STORE_KEY", "short")
+    with pytest.raises(SecurityError, match="shorter than"):
+        open_store(tmp_path / "store")
+
+
 def test_no_other_module_unpickles() -> None:
     forbidden = re.compile(
         r"^\s*(import|from) (pickle|cPickle|_pickle|dill|cloudpickle|joblib|shelve)\b"
