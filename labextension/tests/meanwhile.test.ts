@@ -1,7 +1,10 @@
 import { CommandRegistry } from '@lumino/commands';
 import { Signal } from '@lumino/signaling';
+import { h, render } from 'preact';
 import { beforeEach, expect, test, vi } from 'vitest';
 
+import type { Backend } from '../src/shared/backend';
+import { HistoryStore } from '../src/shared/store';
 import { MemoryBackend, row } from './fakes';
 import { notebook } from './notebooks';
 
@@ -12,6 +15,8 @@ const { Notification } = await import('@jupyterlab/apputils');
 const { nullTranslator } = await import('@jupyterlab/translation');
 const { Runs } = await import('../src/lab/runs');
 const { Checker } = await import('../src/lab/cells/check');
+const { install } = await import('../src/lab/cells/install');
+const { Compare } = await import('../src/lab/views/compare');
 const { addRunCommands } = await import('../src/lab/commands/running');
 
 const trans = nullTranslator.load('nbpipe');
@@ -82,4 +87,33 @@ test('a fix is not written over what was typed while the check was on its way', 
   widgets.forEach(({ node }) => node.querySelector('button')?.click());
   expect(texts()).toEqual(['typed = 1\nx = yy', 'z = w']);
   expect(pipeline.mock.calls.length).toBe(3);
+});
+
+test('an installation whose kernel ends is told as one that failed', async () => {
+  const future = { done: Promise.reject(new Error('Canceled future for execute_request')) };
+  const session = { session: { kernel: { requestExecute: () => future } } };
+  expect(await install(session as never, 'pandas', trans)).toBe(false);
+  expect(Notification.manager.notifications.map(({ type, message }) => `${type}: ${message}`)).toEqual([
+    'error: pandas was not installed: Canceled future for execute_request',
+  ]);
+});
+
+test('what is compared with now is read again when the notebook is saved', async () => {
+  const saved = new Signal<object, string>({});
+  const backend = new MemoryBackend(2);
+  const asked = vi.fn<Backend['diff']>(backend.diff);
+  Object.assign(backend, { diff: asked });
+  const store = new HistoryStore(backend);
+  const props = { nbpipe: { notebooks: { saved } }, path: 'a.ipynb', store, table: false };
+  const show = (first: [string, string]) => {
+    const view = h(Compare as never, { ...props, first } as never);
+    render(view, document.body.appendChild(document.createElement('div')));
+  };
+  show(['r1', 'now']);
+  show(['r1', 'r2']);
+  await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(4));
+  saved.emit('other.ipynb');
+  saved.emit('a.ipynb');
+  await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(6));
+  expect(asked.mock.calls.slice(4).map(([a, b]) => `${a} ${b}`)).toEqual(['r1 now', 'r1 now']);
 });

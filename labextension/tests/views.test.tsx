@@ -147,3 +147,15 @@ test('only raster images in base64 get an address', () => {
   expect(dataAddress({ mime: 'image/png', data: '"><script>' })).toBeNull();
   expect(dataAddress({ mime: 'text/html', data: 'aGk=' })).toBeNull();
 });
+
+test('that one run cannot be read is not said of the next one', async () => {
+  const backend = new MemoryBackend(20);
+  const read = backend.progress;
+  backend.progress = (run) => (run === 'r20' ? Promise.reject(new Error('no journal')) : read(run));
+  await shown(backend);
+  fireEvent.click(within(rowOf('r20')).getByText('r20'));
+  await screen.findByText('no journal');
+  fireEvent.click(within(rowOf('r19')).getByText('r19'));
+  await screen.findByLabelText('run r19');
+  expect(screen.queryByText('no journal')).toBeNull();
+});

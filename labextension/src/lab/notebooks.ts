@@ -20,9 +20,12 @@ const SAVED = 200;
 export class Notebooks {
   /** The notebook at this path was edited, or saved. */
   readonly edited: ISignal<Notebooks, string>;
+  /** The notebook at this path was saved. */
+  readonly saved: ISignal<Notebooks, string>;
   /** Which are open changed, or which cell is selected. */
   readonly moved: ISignal<Notebooks, undefined>;
   private readonly wasEdited = new Signal<Notebooks, string>(this);
+  private readonly wasSaved = new Signal<Notebooks, string>(this);
   private readonly hasMoved = new Signal<Notebooks, undefined>(this);
   private readonly timers = new Map<NotebookPanel, ReturnType<typeof setTimeout>>();
 
@@ -31,6 +34,7 @@ export class Notebooks {
     private readonly documents: IDocumentManager | null,
   ) {
     this.edited = this.wasEdited;
+    this.saved = this.wasSaved;
     this.moved = this.hasMoved;
     tracker?.widgetAdded.connect((_, panel) => this.follow(panel));
     tracker?.forEach((panel) => this.follow(panel));
@@ -117,7 +121,7 @@ export class Notebooks {
     }
   }
 
-  /** Runs read the file: what is not saved yet is. */
+  /** Runs and diffs read the file: what is not saved yet is. */
   async save(path: string): Promise<void> {
     const context = this.find(path)?.context;
     if (context?.model.dirty) {
@@ -163,6 +167,7 @@ export class Notebooks {
     });
     context.saveState.connect((_, state) => {
       if (state === 'completed') {
+        this.wasSaved.emit(context.path);
         later(SAVED);
       }
     });

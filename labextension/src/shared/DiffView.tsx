@@ -28,13 +28,21 @@ type Part = ReturnType<typeof tabs>[number][0];
 const QUICK = ['code', 'params', 'metrics', 'environment'];
 const SLOW = ['data', 'outputs'];
 
+interface Props {
+  backend: Backend;
+  a: string;
+  b: string;
+  /** Another number: a side may be another one by now. */
+  rev?: number;
+}
+
 /** What changed between two sides, part by part: the format of `docs/formats/diff.md`, shown. */
-export function DiffView({ backend, a, b }: { backend: Backend; a: string; b: string }) {
+export function DiffView({ backend, a, b, rev = 0 }: Props) {
   const trans = useWords();
   const [only, setOnly] = useState(true);
   const [chosen, setChosen] = useState<Part>();
-  const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only);
-  const [slow, slowProblem] = useDiff(backend, a, b, SLOW, !only);
+  const [quick, quickProblem] = useDiff(backend, a, b, QUICK, !only, rev);
+  const [slow, slowProblem] = useDiff(backend, a, b, SLOW, !only, rev);
 
   if (quickProblem) {
     return (
@@ -109,6 +117,7 @@ function useDiff(
   b: string,
   parts: string[],
   everything: boolean,
+  rev: number,
 ): [Diff | undefined, string] {
   const [found, setFound] = useState<Diff>();
   const [problem, setProblem] = useState('');
@@ -122,7 +131,7 @@ function useDiff(
     return () => {
       wanted = false;
     };
-  }, [backend, a, b, parts, everything]);
+  }, [backend, a, b, parts, everything, rev]);
   return [found, problem];
 }
 

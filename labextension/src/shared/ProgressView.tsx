@@ -123,6 +123,7 @@ export function ProgressPanel({ backend, run, baseline, rev, onDiff }: PanelProp
   const [problem, setProblem] = useState('');
   useEffect(() => {
     let wanted = true;
+    setProblem('');
     backend.progress(run).then(
       (found) => wanted && setView(found),
       (error: unknown) => wanted && setProblem(problemText(error)),

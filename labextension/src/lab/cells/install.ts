@@ -31,9 +31,13 @@ export async function install(
       said.push(...message.content.text.split('\n').filter((text) => text.trim()));
     }
   };
-  const { content } = await future.done;
+  // Without an answer, the kernel ended or was started again meanwhile.
+  const status = await future.done.then(
+    ({ content }) => content.status,
+    (error: unknown) => void said.push(error instanceof Error ? error.message : String(error)),
+  );
   // pip's own failure is no error of the magic: only what it says tells.
-  const failed = content.status !== 'ok' || said.some((text) => text.startsWith('ERROR:'));
+  const failed = status !== 'ok' || said.some((text) => text.startsWith('ERROR:'));
   Notification.update({
     id,
     message: failed

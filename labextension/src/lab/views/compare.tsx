@@ -1,4 +1,4 @@
-import { useState, useSyncExternalStore } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
 
 import { CompareView } from '../../shared/CompareView';
 import { DiffView } from '../../shared/DiffView';
@@ -29,6 +29,8 @@ export function compareView(nbpipe: INbpipe, path: string, runs: string[], basel
       caption: trans.__('Runs of %1', baseName(path)),
     },
     <Compare
+      nbpipe={nbpipe}
+      path={path}
       store={store}
       first={ordered.length === 2 ? [a, b] : undefined}
       table={ordered.length !== 2 || kept.length > 1}
@@ -45,19 +47,40 @@ function order(runs: string[], baseline: string): string[] {
 }
 
 interface Props {
+  nbpipe: Pick<INbpipe, 'notebooks'>;
+  path: string;
   store: HistoryStore;
   first: [string, string] | undefined;
   table: boolean;
 }
 
-function Compare({ store, first, table }: Props) {
+export function Compare({ nbpipe, path, store, first, table }: Props) {
   const state = useSyncExternalStore(store.subscribe, store.get);
   const [pair, setPair] = useState(first);
+  const [rev, setRev] = useState(0);
+  useEffect(() => {
+    const { saved } = nbpipe.notebooks;
+    const hear = (_: unknown, which: string) => {
+      if (which === path) {
+        setRev((n) => n + 1);
+      }
+    };
+    saved.connect(hear);
+    return () => void saved.disconnect(hear);
+  }, [nbpipe, path]);
   return (
     <>
       <Problem text={state.problem} />
       {table ? <CompareView store={store} state={state} onDiff={(a, b) => setPair([a, b])} /> : null}
-      {pair ? <DiffView key={pair.join(' ')} backend={store.backend} a={pair[0]} b={pair[1]} /> : null}
+      {pair ? (
+        <DiffView
+          key={pair.join(' ')}
+          backend={store.backend}
+          a={pair[0]}
+          b={pair[1]}
+          rev={pair.includes('now') ? rev : 0}
+        />
+      ) : null}
     </>
   );
 }

@@ -37,10 +37,14 @@ export const views: JupyterFrontEndPlugin<void> = {
         command: 'nbpipe:compare-runs',
         label: trans.__('Compare runs'),
         caption: trans.__('Parameters, metrics, code and outputs of runs, side by side'),
-        complete: async (given, args) => ({
-          ...args,
-          runs: await runsToCompare(given.backend(text(args.path)), list(args.runs)),
-        }),
+        complete: async (given, args) => {
+          const path = text(args.path);
+          const runs = await runsToCompare(given.backend(path), list(args.runs));
+          if (runs.includes('now')) {
+            await given.notebooks.save(path);
+          }
+          return { ...args, runs };
+        },
         id: ({ path, runs }) => `nbpipe-compare:${text(path)}:${list(runs).sort().join(',')}`,
         make: async (given, { path, runs, baseline }) =>
           (await import('./compare')).compareView(given, text(path), list(runs), text(baseline)),
