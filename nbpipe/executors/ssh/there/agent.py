@@ -98,8 +98,11 @@ class Agent:
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
             ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._read(work + "/keeper.json"))
-            if os.stat(work).st_mtime < before and ended:
-                shutil.rmtree(work, ignore_errors=True)
+            try:
+                if os.stat(work).st_mtime < before and ended:
+                    shutil.rmtree(work, ignore_errors=True)
+            except FileNotFoundError:  # another connection collected it meanwhile
+                continue
 
     def do_facts(self, distributions: list[str], gpus: Any = None) -> dict[str, Any]:
         """What this machine is and has."""
@@ -180,7 +183,9 @@ class Agent:
     def do_find(self, token: str) -> list[str]:
         """Rounds of an attempt that lie here, the earliest first."""
         names = [name for name in os.listdir(self._root + "/work") if name.startswith(token + "-")]
-        return sorted(names, key=lambda name: int(name.rsplit("-", 1)[1]))
+        # Others were just being made when an agent died.
+        rounds = [name for name in names if name.rsplit("-", 1)[1].isdecimal()]
+        return sorted(rounds, key=lambda name: int(name.rsplit("-", 1)[1]))
 
     def do_start(
         self,
