@@ -114,3 +114,12 @@ test('metadata that were changed after they were accepted are not taken back', (
     { stage: 'fit' },
   ]);
 });
+
+test('a stage that was written by hand since the proposal stays as it is, and is not taken back', () => {
+  const { model, shared, texts } = notebook(...CELLS);
+  shared.cells[1]?.updateSource(0, 0, '%%stage mine\n');
+  const written = acceptTags(model, proposal().cells, 'magic');
+  expect(texts()).toEqual(['%%params\nn = 5', '%%stage mine\nx = read(n)', '%%stage train\ny = fit(x)']);
+  takeBack(model, written);
+  expect(texts()).toEqual(['n = 5', '%%stage mine\nx = read(n)', 'y = fit(x)']);
+});

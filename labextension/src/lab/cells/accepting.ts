@@ -2,6 +2,7 @@ import type { ICellModel } from '@jupyterlab/cells';
 import type { INotebookModel } from '@jupyterlab/notebook';
 
 import { proposedLine, type Proposed } from './proposal';
+import { isStage } from './state';
 import { lineAt, tagCell, untagCell } from './tagging';
 import { lineOf, readTag, type TagStyle } from './tags';
 import { textOfCell } from './watch';
@@ -21,7 +22,9 @@ export function acceptTags(
   asOneStep(model, () => {
     for (const cell of model.cells) {
       const found = wanted.get(cell.id);
-      if (found) {
+      const now = readTag(textOfCell(cell));
+      // Nothing is proposed where there are stages: one that stands here was written since, by hand.
+      if (found && !(now && isStage(now))) {
         tagCell(cell, found, style);
         written.set(cell.id, lines.get(cell.id) ?? '');
       }
