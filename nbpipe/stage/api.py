@@ -25,6 +25,7 @@ from nbpipe.run.settings import Settings
 from nbpipe.stage.above import refuse_stale, require, results, stale, standing
 from nbpipe.stage.attempts import attempt_folder, take_back_jobs
 from nbpipe.stage.book import Begun, Book, Entry, FolderBook
+from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.pipelines import observed, values_of, with_retries
 from nbpipe.stage.site import Site
 from nbpipe.store import Store
@@ -62,6 +63,7 @@ def run_stage(
         raise UsageError(
             f"there is no stage {ask.stage[:80]!r}", name=ask.stage[:80], fix=f"Stages: {', '.join(names)}"
         )
+    refuse_others(site.pipeline, [stage for stage in site.pipeline.stages if stage.name == ask.stage])
     params = values_of(site, ask.params, ask.texts)
     order = site.manifest.order
     book.begin(Begun(version=site.pipeline.version, params=params))

@@ -19,6 +19,7 @@ from nbpipe.run.recovery import recover
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
 from nbpipe.stage.finish import notebook_of
+from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.pipelines import observed
 from nbpipe.stage.site import Site
 from nbpipe.store import Store
@@ -30,6 +31,7 @@ def run_whole(site: Site, store: Store, params: Mapping[str, Any], *, label: str
 
     What prevents a run raises NbpipeError.
     """
+    refuse_others(site.pipeline, site.pipeline.stages)
     pipeline = observed(site.pipeline, store)
     notebook = notebook_of(site)
     names = frozenset(stage.name for stage in pipeline.stages)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import msgspec
 import pytest
 from rig import Rig, fail
 
@@ -24,6 +25,7 @@ from nbpipe.run.record import read as read_record
 from nbpipe.stage.api import Ask, run_stage
 from nbpipe.stage.book import Begun, Entry, FolderBook, StoreBook
 from nbpipe.stage.finish import finish
+from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.site import Site, site_of
 from nbpipe.store.gc import gc
 
@@ -330,3 +332,25 @@ def test_what_a_run_noted_long_ago_goes_with_the_results_of_then(scheduler: Sche
     assert store.documents.names("scheduled") == names
     gc(store, older_than=3600.0)
     assert store.documents.names("scheduled") == []
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"distributions": {"numpy": "1.0"}}, "and was 1.0 when it was exported"),
+        (
+            {"distributions": {"no-such-package": "1.0"}, "provided_by": {"numpy": ("no-such-package",)}},
+            "not installed",
+        ),
+        ({"python": "3.9"}, "and was 3.9 when it was exported"),
+    ],
+)
+def test_a_worker_with_other_packages_than_the_export_keeps_no_results_under_its_keys(
+    tmp_path: Path, other: dict[str, Any], said: str
+) -> None:
+    found = Rig(tmp_path, ("%%stage one\nimport numpy", "%%stage two\nx = 1")).pipeline()
+    refuse_others(found, found.stages)
+    with pytest.raises(PipelineError, match=said):
+        refuse_others(msgspec.structs.replace(found, **other), found.stages)
+    if "python" not in other:
+        refuse_others(msgspec.structs.replace(found, **other), found.stages[1:])
