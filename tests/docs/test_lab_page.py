@@ -18,9 +18,10 @@ def test_every_command_is_on_the_page() -> None:
 
 
 def test_every_setting_is_on_the_page_with_its_default() -> None:
-    properties = json.loads((LAB / "schema/cells.json").read_text())["properties"]
+    schemas = [json.loads(path.read_text()) for path in sorted((LAB / "schema").glob("*.json"))]
+    properties = {name: item for schema in schemas for name, item in schema.get("properties", {}).items()}
     rows = dict(re.findall(r"^\| `([a-zA-Z]+)` \| `(.+?)` \|", PAGE, re.MULTILINE))
-    assert rows == {name: json.dumps(schema["default"]) for name, schema in properties.items()}
+    assert rows == {name: json.dumps(item["default"]) for name, item in properties.items()}
 
 
 def test_every_shortcut_is_on_the_page_and_means_a_command_that_there_is() -> None:
