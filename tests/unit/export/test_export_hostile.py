@@ -34,6 +34,8 @@ _FORBIDDEN = {
     "pty.spawn",
     "socket.connect",
 }
+#: The schedulers' own templates: what they have no escape for is refused.
+_REFUSED = {"argo": ("{{", "}}"), "github-actions": ("${{",)}
 _seen: list[str] = []
 _watching = False
 
@@ -123,9 +125,7 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
             try:
                 written: Definition = exporter.definition(given)
             except UnsupportedError:
-                # Argo's own templates: what it has no escape for is refused.
-                assert any("{{" in text or "}}" in text for text in texts)
-                assert name == "argo"
+                assert any(mark in text for text in texts for mark in _REFUSED[name])
                 continue
             readme(exporter, given, written)
         finally:
