@@ -22,7 +22,7 @@ from nbpipe.run.api import RunResult, run_notebook
 CASES = cases()
 #: Those that import libraries which take seconds to load; the default suite has one of each library.
 _SLOW = [case for case in CASES if any(re.search(r"import torch|from torch|sklearn", cell) for cell in case.cells)]
-_FEW = {"torch_seed", "torch_shared_storage", "sklearn_fit"}
+_FEW = {"torch_seed", "sklearn_fit"}
 _LONG = {case.name for case in _SLOW} - _FEW
 _MARKED = [pytest.param(case, marks=pytest.mark.long) if case.name in _LONG else case for case in CASES]
 

@@ -21,6 +21,7 @@ CELLS = (
 )
 
 
+@pytest.mark.long
 def test_a_worse_model_than_the_champion_is_rejected_and_nothing_after_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,13 +63,15 @@ STATES = [
         "import decimal; decimal.getcontext().prec = 5",
         "import decimal; print(decimal.Decimal(1) / 3)",
     ),
-    (
+    pytest.param(
         "import torch; torch.set_default_dtype(torch.float64)",
         "import torch; print(torch.zeros(1).dtype)",
+        marks=pytest.mark.long,
     ),
-    (
+    pytest.param(
         "import torch; torch.set_printoptions(precision=1)",
         "import torch; print(torch.tensor([1.23456]))",
+        marks=pytest.mark.long,
     ),
     (
         "import pandas as pd; pd.options.display.float_format = '{:.2f}'.format",

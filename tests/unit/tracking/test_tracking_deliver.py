@@ -235,6 +235,7 @@ def test_pending_runs_come_in_the_order_they_were_made(tmp_path: Path) -> None:
     assert [run.name for run in outbox.pending(tmp_path)] == ["r1", "r2", "r10"]
 
 
+@pytest.mark.long
 def test_delivery_killed_anywhere_and_repeated_leaves_nothing_twice(tmp_path: Path) -> None:
     outbox.enqueue(make_run(tmp_path, points=1200))
     command = [sys.executable, "-m", "nbpipe.tracking.deliver", str(tmp_path)]
@@ -271,6 +272,7 @@ def _rows(project: Path) -> int:
         return 0
 
 
+@pytest.mark.long
 def test_a_server_that_was_down_gets_everything_once_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
