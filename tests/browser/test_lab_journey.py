@@ -24,7 +24,7 @@ DIGITS: tuple[tuple[str, str], ...] = (
         """centres = np.stack([X_train[labels[: len(X_train)] == digit].mean(axis=0) for digit in range(10)])
 for epoch in range(3):
     print(f"epoch {epoch + 1} of 3", flush=True)
-    time.sleep(0.4)""",
+    time.sleep(0.8)""",
     ),
     ("markdown", "## Evaluate"),
     (
@@ -35,6 +35,12 @@ print(f"{acc:.1%} are read")""",
     ),
 )
 PANEL = "#nbpipe-panel"
+#: Looks on, and notes that something was there, however short.
+WATCH = """(what) => {
+  window.seen = false;
+  const look = () => { window.seen ||= document.querySelector(what) !== null; };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
 
 
 def write(lab: Lab, folder: str) -> str:
@@ -94,10 +100,11 @@ def test_with_the_mouse_alone(lab: Lab, page: Any) -> None:
     page.get_by_role("region", name="Suggested stages").get_by_role("button", name="Accept all").click()
     panel.locator(".nbp-graph [data-stage=evaluate]").first.wait_for()
 
+    page.evaluate(WATCH, f"{PANEL} .nbp-graph [data-stage=train] .nbp-status-running")
     panel.get_by_role("button", name="Run", exact=True).click()
     panel.get_by_role("tab", name="Log").click()
     panel.get_by_text("epoch 2 of 3").wait_for(timeout=60_000)
-    panel.locator(".nbp-graph [data-stage=train] .nbp-status-running").first.wait_for()
+    page.wait_for_function("window.seen")
     panel.locator("tr[data-run=r1] .nbp-status-succeeded").wait_for(timeout=60_000)
 
     page.locator(".jp-Notebook .jp-Cell").nth(5).locator(".jp-InputArea-editor").click()
