@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-engines test-matrix test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-engines test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -87,8 +87,12 @@ BEHIND_oldest := labextensions/@jupyter-widgets labextensions/anywidget
 BEHIND_shared := $(BEHIND_oldest) lab
 PACKAGES_shared := jupyter-collaboration==5.0.4
 
-test-matrix: $(VENV)-oldest/.installed $(VENV)-shared/.installed $(WIDGET) ## the extension in JupyterLab 4.4, in Notebook 7 and in a shared document
+test-matrix: test-oldest test-shared ## the extension in JupyterLab 4.4, in Notebook 7 and in a shared document
+
+test-oldest: $(VENV)-oldest/.installed $(WIDGET)
 	$(VENV)-oldest/bin/python -m pytest tests/browser/test_notebook7.py $(ON_OLDEST)
+
+test-shared: $(VENV)-shared/.installed $(WIDGET)
 	$(VENV)-shared/bin/python -m pytest tests/browser/test_collaboration.py
 
 ON_OLDEST := tests/browser/test_lab_journey.py::test_with_the_mouse_alone \
