@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import ParameterError
-from nbpipe.executors.fleet import Fleet
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
@@ -18,7 +17,6 @@ from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run import merges
 from nbpipe.run.abandoned import abandoned
 from nbpipe.run.earlier import given_params
-from nbpipe.run.fleets import places_of
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import find_project
 from nbpipe.run.refused import refused
@@ -31,6 +29,7 @@ from nbpipe.tracking import outbox
 
 if TYPE_CHECKING:
     from nbpipe.executors.base import Executor
+    from nbpipe.executors.fleet import Fleet
     from nbpipe.model import Event, Pipeline
     from nbpipe.run.drive import Drive
     from nbpipe.run.project import Project
@@ -78,7 +77,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     secrets = secret_names(pipeline, folder)
     _refuse_secrets(values, values_of(secrets, os.environ))
-    places = places_of(project, pipeline, on)
+    places = _places(project, pipeline, on)
     if abandoned(project):
         from nbpipe.run.recovery import recover
 
@@ -96,6 +95,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         outbox.flush(project.root)
         return _earlier(found, project)
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
+    from nbpipe.executors.fleet import Fleet
     from nbpipe.run.drive import Drive
 
     own = executor is None
@@ -123,6 +123,15 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     return outcome
 
 
+def _places(project: Project, pipeline: Pipeline, on: str | None) -> Mapping[str, Target]:
+    """Stage -> where it runs; empty where all run here: that is known without a look at the project's targets."""
+    if on is None and all(stage.options.on in (None, LOCAL) for stage in pipeline.stages):
+        return {}
+    from nbpipe.run.fleets import places_of
+
+    return places_of(project, pipeline, on)
+
+
 def _fleet(
     project: Project,
     store: Store,
@@ -133,6 +142,8 @@ def _fleet(
     default: str,
 ) -> tuple[Fleet, dict[str, Any]]:
     """The executors; those of other machines are asked first, as far as stages may run there."""
+    from nbpipe.executors.fleet import Fleet
+
     if all(target.name == LOCAL for target in places.values()):
         return Fleet({LOCAL: executor}, default=default), {}
     from nbpipe.run.fleets import assemble
