@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import UsageError
+from nbpipe.pipeline.contents import EXPORT_MANIFEST
 
-MANIFEST = "nbpipe-export.json"
+MANIFEST = EXPORT_MANIFEST
 BUNDLE = "bundle"
 SCHEMA = 1
 

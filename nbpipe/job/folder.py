@@ -17,6 +17,9 @@ VERDICT = "verdict.json"
 FAILURE = "failure.json"
 KERNEL_PID = "kernel.pid"
 UNDO = "undo"
+#: Of a stage's process on a scheduler: a lock that it holds, and then the list of the files that hooks saw it write.
+HELD = ".held"
+ENDED = ".ended"
 #: On another machine: what was sent for the job; what it found damaged or lacking; what its code looked at, if it failed.
 SHIPMENT = "shipment.json"
 NEEDS = "needs.json"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from nbpipe.job.folder import SPEC, UNDO, VERDICT
+from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT
 
 _PROC = Path("/proc")
 _ACCESS = os.O_WRONLY | os.O_RDWR
@@ -82,25 +82,39 @@ def _writes(pid: int) -> set[tuple[int, int]]:
 
 
 class Beside:
-    """The other jobs of the run, as far as they ran while the job in this folder did."""
+    """Jobs that ran while the job in this folder did: of its run, or of a scheduler's other stages in the project."""
 
     def __init__(self, job: Path) -> None:
         began = (job / SPEC).stat().st_mtime
         jobs = [folder for folder in job.parent.iterdir() if folder != job and (folder / SPEC).exists()]
+        gone: list[Path] = []
+        attempt = job.parents[2]
+        if (attempt / HELD).exists():
+            specs = attempt.parent.glob(f"*/*/jobs/*/{SPEC}")
+            jobs += [spec.parent for spec in specs if not spec.is_relative_to(attempt)]
+            gone = [file for file in attempt.parent.glob(f"*/{ENDED}") if file.stat().st_mtime >= began]
         self._jobs = [folder for folder in jobs if _ended(folder) >= began]
+        self._gone = [list[str](json.loads(file.read_text())) for file in gone]
 
     @property
     def ran(self) -> bool:
         """Whether there were any."""
-        return bool(self._jobs)
+        return bool(self._jobs or self._gone)
 
     @property
     def written(self) -> set[str]:
         """Files that hooks saw them write."""
-        indexes = [folder / UNDO / "index.jsonl" for folder in self._jobs]
-        lines = [line for index in indexes if index.exists() for line in index.read_text().splitlines()]
-        entries = [json.loads(line) for line in lines if line.endswith("}")]
-        return {entry["path"] for entry in entries if "seen" not in entry}
+        return {path for paths in (*map(written_in, self._jobs), *self._gone) for path in paths}
+
+
+def written_in(job: Path) -> set[str]:
+    """Files that hooks saw a job write, so far."""
+    try:
+        lines = (job / UNDO / "index.jsonl").read_text().splitlines()
+    except OSError:
+        return set()
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    return {entry["path"] for entry in entries if "seen" not in entry}
 
 
 def _ended(job: Path) -> float:

@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nbpipe.pipeline.contents import HIDDEN, listing_digest
+from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest
+
+#: Where schedulers keep what is their own.
+_SCHEDULERS = frozenset({".snakemake", ".dvc", ".metaflow"})
 
 
 def scan(project: Path) -> dict[str, tuple[int, int, int]]:
-    """Size, mtime in ns and inode of every file of the project."""
+    """Size, mtime in ns and inode of every file of the project, without environments and what schedulers write."""
     found = {}
     for folder, folders, names in os.walk(project):
-        folders[:] = [name for name in folders if name not in HIDDEN and not _environment(Path(folder) / name)]
+        folders[:] = [name for name in folders if name not in HIDDEN and not _machinery(Path(folder) / name)]
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118
             try:
@@ -24,8 +27,10 @@ def scan(project: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def _environment(folder: Path) -> bool:
-    return (folder / "pyvenv.cfg").exists() or folder.name in {"node_modules", "site-packages"}
+def _machinery(folder: Path) -> bool:
+    if folder.name in _SCHEDULERS or folder.name in {"node_modules", "site-packages"}:
+        return True
+    return (folder / "pyvenv.cfg").exists() or (folder / EXPORT_MANIFEST).exists()
 
 
 def digest_listing(folder: Path, *, ignore: Any = ()) -> str:

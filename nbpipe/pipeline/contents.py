@@ -12,6 +12,9 @@ HIDDEN = frozenset(
     {".nbpipe", ".git", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 )
 
+#: The manifest of an exported folder, in which a scheduler keeps what is its own.
+EXPORT_MANIFEST = "nbpipe-export.json"
+
 #: Behind the path of a folder: a fact about its being there, and not about the names in it.
 FOLDER = "/./"
 

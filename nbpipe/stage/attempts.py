@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbpipe.job.folder import SPEC
+from nbpipe.job.folder import ENDED, HELD, SPEC, write_durably
+from nbpipe.job.holders import written_in
 from nbpipe.run.recovery import take_back
-
-_HELD = ".held"
 
 
 @contextmanager
 def attempt_folder(state: Path) -> Iterator[Path]:
     """A new folder in the project's `state`, gone afterwards; files are first as they were before killed processes.
 
-    It is held by a lock, which ends with this process, however that ends. In a project that cannot be written to it is
+    It is held by a lock, which ends with this process, however that ends. Stages that run beside it are told what it
+    wrote; so what is left of it stays as long as one of those does. In a project that cannot be written to it is
     a temporary folder: there is nothing to take back.
     """
     place: Path | None = state / "attempts"
@@ -32,11 +33,18 @@ def attempt_folder(state: Path) -> Iterator[Path]:
         _take_back_abandoned(place)
     folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-", dir=place)).resolve()
     try:
-        with (folder / _HELD).open("wb") as handle:
+        with (folder / HELD).open("wb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield folder
+            try:
+                yield folder
+            finally:
+                if place is not None:
+                    _leave(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if place is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            _take_back_abandoned(place)
 
 
 def take_back_jobs(folder: Path) -> None:
@@ -46,13 +54,40 @@ def take_back_jobs(folder: Path) -> None:
         take_back(job)
 
 
+def _leave(folder: Path) -> None:
+    """Leave nothing but the names of the files that were written."""
+    written = {path for spec in folder.glob(f"*/jobs/*/{SPEC}") for path in written_in(spec.parent)}
+    write_durably(folder / ENDED, json.dumps(sorted(written)).encode())
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+
+
 def _take_back_abandoned(place: Path) -> None:
+    """Undo what killed processes left half done; forget those that ended before everything that runs now began."""
+    held, ended = [], []
     for folder in place.iterdir():
         try:
-            with (folder / _HELD).open("rb") as handle:
+            with (folder / HELD).open("rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                take_back_jobs(folder)
-                shutil.rmtree(folder)
-        except (BlockingIOError, FileNotFoundError):
-            # Somebody works in it, is just making it, or was faster.
+                if (folder / ENDED).exists():
+                    ended.append(folder)
+                else:
+                    take_back_jobs(folder)
+                    shutil.rmtree(folder)
+        except BlockingIOError:
+            held.append(folder)
+        except FileNotFoundError:
+            # Somebody is just making it, or was faster.
             continue
+    oldest = min((_time(folder / HELD) for folder in held), default=float("inf"))
+    for folder in ended:
+        if _time(folder / ENDED) < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _time(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -123,3 +123,46 @@ def test_a_retry_finds_the_files_as_they_were_before_the_attempt_that_was_killed
     assert done.code == 0, done.err
     assert (site.folder / "log.txt").read_text() == "before\na line\n"
     assert not list((site.project.state / "attempts").iterdir())
+
+
+def test_what_another_stage_or_the_scheduler_writes_meanwhile_is_not_taken_for_the_work_of_a_stage(
+    tmp_path: Path,
+) -> None:
+    """A stage that ends first, and its process with it, is known to have written its files; the folder is nobody's."""
+    site = Site(tmp_path)
+    here = str(site.root / "here")
+    wait = f"import time, pathlib\nwhile not pathlib.Path({here!r}).exists():\n    time.sleep(0.01)\n"
+    site.write(
+        f"%%stage writes\n{wait}with open('log.txt', 'a') as log:\n    log.write('once ')\nx = 1",
+        f"%%stage looks\nopen({here!r}, 'w').close()\nimport time\nprint('looking', flush=True)\ntime.sleep(6)\ny = 1",
+    )
+    (site.folder / "log.txt").write_text("before ")
+    dag = site.folder / "exports" / "dag"
+    assert site.command("export", "n.ipynb", "--to", "airflow", "-o", str(dag)).code == 0
+    (dag / "scheduler.log").write_text("before")
+    call = [sys.executable, "-m", "nbpipe.stage", str(dag)]
+    processes = [
+        subprocess.Popen(
+            [*call, stage, "--run", "u1"],
+            cwd=site.root,
+            env=site.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for stage in ("writes", "looks")
+    ]
+    with processes[0], processes[1]:
+        output = processes[1].stdout
+        assert output is not None
+        assert "looking\n" in iter(output.readline, "")
+        (dag / "scheduler.log").write_text("changed")
+        (dag / "writes.done").touch()
+        assert processes[0].wait(60) == 0
+        assert processes[1].poll() is None
+        assert processes[1].wait(60) == 0
+    assert (site.folder / "log.txt").read_text() == "before once "
+    looks = site.store.traces.latest("looks")
+    assert looks is not None
+    assert (looks.outcome.files_written, looks.outcome.uncacheable) == ((), ())
+    assert not list((site.project.state / "attempts").iterdir())
