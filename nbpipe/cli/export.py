@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from nbpipe.cli.arguments import json_option, notebook_argument, params_option, profile_option, read_params
+from nbpipe.cli.arguments import json_option, notebook_argument, params_option, profile_option, read_params, seed_option
 
 if TYPE_CHECKING:
     from nbpipe.export.api import Exported
@@ -32,6 +32,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @params_option()
 @profile_option()
 @click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
+@seed_option()
 @click.option("--image", metavar="REF", help="Container image that the stages run in.")
 @click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
 @json_option()
@@ -44,6 +45,7 @@ def command(  # noqa: PLR0913 - one per option
     params: tuple[str, ...],
     profile: str | None,
     store: str | None,
+    seed: int,
     image: str | None,
     force: bool,
     as_json: bool,
@@ -72,6 +74,7 @@ def command(  # noqa: PLR0913 - one per option
         schedule=schedule,
         image=image,
         store=store,
+        seed=seed,
         force=force,
     )
     if as_json:

@@ -54,6 +54,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     schedule: str | None = None,
     image: str | None = None,
     store: str | None = None,
+    seed: int = 0,
     force: bool = False,
 ) -> Exported:
     """Write the pipeline of `notebook` for the scheduler `to` into the folder `out`.
@@ -82,6 +83,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
             project=deployment.project,
             store=deployment.store,
             params=deployment.given,
+            seed=seed,
             order=deployment.order,
             secrets=deployment.secrets,
         ),

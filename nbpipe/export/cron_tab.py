@@ -20,11 +20,11 @@ if [ "${1-}" = --log ]; then
     shift
     exec >> logs/run.log 2>&1
 fi
-# A run that is still on is not joined by a second one.
+# A run that is still on is not joined by a second one, which says so: 75 is EX_TEMPFAIL, try again later.
 exec 9> logs/lock
 if command -v flock > /dev/null && ! flock -n 9; then
-    echo "nbpipe: the run before is still on" >&2
-    exit 0
+    echo "nbpipe: $(date -u +%Y-%m-%dT%H:%M:%SZ): not started, the run before is still on" >&2
+    exit 75
 fi
 run="$(date -u +%Y%m%dT%H%M%SZ)"
 exec "${NBPIPE_PYTHON:-python3}" -m nbpipe.stage . --all --run "$run" --params @params.json "$@"

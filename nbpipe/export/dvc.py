@@ -76,7 +76,7 @@ class DvcExporter:
 def _stage(stage: Stage, above: tuple[str, ...], params: list[str]) -> dict[str, Any]:
     retries = ["--retries", str(stage.options.retries)] if stage.options.retries else []
     told: dict[str, Any] = {
-        "cmd": _command(stage.name, *retries),
+        "cmd": _command(stage.name, *retries, "--record-failure"),
         "deps": ["bundle/pipeline.json", *(_receipt(name) for name in above)],
     }
     if params:

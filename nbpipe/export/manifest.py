@@ -30,6 +30,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     #: Values of parameters that differ from the notebook's defaults.
     params: dict[str, Any] = {}
+    #: Seed for what the notebook does not seed itself.
+    seed: int = 0
     #: Stage -> stages it waits for on the scheduler.
     order: dict[str, tuple[str, ...]] = {}
     secrets: tuple[str, ...] = ()

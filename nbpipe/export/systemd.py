@@ -82,7 +82,8 @@ class SystemdExporter:
 def calendar(cron: str) -> tuple[str, ...]:
     """A cron expression as calendar events, of which any starts the timer.
 
-    In cron a day counts if the day of the month *or* that of the week fits, where both are restricted.
+    In cron a day counts if the day of the month *or* that of the week fits, where both are restricted; one that begins
+    with `*`, as `*/2` does, restricts nothing in that sense, and then both have to fit.
     """
     minute, hour, day, month, weekday = cron.split()
     time = f"{_field(hour, 0)}:{_field(minute, 0)}:00"
@@ -91,7 +92,9 @@ def calendar(cron: str) -> tuple[str, ...]:
     by_weekday = f"{_weekdays(weekday)} *-{months}-* {time}"
     if weekday == "*":
         return (by_day,)
-    return (by_weekday,) if day == "*" else (by_day, by_weekday)
+    if day.startswith("*") or weekday.startswith("*"):
+        return (f"{_weekdays(weekday)} {by_day}",)
+    return (by_day, by_weekday)
 
 
 def _field(text: str, first: int) -> str:

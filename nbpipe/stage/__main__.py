@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> int:
     params = _values(given.params)
     fresh = given.fresh or os.environ.get("NBPIPE_FRESH") == "1"
     from nbpipe.stage.api import Ask, run_stage
-    from nbpipe.stage.book import StoreBook, book_of
+    from nbpipe.stage.book import Amended, StoreBook, book_of
     from nbpipe.stage.site import site_of
     from nbpipe.stage.telling import Teller
     from nbpipe.store import open_store
@@ -71,6 +71,10 @@ def _run(arguments: list[str]) -> int:
         teller = Teller(sys.stdout, ask.stage)
         entry = run_stage(site, store, book, ask, teller.hear)
         teller.end(entry)
+        if given.record_failure and entry.trace is None:
+            from nbpipe.stage.finish import finish
+
+            finish(site, store, Amended(book, entry), ask)
         return entry.exit_code
 
 
@@ -88,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="all stages, here and now, as nbpipe run does")
     parser.add_argument("--fresh", action="store_true", help="reuse nothing; also NBPIPE_FRESH=1")
     parser.add_argument("--retries", type=int, default=0, metavar="N", help="retries, where the scheduler has none")
+    parser.add_argument(
+        "--record-failure", action="store_true", help="record the run if this stage fails: none follows"
+    )
     parser.add_argument("--finish", action="store_true", help="all stages have ended: check and record the run")
     return parser
 

@@ -41,7 +41,13 @@ def require(pipeline: Pipeline, stage: str, order: Order, given: Mapping[str, Tr
 
 
 def standing(
-    pipeline: Pipeline, stage: str, given: Mapping[str, Trace], params: Mapping[str, Any], *, order: Order
+    pipeline: Pipeline,
+    stage: str,
+    given: Mapping[str, Trace],
+    params: Mapping[str, Any],
+    *,
+    order: Order,
+    seed: int = 0,
 ) -> dict[str, Trace]:
     """The results that the stage builds upon: all that hold.
 
@@ -50,9 +56,9 @@ def standing(
     """
     found = dict(given)
     above = ancestors(order, stage)
-    while (old := stale(pipeline, found, params)) is not None and old[0] not in above:
+    while (old := stale(pipeline, found, params, seed=seed)) is not None and old[0] not in above:
         del found[old[0]]
-    refuse_stale(pipeline, found, params, order=order)
+    refuse_stale(pipeline, found, params, order=order, seed=seed)
     return found
 
 
@@ -82,9 +88,11 @@ def stale(
     return None
 
 
-def refuse_stale(pipeline: Pipeline, given: Mapping[str, Trace], params: Mapping[str, Any], *, order: Order) -> None:
+def refuse_stale(
+    pipeline: Pipeline, given: Mapping[str, Trace], params: Mapping[str, Any], *, order: Order, seed: int = 0
+) -> None:
     """Raise PipelineError for a result that does not hold, and for files that stages side by side have written."""
-    found = stale(pipeline, given, params)
+    found = stale(pipeline, given, params, seed=seed)
     if found is not None:
         name, reason = found
         above = ancestors(order, name)

@@ -25,6 +25,7 @@ from nbpipe.run.settings import Settings
 from nbpipe.stage.above import refuse_stale, require, results, stale, standing
 from nbpipe.stage.attempts import attempt_folder, take_back_jobs
 from nbpipe.stage.book import Begun, Book, Entry, FolderBook
+from nbpipe.stage.curves import logged_in
 from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.pipelines import observed, values_of, with_retries
 from nbpipe.stage.site import Site
@@ -66,7 +67,8 @@ def run_stage(
     refuse_others(site.pipeline, [stage for stage in site.pipeline.stages if stage.name == ask.stage])
     params = values_of(site, ask.params, ask.texts)
     order = site.manifest.order
-    book.begin(Begun(version=site.pipeline.version, params=params))
+    seed = site.manifest.seed
+    book.begin(Begun(version=site.pipeline.version, params=params, seed=seed))
     pipeline = observed(site.pipeline, store)
     if isinstance(book, FolderBook):
         from nbpipe.export.graph import ancestors
@@ -80,12 +82,12 @@ def run_stage(
         for number in range(_MOST_ROUNDS):
             given = results(book, above)
             require(pipeline, ask.stage, order, given)
-            given = standing(pipeline, ask.stage, given, params, order=order)
+            given = standing(pipeline, ask.stage, given, params, order=order, seed=seed)
             if entry is not None and entry.trace is not None:
                 # What ran beside it may have ended meanwhile, and changed what it had read.
                 both = {**given, ask.stage: entry.trace}
-                if stale(pipeline, both, params) is None:
-                    refuse_stale(pipeline, both, params, order=order)
+                if stale(pipeline, both, params, seed=seed) is None:
+                    refuse_stale(pipeline, both, params, order=order, seed=seed)
                     return book.write(entry)
                 take_back_jobs(folder)
             journal = _journal(folder / str(number), listener)
@@ -129,6 +131,7 @@ def _attempt(
             Disk(Outside(site.project.root, store.variable_digest).digest, site.project.root, store),
             Settings(
                 params=params,
+                seed=site.manifest.seed,
                 secrets=site.manifest.secrets,
                 selected=frozenset({ask.stage}),
                 forced=frozenset({ask.stage} if ask.fresh else ()),
@@ -147,7 +150,8 @@ def _attempt(
             for number, handler in stops.items():
                 signal.signal(number, handler)
         if ask.stage in engine.traces:
-            return Entry(stage=ask.stage, trace=engine.traces[ask.stage])
+            curves = logged_in(journal.path.parent, ask.stage)
+            return Entry(stage=ask.stage, trace=engine.traces[ask.stage], curves=curves)
         failure = engine.failure or Failure(code="interrupted", message="it was cancelled")
         return Entry(stage=ask.stage, status=status, failure=failure, exit_code=exit_code_of(status, engine))
     finally:

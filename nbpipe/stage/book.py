@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from nbpipe.errors import PipelineError, UsageError
 from nbpipe.model import Failure, Trace
+from nbpipe.stage.curves import Curves
 from nbpipe.store import Store
 from nbpipe.store.base import Documents
 
@@ -34,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = "succeeded"
     failure: Failure | None = None
     exit_code: int = 0
+    #: What its cells logged step by step; not part of the result.
+    curves: Curves = {}
 
 
 class Book(Protocol):
@@ -141,6 +144,26 @@ class FolderBook:
             entry = there
         self._pages.write(f"{entry.stage}.json", msgspec.json.encode(entry))
         return entry
+
+
+class Amended:
+    """A book with one more entry, which is not noted: a folder of receipts holds results only."""
+
+    def __init__(self, book: Book, entry: Entry) -> None:
+        self._book = book
+        self._entry = entry
+
+    def begin(self, begun: Begun) -> None:
+        """As the book."""
+        self._book.begin(begun)
+
+    def read(self, stage: str) -> Entry | None:
+        """How a stage ended; None if it has not."""
+        return self._entry if stage == self._entry.stage else self._book.read(stage)
+
+    def write(self, entry: Entry) -> Entry:
+        """As the book."""
+        return self._book.write(entry)
 
 
 class _Pages:

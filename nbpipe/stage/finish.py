@@ -12,6 +12,7 @@ import msgspec
 from nbpipe.errors import NbpipeError, PipelineError
 from nbpipe.executors.fleet import Fleet
 from nbpipe.executors.local import LocalExecutor
+from nbpipe.export.graph import ancestors
 from nbpipe.history.notes import tag
 from nbpipe.model import Notebook, Outcome, Pipeline, Trace
 from nbpipe.notebook.reader import parse_notebook
@@ -20,7 +21,8 @@ from nbpipe.run.drive import Drive
 from nbpipe.run.engine import Engine
 from nbpipe.run.outcome import RunResult
 from nbpipe.run.settings import Settings
-from nbpipe.stage.above import refuse_stale
+from nbpipe.stage import curves
+from nbpipe.stage.above import refuse_stale, stale
 from nbpipe.stage.api import Ask
 from nbpipe.stage.book import Book, Entry
 from nbpipe.stage.pipelines import observed, values_of
@@ -42,11 +44,13 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
     params = values_of(site, ask.params, ask.texts)
     pipeline = observed(site.pipeline, store)
     entries = {s.name: found for s in pipeline.stages if (found := book.read(s.name)) is not None}
+    if once is None and any(entry.trace is None for entry in entries.values()):
+        entries = _without_old(pipeline, entries, params, site)
     given = {name: entry.trace for name, entry in entries.items() if entry.trace is not None}
     failed = {name: entry for name, entry in entries.items() if entry.trace is None}
     problem: NbpipeError | None = None
     try:
-        refuse_stale(pipeline, given, params, order=site.manifest.order)
+        refuse_stale(pipeline, given, params, order=site.manifest.order, seed=site.manifest.seed)
         missing = [stage.name for stage in pipeline.stages if stage.name not in entries]
         if missing and not failed:
             raise PipelineError("has no result in this run", stage=missing[0], fix="See the log of its task.")  # noqa: TRY301
@@ -59,7 +63,7 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
             return 0
     if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
         if once is None or not once():
-            recorded = _record(site, store, pipeline, ask, params, given, failed, problem)
+            recorded = _record(site, store, pipeline, ask, params, entries, problem)
             sys.stdout.write(f"nbpipe: recorded as {recorded.run}: {recorded.status}\n")
     else:
         sys.stdout.write("nbpipe: not recorded: there is no project here, and no MLFLOW_TRACKING_URI\n")
@@ -69,6 +73,21 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
         said = entry.failure.message if entry.failure is not None else entry.status
         sys.stdout.write(f"nbpipe: stage '{name}' {entry.status}: {said}\n")
     return next((entry.exit_code or 1 for entry in failed.values()), 0)
+
+
+def _without_old(
+    pipeline: Pipeline, entries: Mapping[str, Entry], params: Mapping[str, Any], site: Site
+) -> dict[str, Entry]:
+    """Without what earlier runs left in a folder of receipts, where a stage has failed and those below were not asked."""
+    kept = dict(entries)
+    while True:
+        given = {name: entry.trace for name, entry in kept.items() if entry.trace is not None}
+        old = stale(pipeline, given, params, seed=site.manifest.seed)
+        if old is None:
+            break
+        del kept[old[0]]
+    failed = {name for name, entry in kept.items() if entry.trace is None}
+    return {name: entry for name, entry in kept.items() if not failed & ancestors(site.manifest.order, name)}
 
 
 def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
@@ -82,10 +101,19 @@ def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
 class _Recorded(Drive):
     """Writes down a run whose stages have ended elsewhere."""
 
-    given: Mapping[str, Trace]
-    failed: Mapping[str, Entry]
+    entries: Mapping[str, Entry]
     problem: NbpipeError | None
     label: str
+
+    @property
+    def given(self) -> dict[str, Trace]:
+        """The results of the stages that have one."""
+        return {name: entry.trace for name, entry in self.entries.items() if entry.trace is not None}
+
+    @property
+    def failed(self) -> dict[str, Entry]:
+        """The ends of the others."""
+        return {name: entry for name, entry in self.entries.items() if entry.trace is None}
 
     def _begin(self, pipeline: Pipeline, settings: Settings) -> None:
         super()._begin(pipeline, settings)
@@ -106,6 +134,7 @@ class _Recorded(Drive):
             self.journal.append("stage-cached", stage=name, source=trace.run, metrics=metrics, key=trace.key)
             return
         seconds = trace.outcome.seconds.get("total", 0.0)
+        curves.write(self.folder, name, self.entries[name].curves)
         self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
         self.journal.append("stage-succeeded", stage=name, attempt=1, key=trace.key, metrics=metrics, seconds=seconds)
 
@@ -129,15 +158,14 @@ def _record(
     pipeline: Pipeline,
     ask: Ask,
     params: Mapping[str, Any],
-    given: Mapping[str, Trace],
-    failed: Mapping[str, Entry],
+    entries: Mapping[str, Entry],
     problem: NbpipeError | None,
 ) -> RunResult:
     executor = LocalExecutor(warm=False)
-    drive = _Recorded(site.project, store, notebook_of(site))
-    drive.given, drive.failed, drive.problem, drive.label = given, failed, problem, ask.label
+    drive = _Recorded(site.project, store, notebook_of(site), seed=site.manifest.seed)
+    drive.entries, drive.problem, drive.label = entries, problem, ask.label
     try:
-        settings = Settings(params=params, secrets=site.manifest.secrets, selected=frozenset())
+        settings = Settings(params=params, seed=site.manifest.seed, secrets=site.manifest.secrets, selected=frozenset())
         result = drive.go(pipeline, settings, Fleet.alone(executor))
     finally:
         drive.close()

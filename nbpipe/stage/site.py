@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from nbpipe.model import Pipeline
 from nbpipe.pipeline.bundle import read_bundle
 from nbpipe.pipeline.contents import source_digest
 from nbpipe.run.project import Project
+from nbpipe.stage.scratch import scratch_folder
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,16 +67,13 @@ def site_of(folder: Path, project: str | None) -> Iterator[Site]:
         _compare(pipeline, cwd)
         yield Site(manifest=manifest, pipeline=pipeline, project=Project(root), cwd=cwd, notebook=source, scratch=False)
         return
-    root = Path(tempfile.mkdtemp(prefix="nbpipe-site-")).resolve()
-    try:
+    with scratch_folder() as root:
         cwd = Path(os.path.normpath((root / manifest.notebook).parent))
         if not cwd.is_relative_to(root):
             raise UsageError(f"{manifest.notebook} does not lie in a project", name=manifest.notebook)
         cwd.mkdir(parents=True, exist_ok=True)
         _lay_out(pipeline, folder / BUNDLE / "modules", cwd, root)
         yield Site(manifest=manifest, pipeline=pipeline, project=Project(root), cwd=cwd, notebook=source, scratch=True)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _compare(pipeline: Pipeline, cwd: Path) -> None:

@@ -35,7 +35,9 @@ def run_whole(site: Site, store: Store, params: Mapping[str, Any], *, label: str
     pipeline = observed(site.pipeline, store)
     notebook = notebook_of(site)
     names = frozenset(stage.name for stage in pipeline.stages)
-    settings = Settings(params=params, secrets=site.manifest.secrets, forced=names if fresh else frozenset())
+    settings = Settings(
+        params=params, seed=site.manifest.seed, secrets=site.manifest.secrets, forced=names if fresh else frozenset()
+    )
     if abandoned(site.project):
         recover(site.project, store)
     same = up_to_date(pipeline, site.project, store, settings, notebook)
@@ -43,7 +45,7 @@ def run_whole(site: Site, store: Store, params: Mapping[str, Any], *, label: str
         _say(f"up to date ({same.id})")
         return 0
     executor = LocalExecutor()
-    drive = Drive(site.project, store, notebook, listener=lambda event: _tell(event, drive))
+    drive = Drive(site.project, store, notebook, seed=settings.seed, listener=lambda event: _tell(event, drive))
     try:
         result = drive.go(pipeline, settings, Fleet.alone(executor))
     finally:

@@ -151,8 +151,7 @@ def test_failures_and_parameters_are_those_of_a_native_run(engine: tuple[str, En
     assert done.returncode != 0 or "DagRun failed" in done.stdout, done.stdout
     assert "too small" in done.stdout, done.stdout
     assert not (site.project / "published.txt").exists()
-    if name != "dvc":  # whose last stage runs only if all others did
-        assert (site.latest().status, site.latest().exit_code) == ("rejected", 8)
+    assert (site.latest().status, site.latest().exit_code) == ("rejected", 8)
     done = found.run(site, bin_, folder, {"limit": 2})
     assert done.returncode == 0, done.stdout
     assert site.latest().status == "succeeded"

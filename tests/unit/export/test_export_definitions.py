@@ -191,4 +191,4 @@ def test_every_option_of_a_stage_by_itself_is_documented() -> None:
     page = (ROOT / "docs/reference/export.md").read_text()
     options = {text for action in _parser()._actions for text in action.option_strings} - {"-h", "--help"}
     section = page.partition("## One stage by itself")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(--[a-z]+)", section, re.MULTILINE)) == options
+    assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == options

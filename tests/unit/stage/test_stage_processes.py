@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -56,6 +57,10 @@ def test_the_script_of_a_clock_runs_the_whole_pipeline_and_knows_what_nbpipe_run
     done = started(project, "sh", script, "--param", "n=-1")
     assert done.code == 8
     assert "not above zero" in done.out
+    with (script.parent / "logs" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = started(project, "sh", script)
+    assert (done.code, "not started, the run before is still on" in done.err) == (75, True)
 
 
 def test_stages_without_the_project_work_in_a_folder_of_their_own_with_the_keys_of_a_native_run(project: Site) -> None:

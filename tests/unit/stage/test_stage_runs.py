@@ -18,16 +18,18 @@ from rig import Rig, fail
 from nbpipe.errors import NbpipeError, ParameterError, PipelineError, UsageError
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
 from nbpipe.export.api import export_notebook
+from nbpipe.history.difference.curves import curves_of_job
 from nbpipe.model import FileState
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.contents import digest_file
 from nbpipe.run.record import read as read_record
 from nbpipe.stage.api import Ask, run_stage
-from nbpipe.stage.book import Begun, Entry, FolderBook, StoreBook
+from nbpipe.stage.book import Amended, Begun, Entry, FolderBook, StoreBook
 from nbpipe.stage.finish import finish
 from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.site import Site, site_of
 from nbpipe.store.gc import gc
+from nbpipe.tracking.spool import Point, write_curves
 
 _CELLS = (
     "%%params\nn: int = 1\nrate: float = 0.5",
@@ -288,6 +290,54 @@ def test_a_receipt_has_the_same_bytes_as_long_as_the_stage_gives_the_same(schedu
     assert (tmp_path / "receipts" / "make.json").read_bytes() != first
     with pytest.raises(PipelineError, match="does not hold any more"):
         scheduler.stage("first", book=book)
+
+
+def test_where_nothing_comes_after_a_failure_the_stage_itself_records_the_run_without_what_is_left_of_earlier_ones(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    book = FolderBook(tmp_path / "receipts", scheduler.rig.store)
+    for stage in ("make", "first", "second", "good", "last"):
+        scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}), book=book)
+    assert scheduler.finish(book=book) == 0
+    scheduler.stage("make", scheduler.rig.succeed(2), book=book, params={"n": 2})
+    failed = scheduler.stage("second", fail(), book=book, params={"n": 2})
+    with scheduler.site() as site:
+        ask = Ask(stage="", label="dvc", params={"n": 2})
+        assert finish(site, scheduler.rig.store, Amended(book, failed), ask) == 1
+    record = read_record(scheduler.rig.project.runs / "r2")
+    assert record is not None
+    assert (record.status, record.params["n"], sorted(record.keys)) == ("failed", 2, ["make"])
+
+
+def test_the_seed_of_an_export_is_that_of_a_native_run_with_it(scheduler: Scheduler) -> None:
+    seeds = []
+    for seed in (0, 7):
+        scheduler.export(seed=seed)
+        scheduler.stage("make", run=f"run{seed}", fresh=True)
+        seeds.append(scheduler.executor.submitted[0].seed)
+        for stage in ("first", "second", "good", "last"):
+            scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}), run=f"run{seed}")
+        assert scheduler.finish(f"run{seed}") == 0
+    assert seeds[0] != seeds[1]
+    record = read_record(scheduler.rig.project.runs / "r2")
+    assert record is not None
+    assert record.seed == 7
+
+
+def test_what_cells_logged_step_by_step_is_there_when_the_process_of_the_stage_has_gone(scheduler: Scheduler) -> None:
+    succeed = scheduler.rig.succeed()
+
+    def logging(spec: Any) -> Any:
+        (job,) = (scheduler.rig.project.state / "attempts").glob(f"*/0/jobs/{spec.stage}.1")
+        write_curves(job, {"val/loss": [Point(1, 0.5, 0), Point(2, float("nan"), 1), Point(3, 0.25, 2)]})
+        return succeed(spec)
+
+    scheduler.stage("make", logging)
+    for stage in ("first", "second", "good", "last"):
+        scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}))
+    assert scheduler.finish() == 0
+    curves = curves_of_job(scheduler.rig.project.runs / "r1" / "jobs" / "make.1", scheduler.rig.root, "r1", "make")
+    assert curves == {"val/loss": [(0, 0.5), (2, 0.25)]}
 
 
 def test_the_history_has_a_run_once_however_often_its_end_is_retried(scheduler: Scheduler) -> None:
