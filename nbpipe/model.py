@@ -305,6 +305,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     ambient: dict[str, Artifact] = {}
     #: Names to store at the end; one that is not bound is stored as "absent".
     outputs: tuple[str, ...] = ()
+    #: Names to store as well, where they can be: a notebook's kernel waits for them, and no later stage.
+    spare: tuple[str, ...] = ()
     #: exec, globals() and the like are used: store every name bound at the end.
     dynamic: bool = False
     #: Files and patterns that the stage is said to read: they count as read when its cells begin.
@@ -363,6 +365,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     outputs: dict[str, Artifact] = {}
     #: Inputs that changed in place, or now share memory with an output, although the plan did not know.
     observed: dict[str, Artifact] = {}
+    #: Names of `JobSpec.spare` that could not be stored -> why.
+    unstored: dict[str, str] = {}
     ambient: tuple[AmbientState, ...] = ()
     files_read: tuple[FileState, ...] = ()
     files_written: tuple[FileState, ...] = ()

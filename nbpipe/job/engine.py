@@ -283,14 +283,14 @@ class Cells:
             output = {"output_type": kind, "data": content["data"], "metadata": content["metadata"]}
             if kind == "execute_result":
                 output["execution_count"] = content["execution_count"]
-            self._log.write(kind, cell, data=content["data"], metadata=content["metadata"])
-            kept = outputs.add(output)
             name = content.get("transient", {}).get("display_id")
+            self._log.write(kind, cell, data=content["data"], metadata=content["metadata"], **_named(name))
+            kept = outputs.add(output)
             if name and kept is not None:
                 self._displays.setdefault(name, []).append(kept)
         elif kind == "update_display_data":
-            self._log.write("update", cell, data=content["data"], metadata=content["metadata"])
             name, new = content.get("transient", {}).get("display_id"), {k: content[k] for k in ("data", "metadata")}
+            self._log.write("update", cell, **new, **_named(name))
             if name and name not in self._displays:
                 self._elsewhere[name] = new
             for shown in self._displays.get(name, []):
@@ -301,6 +301,11 @@ class Cells:
         elif kind == "error":
             self._log.write("error", cell, **{key: content[key] for key in ("ename", "evalue", "traceback")})
             outputs.add({"output_type": "error", **{key: content[key] for key in ("ename", "evalue", "traceback")}})
+
+
+def _named(display: Any) -> dict[str, Any]:
+    """The display that an output made, or an update is of, for the log."""
+    return {"display": display} if isinstance(display, str) else {}
 
 
 class NbpipeEngine:

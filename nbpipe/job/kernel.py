@@ -147,6 +147,7 @@ class Session:
             failure=rejected,
             outputs=outputs,
             observed=observed,
+            unstored=self.observer.unstored,
             ambient=ambient,
             files_read=files_read,
             files_written=files_written,

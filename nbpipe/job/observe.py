@@ -8,6 +8,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nbpipe.errors import Unserializable
 from nbpipe.job.definitions import Definitions, apply_state, behaviour, state, written_state
 from nbpipe.job.identities import identity_warnings
 from nbpipe.model import Artifact, JobSpec
@@ -34,6 +35,8 @@ class Observer:
         #: What was bound when the cells began.
         self._before: dict[str, Any] = {}
         self.warnings: list[str] = []
+        #: Spare names that could not be stored -> why.
+        self.unstored: dict[str, str] = {}
 
     def load_inputs(self, definitions: Definitions) -> None:
         """Bind the inputs; one stored as absent stays unbound.
@@ -86,7 +89,7 @@ class Observer:
 
     def values(self) -> tuple[dict[str, Artifact], dict[str, Artifact]]:
         """Outputs asked for, and inputs that changed although nobody asked. Raises `Unserializable`."""
-        from nbpipe.store.values import absent, save_values
+        from nbpipe.store.values import absent
 
         wanted = list(self._spec.outputs)
         if self._spec.dynamic:
@@ -94,10 +97,14 @@ class Observer:
         changed = [name for name in self._changed_inputs() if name not in wanted]
         changed += [name for name in self._shared(wanted) if name not in changed]
         changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
-        every = [*wanted, *changed]
+        spare = [name for name in self._spec.spare if name not in (*wanted, *changed)]
+        every = [*wanted, *changed, *spare]
         self.warnings += self._apart(every)
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
-        found = save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+        found = self._saved(values)
+        wanted += [name for name in spare if name not in self.unstored]
+        changed = [name for name in changed if name not in self.unstored]
+        every = [name for name in every if name not in self.unstored]
         held = self._held(found)
         found |= held
         found |= {name: absent() for name in every if name not in self._names}
@@ -106,6 +113,19 @@ class Observer:
         observed |= {name: self._defstate(name) for name in self._changed_definitions() if name not in found}
         observed |= {name: self._defstate(name) for name in self._grown_definitions() if name not in found}
         return {name: found[name] for name in wanted}, observed
+
+    def _saved(self, values: dict[str, Any]) -> dict[str, Artifact]:
+        """The values, stored. A spare one that cannot be is left out. Raises `Unserializable` for any other."""
+        from nbpipe.store.values import save_values
+
+        while True:
+            try:
+                return save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+            except Unserializable as error:
+                if error.name not in self._spec.spare or error.name not in values:
+                    raise
+                self.unstored[error.name] = f"{error.type_name}: {error.reason}"
+                values = {name: value for name, value in values.items() if name != error.name}
 
     def _held(self, found: Mapping[str, Artifact]) -> dict[str, Artifact]:
         """Values of this stage that functions in stored values read by name: `for j in …: hooks.append(lambda: j)`."""

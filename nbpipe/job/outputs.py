@@ -14,7 +14,10 @@ _LARGEST_PIECE = 65_536
 
 
 class Log:
-    """Append-only `log.jsonl`: one JSON object a line, stream text gathered for at most 0.2 s."""
+    """Append-only `log.jsonl`: one JSON object a line, stream text gathered for at most 0.2 s.
+
+    What comes after a silence is written at once: somebody may watch, and wait for a first line.
+    """
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self._file = path.open("a", encoding="utf-8")
@@ -24,6 +27,7 @@ class Log:
         self._text: list[str] = []
         self._size = 0
         self._since = 0.0
+        self._written = 0.0
 
     def write(self, kind: str, cell: int | None, **data: Any) -> None:
         """One line, after the stream text that came before it."""
@@ -40,7 +44,8 @@ class Log:
             self._since = time.monotonic()
         self._text.append(text)
         self._size += len(text)
-        if self._size > _LARGEST_PIECE or time.monotonic() - self._since > _FLUSH:
+        now = time.monotonic()
+        if self._size > _LARGEST_PIECE or now - self._since > _FLUSH or now - self._written > _FLUSH:
             self._drain(final=False)
 
     def tick(self) -> None:
@@ -61,7 +66,8 @@ class Log:
         if out:
             self._line("stream", self._cell, {"name": self._stream, "text": out})
             self._file.flush()
-        self._text, self._size, self._since = [rest] if rest else [], len(rest), time.monotonic()
+        now = time.monotonic()
+        self._text, self._size, self._since, self._written = [rest] if rest else [], len(rest), now, now
 
     def _line(self, kind: str, cell: int | None, data: dict[str, Any]) -> None:
         line = {"t": round(time.time(), 3), "cell": cell, "type": kind, **self._redactor.data(data)}

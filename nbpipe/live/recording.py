@@ -101,6 +101,10 @@ class Recording:
         cell.started = time.time()
         cell.seconds = -time.perf_counter()
 
+    def running(self) -> Execution | None:
+        """The cell that runs now; the innermost, where one runs another."""
+        return self._open[-1][1] if self._open else None
+
     def end(self, result: Any) -> None:
         """A cell has ended; `result` is IPython's."""
         ended = time.perf_counter()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbpipe.errors import CheckRejected, NbpipeError, UsageError
 from nbpipe.live.command import notebook_path
+from nbpipe.live.executions import KEPT
 from nbpipe.live.numbers import number
+from nbpipe.live.place import LOCAL, place_of
 from nbpipe.live.recording import Recording
 from nbpipe.live.transform import read_cell, transform_lines
 from nbpipe.model import Code, Notebook, Outline
@@ -16,6 +18,8 @@ from nbpipe.pipeline.params import extract_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nbpipe.live.elsewhere.places import Places
 
 
 class Session:
@@ -28,6 +32,9 @@ class Session:
         self.profiles: dict[str, Code] = {}
         self.transformer: Callable[[list[str]], list[str]] = self._transformer()
         self.recording = Recording(shell, lambda: notebook_path(shell.user_ns))
+        #: The target of stage cells that name none.
+        self.place = LOCAL
+        self._places: Places | None = None
 
     def hook(self) -> None:
         """Start reading cells."""
@@ -41,6 +48,27 @@ class Session:
         self.shell.events.unregister("pre_run_cell", self.recording.begin)
         self.shell.events.unregister("post_run_cell", self.after_cell)
         self.recording.close()
+        if self._places is not None:
+            self._places.close()
+
+    def run_elsewhere(self, count: int) -> None:
+        """Run the cell that is being run, whose number is `count`, on its target; its results are bound here."""
+        from nbpipe.live.elsewhere.cell import run_cell
+        from nbpipe.live.elsewhere.places import Places
+
+        cell = self.recording.running()
+        found = read_cell(cell.source) if cell is not None else None
+        if cell is None or found is None:
+            raise UsageError(
+                "this runs a stage cell elsewhere, and is called by none", fix="Write %%stage NAME --on TARGET."
+            )
+        self._places = self._places or Places()
+        cell.count = count
+        before = self.recording.executions.before(cell.order, limit=KEPT)
+        try:
+            run_cell(self.shell, self._places, before, cell, place_of(found[0], self.place))
+        except NbpipeError as error:
+            raise error if "_render_traceback_" in vars(error) else show_short(error) from None
 
     def after_cell(self, result: Any) -> None:
         """Compare the thresholds of a check with the variables the cell left, then record how it ended."""
@@ -101,7 +129,7 @@ class Session:
     def _transformer(self) -> Callable[[list[str]], list[str]]:
         def nbpipe_cell(lines: list[str]) -> list[str]:
             try:
-                return transform_lines(lines, self.shell.user_ns)
+                return transform_lines(lines, self.shell.user_ns, self.place)
             except NbpipeError as error:
                 raise show_short(error) from None
 

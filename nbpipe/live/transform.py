@@ -11,7 +11,9 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from nbpipe.errors import GrammarError, UnsupportedError
+from nbpipe.errors import GrammarError
+from nbpipe.live.elsewhere.call import CODE
+from nbpipe.live.place import LOCAL, place_of
 from nbpipe.notebook.grammar import check_supported, find_magic, parse_line
 from nbpipe.notebook.line import MAGICS, magic_word
 from nbpipe.pipeline.params import TYPING_NAMES
@@ -50,22 +52,17 @@ def _said(magic: str) -> MagicLine:
     """What the line says; of a cell that is edited and run again it is mostly the same."""
     said = parse_line(magic)
     check_supported(said.options, said.name, None)
-    if said.options.on not in (None, "local"):
-        raise UnsupportedError(
-            f"--on {said.options.on} is for runs: a cell runs in this kernel",
-            stage=said.name,
-            name="on",
-            fix="Run it there with `nbpipe run NOTEBOOK`, or write --on local to run it here.",
-        )
     return said
 
 
-def transform_lines(lines: list[str], bound: Container[str]) -> list[str]:
+def transform_lines(lines: list[str], bound: Container[str], place: str = LOCAL) -> list[str]:
     """As `transform`, of the lines with their ends that IPython passes on."""
     source = "".join(lines)
     if "%%" not in source:
         return lines
     found = read_cell(source)
+    if found is not None and place_of(found[0], place) != LOCAL:
+        return [CODE]
     if found is not None and found[1] == 0 and found[0].role in ("stage", "check"):
         said, _, body = found
         # A body that begins at the left margin with no magic of its own stays as it is.
@@ -77,7 +74,7 @@ def transform_lines(lines: list[str], bound: Container[str]) -> list[str]:
 
 
 def transform(source: str, bound: Container[str]) -> str:
-    """The cell's code as IPython shall see it. `bound`: names that the user's namespace has. Raises as `read_cell`."""
+    """The code of a cell that runs here as IPython shall see it. `bound`: names that the namespace has. Raises as `read_cell`."""
     found = read_cell(source)
     if found is None:
         return source

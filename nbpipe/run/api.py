@@ -76,7 +76,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     secrets = secret_names(pipeline, folder)
-    _refuse_secrets(values, values_of(secrets, os.environ))
+    refuse_secrets(values, values_of(secrets, os.environ))
     places = _places(project, pipeline, on)
     if abandoned(project):
         from nbpipe.run.recovery import recover
@@ -153,7 +153,7 @@ def _fleet(
     return assemble(project, store, pipeline, places=places, runs=runs, local=executor, default=default)
 
 
-def _refuse_secrets(params: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+def refuse_secrets(params: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
     """Parameters are written down. Raises ParameterError for one that holds a secret."""
     for name, value in params.items():
         for secret, hidden in secrets.items():

@@ -58,6 +58,8 @@ class Place:
     #: The notebook that the run was made from, absolute.
     source: str = ""
     secrets: tuple[str, ...] = ()
+    #: Names that a notebook's kernel waits for: stored where they can be.
+    spare: tuple[str, ...] = ()
 
 
 def prepare(
@@ -96,6 +98,7 @@ def prepare(
         inputs=wanted.inputs,
         ambient=wanted.ambient,
         outputs=outputs,
+        spare=place.spare,
         dynamic=stage.flow.dynamic,
         seed=wanted.seed,
         metrics=options.metrics,

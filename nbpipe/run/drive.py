@@ -55,6 +55,11 @@ class Drive:
     Responsibilities: every run that began has an end on record, whatever happened between. Must not decide what runs.
     """
 
+    #: What drives the stages.
+    engine: type[Engine] = Engine
+    #: Names that a notebook's kernel waits for.
+    spare: tuple[str, ...] = ()
+
     def __init__(
         self,
         project: Project,
@@ -182,7 +187,7 @@ class Drive:
     def _engine(self, pipeline: Pipeline, settings: Settings, fleet: Fleet) -> Engine:
         from nbpipe.tracking.registry import champion_metrics
 
-        return Engine(
+        return self.engine(
             pipeline,
             Place(
                 run=self.run,
@@ -192,6 +197,7 @@ class Drive:
                 store=self.store,
                 source=str(Path(self.notebook.path).resolve()),
                 secrets=settings.secrets,
+                spare=self.spare,
             ),
             fleet,
             self.journal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbpipe import __version__
 from nbpipe.executors.base import Executor
@@ -61,7 +61,7 @@ def assemble(
             if target.name == LOCAL:
                 continue
             if target.kind == "local":
-                executors[target.name] = _another_local(target)
+                executors[target.name] = opened(project, store, target)
                 continue
             here = [stage for stage in pipeline.stages if places[stage.name].name == target.name]
             executors[target.name] = _over_ssh(project, store, pipeline, target, here, wanted, facts)
@@ -71,10 +71,39 @@ def assemble(
     return Fleet(executors, default=default), facts
 
 
-def _another_local(target: Target) -> Executor:
-    from nbpipe.executors.local import LocalExecutor
+def opened(project: Project, store: Store, target: Target) -> Executor:
+    """An executor for the target. Nothing is connected yet."""
+    if target.kind == "local":
+        from nbpipe.executors.local import LocalExecutor
 
-    return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0)
+        return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0)
+    from nbpipe.executors.ssh.executor import SshExecutor
+
+    return SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)
+
+
+def fitted(
+    project: Project,
+    executor: Executor,
+    target: Target,
+    pipeline: Pipeline,
+    here: Sequence[Stage],
+    runs: Sequence[Stage],
+) -> dict[str, Any]:
+    """What the machine of a target is, once it fits the stages that will run. Raises TargetError where it does not.
+
+    `here` are all stages that may run there: their packages are compared, too.
+    """
+    if target.kind == "local":
+        return {}
+    ssh = cast("SshExecutor", executor)
+    need, whole = need_of(pipeline, runs, __version__), need_of(pipeline, here, __version__)
+    found = ssh.facts(sorted(whole.distributions))
+    refuse(target, compare(target, found, need))
+    ssh.start()
+    tested.note(project.state, target, ready=True, detail=summary(found))
+    ssh.unlike = unlike(found, whole)
+    return {"kind": target.kind, "host": target.host, **found}
 
 
 def _over_ssh(
@@ -90,24 +119,16 @@ def _over_ssh(
 
     Another one may turn out to have to run, too: what it gives then is reused only if its packages were compared.
     """
-    from nbpipe.executors.ssh.executor import SshExecutor
-
-    executor = SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)
+    executor = cast("SshExecutor", opened(project, store, target))
     stages = [stage for stage in here if stage.name in wanted]
     if not stages:
         executor.unlike = f"the packages of target '{target.name}' were not compared: nothing was expected to run there"
         return executor
-    need, whole = need_of(pipeline, stages, __version__), need_of(pipeline, here, __version__)
     try:
-        found = executor.facts(sorted(whole.distributions))
-        refuse(target, compare(target, found, need))
-        executor.start()
+        facts[target.name] = fitted(project, executor, target, pipeline, here, stages)
     except BaseException:
         executor.close()
         raise
-    tested.note(project.state, target, ready=True, detail=summary(found))
-    executor.unlike = unlike(found, whole)
-    facts[target.name] = {"kind": target.kind, "host": target.host, **found}
     return executor
 
 

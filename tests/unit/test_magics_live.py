@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from nbpipe.errors import CheckRejected, GrammarError, UnsupportedError
+from nbpipe.errors import CheckRejected, GrammarError, UsageError
 from nbpipe.magics import load_ipython_extension, unload_ipython_extension
 
 if TYPE_CHECKING:
@@ -102,10 +102,14 @@ def test_a_stage_line_below_a_comment_is_an_error_here_as_in_a_run(shell: Any) -
     assert "x" not in shell.user_ns
 
 
-def test_an_option_for_a_remote_target_says_that_there_is_none(shell: Any) -> None:
+def test_a_target_that_is_not_there_is_named_with_those_that_are(shell: Any) -> None:
     result, shown = run(shell, "%%stage a --on gpu\nx = 1")
-    assert isinstance(result.error_before_exec, UnsupportedError)
-    assert "--on local" in shown
+    assert isinstance(result.error_in_exec, UsageError)
+    assert "there is no target 'gpu'" in shown
+    assert "there are: local" in shown
+    assert "x" not in shell.user_ns
+    assert run(shell, "%%stage a --on local\nx = 1")[0].success
+    assert "there is no target" in run(shell, "%nbpipe on gpu")[1]
 
 
 def test_annotations_of_a_params_cell_need_no_import(shell: Any) -> None:
