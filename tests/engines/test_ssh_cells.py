@@ -1,0 +1,100 @@
+"""A cell of a notebook that runs on a machine that ssh reaches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from executing import gone
+from notebooks import Kernel, kernel
+from runs import Site
+from sshd import Sshd, install, running_sshd
+
+from nbpipe.run import record as records
+
+pytestmark = pytest.mark.engines
+
+_SLOW = """%%stage train --on box --metrics x
+import os, time
+print(f'pid={{os.getpid()}};', flush=True)
+for n in range(200):
+    print('step', n, flush=True)
+    time.sleep(0.1)
+    if os.path.exists({go!r}):
+        break
+x = n + rows[0]
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    install()
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def there(site: Site, sshd: Sshd) -> Site:
+    """A project with the target `box`."""
+    (site.folder / "nbpipe.toml").write_text(
+        f'[targets.box]\nkind = "ssh"\nhost = "127.0.0.1"\nport = {sshd.port}\npython = "{sys.executable}"\n'
+        f'config = "{sshd.root}/client"\nfolder = "{site.root}/worker"\n'
+    )
+    return site
+
+
+@pytest.fixture
+def live(there: Site) -> Iterator[Kernel]:
+    with kernel(there.folder, there.environment()) as running:
+        yield running
+
+
+def _pid(live: Kernel) -> int:
+    live.until("step 3")
+    return int(live.shown().partition("pid=")[2].partition(";")[0])
+
+
+def test_output_streams_into_the_cell_and_the_stop_button_stops_the_job_there(there: Site, live: Kernel) -> None:
+    live.run("%%stage load\nrows = [1, 2]")
+    live.send(_SLOW.format(go=str(there.root / "go")))
+    pid = _pid(live)
+    live.until("step 8", 10)
+    started = time.monotonic()
+    live.interrupt()
+    assert gone(pid, 3)
+    assert time.monotonic() - started < 2
+    assert live.end() == "KeyboardInterrupt"
+    assert live.value("'x' in globals()") == "False"
+    assert live.run("%%stage quick --on box\nfrom IPython.display import display\ny = rows[1]\ndisplay(y)") == ""
+    assert live.value("y") == "2"
+    (there.folder / "data.csv").write_text("5\n")
+    assert live.run("%%stage file --on box\nz = int(open('data.csv').read())\nopen('out.txt', 'w').write('a')") == ""
+    assert live.value("z") == "5"
+    assert (there.folder / "out.txt").read_text() == "a"
+    assert live.run("%%stage bad --on box\n1 / 0") == "ZeroDivisionError"
+
+
+def test_a_job_outlives_the_kernel_and_the_same_cell_takes_it_up(there: Site, live: Kernel) -> None:
+    live.run("%%stage load\nrows = [1, 2]")
+    source = _SLOW.format(go=str(there.root / "go"))
+    live.send(source)
+    pid = _pid(live)
+    live.kill()
+    time.sleep(1)
+    assert Path(f"/proc/{pid}").exists()
+    with kernel(there.folder, there.environment()) as second:
+        second.run("%%stage load\nrows = [1, 2]")
+        second.send(source)
+        second.until("step 5")
+        assert f"pid={pid};" in second.shown()
+        (there.root / "go").touch()
+        assert second.end() == ""
+        assert int(second.value("x")) > 4
+        assert second.run(source) == ""
+        assert "kept since" in second.shown()
+        assert second.shown().count("pid=") == 1
+    found = [records.read(there.project.runs / run) for run in there.project.run_ids()]
+    assert [record.status for record in found if record is not None] == ["succeeded", "succeeded", "interrupted"]
