@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from nbpipe.live.looking import trial
     from nbpipe.live.status import status
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
+    from nbpipe.metrics import log_metric
     from nbpipe.model import Pipeline
     from nbpipe.pipeline.extract import extract
     from nbpipe.run.api import RunResult
     from nbpipe.run.api import run_notebook as run
+    from nbpipe.sweep.api import sweep_notebook as sweep
+    from nbpipe.sweep.api import sweeps
     from nbpipe.ui.api import diff, history
 
 __version__ = "0.1.0"
@@ -32,10 +35,13 @@ __all__ = [
     "extract",
     "history",
     "load_ipython_extension",
+    "log_metric",
     "run",
     "search",
     "secret",
     "status",
+    "sweep",
+    "sweeps",
     "trial",
     "unload_ipython_extension",
 ]
@@ -48,16 +54,18 @@ _PLACES = {
     "diff": ("nbpipe.ui.api", "diff"),
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),
+    "log_metric": ("nbpipe.metrics", "log_metric"),
     "search": ("nbpipe.history.api", "search"),
     "secret": ("nbpipe.credentials", "secret"),
     "status": ("nbpipe.live.status", "status"),
+    "sweeps": ("nbpipe.sweep.api", "sweeps"),
     "trial": ("nbpipe.live.looking", "trial"),
     "unload_ipython_extension": ("nbpipe.magics", "unload_ipython_extension"),
 }
 
 
 #: Packages that can be called, see `nbpipe.callable`.
-_CALLABLE = ("history", "run")
+_CALLABLE = ("history", "run", "sweep")
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Run a notebook as a pipeline.",
     "plan": "Say what a run would do, stage by stage, and why.",
     "check": "Find every problem that can be found without running.",
+    "sweep": "Run a notebook many times and find the best parameters.",
     "graph": "Draw the pipeline: stages, and what travels between them.",
     "suggest": "Propose stages for a notebook that has none.",
     "history": "List the runs, newest first.",

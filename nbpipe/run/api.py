@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,50 @@ from nbpipe.tracking import outbox
 if TYPE_CHECKING:
     from nbpipe.executors.base import Executor
     from nbpipe.executors.fleet import Fleet
-    from nbpipe.model import Event, Pipeline
+    from nbpipe.model import Event, Notebook, Outline, Pipeline
     from nbpipe.run.drive import Drive
     from nbpipe.run.project import Project
     from nbpipe.run.record import Record
     from nbpipe.store import Store
     from nbpipe.targets.settings import Target
 
-__all__ = ["RunResult", "StageResult", "run_notebook"]
+__all__ = ["Member", "Prepared", "RunResult", "StageResult", "prepare", "run_notebook", "run_prepared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A notebook that was read, and where its runs go. The file is not read again: it may be edited meanwhile."""
+
+    project: Project
+    store: Store
+    notebook: Notebook
+    outline: Outline
+    #: The notebook's folder, where its local modules lie.
+    folder: Path
+
+    def pipeline(self, joined: tuple[tuple[str, ...], ...]) -> Pipeline:
+        """What runs, as far as is known by now of what its stages do. `joined` are groups of stages that run as one."""
+        return extract_outline(self.outline, self.folder, observed=self.store.hints.observed, merges=joined)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """What somebody who makes many runs of one notebook wants of each. Such a run is made even if nothing has to be done."""
+
+    #: Hears the run's id before its first event.
+    begun: Callable[[str], None]
+    #: Asked all the time: "" to go on, "ask" to stop the stages that run, "kill" to kill them.
+    halt: Callable[[], str]
+
+
+def prepare(path: str | Path, *, store: str | None = None) -> Prepared:
+    """Read the notebook at `path`. Raises NbpipeError where it is none, or the store cannot be opened."""
+    notebook = read_notebook(Path(path))
+    project = find_project(Path(path))
+    place = open_store(store or project.store)
+    return Prepared(
+        project=project, store=place, notebook=notebook, outline=outline(notebook), folder=Path(path).parent
+    )
 
 
 def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
@@ -66,19 +103,54 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     is a result, not an error; raises NbpipeError for what prevents a run: a bad notebook or pipeline, a wrong parameter,
     a store that cannot be written, a target that cannot be reached or does not fit.
     """
-    notebook = read_notebook(Path(path))
-    project = find_project(Path(path))
-    place = open_store(store or project.store)
+    result = run_prepared(
+        prepare(path, store=store),
+        params=params,
+        params_from=params_from,
+        profile=profile,
+        only=only,
+        from_=from_,
+        until=until,
+        fresh=fresh,
+        jobs=jobs,
+        seed=seed,
+        on=on,
+        executor=executor,
+        listener=listener,
+        run_id=run_id,
+    )
+    outbox.flush(find_project(Path(path)).root)
+    return result
+
+
+def run_prepared(  # noqa: PLR0913 - likewise
+    prepared: Prepared,
+    *,
+    params: Mapping[str, Any] | None = None,
+    params_from: str | None = None,
+    profile: str | None = None,
+    only: str | None = None,
+    from_: str | None = None,
+    until: str | None = None,
+    fresh: bool = False,
+    jobs: int | None = None,
+    seed: int = 0,
+    on: str | None = None,
+    executor: Executor | None = None,
+    listener: Callable[[Event], None] | None = None,
+    run_id: str | None = None,
+    member: Member | None = None,
+) -> RunResult:
+    """As `run_notebook`, of a notebook that was read. What is to be delivered to MLflow is noted, and not sent yet."""
+    project, place, notebook = prepared.project, prepared.store, prepared.notebook
     joined = merges.known(project, notebook)
-    folder = Path(path).parent
-    # From here on the file is not read again: it may be edited while the run goes on.
-    pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
+    pipeline = prepared.pipeline(joined)
     earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
-    secrets = secret_names(pipeline, folder)
+    secrets = secret_names(pipeline, prepared.folder)
     refuse_secrets(values, values_of(secrets, os.environ))
     places = _places(project, pipeline, on)
-    if abandoned(project):
+    if member is None and abandoned(project):
         from nbpipe.run.recovery import recover
 
         try:
@@ -90,9 +162,8 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
         return Settings(params=values, seed=seed, jobs=jobs, secrets=secrets, **chosen)
 
-    found = up_to_date(pipeline, project, place, asked(), notebook)
+    found = up_to_date(pipeline, project, place, asked(), notebook) if member is None else None
     if found is not None:
-        outbox.flush(project.root)
         return _earlier(found, project)
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
     from nbpipe.executors.fleet import Fleet
@@ -109,17 +180,19 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         fleet, machines = _fleet(project, place, pipeline, asked(), places, executor, on or LOCAL)
         drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id)
         drive.machines = machines
+        if member is not None:
+            drive.halt = member.halt
+            member.begun(drive.run)
         while not isinstance(outcome := drive.go(pipeline, asked(), fleet), RunResult):
             joined = (*joined, outcome.names)
             merges.remember(project, notebook, joined)
-            pipeline = extract_outline(outline(notebook), folder, observed=place.hints.observed, merges=joined)
+            pipeline = prepared.pipeline(joined)
     except OSError as error:
         raise refused(project.state, error) from error
     finally:
         if drive is not None:
             drive.close()
         fleet.close(keep=() if own else (LOCAL,))
-    outbox.flush(project.root)
     return outcome
 
 

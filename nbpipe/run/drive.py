@@ -80,6 +80,8 @@ class Drive:
         self._listener = listener
         #: Target -> what its machine is, of those that stages may run on beside this one; for the record.
         self.machines: Mapping[str, Any] = {}
+        #: Asked all the time whether to stop: "", "ask" or "kill", as in `Engine.stopping`.
+        self.halt: Callable[[], str] = lambda: ""
         self._disk = Disk(Outside(project.root, store.variable_digest).digest, project.root, store)
         self.journal = Journal(self.folder, self._hear)
         self.state: RunState = replay(read(self.journal.path))
@@ -206,6 +208,7 @@ class Drive:
             champion=lambda name: champion_metrics(self.project.root, name),
             expected=expected_seconds(self.project, self.record.notebook),
             attempts={stage.name: stage.attempt for stage in self.state.stages},
+            halt=self.halt,
         )
 
     # -- the end

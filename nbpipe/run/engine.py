@@ -57,6 +57,7 @@ class Engine:
         expected: Mapping[str, float] | None = None,
         attempts: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        halt: Callable[[], str] = lambda: "",
     ) -> None:
         self.pipeline = pipeline
         self.place = place
@@ -68,6 +69,7 @@ class Engine:
         self._settings = settings
         self._champion = champion
         self._clock = clock
+        self._halt = halt
         self._retries: dict[str, int] = {}
         #: Stages whose key somebody else computes right now.
         self._blocked: set[str] = set()
@@ -112,6 +114,7 @@ class Engine:
         pause = _SHORTEST
         while True:
             moved = self._collect()
+            self.stopping = self.stopping if self.stopping == "kill" else self._halt() or self.stopping
             if self.stopping:
                 self._flight.cancel(force=self.stopping == "kill")
             moved |= self._advance()

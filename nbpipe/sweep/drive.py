@@ -1,0 +1,186 @@
+"""The loop of a sweep: ask for a point, run it, tell what came of it; several at once, until there is enough."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from nbpipe.errors import UsageError
+from nbpipe.executors.base import Executor
+from nbpipe.run.api import Prepared
+from nbpipe.sweep.attempt import Attempt, settled
+from nbpipe.sweep.ledger import Ledger
+from nbpipe.sweep.limits import Limits
+from nbpipe.sweep.meaning import meaning, writers
+from nbpipe.sweep.searcher import Searcher
+from nbpipe.sweep.study import Study, Trial
+from nbpipe.tracking import outbox
+
+#: Seconds between two looks for a signal while nothing ends.
+_PAUSE = 0.2
+#: Seconds after which MLflow hears of the trials that have ended.
+_FLUSH = 60.0
+
+#: Hears of each trial that begins or ends.
+Listener = Callable[[Trial], None]
+
+
+class Drive:
+    """Drives one sweep to its end, or to where it is stopped.
+
+    Responsibilities: every trial that was asked for gets an end on record, or is begun again when the sweep is taken up.
+    Must not know how a run is made, nor what makes a point good.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        study: Study,
+        ledger: Ledger,
+        executor: Executor,
+        limits: Limits,
+        *,
+        on: str | None = None,
+        listener: Listener = lambda _: None,
+    ) -> None:
+        self._prepared = prepared
+        self._study = study
+        self._spec = study.spec
+        self._ledger = ledger
+        self._executor = executor
+        self._limits = limits
+        self._on = on
+        self._listener = listener
+        self._trials = {trial.number: trial for trial in study.trials}
+        self._searcher = Searcher(self._spec, [trial for trial in study.trials if trial.is_over])
+        self._flying: dict[Future[Attempt], Attempt] = {}
+        self._ended = 0
+        self._exit_code = 0
+        self._flushed = time.monotonic()
+        #: "": go on; "ask": stop what runs, in good order; "kill": kill it.
+        self.stopping = ""
+        #: Why the sweep was stopped before its time; "" where it was not, or a person did it.
+        self.stopped_for = ""
+        #: Stages that write files: their trials run one after the other.
+        self.writers: tuple[str, ...] = ()
+
+    def run(self) -> int:
+        """Run to the end; the exit code of the failure that stopped it, or 0."""
+        self._limits.begin()
+        with self._signals(), ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
+            while True:
+                self._begin_more(pool)
+                if not self._flying:
+                    break
+                done, _ = wait(self._flying, timeout=_PAUSE, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._end(self._flying.pop(future), future)
+        return self._exit_code
+
+    # -- beginning
+
+    def _begin_more(self, pool: ThreadPoolExecutor) -> None:
+        while not self.stopping and len(self._flying) < self._room():
+            trial = self._next()
+            if trial is None:
+                return
+            attempt = Attempt(
+                self._prepared,
+                self._spec,
+                trial,
+                study=self._ledger.name,
+                executor=self._executor,
+                on=self._on,
+                weak=self._searcher.is_weak,
+                stopping=lambda: self.stopping,
+                began=self._began,
+            )
+            self._flying[pool.submit(attempt.run)] = attempt
+
+    def _room(self) -> int:
+        """How many trials may run now. The first runs alone: it computes what all share, and shows who writes files."""
+        if self._limits.parallel == 1 or not self._ended:
+            return 1
+        self.writers = writers(self._prepared, self._spec)
+        return 1 if self.writers else self._limits.parallel
+
+    def _next(self) -> Trial | None:
+        """A trial that was begun and has no end, else a new one; None where there are enough."""
+        flying = {attempt.trial.number for attempt in self._flying.values()}
+        for number, trial in sorted(self._trials.items()):
+            if trial.is_over or number in flying:
+                continue
+            self._searcher.ask(number, trial.params)
+            found = settled(self._prepared.project.runs, trial, self._spec)
+            if found is None:
+                return trial
+            self._record(found)
+        number = max(self._trials, default=0) + 1
+        if not self._limits.allows(number):
+            return None
+        params = self._searcher.ask(number)
+        self._ledger.append("trial-asked", number=number, params=params)
+        self._trials[number] = Trial(number=number, params=params)
+        return self._trials[number]
+
+    def _began(self, number: int, run: str) -> None:
+        """From the trial's own thread."""
+        self._ledger.append("trial-started", number=number, run=run)
+        self._trials[number] = msgspec.structs.replace(self._trials[number], status="running", run=run)
+        self._listener(self._trials[number])
+
+    # -- ending
+
+    def _end(self, attempt: Attempt, future: Future[Attempt]) -> None:
+        future.result()
+        self._ended += 1
+        trial = attempt.trial
+        if not trial.is_over:
+            return
+        self._record(trial)
+        if trial.status == "failed" and (attempt.fatal or self._limits.fail_fast) and not self.stopping:
+            self.stopping, self._exit_code = "ask", attempt.exit_code
+            self.stopped_for = trial.reason
+        if meaning(self._prepared) != self._spec.meaning:
+            self.stopping = "ask"
+            raise UsageError(
+                "a local module was edited while the sweep ran: the trials to come would be of another pipeline",
+                name=self._ledger.name,
+                fix="Undo the edit and take the sweep up again, or begin a new one.",
+            )
+        if time.monotonic() - self._flushed > _FLUSH:
+            self._flushed = time.monotonic()
+            outbox.flush(self._prepared.project.root)
+
+    def _record(self, trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        fields = msgspec.to_builtins(trial)
+        told = {name: fields[name] for name in fields if name != "params"}
+        told["steps"] = {str(step): value for step, value in trial.steps.items()}
+        self._ledger.append("trial-ended", **told)
+        self._searcher.tell(trial)
+        self._listener(trial)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C once stops the trials that run in good order, twice kills them; SIGTERM stops. Only in the main thread."""
+
+        def stop(number: int, _frame: Any) -> None:
+            self.stopping = "kill" if self.stopping and number == signal.SIGINT else self.stopping or "ask"
+
+        try:
+            before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
