@@ -26,6 +26,7 @@ from nbpipe.tracking.notes import read_notes
 from nbpipe.tracking.projection import Projection, project_tag
 from nbpipe.tracking.recorded import RecordedRun, RecordedStage, read_run
 from nbpipe.tracking.spool import Dataset, Point, Spooled, read_spool
+from nbpipe.tracking.sweeps import below_sweep
 from nbpipe.tracking.trials import deliver_trial
 
 _FIRST_PAUSE = 0.5
@@ -49,7 +50,8 @@ def deliver(run_dir: Path, project: Path) -> tuple[Projection, RecordedRun, str]
     parent = shown.run(
         name, {**identity, "nbpipe.kind": "run"}, {**_source_tags(run), "nbpipe.status": run.status}, started=started
     )
-    shown.log(parent, tags=read_notes(run_dir).tags)
+    above = below_sweep(shown, run_dir, project_tag(project), ended=float(fields.get("ended") or run.ended or started))
+    shown.log(parent, tags={**read_notes(run_dir).tags, **above})
     shown.log(parent, params=fields.get("params", {}))
     with tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
         scratch = Path(folder)

@@ -28,8 +28,8 @@ size = 10 * lr"""
 CHECK = "%%check small --metric 'acc <= 2.4'\npass"
 
 
-def sweep(site: Site, *words: str, **more: str) -> Done:
-    return site.command("sweep", "n.ipynb", "--metric", "acc:max", "--json", *words, **more)
+def sweep(site: Site, *words: str) -> Done:
+    return site.command("sweep", "n.ipynb", "--metric", "acc:max", "--json", *words)
 
 
 def study(site: Site, name: str = "s1") -> Study:
