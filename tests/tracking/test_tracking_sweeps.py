@@ -27,5 +27,5 @@ def test_a_sweep_is_one_study_and_its_best_model_the_champion(tmp_path: Path) ->
     assert {run.data.params["lr"] for run in trials.values()} == {"0.1", "0.4", "0.9"}
     assert {run.data.tags["sweep"] for run in trials.values()} == {"mine"}
     best = mlflow.get_model_version_by_alias("digits", "champion")
-    assert told["promoted"] == ["digits", best.version]
+    assert told["promoted"] == ["digits", str(best.version)]
     assert best.tags["nbpipe.run_id"] == told["best"][0]["run"] == "r2"
