@@ -41,6 +41,30 @@ test('what stands behind a value in its line is not written over', () => {
   });
 });
 
+test('what looks like a parameter inside a text or brackets is none', () => {
+  const lines = [
+    '%%params',
+    'lr = 1',
+    'about = """',
+    'lr = 3',
+    '\\""" lr = 4',
+    "'''",
+    'lr = 5',
+    '"""',
+    "quoted = 'it is # not \\' a comment'  # nor '''",
+    'given = dict(',
+    'lr = 6, # )',
+    ')',
+    'long = 1 + \\',
+    'lr = 7',
+    'lr = 8',
+  ];
+  const { source, set } = withValues(lines.join('\n'), { lr: 2 });
+  const changed = source.split('\n').flatMap((line, n) => (line === lines[n] ? [] : [`${n} ${line}`]));
+  expect(changed).toEqual(['1 lr = 2', '14 lr = 2']);
+  expect(set).toEqual(['lr', 'lr']);
+});
+
 test('values are written as Python writes them', () => {
   expect(literal([true, null, 'a\n"b"', 1.5, { k: false }])).toBe(
     '[True, None, "a\\n\\"b\\"", 1.5, {"k": False}]',

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Api } from '../src/lab/api';
 import { ServerBackend } from '../src/lab/backend';
 import type { RunEvent } from '../src/shared/api';
+import { Refused } from '../src/shared/backend';
 import type { Change, RunRow } from '../src/shared/types';
 import { row } from './fakes';
 
@@ -82,6 +83,75 @@ test('without a single event, a look finds what moved, and looks come often whil
   const before = server.asked.length;
   await vi.advanceTimersByTimeAsync(30_000);
   expect(server.asked.length - before).toBeLessThan(4);
+});
+
+test('what one view was given is told to the others, should the event be lost', async () => {
+  server.rows_ = [row(2, { status: 'running' }), row(1)];
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(1000);
+  server.rows_ = [row(2, { status: 'failed' }), row(1)];
+  // Some view asks, and knows; the list of runs has heard nothing.
+  await backend.page({ limit: 1 });
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(heard.flatMap(({ rows }) => rows.map(({ run, status }) => `${run} ${status}`))).toEqual([
+    'r2 failed',
+  ]);
+});
+
+test('runs that were deleted are told as gone by a look, where no event said so; those behind its end are not', async () => {
+  server.rows_ = Array.from({ length: 60 }, (_, n) => row(60 - n));
+  server.runs = () =>
+    Promise.resolve({
+      rows: server.rows_.slice(0, 50),
+      total: 60,
+      offset: 0,
+      params: [],
+      metrics: [],
+      tags: [],
+    });
+  backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(1000);
+  server.rows_ = [row(61), ...server.rows_];
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(heard.map(({ rows, gone }) => [rows.map(({ run }) => run), gone])).toEqual([[['r61'], false]]);
+  server.rows_ = server.rows_.filter(({ run }) => !['r40', 'r41'].includes(run));
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(heard.at(-1)?.gone).toBe(true);
+});
+
+test('two deletions of one moment are both forgotten, and one of a run that no list had is told', async () => {
+  server.rows_ = [row(3, { status: 'running' }), row(2, { status: 'running' }), row(1)];
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(1000);
+  server.rows_ = [row(1)];
+  ['r3', 'r2'].forEach((run) => backend.hear({ ...event(run), status: 'deleted', rev: 0 }));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(heard).toEqual([{ rows: [], gone: true }]);
+  const before = server.asked.length;
+  // Nothing runs any more: it looks once a minute.
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(server.asked.length - before).toBeLessThan(2);
+  backend.hear({ ...event('r7'), status: 'deleted', rev: 0 });
+  await vi.advanceTimersByTimeAsync(100);
+  expect(heard).toHaveLength(2);
+});
+
+test('an event whose question was not answered is asked again after the next look', async () => {
+  await backend.page({});
+  backend.subscribe((change) => heard.push(change));
+  await vi.advanceTimersByTimeAsync(1000);
+  const rows = server.rows;
+  server.rows = () => Promise.reject(new Refused('the server does not answer'));
+  server.rows_ = [row(1)];
+  backend.hear({ ...event('r2'), status: 'deleted', rev: 0 });
+  await vi.advanceTimersByTimeAsync(100);
+  expect(heard).toEqual([]);
+  server.rows = rows;
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(heard.some(({ gone }) => gone)).toBe(true);
+  expect(server.asked.filter((text) => text === 'rows r2')).toHaveLength(1);
 });
 
 test('nobody listens, nothing is asked', async () => {

@@ -84,6 +84,24 @@ test('a line that was changed since is not taken back', () => {
   expect(texts()).toEqual(['n = 5', 'x = read(n)', '%%stage fit\ny = fit(x)']);
 });
 
+test('what a cell was before is what it is again: its tags, its metadata, its line with its comment', () => {
+  for (const style of ['magic', 'metadata'] as const) {
+    const { model, shared, texts } = notebook('n = 5', '%%setup  # why\nx = read(n)', 'y = fit(x)');
+    shared.cells[0]?.setMetadata('tags', ['other', 'parameters', 'last']);
+    shared.cells[2]?.setMetadata('nbpipe', { own: 1, setup: true });
+    const before = shared.toJSON();
+    const written = acceptTags(model, proposal().cells, style);
+    expect(texts()[1]).toBe('%%stage load --reads data.csv  # why\nx = read(n)');
+    expect(shared.cells[0]?.getMetadata('tags')).toEqual(['other', 'last']);
+    takeBack(model, written);
+    expect(shared.toJSON()).toEqual(before);
+    acceptTags(model, proposal().cells, style);
+    shared.cells[0]?.setMetadata('tags', ['last', 'new']);
+    takeBack(model, written);
+    expect(shared.cells[0]?.getMetadata('tags')).toEqual(['last', 'new', 'parameters']);
+  }
+});
+
 test('nothing is written where one of the lines is none', () => {
   const { model, texts } = notebook(...CELLS);
   const [params, load] = proposal().cells;

@@ -1,9 +1,20 @@
-import { expect, test } from 'vitest';
+import { CommandRegistry } from '@lumino/commands';
+import { expect, test, vi } from 'vitest';
 
-import { renameStage, replaceSource } from '../src/lab/cells/tagging';
+import { renameStage, replaceSource, tagCell } from '../src/lab/cells/tagging';
 import { renamedAfter, renamedLine } from '../src/lab/cells/tags';
 import { CellWatch } from '../src/lab/cells/watch';
 import { notebook } from './notebooks';
+
+// The lab's own modules name them when they are loaded; jsdom has none.
+Object.assign(globalThis, { DragEvent: MouseEvent });
+Object.assign(window, {
+  matchMedia: () => ({ matches: false, addListener: () => undefined }),
+  requestIdleCallback: (call: () => void) => setTimeout(call),
+});
+const { Notification } = await import('@jupyterlab/apputils');
+const { nullTranslator } = await import('@jupyterlab/translation');
+const { addTagCommands } = await import('../src/lab/commands/tagging');
 
 test('only the name of the line changes, and names that others wait for', () => {
   expect(renamedLine('%%stage load --reads load.csv', 'load', 'read')).toBe('%%stage read --reads load.csv');
@@ -31,6 +42,63 @@ test('a stage is renamed in all of its cells at once, in lines, metadata and tag
   expect(texts()).toEqual(['%%stage read\nx = 1', 'y = x', '%%check ok --after read\nassert x', 'z']);
   expect(shared.cells[1]?.getMetadata('nbpipe')).toEqual({ stage: 'read', own: 1 });
   expect(shared.cells[3]?.getMetadata('tags')).toEqual(['stage:read', 'other']);
+});
+
+test('the comment of a line stays when its tag is edited', () => {
+  const { model, texts } = notebook(
+    "%%stage load --reads 'a # b'   # the raw files\nx = 1",
+    '%%stage --gpus 1 a # c',
+    'y',
+  );
+  const [first, second, third] = model.cells;
+  if (!first || !second || !third) {
+    throw new Error('three cells');
+  }
+  tagCell(first, { role: 'stage', name: 'read', options: '--retries 2' }, 'magic');
+  tagCell(third, { role: 'stage', name: 'y', options: '' }, 'magic');
+  renameStage(model, 'a', 'b');
+  expect(texts()).toEqual([
+    '%%stage read --retries 2   # the raw files\nx = 1',
+    '%%stage b --gpus 1 # c',
+    '%%stage y\ny',
+  ]);
+  tagCell(first, { role: 'stage', name: 'read', options: '# another' }, 'magic');
+  expect(texts()[0]).toBe('%%stage read # another\nx = 1');
+});
+
+test('a name that another stage has is asked about, and one that a check has is refused', async () => {
+  const source = ['%%stage load\nx = 1', '%%stage train\ny = x', '%%check ok\nassert y'];
+  const { model, texts } = notebook(...source);
+  const target = {
+    panel: () => ({ content: { model } }),
+    path: () => 'n.ipynb',
+    stage: ({ stage }: { stage: string }) => stage,
+    cell: () => null,
+    state: () => null,
+  };
+  const commands = new CommandRegistry();
+  const nbpipe = { trans: nullTranslator.load('nbpipe'), notebooks: { activateIfLost: () => undefined } };
+  addTagCommands(commands, nbpipe as never, target as never, {} as never);
+  const rename = (stage: string, name: string) => commands.execute('nbpipe:rename-stage', { stage, name });
+  const answer = async (label: string) => {
+    await vi.waitFor(() => expect(document.querySelector('.jp-Dialog button')).not.toBeNull());
+    const buttons = [...document.querySelectorAll<HTMLElement>('.jp-Dialog button')];
+    buttons.find(({ textContent }) => textContent.includes(label))?.click();
+  };
+  expect(await rename('train', 'ok')).toBe(false);
+  expect(await rename('ok', 'load')).toBe(false);
+  expect(Notification.manager.notifications.map(({ message }) => message)).toEqual([
+    '“load” is the name of another part of the pipeline. Choose another.',
+    '“ok” is the name of another part of the pipeline. Choose another.',
+  ]);
+  const refused = rename('train', 'load');
+  await answer('Cancel');
+  expect(await refused).toBe(false);
+  expect(texts()).toEqual(source);
+  const joined = rename('train', 'load');
+  await answer('Make them one stage');
+  expect(await joined).toBe(true);
+  expect(texts()[1]).toBe('%%stage load\ny = x');
 });
 
 test('a text is replaced where it differs and nowhere else', () => {

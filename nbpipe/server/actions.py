@@ -18,13 +18,18 @@ from nbpipe.server.asking import (
 from nbpipe.server.notebooks import Asked, one_stage
 from nbpipe.server.places import new_file
 from nbpipe.server.refusals import Refused
+from nbpipe.server.saving import wait_until_saved
 
 #: Bytes that one word of a command line may have: half of what Linux allows.
 _LONGEST = 65_536
 
 
 def start(asked: Asked[StartQuestion]) -> dict[str, str]:
-    """Start a run in a process of its own. Where an earlier run has everything already, that one is named."""
+    """Start a run in a process of its own. Where an earlier run has everything already, that one is named.
+
+    Raises Refused, and starts nothing, where the editor shows other cells than the file has.
+    """
+    wait_until_saved(asked)
     run, status = asked.desk.starting.start(asked.place.project, _words(asked))
     return {"run": run, "status": status}
 

@@ -52,8 +52,9 @@ class PlanQuestion(WhatToRun, frozen=True, kw_only=True):
 
 
 class StartQuestion(WhatToRun, frozen=True, kw_only=True):
-    """Start a run."""
+    """Start a run. `content` as in a draft: the saved notebook has to have the same cells."""
 
+    content: msgspec.Raw = msgspec.Raw(b"")
     on: str | None = None
     jobs: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from nbpipe.run.project import Project
 #: Seconds between two looks, and for which a question about a project counts as a look at it.
 INTERVAL = 0.25
 LEASE = 600.0
+
+_log = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -64,10 +67,19 @@ class Changes:
                 if not self._watched:
                     self._thread = None
                     return
-                watched = list(self._watched.values())
-            for each in watched:
-                for event in each.changes():
-                    self._send(event)
+                watched = list(self._watched.items())
+            for project, each in watched:
+                self._tell(project, each)
+
+    def _tell(self, project: Project, watched: _Watched) -> None:
+        try:
+            for event in watched.changes():
+                self._send(event)
+        except Exception:  # noqa: BLE001 - it is logged
+            # Whatever is wrong with one project, the others are told of. The next question about it begins anew.
+            _log.exception("%s is not watched any more", project.root)
+            with self._lock:
+                self._watched.pop(project, None)
 
 
 class _Watched:

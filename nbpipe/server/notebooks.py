@@ -10,7 +10,7 @@ import msgspec
 from nbpipe.errors import NotebookError
 from nbpipe.model import Notebook
 from nbpipe.notebook.reader import parse_notebook, read_notebook
-from nbpipe.server.asking import Draft, ExportQuestion, PlanQuestion
+from nbpipe.server.asking import Draft, ExportQuestion, PlanQuestion, StartQuestion
 from nbpipe.server.desk import Desk
 from nbpipe.server.places import Place
 from nbpipe.server.refusals import Refused
@@ -80,10 +80,17 @@ def suggest(asked: Asked[Draft]) -> SuggestView:
     return suggest_view(suggestion_for(notebook), notebook, place.folder, place.project)
 
 
-def notebook_of(asked: Asked[Draft] | Asked[PlanQuestion] | Asked[ExportQuestion]) -> Notebook:
+def brings_content(question: Draft | PlanQuestion | ExportQuestion | StartQuestion) -> bool:
+    """Whether the question says how the notebook stands in the editor."""
+    return bytes(question.content) not in (b"", b"null")
+
+
+def notebook_of(
+    asked: Asked[Draft] | Asked[PlanQuestion] | Asked[ExportQuestion] | Asked[StartQuestion],
+) -> Notebook:
     """The notebook that the question brings, else the one on the disk. Raises NotebookError."""
     content, file = bytes(asked.question.content), asked.place.file
-    if not content or content == b"null":
+    if not brings_content(asked.question):
         return _bounded(read_notebook(file), asked.place)
     if content.startswith(b'"'):  # a text notebook that is edited as text
         return _bounded(parse_notebook(msgspec.json.decode(content, type=str).encode(), str(file)), asked.place)

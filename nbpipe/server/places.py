@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,14 @@ class Place:
         return None if any(part.startswith(".") for part in parts) else "/".join(parts)
 
     def told(self, text: str) -> str:
-        """A message without the paths of this machine's disk."""
-        return text.replace(str(self.file), self.path).replace(f"{self.root}/", "").replace(str(self.root), ".")
+        """A message without the paths of this machine's disk: what is below the lab's folder has the name it has there."""
+        names = {Path.home(): "~", self.root: "", self.file: self.path}
+        if not self.project.root.is_relative_to(self.root):
+            names[self.project.root] = "…"
+        for folder in sorted(names, key=lambda path: -len(path.parts)):
+            if folder.name:
+                text = _renamed(text, str(folder), names[folder])
+        return text
 
 
 async def place_of(contents: Any, path: str, *, notebook: bool, new: bool = False) -> Place:
@@ -110,6 +117,12 @@ def _root(contents: Any) -> Path:
         fix = "Open the notebook in a lab whose files are on its own disk."
         raise Refused(501, "unsupported", "the files of this lab are not on its disk", fix=fix)
     return Path(root).resolve()
+
+
+def _renamed(text: str, folder: str, name: str) -> str:
+    """The text with another name for a folder and what is in it, but not for a neighbour whose name begins alike."""
+    inside = text.replace(f"{folder}/", f"{name}/" if name else "")
+    return re.sub(rf"{re.escape(folder)}(?![\w-]|\.\w)", lambda _: name or ".", inside)
 
 
 async def _hidden(contents: Any, path: str) -> bool:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import jupytext
+import nbformat
 import pytest
 from served import *  # noqa: F403 - fixtures
 from served import write
 
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
+from nbpipe.server import saving
 from nbpipe.server.extension import SCHEMA_ID
 
 
@@ -104,6 +109,43 @@ def test_a_run_that_cannot_begin_is_refused_with_its_reason_and_leaves_nothing(a
     status, answer = ask("POST", "runs", path="n.ipynb", params={"lr": "fast"})
     assert (status, answer["code"]) == (400, "parameter")
     assert Project(folder).run_ids() == ["r3", "r2", "r1"]
+
+
+def test_a_run_is_of_the_cells_that_the_editor_shows_or_is_not_started(
+    ask: Any, folder: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving, "PATIENCE", 0.5)
+    write(folder / "n.ipynb", "%%stage a\nx = 1", "%%stage b\ny = x")
+    shown = write(folder / "later.ipynb", "%%stage a\nx = 1", "%%stage b\ny = x + 1")
+    status, answer = ask("POST", "runs", path="n.ipynb", content=shown)
+    assert (status, answer["code"]) == (409, "not-saved")
+    assert "(cell 2)" in answer["message"]
+    assert str(folder) not in answer["message"]
+    assert Project(folder).run_ids() == ["r3", "r2", "r1"]
+    # A save that is under way, as a shared document's is, is waited for.
+    saved = threading.Timer(0.2, lambda: (folder / "n.ipynb").write_text((folder / "later.ipynb").read_text()))
+    saved.start()
+    status, begun = ask("POST", "runs", path="n.ipynb", content=shown)
+    saved.join()
+    assert (status, begun["run"]) == (201, "r4")
+    until(lambda: ask("GET", "runs", "r4", path="n.ipynb")[1]["row"]["status"] == "succeeded")
+    assert ask("POST", "runs", path="n.ipynb", content=shown)[1] == {"run": "r4", "status": "up-to-date"}
+    # Outputs and counts of executions are nothing that a run is of; tags and metadata are.
+    shown["cells"][0] |= {"execution_count": 7, "metadata": {"scrolled": True}}
+    assert ask("POST", "runs", path="n.ipynb", content=shown)[0] == 201
+    for metadata in ({"nbpipe": {"stage": "c"}}, {"tags": ["parameters"]}):
+        shown["cells"][0]["metadata"] = metadata
+        assert ask("POST", "runs", path="n.ipynb", content=shown)[1]["code"] == "not-saved"
+
+
+def test_a_text_notebook_that_is_open_as_a_notebook_is_run(ask: Any, folder: Path) -> None:
+    text = '# %% [markdown]\n# # Two\n\n# %%\n# %%stage a\nx = 1\n\n\n# %% tags=["stage:b"]\ny = x\n'
+    (folder / "t.py").write_text(text)
+    book = json.loads(nbformat.writes(jupytext.reads(text, fmt="py:percent")))
+    # The lab has an empty cell at the end, which no text has.
+    book["cells"].append({"cell_type": "code", "source": "", "metadata": {}, "outputs": [], "execution_count": None})
+    assert ask("POST", "plan", path="t.py", content=book)[0] == 200
+    assert ask("POST", "runs", path="t.py", content=book)[0] == 201
 
 
 def test_a_killed_run_shows_as_interrupted_and_can_be_deleted(

@@ -5,6 +5,7 @@ import type * as answers from '../shared/api';
 import { Refused } from '../shared/backend';
 import { ENGLISH, type Words } from '../shared/words';
 import type { Query } from '../shared/types';
+import { serverPath } from './serverPath';
 
 type Asking = [method: string, resource: string, query: Asked, body?: object, signal?: AbortSignal];
 type Asked = Record<string, string | number | boolean | readonly string[] | null | undefined>;
@@ -81,7 +82,7 @@ export class Api {
 
   private async text(...[method, resource, query, body, signal]: Asking): Promise<string> {
     const words = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
+    for (const [name, value] of Object.entries(onDisk(query))) {
       for (const one of Array.isArray(value) ? (value as readonly string[]) : [value]) {
         if (one !== null && one !== undefined && one !== '') {
           words.append(name, String(one));
@@ -92,7 +93,7 @@ export class Api {
     const url = URLExt.join(this.settings.baseUrl, 'nbpipe/api', resource) + tail;
     const request: RequestInit = { method };
     if (body) {
-      request.body = JSON.stringify(body);
+      request.body = JSON.stringify(onDisk(body));
     }
     if (signal) {
       request.signal = signal;
@@ -131,7 +132,17 @@ function refusal(status: number, text: string, trans: Words): Refused {
       trans.__('Install nbpipe where the Jupyter server runs: pip install nbpipe, then restart the server.'),
     );
   }
-  return new Refused(said.message ?? trans.__('The server answered %1', status), said.fix ?? '');
+  return new Refused(
+    said.message ?? trans.__('The server answered %1', status),
+    said.fix ?? '',
+    said.code ?? '',
+  );
+}
+
+/** The question with its path as the server has it. */
+function onDisk<T extends { path?: unknown }>(question: T): T {
+  const { path } = question;
+  return typeof path === 'string' ? { ...question, path: serverPath(path) } : question;
 }
 
 function at(run: string, ...more: string[]): string {

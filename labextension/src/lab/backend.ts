@@ -4,6 +4,7 @@ import type { RunEvent } from '../shared/api';
 import { Refused, type Backend } from '../shared/backend';
 import type { Change, Curve, Diff, Page, Progress, Query, RunRow } from '../shared/types';
 import type { Api } from './api';
+import { serverPath } from './serverPath';
 
 /** Events of one moment are one question. */
 const GATHER = 40;
@@ -27,18 +28,23 @@ const LOOKED = 50;
  */
 export class ServerBackend implements Backend {
   private readonly listeners = new Set<(change: Change) => void>();
-  /** Run -> its newest row as text. */
-  private readonly known = new Map<string, string>();
+  /** Runs that were listed: those of this notebook. */
+  private readonly known = new Set<string>();
+  /** Run -> its row as text, as it was told last, or given to who asked first. */
+  private readonly told = new Map<string, string>();
+  /** Runs that the last look found, the newest first. */
+  private found: string[] | undefined;
   private readonly running = new Set<string>();
   private readonly moved = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly poll: Poll<undefined, Error>;
-  private looked = false;
 
   constructor(
     private readonly api: Api,
     readonly path: string,
     private pace: Pace = PACE,
+    /** Somebody listens, or nobody does any more. */
+    private readonly used: (backend: ServerBackend, isUsed: boolean) => void = () => undefined,
   ) {
     this.poll = new Poll<undefined, Error>({
       name: `nbpipe:runs ${path}`,
@@ -67,12 +73,13 @@ export class ServerBackend implements Backend {
   subscribe = (listener: (change: Change) => void): (() => void) => {
     this.listeners.add(listener);
     if (this.listeners.size === 1) {
+      this.used(this, true);
       void this.poll.start();
     }
     return () => {
-      this.listeners.delete(listener);
-      if (this.listeners.size === 0) {
-        void this.poll.stop();
+      if (this.listeners.delete(listener) && this.listeners.size === 0) {
+        this.rest();
+        this.used(this, false);
       }
     };
   };
@@ -80,25 +87,35 @@ export class ServerBackend implements Backend {
   /** Take note of an event, if it is about this project. */
   hear(event: RunEvent): void {
     const { project } = event;
-    if (this.listeners.size === 0 || (project !== '' && !this.path.startsWith(`${project}/`))) {
+    if (!this.isUsed || (project !== '' && !serverPath(this.path).startsWith(`${project}/`))) {
       return;
     }
     this.moved.add(event.run);
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      void this.fetchMoved();
-    }, GATHER);
+    this.fetchSoon();
   }
 
-  /** Look now for what changed. */
+  get isUsed(): boolean {
+    return this.listeners.size > 0;
+  }
+
+  /** Look now for what changed: what events did not tell, and what they told while the server did not answer. */
   async look(): Promise<void> {
     const page = await this.api.runs(this.path, { limit: LOOKED });
-    const news = this.looked
-      ? page.rows.filter((row) => this.known.get(row.run) !== JSON.stringify(row))
-      : [];
-    this.looked = true;
+    const runs = page.rows.map(({ run }) => run);
+    // Those behind the last of the page may be there still.
+    const last = runs.length < LOOKED ? 0 : number(runs.at(-1));
+    const gone = (this.found ?? []).filter((run) => !runs.includes(run) && number(run) > last);
+    const rows = page.rows.filter((row) => {
+      const told = this.told.get(row.run);
+      return told === undefined ? this.found !== undefined : told !== JSON.stringify(row);
+    });
+    this.found = runs;
     this.note(page.rows);
-    this.tell({ rows: news, gone: false });
+    gone.forEach((run) => this.forget(run));
+    this.tell({ rows, gone: gone.length > 0 });
+    if (this.moved.size > 0) {
+      this.fetchSoon();
+    }
   }
 
   /** Look at another pace from now on. */
@@ -108,9 +125,30 @@ export class ServerBackend implements Backend {
   }
 
   dispose(): void {
-    clearTimeout(this.timer);
     this.listeners.clear();
+    this.rest();
     this.poll.dispose();
+  }
+
+  /** Nobody listens: nothing is asked, and nothing remembered that may be otherwise by the time somebody does. */
+  private rest(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.moved.clear();
+    this.told.clear();
+    this.known.clear();
+    this.running.clear();
+    this.found = undefined;
+    if (!this.poll.isDisposed) {
+      void this.poll.stop();
+    }
+  }
+
+  private fetchSoon(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.fetchMoved();
+    }, GATHER);
   }
 
   private async fetchMoved(): Promise<void> {
@@ -120,13 +158,16 @@ export class ServerBackend implements Backend {
       const moved = await this.rows(runs);
       const found = new Set(moved.map((row) => row.run));
       const rows = await this.ours(moved);
+      const gone = runs.filter((run) => !found.has(run));
       this.note(rows);
-      this.tell({ rows, gone: runs.some((run) => !found.has(run) && this.forget(run)) });
+      gone.forEach((run) => this.forget(run));
+      this.tell({ rows, gone: gone.length > 0 });
     } catch (error) {
       if (!(error instanceof Refused)) {
         throw error;
       }
-      // The next look finds what this one would have told.
+      // After the next look, if that is answered, it is asked again.
+      runs.forEach((run) => this.moved.add(run));
     }
   }
 
@@ -143,7 +184,10 @@ export class ServerBackend implements Backend {
   /** Remember what rows say, and look more often while runs are on. */
   private note(rows: RunRow[]): void {
     for (const row of rows) {
-      this.known.set(row.run, JSON.stringify(row));
+      this.known.add(row.run);
+      if (!this.told.has(row.run)) {
+        this.told.set(row.run, JSON.stringify(row));
+      }
       if (row.status === 'running') {
         this.running.add(row.run);
       } else {
@@ -166,15 +210,24 @@ export class ServerBackend implements Backend {
     }
   }
 
-  /** True where it was known. */
-  private forget(run: string): boolean {
+  private forget(run: string): void {
     this.running.delete(run);
-    return this.known.delete(run);
+    this.told.delete(run);
+    this.known.delete(run);
+    this.found = this.found?.filter((other) => other !== run);
   }
 
   private tell(change: Change): void {
+    for (const row of change.rows) {
+      this.told.set(row.run, JSON.stringify(row));
+    }
     if (change.rows.length > 0 || change.gone) {
       this.listeners.forEach((listener) => listener(change));
     }
   }
+}
+
+/** 41 of `r41`. */
+function number(run: string | undefined): number {
+  return Number(run?.slice(1) ?? 0);
 }

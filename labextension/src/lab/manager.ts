@@ -1,86 +1,19 @@
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IDocumentManager } from '@jupyterlab/docmanager';
-import { INotebookTracker } from '@jupyterlab/notebook';
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
-import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Event } from '@jupyterlab/services';
-import { Signal, type ISignal } from '@lumino/signaling';
 
 import { RUN_EVENT, type RunEvent } from '../shared/api';
 import { Api } from './api';
-import { PACE, ServerBackend, type Pace } from './backend';
-import { Exports } from './export/exports';
+import { PACE } from './backend';
 import { followKeys } from './keys';
 import { Notebooks } from './notebooks';
-import { PipelineModel } from './pipelineModel';
-import { Runs } from './runs';
+import { Nbpipe } from './nbpipe';
 import { INbpipe } from './tokens';
 
 const ID = '@nbpipe/labextension:manager';
-
-class Nbpipe implements INbpipe {
-  readonly runs: Runs;
-  readonly exports: Exports;
-  readonly changed: ISignal<INbpipe, RunEvent>;
-  readonly pathChanged: ISignal<INbpipe, string>;
-  private readonly heard = new Signal<INbpipe, RunEvent>(this);
-  private readonly moved = new Signal<INbpipe, string>(this);
-  private readonly backends = new Map<string, ServerBackend>();
-  private readonly pipelines = new Map<string, PipelineModel>();
-  private current = '';
-  private pace = PACE;
-
-  constructor(
-    readonly api: Api,
-    readonly trans: TranslationBundle,
-    readonly notebooks: Notebooks,
-    app: JupyterFrontEnd,
-  ) {
-    this.runs = new Runs(this, app.commands);
-    this.exports = new Exports(this, app);
-    this.changed = this.heard;
-    this.pathChanged = this.moved;
-  }
-
-  get path(): string {
-    return this.current;
-  }
-
-  backend(path: string): ServerBackend {
-    let found = this.backends.get(path);
-    if (!found) {
-      found = new ServerBackend(this.api, path, this.pace);
-      this.backends.set(path, found);
-    }
-    return found;
-  }
-
-  pipeline(path: string): PipelineModel {
-    let found = this.pipelines.get(path);
-    if (!found) {
-      found = new PipelineModel(this, path);
-      this.pipelines.set(path, found);
-    }
-    return found;
-  }
-
-  setPace(pace: Pace): void {
-    this.pace = pace;
-    this.backends.forEach((backend) => backend.setPace(pace));
-  }
-
-  go(path: string): void {
-    if (path !== this.current) {
-      this.current = path;
-      this.moved.emit(path);
-    }
-  }
-
-  hear(event: RunEvent): void {
-    this.backends.forEach((backend) => backend.hear(event));
-    this.heard.emit(event);
-  }
-}
 
 /** Knows the notebook in front, and hears of runs. */
 export const manager: JupyterFrontEndPlugin<INbpipe> = {
@@ -103,13 +36,17 @@ export const manager: JupyterFrontEndPlugin<INbpipe> = {
     tracker?.currentChanged.connect((_, panel) => {
       if (panel) {
         nbpipe.go(panel.context.path);
-        panel.context.pathChanged.connect((_context, path) => {
-          if (tracker.currentWidget === panel) {
-            nbpipe.go(path);
-          }
-        });
       }
     });
+    const follow = (panel: NotebookPanel): void => {
+      panel.context.pathChanged.connect((_, path) => {
+        if (tracker?.currentWidget === panel) {
+          nbpipe.go(path);
+        }
+      });
+    };
+    tracker?.widgetAdded.connect((_, panel) => follow(panel));
+    tracker?.forEach(follow);
     if (tracker?.currentWidget) {
       nbpipe.go(tracker.currentWidget.context.path);
     }

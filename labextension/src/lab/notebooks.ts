@@ -171,6 +171,12 @@ export class Notebooks {
         later(SAVED);
       }
     });
+    // A shared document is saved by its server, which says so by its state alone.
+    context.model.stateChanged.connect((model, { name, newValue }) => {
+      if (name === 'dirty' && newValue === false && model.collaborative) {
+        this.wasSaved.emit(context.path);
+      }
+    });
     panel.disposed.connect(() => {
       clearTimeout(this.timers.get(panel));
       this.timers.delete(panel);

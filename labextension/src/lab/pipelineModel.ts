@@ -53,8 +53,10 @@ export class PipelineModel {
     readonly path: string,
   ) {
     this.asking = this.isAsking;
-    around.notebooks.edited.connect(this.onEdited);
-    around.notebooks.moved.connect(this.place);
+  }
+
+  get isUsed(): boolean {
+    return this.lookers > 0 || this.listeners.size > 0;
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -68,6 +70,10 @@ export class PipelineModel {
   look(): () => void {
     this.lookers += 1;
     if (this.lookers === 1) {
+      const { notebooks } = this.around;
+      notebooks.edited.connect(this.onEdited);
+      notebooks.moved.connect(this.place);
+      this.place();
       this.unsubscribe = this.around.backend(this.path).subscribe((change) => void this.hear(change));
       void this.refresh();
     }
@@ -108,6 +114,9 @@ export class PipelineModel {
 
   private rest(): void {
     if (this.lookers === 0) {
+      const { notebooks } = this.around;
+      notebooks.edited.disconnect(this.onEdited);
+      notebooks.moved.disconnect(this.place);
       this.unsubscribe?.();
       this.unsubscribe = undefined;
       this.due = false;

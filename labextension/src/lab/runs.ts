@@ -3,8 +3,9 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { CommandRegistry } from '@lumino/commands';
 import { Signal, type ISignal } from '@lumino/signaling';
 
-import type { StartQuestion } from '../shared/api';
+import type { Started, StartQuestion } from '../shared/api';
 import { problemText, Refused } from '../shared/backend';
+import { contentOf } from './content';
 import { duration } from '../shared/format';
 import { statusWord } from '../shared/Status';
 import type { RunRow } from '../shared/types';
@@ -12,7 +13,11 @@ import { CommandIDs } from './ids';
 import type { INbpipe } from './tokens';
 
 /** Which part of the pipeline to run. */
-export type Part = Omit<StartQuestion, 'path'>;
+export type Part = Omit<StartQuestion, 'path' | 'content'>;
+type Context = NotebookPanel['context'];
+
+/** Milliseconds for which a shared document's save is waited for: without a connection it never answers. */
+const SAVING = 5000;
 
 /**
  * Starts, follows and stops runs for the commands.
@@ -35,13 +40,10 @@ export class Runs {
   }
 
   /** Save the notebook and run it, or a part of it. The id of the run; null where there is none. */
-  async start(path: string, part: Part, context: NotebookPanel['context'] | null): Promise<string | null> {
-    const { trans, api } = this.nbpipe;
+  async start(path: string, part: Part, context: Context | null): Promise<string | null> {
+    const { trans } = this.nbpipe;
     try {
-      if (context?.model.dirty) {
-        await context.save();
-      }
-      const { run, status } = await api.start({ path, ...part });
+      const { run, status } = await this.ask(path, part, context);
       if (status === 'running') {
         this.follow(path, run);
       } else {
@@ -52,14 +54,23 @@ export class Runs {
       this.hasStarted.emit({ path, run });
       return run;
     } catch (error) {
+      const check = {
+        label: trans.__('Check'),
+        callback: () => void this.commands.execute(CommandIDs.check, { path }),
+      };
+      // The lab asks which is to stay, what stands in the editor or on the disk.
+      const save = {
+        label: trans.__('Save and run'),
+        callback: () =>
+          void context?.save().then(
+            () => this.start(path, part, context),
+            // It was thought better of, or the lab has said why not.
+            () => undefined,
+          ),
+      };
       Notification.error(problemText(error), {
         autoClose: false,
-        actions: [
-          {
-            label: trans.__('Check'),
-            callback: () => void this.commands.execute(CommandIDs.check, { path }),
-          },
-        ],
+        actions: [isUnsaved(error) ? save : check],
       });
       return null;
     }
@@ -77,6 +88,30 @@ export class Runs {
   async current(path: string): Promise<RunRow | null> {
     const { rows } = await this.nbpipe.backend(path).page({ statuses: ['running'], limit: 1 });
     return rows[0] ?? null;
+  }
+
+  /** What the editor shows is run: the server compares it with the file before it starts anything. */
+  private async ask(path: string, part: Part, context: Context | null): Promise<Started> {
+    const { api } = this.nbpipe;
+    if (!context) {
+      return api.start({ path, ...part });
+    }
+    const { model } = context;
+    const start = () => api.start({ path, ...part, content: contentOf(model) });
+    // A shared document is saved by its server, and whether it is "dirty" is what anybody said last: the server waits for it.
+    if (model.dirty && !model.collaborative) {
+      await context.save();
+    }
+    try {
+      return await start();
+    } catch (error) {
+      // Edits went on, or the server saves no shared document by itself.
+      if (!isUnsaved(error) || !(model.dirty || model.collaborative)) {
+        throw error;
+      }
+      await saved(context);
+      return await start();
+    }
   }
 
   private follow(path: string, run: string): void {
@@ -159,6 +194,19 @@ export class Runs {
       callback: () => void this.commands.execute(CommandIDs.openLog, { path, run }),
     };
   }
+}
+
+function isUnsaved(error: unknown): boolean {
+  return error instanceof Refused && error.code === 'not-saved';
+}
+
+/** Save, and wait a moment for it. Whether the file has everything now, the server says. */
+async function saved(context: Context): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, SAVING)));
+  // The lab has said in a dialog why it could not be saved.
+  await Promise.race([context.save().catch(() => undefined), enough]);
+  clearTimeout(timer);
 }
 
 function name(path: string): string {

@@ -198,6 +198,8 @@ export type RunProgress = Progress;
 /** POST runs: starts a run that outlives browser and server. */
 export interface StartQuestion extends WhatToRun {
   path: string;
+  /** What the editor shows: nothing is started while the file has other cells. */
+  content?: NotebookContent;
   /** A target. */
   on?: string;
   jobs?: number;

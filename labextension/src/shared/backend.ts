@@ -17,6 +17,8 @@ export class Refused extends Error {
   constructor(
     message: string,
     readonly fix = '',
+    /** Which of the known reasons it is; '' for one that has no code. */
+    readonly code = '',
   ) {
     super(message);
     this.name = 'Refused';

@@ -3,43 +3,50 @@ import type { INotebookModel } from '@jupyterlab/notebook';
 
 import { proposedLine, type Proposed } from './proposal';
 import { isStage } from './state';
-import { lineAt, tagCell, untagCell } from './tagging';
+import { lineAt, putBack, standingOf, tagCell, type Standing } from './tagging';
 import { lineOf, readTag, type TagStyle } from './tags';
 import { textOfCell } from './watch';
 
+/** What was accepted for a cell, and what it was before. */
+export interface Written {
+  readonly line: string;
+  readonly before: Standing;
+}
+
 /**
- * Write what was proposed: one change of the document, and one step for the notebook's own undo. The lines, by cell. Throws a
- * `GrammarError` before anything is written.
+ * Write what was proposed: one change of the document, and one step for the notebook's own undo. What was written, by cell.
+ * Throws a `GrammarError` before anything is.
  */
 export function acceptTags(
   model: INotebookModel,
   proposed: readonly Proposed[],
   style: TagStyle,
-): Map<string, string> {
-  const lines = new Map(proposed.map((cell) => [cell.id, proposedLine(cell)]));
+): Map<string, Written> {
+  proposed.forEach(proposedLine);
   const wanted = new Map(proposed.map((cell) => [cell.id, cell]));
-  const written = new Map<string, string>();
+  const written = new Map<string, Written>();
   asOneStep(model, () => {
     for (const cell of model.cells) {
       const found = wanted.get(cell.id);
       const now = readTag(textOfCell(cell));
       // Nothing is proposed where there are stages: one that stands here was written since, by hand.
       if (found && !(now && isStage(now))) {
+        const before = standingOf(cell);
         tagCell(cell, found, style);
-        written.set(cell.id, lines.get(cell.id) ?? '');
+        written.set(cell.id, { line: lineAt(cell) || metadataLine(cell), before });
       }
     }
   });
   return written;
 }
 
-/** Take lines back where they still stand as they were written. */
-export function takeBack(model: INotebookModel, written: ReadonlyMap<string, string>): void {
+/** Make cells what they were, where what was written still stands. */
+export function takeBack(model: INotebookModel, written: ReadonlyMap<string, Written>): void {
   asOneStep(model, () => {
     for (const cell of model.cells) {
-      const line = written.get(cell.id);
-      if (line !== undefined && (lineAt(cell) || metadataLine(cell)) === line) {
-        untagCell(cell);
+      const found = written.get(cell.id);
+      if (found && (lineAt(cell) || metadataLine(cell)) === found.line) {
+        putBack(cell, found.before);
       }
     }
   });

@@ -8,7 +8,7 @@ import type { INbpipe } from '../tokens';
 import { contentOf } from '../content';
 import { Ghost } from './ghost';
 import type { NotebookState } from './notebook';
-import { acceptTags, dropMetadata, mergeMetadata, takeBack } from './accepting';
+import { acceptTags, dropMetadata, mergeMetadata, takeBack, type Written } from './accepting';
 import { proposalOf, renamed, without, type Proposal, type Proposed } from './proposal';
 import type { CellsSettings } from './settings';
 import { SuggestBar } from './SuggestBar';
@@ -24,8 +24,8 @@ export class Suggesting {
   private proposal: Proposal | null = null;
   private readonly ghosts = new Map<string, Ghost>();
   private bar: ReactWidget | null = null;
-  /** Lines that were accepted here, by cell. */
-  private readonly written = new Map<string, string>();
+  /** What was accepted here, by cell. */
+  private readonly written = new Map<string, Written>();
   /** Keys of the notebook's metadata that were not there before. */
   private added: string[] = [];
 
@@ -97,7 +97,7 @@ export class Suggesting {
       return;
     }
     try {
-      acceptTags(model, cells, this.settings.now.tagStyle).forEach((line, id) => this.written.set(id, line));
+      acceptTags(model, cells, this.settings.now.tagStyle).forEach((one, id) => this.written.set(id, one));
       this.added.push(...mergeMetadata(model, this.proposal.metadata));
     } catch (error) {
       Notification.error(textOf(error));

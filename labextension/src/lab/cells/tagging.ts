@@ -67,6 +67,48 @@ export function untagCell(cell: ICellModel): boolean {
   return true;
 }
 
+/** What makes a cell what it is. */
+export interface Standing {
+  readonly line: string;
+  readonly tags: readonly string[];
+  readonly meta: unknown;
+}
+
+export function standingOf(cell: ICellModel): Standing {
+  const { tags, meta } = textOfCell(cell);
+  return { line: lineAt(cell), tags, meta };
+}
+
+/** Make a cell what it was, and leave what else was written in it. */
+export function putBack(cell: ICellModel, before: Standing): void {
+  const text = textOfCell(cell);
+  cell.sharedModel.transact(() => {
+    const edit = before.line ? putLine(text.source, before.line) : dropLine(text.source);
+    if (edit) {
+      applyEdit(cell, edit);
+    }
+    const others = (tags: readonly string[]) => tags.filter((tag) => !OWN_TAGS.test(tag));
+    const same = others(before.tags).join('\n') === others(text.tags).join('\n');
+    setTags(
+      cell,
+      same ? before.tags : [...others(text.tags), ...before.tags.filter((tag) => OWN_TAGS.test(tag))],
+    );
+    setMeta(cell, { ...foreignKeys(text.meta), ...ownKeys(before.meta) });
+  });
+}
+
+/** Name -> whether it is a stage or a check. */
+export function rolesOf(model: INotebookModel): Map<string, Role> {
+  const roles = new Map<string, Role>();
+  for (const cell of model.cells) {
+    const tag = cell.type === 'code' ? readTag(textOfCell(cell)) : null;
+    if (tag && (tag.role === 'stage' || tag.role === 'check') && !roles.has(tag.name)) {
+      roles.set(tag.name, tag.role);
+    }
+  }
+  return roles;
+}
+
 /** Give a stage another name: in all of its cells, and where others wait for it. */
 export function renameStage(model: INotebookModel, from: string, to: string): void {
   checkName(to);
@@ -127,33 +169,53 @@ function applyEdit(cell: ICellModel, edit: Edit): void {
 
 function dropTags(cell: ICellModel): void {
   const { tags } = textOfCell(cell);
-  const kept = tags.filter((tag) => !OWN_TAGS.test(tag));
-  if (kept.length === tags.length) {
+  setTags(
+    cell,
+    tags.filter((tag) => !OWN_TAGS.test(tag)),
+  );
+}
+
+function setTags(cell: ICellModel, tags: readonly string[]): void {
+  const now = textOfCell(cell).tags;
+  if (tags.length === now.length && tags.every((tag, n) => tag === now[n])) {
     return;
   }
-  if (kept.length) {
-    cell.setMetadata('tags', kept);
+  if (tags.length) {
+    cell.setMetadata('tags', [...tags]);
   } else {
     cell.deleteMetadata('tags');
   }
 }
 
 function dropMeta(cell: ICellModel, meta: unknown): void {
-  if (meta === undefined) {
-    return;
+  if (meta !== undefined) {
+    setMeta(cell, foreignKeys(meta));
   }
-  const kept = foreignKeys(meta);
-  if (Object.keys(kept).length) {
-    cell.setMetadata('nbpipe', kept);
-  } else {
+}
+
+function setMeta(cell: ICellModel, meta: Readonly<Record<string, unknown>>): void {
+  const now = textOfCell(cell).meta;
+  if (Object.keys(meta).length) {
+    if (JSON.stringify(meta) !== JSON.stringify(now)) {
+      cell.setMetadata('nbpipe', meta);
+    }
+  } else if (now !== undefined) {
     cell.deleteMetadata('nbpipe');
   }
 }
 
 /** Keys under `metadata.nbpipe` that are not a tag's. */
 function foreignKeys(meta: unknown): Record<string, unknown> {
+  return keysOf(meta, (key) => !OWN_KEYS.includes(key));
+}
+
+function ownKeys(meta: unknown): Record<string, unknown> {
+  return keysOf(meta, (key) => OWN_KEYS.includes(key));
+}
+
+function keysOf(meta: unknown, wanted: (key: string) => boolean): Record<string, unknown> {
   const known = typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? meta : {};
-  return Object.fromEntries(Object.entries(known).filter(([key]) => !OWN_KEYS.includes(key)));
+  return Object.fromEntries(Object.entries(known).filter(([key]) => wanted(key)));
 }
 
 function renamedTag(tag: string, from: string, to: string): string {

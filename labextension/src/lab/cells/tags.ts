@@ -1,5 +1,5 @@
 import { checkName, isOurs, magicWord, parseLine, parseOptions, type Role } from './grammar';
-import { GrammarError, quote, split } from './words';
+import { commentOf, GrammarError, quote, split } from './words';
 
 /** How a cell says what it is. */
 export type TagStyle = 'magic' | 'metadata';
@@ -126,11 +126,11 @@ export function metaOf(role: Role, name: string, options = ''): Record<string, s
   return options.trim() ? { ...said, options: options.trim() } : said;
 }
 
-/** Put the line in front, or in the place of the one that is there. */
+/** Put the line in front, or in the place of the one that is there, whose comment stays unless it has one itself. */
 export function putLine(source: string, line: string): Edit {
   const spot = firstLine(source);
   if (isOurs(spot.line)) {
-    return { start: spot.start, end: spot.end, text: line };
+    return { start: spot.start, end: spot.end, text: line + (commentOf(line) ? '' : commentOf(spot.line)) };
   }
   return { start: 0, end: 0, text: source ? `${line}\n` : line };
 }
@@ -144,7 +144,7 @@ export function renamedLine(line: string, from: string, to: string): string {
   if (own && head?.[2] === from) {
     renamed = `${head[1] ?? ''}${to}${line.slice(head[0].length)}`;
   } else if (own) {
-    renamed = lineOf(tag.role as Role, to, tag.options);
+    renamed = lineOf(tag.role as Role, to, tag.options) + commentOf(line);
   }
   return renamedAfter(renamed, from, to);
 }

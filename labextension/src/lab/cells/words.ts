@@ -57,6 +57,28 @@ export function split(text: string): Word[] {
   return words;
 }
 
+/** The comment at the end of a line, with the space in front of it; '' for none, or where the line cannot be read. */
+export function commentOf(text: string): string {
+  let at = 0;
+  while (at < text.length) {
+    const char = text.charAt(at);
+    if (char === '#') {
+      const before = text.slice(0, at).trimEnd().length;
+      return text.slice(before);
+    }
+    if (char === ' ' || char === '\t') {
+      at += 1;
+    } else {
+      try {
+        [, at] = wordAt(text, at);
+      } catch {
+        return '';
+      }
+    }
+  }
+  return '';
+}
+
 /** The word as it has to be written so that `split` gives it back. */
 export function quote(word: string): string {
   if (word !== '' && !/[\s'"\\]|^#|^--/.test(word)) {

@@ -1,4 +1,4 @@
-import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { clearIcon, editIcon } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 
@@ -6,7 +6,7 @@ import type { Role } from '../cells/grammar';
 import { openMenu } from '../cells/menu';
 import { isStage } from '../cells/state';
 import { askTag } from '../cells/tagDialog';
-import { renameStage, tagCell, untagCell } from '../cells/tagging';
+import { renameStage, rolesOf, tagCell, untagCell } from '../cells/tagging';
 import { textOf } from '../cells/tags';
 import type { INbpipeCells } from '../cells/token';
 import { tagIcon } from '../icons';
@@ -142,14 +142,41 @@ async function rename(nbpipe: INbpipe, target: Target, args: Args): Promise<bool
     nbpipe.notebooks.activateIfLost(target.path(args));
     name = answer.button.accept ? answer.value : null;
   }
-  if (!name || name === from || model.isDisposed) {
+  name = name?.trim() ?? '';
+  if (!name || name === from || !(await mayJoin(trans, rolesOf(model), from, name)) || model.isDisposed) {
     return false;
   }
   try {
-    renameStage(model, from, name.trim());
+    renameStage(model, from, name);
     return true;
   } catch (error) {
     Notification.error(textOf(error));
     return false;
   }
+}
+
+/** Two stages of one name are one stage: it is asked whether that is meant. A check is no part of a stage. */
+async function mayJoin(
+  trans: INbpipe['trans'],
+  roles: ReadonlyMap<string, Role>,
+  from: string,
+  name: string,
+): Promise<boolean> {
+  const other = roles.get(name);
+  if (other === undefined) {
+    return true;
+  }
+  if (other !== roles.get(from) || other === 'check') {
+    Notification.error(trans.__('“%1” is the name of another part of the pipeline. Choose another.', name));
+    return false;
+  }
+  const { button } = await showDialog({
+    title: trans.__('Put “%1” into “%2”?', from, name),
+    body: trans.__(
+      'There is a stage “%1” already. The cells of both would be one stage, which runs and is stored as a whole.',
+      name,
+    ),
+    buttons: [Dialog.cancelButton(), Dialog.okButton({ label: trans.__('Make them one stage') })],
+  });
+  return button.accept;
 }

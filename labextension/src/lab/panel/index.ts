@@ -23,7 +23,13 @@ export const panel: JupyterFrontEndPlugin<void> = {
     states: IStateDB | null,
     palette: ICommandPalette | null,
   ) => {
-    const model = new PanelModel(nbpipe, new Keeping(states));
+    const keeping = new Keeping(states);
+    const model = new PanelModel(nbpipe, keeping);
+    app.serviceManager.contents.fileChanged.connect((_, { type, oldValue, newValue }) => {
+      if (type === 'rename' && oldValue?.path && newValue?.path) {
+        keeping.rename(oldValue.path, newValue.path);
+      }
+    });
     const actions = new Actions(model, app.commands);
     const widget = new NbpipePanel(model, actions, nbpipe.trans);
     app.shell.add(widget, 'left', { rank: 700, type: 'nbpipe' });

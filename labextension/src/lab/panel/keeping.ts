@@ -60,6 +60,16 @@ export class Keeping {
     this.write();
   }
 
+  /** A notebook, or a folder with notebooks, has another name now: what is remembered goes with it. */
+  rename(from: string, to: string): void {
+    const entries = Object.entries(this.memory.notebooks).map(([path, state]) => {
+      const inside = path === from || path.startsWith(`${from}/`);
+      return [inside ? to + path.slice(from.length) : path, state] as const;
+    });
+    this.memory = { ...this.memory, notebooks: Object.fromEntries(entries) };
+    this.write();
+  }
+
   private async read(): Promise<void> {
     const found = (await this.db?.fetch(KEY)) as Partial<PanelMemory> | undefined;
     this.memory = { ...this.memory, ...found };

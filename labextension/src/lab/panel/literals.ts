@@ -31,8 +31,9 @@ export function withValues(
   floats: ReadonlySet<string> = new Set(),
 ): { source: string; set: string[] } {
   const set: string[] = [];
-  const lines = source.split('\n').map((line) => {
-    const [head, name = ''] = LINE.exec(line) ?? [];
+  const begins = statementLines(source);
+  const lines = source.split('\n').map((line, n) => {
+    const [head, name = ''] = begins.has(n) ? (LINE.exec(line) ?? []) : [];
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     if (head === undefined || value === undefined) {
       return line;
@@ -47,6 +48,44 @@ export function withValues(
     return head + literal(exact) + line.slice(end);
   });
   return { source: lines.join('\n'), set };
+}
+
+/** Numbers of the lines with which a statement begins: not those inside a text or brackets that were opened above. */
+function statementLines(source: string): Set<number> {
+  const begins = new Set<number>();
+  let depth = 0;
+  let quote = '';
+  let n = 0;
+  for (let at = 0; at <= source.length; at += 1) {
+    const sign = source[at] ?? '';
+    const isNew = at === 0 || source[at - 1] === '\n';
+    if (isNew && depth === 0 && !quote && source[at - 2] !== '\\') {
+      begins.add(n);
+    }
+    if (sign === '\n') {
+      n += 1;
+      // A short text that is not closed in its line is a mistake, and ends there.
+      quote = quote.length === 1 && source[at - 1] !== '\\' ? '' : quote;
+    } else if (quote) {
+      if (sign === '\\' && source[at + 1] !== '\n') {
+        at += 1;
+      } else if (source.startsWith(quote, at)) {
+        at += quote.length - 1;
+        quote = '';
+      }
+    } else if (sign === '"' || sign === "'") {
+      quote = source.startsWith(sign.repeat(3), at) ? sign.repeat(3) : sign;
+      at += quote.length - 1;
+    } else if (sign === '#') {
+      const end = source.indexOf('\n', at);
+      at = (end < 0 ? source.length : end) - 1;
+    } else if (sign && '([{'.includes(sign)) {
+      depth += 1;
+    } else if (sign && ')]}'.includes(sign)) {
+      depth = Math.max(0, depth - 1);
+    }
+  }
+  return begins;
 }
 
 /** Where the value ends: before the space in front of a comment. -1 where it goes on in the next line, or is not alone. */

@@ -2,11 +2,9 @@ import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } fro
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 
 import { INbpipe } from '../tokens';
+import { asksForAnother, type Args } from './args';
 import { runsToCompare, runToRead } from './unsaid';
 import type { View } from './view';
-
-/** What a view is of; what it is restored with after a reload. */
-type Args = Record<string, string | readonly string[]>;
 
 interface Kind {
   command: string;
@@ -78,7 +76,10 @@ export const views: JupyterFrontEndPlugin<void> = {
 
 function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: ILayoutRestorer | null): void {
   const tracker = new WidgetTracker<MainAreaWidget<View>>({ namespace: kind.command.replace(':', '-') });
-  const about = (args: Args): Args => ({ ...args, path: text(args.path) || nbpipe.path });
+  const about = (args: Args): Args => ({
+    ...Object.fromEntries(['run', 'stage', 'runs', 'baseline'].flatMap((key) => pair(args, key))),
+    path: text(args.path) || nbpipe.path,
+  });
   app.commands.addCommand(kind.command, {
     label: kind.label,
     caption: kind.caption,
@@ -93,15 +94,16 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
         const content = await kind.make(nbpipe, args);
         tab = new MainAreaWidget({ content });
         tab.toolbar.hide();
-        // The lab calls every content of its main area the same.
-        content.node.setAttribute('aria-label', content.title.label);
         tab.id = id;
-        tab.title.label = content.title.label;
-        tab.title.caption = content.title.caption;
         tab.title.icon = content.title.icon;
         tab.title.closable = true;
+        name(tab);
         app.shell.add(tab, 'main', { mode: 'tab-after' });
         await tracker.add(tab);
+      } else if (asksForAnother(args, tab.content.args)) {
+        tab.content.become(await kind.make(nbpipe, { ...tab.content.args, ...args }));
+        name(tab);
+        await tracker.save(tab);
       }
       app.shell.activateById(tab.id);
       return tab;
@@ -112,4 +114,17 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
     args: ({ content }) => content.args,
     name: ({ id }) => id,
   });
+}
+
+function pair(args: Args, key: string): [string, Args[string]][] {
+  const value = args[key];
+  return value === undefined ? [] : [[key, value]];
+}
+
+function name(tab: MainAreaWidget<View>): void {
+  const { title } = tab.content;
+  tab.title.label = title.label;
+  tab.title.caption = title.caption;
+  // The lab calls every content of its main area the same.
+  tab.content.node.setAttribute('aria-label', title.label);
 }

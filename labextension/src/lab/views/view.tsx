@@ -1,20 +1,27 @@
 import { ReactWidget } from '@jupyterlab/ui-components';
-import type { ReactElement } from 'react';
+import { Fragment, type ReactElement } from 'react';
 
 import { nbpipeIcon } from '../icons';
 import { ownPlainKeys } from '../keys';
 import type { INbpipe } from '../tokens';
 import { Trans } from '../trans';
 
-/** Content of a tab of the main area. */
+/**
+ * Content of a tab of the main area.
+ *
+ * Responsibilities: draws what it is given, and ends that when it is closed, or shows something else of the same kind.
+ */
 export class View extends ReactWidget {
+  /** What is shown in the place of something else begins anew. */
+  private turn = 0;
+
   constructor(
     private readonly nbpipe: INbpipe,
     /** What it is opened with again after a reload. */
-    readonly args: Record<string, string | readonly string[]>,
+    public args: Record<string, string | readonly string[]>,
     title: { label: string; caption: string },
-    private readonly content: ReactElement,
-    private readonly end: () => void = () => undefined,
+    private content: ReactElement,
+    private end: () => void = () => undefined,
   ) {
     super();
     this.addClass('nbp');
@@ -25,6 +32,20 @@ export class View extends ReactWidget {
     ownPlainKeys(this.node);
   }
 
+  /** Show what another view would have shown, which nobody has seen yet. */
+  become(other: View): void {
+    this.end();
+    this.args = other.args;
+    this.content = other.content;
+    this.end = other.end;
+    other.end = () => undefined;
+    other.dispose();
+    this.turn += 1;
+    this.title.label = other.title.label;
+    this.title.caption = other.title.caption;
+    this.update();
+  }
+
   override dispose(): void {
     if (!this.isDisposed) {
       super.dispose();
@@ -33,6 +54,10 @@ export class View extends ReactWidget {
   }
 
   protected override render(): ReactElement {
-    return <Trans.Provider value={this.nbpipe.trans}>{this.content}</Trans.Provider>;
+    return (
+      <Trans.Provider value={this.nbpipe.trans}>
+        <Fragment key={this.turn}>{this.content}</Fragment>
+      </Trans.Provider>
+    );
   }
 }
