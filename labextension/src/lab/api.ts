@@ -3,6 +3,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type * as answers from '../shared/api';
 import { Refused } from '../shared/backend';
+import { fixIn, reasonIn, refusalIn } from '../shared/serverWords';
 import { ENGLISH, type Words } from '../shared/words';
 import type { Query } from '../shared/types';
 import { serverPath } from './serverPath';
@@ -22,10 +23,15 @@ export class Api {
   ) {}
 
   info = () => this.get<answers.Info>('info', {});
-  pipeline = (about: answers.NotebookQuestion, signal?: AbortSignal) =>
-    this.post<answers.PipelineView>('pipeline', about, signal);
-  plan = (about: answers.PlanQuestion, signal?: AbortSignal) =>
-    this.post<answers.PlanView>('plan', about, signal);
+  pipeline = async (about: answers.NotebookQuestion, signal?: AbortSignal) => {
+    const found = await this.post<answers.PipelineView>('pipeline', about, signal);
+    for (const action of (found.problems ?? []).flatMap(({ actions }) => actions)) {
+      action.label = fixIn(this.trans, action.label);
+    }
+    return found;
+  };
+  plan = async (about: answers.PlanQuestion, signal?: AbortSignal) =>
+    this.withReasons(await this.post<answers.PlanView>('plan', about, signal));
   suggest = (about: answers.NotebookQuestion) => this.post<answers.SuggestView>('suggest', about);
 
   runs = (path: string, query: Query) =>
@@ -47,8 +53,10 @@ export class Api {
     this.get<answers.DiffView>('diff', { path, a, b, part, everything });
 
   start = (question: answers.StartQuestion) => this.post<answers.Started>('runs', question);
-  progress = (path: string, run: string) => this.get<answers.RunProgress>(at(run), { path });
-  details = (path: string, run: string) => this.get<answers.RunDetails>(at(run, 'details'), { path });
+  progress = async (path: string, run: string) =>
+    this.withReasons(await this.get<answers.RunProgress>(at(run), { path }));
+  details = async (path: string, run: string) =>
+    this.withReasons(await this.get<answers.RunDetails>(at(run, 'details'), { path }));
   /** The details of a run as they were written: JSON. */
   detailsText = (path: string, run: string) => this.text('GET', at(run, 'details'), { path });
   log = (path: string, run: string, stage: string, offset: number, limit = 256_000) =>
@@ -66,6 +74,16 @@ export class Api {
   targets = (path: string) => this.get<answers.Targets>('targets', { path });
   exporters = () => this.get<answers.Exporters>('exporters', {});
   exportTo = (question: answers.ExportQuestion) => this.post<answers.Exported>('export', question);
+
+  /** What the server says in words that are known is said in the language of the lab. */
+  private withReasons<T extends { stages: { reason?: string }[] }>(answer: T): T {
+    for (const stage of answer.stages ?? []) {
+      if (stage.reason) {
+        stage.reason = reasonIn(this.trans, stage.reason);
+      }
+    }
+    return answer;
+  }
 
   private get<T>(resource: string, query: Asked): Promise<T> {
     return this.ask<T>('GET', resource, query);
@@ -133,8 +151,8 @@ function refusal(status: number, text: string, trans: Words): Refused {
     );
   }
   return new Refused(
-    said.message ?? trans.__('The server answered %1', status),
-    said.fix ?? '',
+    said.message === undefined ? trans.__('The server answered %1', status) : refusalIn(trans, said.message),
+    refusalIn(trans, said.fix ?? ''),
     said.code ?? '',
   );
 }

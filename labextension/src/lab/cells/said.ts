@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { ago, duration } from '../../shared/format';
+import { staleIn } from '../../shared/serverWords';
 import { statusWord } from '../../shared/Status';
 import type { Badge, BadgeState } from './state';
 
@@ -76,7 +77,9 @@ export function linesOf(trans: TranslationBundle, badge: Badge, run: string, now
   }
   if (badge.reasons.length) {
     const word = wordOf(trans, badge.state === 'succeeded' ? 'none' : badge.state) || trans.__('note');
-    lines.push(...badge.reasons.slice(0, 6).map((reason, n): Line => [n ? '' : word, reason]));
+    lines.push(
+      ...badge.reasons.slice(0, 6).map((reason, n): Line => [n ? '' : word, staleIn(trans, reason)]),
+    );
   }
   return lines;
 }
