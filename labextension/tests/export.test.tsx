@@ -61,6 +61,15 @@ test('a refusal stays in the form with its fix and its stage, and the form can b
   ]);
 });
 
+test('the profile that is chosen is the one that is asked for', async () => {
+  const { asked } = form('executed', [undefined, undefined]);
+  const profile = screen.getByLabelText<HTMLSelectElement>('Profile');
+  expect([...profile.options].map(({ value }) => value)).toEqual(['', 'smoke']);
+  fireEvent.change(profile, { target: { value: 'smoke' } });
+  fireEvent.click(screen.getByRole('button', { name: 'Export' }));
+  await waitFor(() => expect(asked).toEqual([{ ...WISHES, profile: 'smoke' }]));
+});
+
 test('a unified diff is read into its pieces', () => {
   const text = '--- a/dag.py\n+++ b/dag.py\n@@ -3,2 +3,2 @@\n one\n-two\n+2\n@@ -90 +90,0 @@\n-gone';
   expect(hunksOf(text)).toEqual([

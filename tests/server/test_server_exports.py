@@ -39,6 +39,17 @@ def test_an_export_is_written_beside_the_notebook_and_shows_what_changed(ask: An
     assert "+    schedule='0 0 * * *'," in changed["dag.py"]
 
 
+def test_a_profile_gives_the_values_that_the_scheduler_starts_with(ask: Any, folder: Path) -> None:
+    write(folder / "n.ipynb", "%%params\nn: int = 1", "%%params smoke\nn = 7123", "%%stage a\nx = n")
+    assert ask("POST", "pipeline", path="n.ipynb")[1]["profiles"] == {"smoke": {"n": 7123}}
+    for profile, value in ((None, 1), ("smoke", 7123)):
+        answer = ask("POST", "export", path="n.ipynb", to="airflow", **({"profile": profile} if profile else {}))[1]
+        assert f"Param({value}," in (folder / answer["definition"]).read_text()
+    status, answer = ask("POST", "export", path="n.ipynb", to="airflow", profile="fast")
+    assert (status, answer["code"]) == (400, "parameter")
+    assert "smoke" in answer["fix"]
+
+
 def test_what_is_exported_is_the_notebook_as_it_stands_in_the_editor(ask: Any, small: Path) -> None:
     import nbformat
 
