@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.images import dockerfile
 from nbpipe.export.lines import yaml_text
 from nbpipe.export.names import dashed, mapped
 from nbpipe.model import Param, Stage
@@ -31,14 +32,6 @@ _CARRIES = {
     "--image": "image of all containers",
     "secrets": "`secretKeyRef`",
 }
-_DOCKERFILE = """\
-# The image of every stage. Written by nbpipe export.
-ARG PYTHON
-FROM python:${PYTHON}-slim
-COPY requirements.txt /nbpipe/requirements.txt
-RUN python -m pip install --no-cache-dir -r /nbpipe/requirements.txt
-COPY . /nbpipe
-"""
 
 
 class ArgoExporter:
@@ -86,7 +79,7 @@ class ArgoExporter:
         literals = " ".join(f"--from-literal={each}=…" for each in held)
         return Definition(
             main="workflow.yaml",
-            files={"workflow.yaml": text, "Dockerfile": _DOCKERFILE, ".dockerignore": "README.md\nworkflow.yaml\n"},
+            files={"workflow.yaml": text, "Dockerfile": dockerfile(), ".dockerignore": "README.md\nworkflow.yaml\n"},
             steps=(
                 (
                     "Build the image that every stage runs in, under the name that the workflow has, and push it:",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import engines
+import launches
 import nbformat
 import pytest
 from engines import Site, conformance, environment_of
@@ -80,6 +81,9 @@ ENGINES = {
     "snakemake": Engine(("snakemake==9.27.1",), _snakemake),
     "prefect": Engine(("prefect==3.8.8", "fastapi<0.142"), _prefect),
     "dvc": Engine(("dvc==3.67.1",), _dvc),
+    "dagster": Engine(("dagster==1.13.27",), launches.dagster),
+    "metaflow": Engine(("metaflow==2.19.39",), launches.metaflow),
+    "kfp": Engine(("kfp==2.17.0", "kfp-kubernetes==2.17.0"), launches.kfp),
 }
 
 
@@ -90,7 +94,7 @@ def engine(request: pytest.FixtureRequest) -> tuple[str, Engine, Path]:
     return name, found, environment_of(name, *found.packages)
 
 
-@pytest.fixture(scope="module", params=["quickstart.ipynb", "digits.ipynb"])
+@pytest.fixture(scope="module", params=["weather.ipynb", "digits.ipynb"])
 def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A project whose notebook ran natively."""
     site = engines.made(tmp_path_factory.mktemp("native"), request.param)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from nbpipe.export.registry import exporter
 from nbpipe.model import Trace
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
@@ -92,7 +93,10 @@ class Site:
     def export(self, to: str, *words: str) -> Path:
         """Export the notebook; the folder."""
         out = self.project / "exports" / to
-        self.nbpipe("export", self.notebook, "--to", to, "-o", str(out), "--store", str(self.store), "--force", *words)
+        store = str(self.store)
+        if exporter(to).remote:  # the stages are told of the folder by environment
+            words, store = ("--image", "python:3", *words), f"file://{store}"
+        self.nbpipe("export", self.notebook, "--to", to, "-o", str(out), "--store", store, "--force", *words)
         return out
 
     def run_natively(self, *words: str) -> None:

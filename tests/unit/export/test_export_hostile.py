@@ -35,7 +35,8 @@ _FORBIDDEN = {
     "socket.connect",
 }
 #: The schedulers' own templates: what they have no escape for is refused.
-_REFUSED = {"argo": ("{{", "}}"), "github-actions": ("${{",)}
+_BREAKS = ("\n", "\r", "\0", "\x1b", "\x7f", "\u2028", "\ufeff")
+_REFUSED = {"argo": ("{{", "}}"), "github-actions": ("${{",), "kfp": ("{{$", "{{channel:", *_BREAKS)}
 _seen: list[str] = []
 _watching = False
 

@@ -1,0 +1,112 @@
+"""Graphs, parameters and options as the engines for Python flows want them."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from typing import Any
+
+import pytest
+
+from nbpipe.export.base import Deployment
+from nbpipe.export.registry import exporter
+from nbpipe.model import Options, Param, Pipeline, Stage
+
+_NAMES = "abcde"
+
+
+def deployment(order: dict[str, tuple[str, ...]], options: Options | None = None, **given: Any) -> Deployment:
+    stages = tuple(Stage(name=name, kind="stage", cells=(), options=options or Options()) for name in order)
+    pipeline = Pipeline(name="flow", version="0" * 64, stages=stages, python="3.11")
+    return Deployment(pipeline=pipeline, order=order, **given)
+
+
+def shapes() -> list[dict[str, tuple[str, ...]]]:
+    """Every fifth graph of five stages."""
+    pairs = list(itertools.combinations(_NAMES, 2))
+    found = []
+    for number in range(0, 2 ** len(pairs), 5):
+        drawn = [pair for n, pair in enumerate(pairs) if number >> n & 1]
+        found.append({name: tuple(one for one, other in drawn if other == name) for name in _NAMES})
+    return found
+
+
+def steps(text: str) -> dict[str, ast.FunctionDef]:
+    """The steps of a flow by name."""
+    (made,) = (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name == "Flow")
+    return {node.name: node for node in made.body if isinstance(node, ast.FunctionDef)}
+
+
+def following(step: ast.FunctionDef) -> list[str]:
+    """The steps that come next."""
+    last = step.body[-1]
+    assert isinstance(last, ast.Expr)
+    assert isinstance(last.value, ast.Call)
+    called = ast.unparse(last.value.func)
+    return [arg.attr for arg in last.value.args if isinstance(arg, ast.Attribute)] if called == "self.next" else []
+
+
+def test_a_flow_of_metaflow_keeps_the_order_and_what_joins_never_splits() -> None:
+    for order in shapes():
+        given = deployment(order)
+        found = steps(exporter("metaflow").definition(given).files["flow.py"])
+        row, passed = ["start"], []
+        while row != ["end"]:
+            below = {tuple(following(found[name])) for name in row}
+            (new,) = below  # those that run side by side all lead to the same
+            joins = len(row) > 1
+            assert not (joins and len(new) > 1)
+            assert all((len(found[name].args.args) == 2) == joins for name in new)
+            assert not (len(new) > 1 and len(found[row[0]].args.args) == 2)
+            passed += row
+            assert all(set(order[name]) <= set(passed) for name in new if name in order)
+            row = list(new)
+        assert set(passed) - set(order) <= {"start", *(f"{word}_{n}" for word in ("join", "split") for n in range(9))}
+        assert sorted(set(passed) & set(order)) == list(_NAMES)
+
+
+def test_a_step_of_metaflow_has_its_resources_its_timeout_and_its_retries() -> None:
+    options = Options(cpus=1.5, memory=2**30 + 1, gpus=1.0, retries=2, timeout=90.0)
+    (first,) = (s for s in steps(_metaflow(options)).values() if s.name == "a")
+    assert [ast.unparse(each) for each in first.decorator_list] == [
+        "resources(cpu=2, memory=1025, gpu=1)",
+        "timeout(seconds=150)",
+        "retry(times=2, minutes_between_retries=0)",
+        "step",
+    ]
+    assert "@schedule(cron='0 6 * * *')" in _metaflow(options)
+
+
+def _metaflow(options: Options) -> str:
+    return exporter("metaflow").definition(deployment({"a": ()}, options, schedule="0 6 * * *")).files["flow.py"]
+
+
+def test_parameters_that_metaflow_would_mistake_get_a_number_which_is_said() -> None:
+    params = tuple(Param(name=name, type="int", default=1) for name in ("tag", "C", "c", "max_workers", "n"))
+    found = exporter("metaflow").definition(deployment({"a": ()}, params=params))
+    for option in ("tag_2", "C", "c_2", "max_workers_2", "n"):
+        assert f"Parameter('{option}', type=int, default=1)" in found.files["flow.py"]
+    assert [note for note in found.notes if "--tag_2" in note]
+
+
+@pytest.mark.parametrize(
+    ("param", "said"),
+    [
+        (Param(name="p", type="int", default=None, optional=True), "dagster.Noneable(dagster.Int)"),
+        (Param(name="p", type="list", default=[1]), "dagster.Array(dagster.Any)"),
+        (Param(name="p", type="dict", default={"a": 1}), "dagster.Permissive()"),
+        (Param(name="p", type="str", required=True), "dagster.Field(dagster.String, is_required=True)"),
+        (Param(name="p", type="choice", default="a", choices=("a", "b")), "dagster.Any"),
+    ],
+)
+def test_the_config_of_dagster_has_the_types_of_the_notebook(param: Param, said: str) -> None:
+    found = exporter("dagster").definition(deployment({"a": ()}, params=(param,)))
+    assert said in found.files["definitions.py"]
+
+
+def test_an_op_of_dagster_waits_for_those_above_and_is_tried_again_as_often_as_it_says() -> None:
+    order: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b")}
+    text = exporter("dagster").definition(deployment(order, Options(retries=2), schedule="0 6 * * *")).files
+    assert "nbpipe_op('c', 'c', retries=2)(after=[a_ends, b_ends])" in text["definitions.py"]
+    assert "nbpipe_op('record_run', '--finish')(after=[c_ends])" in text["definitions.py"]
+    assert "cron_schedule='0 6 * * *'" in text["definitions.py"]
