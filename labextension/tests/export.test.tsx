@@ -65,7 +65,8 @@ test('the profile that is chosen is the one that is asked for', async () => {
   const { asked } = form('executed', [undefined, undefined]);
   const profile = screen.getByLabelText<HTMLSelectElement>('Profile');
   expect([...profile.options].map(({ value }) => value)).toEqual(['', 'smoke']);
-  fireEvent.change(profile, { target: { value: 'smoke' } });
+  profile.value = 'smoke';
+  fireEvent(profile, new Event('change', { bubbles: true }));
   fireEvent.click(screen.getByRole('button', { name: 'Export' }));
   await waitFor(() => expect(asked).toEqual([{ ...WISHES, profile: 'smoke' }]));
 });
