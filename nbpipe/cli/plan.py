@@ -124,13 +124,14 @@ def _row(item: Decision) -> list[list[Part]]:
 
 
 def _sum(plan: Plan) -> str:
-    from nbpipe.cli.text import count, duration
+    from nbpipe.cli.expected import expected_text
+    from nbpipe.cli.text import count
 
     running = [item for item in plan.decisions if item.action == "RUN"]
     if not running:
         return "up to date: a run would do nothing"
     sure = sum(not item.tentative for item in running)
     perhaps = f", {len(running) - sure} more if what they read changes (?)" if sure < len(running) else ""
-    known = [item.expected for item in running if item.expected is not None]
-    took = f", about {duration(sum(known))} one after the other" if len(known) == len(running) else ""
-    return f"{count(sure, 'stage')} to run{perhaps}, {len(plan.decisions) - len(running)} reused{took}"
+    took = expected_text({item.stage: item.expected for item in running})
+    reused = len(plan.decisions) - len(running)
+    return f"{count(sure, 'stage')} to run{perhaps}, {reused} reused{', ' if took else ''}{took}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from nbpipe.cli.expected import expected_text
 from nbpipe.cli.render import DIM, PLAIN, Part, header, paint, reasons_text, stage_detail, stage_lines, status_parts
 from nbpipe.cli.text import count, line, pad, width
 from nbpipe.run.state import RunState, StageState, advance
@@ -27,8 +29,19 @@ class Progress:
     Responsibilities: keeps the state that the events tell; draws it. Must not decide anything, nor print a result.
     """
 
-    def __init__(self, out: TextIO, *, live: bool, quiet: bool = False, color: bool | None = None) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        *,
+        live: bool,
+        quiet: bool = False,
+        color: bool | None = None,
+        expected: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
         self.state = RunState()
+        #: What stages are expected to take together, once it is known which may run.
+        self.estimate = ""
+        self._expected = expected
         self._out = out
         self._color = color
         self._quiet = quiet
@@ -66,12 +79,19 @@ class Progress:
 
     def _begin(self) -> None:
         self._begun = True
+        past = self._expected()
+        may_run = [stage.name for stage in self.state.stages if stage.status in ("waiting", "running")]
+        self.estimate = expected_text({name: past.get(name) for name in may_run})
         if self._screen is not None:
             self._screen.start()
             return
-        self._say(paint(header(self.state)))
+        self._say(paint(self.head(self.state)))
         for event in self._held:
             self._tell(event)
+
+    def head(self, state: RunState) -> list[Part]:
+        """The first line."""
+        return [*header(state), (f"   {self.estimate}" if self.estimate else "", DIM)]
 
     def _tell(self, event: Event) -> None:
         stage = next((item for item in self.state.stages if item.name == event.stage), None)
@@ -149,7 +169,7 @@ class _Screen:
 
         size = shutil.get_terminal_size()
         state = self._progress.snapshot()
-        lines = [paint(header(state), size.columns)]
+        lines = [paint(self._progress.head(state), size.columns)]
         above, shown, below = folded(state.stages, max(size.lines - _RESERVED, 3))
         left = max((width(stage.name) for stage in state.stages), default=0)
         if above:

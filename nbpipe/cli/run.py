@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 @params_option()
 @params_from_option()
 @profile_option()
+@click.option(
+    "--smoke-first", is_flag=True, help="Run with the profile smoke first; the full run follows if it went well."
+)
 @selection_options
 @fresh_option()
 @click.option("--on", metavar="TARGET", help="Where the stages run that name no target themselves [default: local].")
@@ -51,6 +54,7 @@ def command(  # noqa: PLR0913 - one per option
     params: tuple[str, ...],
     params_from: str | None,
     profile: str | None,
+    smoke_first: bool,
     only: str | None,
     from_: str | None,
     until: str | None,
@@ -77,12 +81,14 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe run digits.ipynb
       nbpipe run digits.ipynb -p lr=0.01 -p epochs=10
       nbpipe run digits.ipynb --profile smoke
+      nbpipe run digits.ipynb --smoke-first
       nbpipe run digits.ipynb --params-from r41 -p epochs=20
       nbpipe run digits.ipynb --only train
       nbpipe run digits.ipynb --on gpu
       nbpipe run digits.ipynb --detach && nbpipe logs -f
     """  # noqa: D301 - click's mark
     given = read_params(params)
+    smoke = _smoke_params(notebook, given, profile, detach=detach) if smoke_first else None
     if params_from is not None:
         from nbpipe.cli.places import project_of
         from nbpipe.history.query import find_run
@@ -94,39 +100,65 @@ def command(  # noqa: PLR0913 - one per option
         # `latest` is the latest now: the detached run itself is a later one.
         more = ["--params-from", params_from] if params_from is not None else []
         raise click.exceptions.Exit(start(notebook, more, as_json=as_json))
+    asked: dict[str, Any] = {"params_from": params_from, "only": only, "from_": from_, "until": until, "fresh": fresh}
+    asked |= {"on": on, "jobs": jobs, "seed": seed, "store": store, "run_id": run_id}
+    if smoke is not None:
+        # Its result is for programs only where it is the last word.
+        code = _run(notebook, {**asked, "params": smoke, "profile": "smoke"}, quiet=quiet, as_json=as_json, last=False)
+        if code:
+            click.echo("nbpipe: the smoke run did not succeed: the full run was not started", err=True)
+            raise click.exceptions.Exit(code)
+    raise click.exceptions.Exit(
+        _run(notebook, {**asked, "params": given, "profile": profile}, quiet=quiet, as_json=as_json)
+    )
+
+
+def _run(notebook: Path, asked: dict[str, Any], *, quiet: bool, as_json: bool, last: bool = True) -> int:
+    """Run, show how it goes and what came of it; the exit code. One that is not the `last` prints JSON only if it failed."""
     from nbpipe.cli.main import end_quietly, wants_color
     from nbpipe.cli.progress import Progress
     from nbpipe.cli.result import show_result
     from nbpipe.run.api import run_notebook
 
     out = sys.stderr if as_json else sys.stdout
-    progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color())
+    progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color(), expected=_past(notebook))
     with _until_it_ends(progress):
         try:
-            result = run_notebook(
-                notebook,
-                params=given,
-                params_from=params_from,
-                profile=profile,
-                only=only,
-                from_=from_,
-                until=until,
-                fresh=fresh,
-                on=on,
-                jobs=jobs,
-                seed=seed,
-                store=store,
-                listener=progress.hear,
-                run_id=run_id,
-            )
+            result = run_notebook(notebook, listener=progress.hear, **asked)
         finally:
             progress.close()
+        said = as_json and (last or result.exit_code != 0)
         try:
-            show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=as_json)
+            show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=said)
         except BrokenPipeError:
             # The run is over, and how it ended still counts.
             end_quietly()
-    raise click.exceptions.Exit(result.exit_code)
+    return result.exit_code
+
+
+def _past(notebook: Path) -> Callable[[], Mapping[str, float]]:
+    """What the stages took in the latest runs, looked up when it is to be shown."""
+
+    def seconds() -> Mapping[str, float]:
+        from nbpipe.run.expected import expected_seconds
+        from nbpipe.run.project import find_project, relative
+
+        project = find_project(notebook)
+        return expected_seconds(project, relative(notebook, project.root))
+
+    return seconds
+
+
+def _smoke_params(notebook: Path, given: dict[str, str], profile: str | None, *, detach: bool) -> dict[str, str]:
+    """Parameters of the smoke run: what its profile sets is not for the full run's values to take back."""
+    from nbpipe.errors import UsageError
+    from nbpipe.run.smoke import smoke_names
+
+    if profile is not None or detach:
+        other = "--detach" if detach else "--profile"
+        raise UsageError(f"--smoke-first does not go with {other}", name="--smoke-first", fix="Leave one of them out.")
+    names = smoke_names(notebook)
+    return {name: text for name, text in given.items() if name not in names}
 
 
 @contextmanager

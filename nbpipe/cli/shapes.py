@@ -133,9 +133,18 @@ def plan_shape(plan: Plan) -> dict[str, Any]:
         "pipeline": plan.pipeline,
         "version": plan.version,
         "up_to_date": all(item.action == "HIT" for item in plan.decisions),
+        "expected": _expected(plan),
         "stages": [_decision(item) for item in plan.decisions],
         "warnings": list(plan.warnings),
     }
+
+
+def _expected(plan: Plan) -> dict[str, Any]:
+    """Of the stages that run, one after the other."""
+    running = [item for item in plan.decisions if item.action == "RUN"]
+    known = [item.expected for item in running if item.expected is not None]
+    unknown = [item.stage for item in running if item.expected is None]
+    return {"seconds": round(sum(known), 3), "known": len(known), "unknown": unknown}
 
 
 def _decision(item: Decision) -> dict[str, Any]:
