@@ -52,7 +52,8 @@ def run_elsewhere(folder: Path) -> int:
     if spec.tracking:
         spec = msgspec.structs.replace(spec, tracking=stage_environment(folder))
         write_spec(folder, spec)
-    return run_job(folder, fork=True)
+    parent = os.environ.pop("NBPIPE_PARENT", "")
+    return run_job(folder, parent=int(parent) if parent else None, fork=True)
 
 
 def _unpacked(folder: Path) -> int:

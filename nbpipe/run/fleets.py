@@ -172,7 +172,7 @@ def states(project: Project, targets: Iterable[Target]) -> list[dict[str, str]]:
             rows.append({**row, "state": "ready", "detail": detail})
             continue
         last = tested.noted(project.state, target)
-        untested = f"{target.host}, not tested yet: nbpipe target test {target.name}"
+        untested = f"{target.place}, not tested yet: nbpipe target test {target.name}"
         rows.append({**row, "state": last.state if last else "unknown", "detail": last.detail if last else untested})
     return rows
 

@@ -13,10 +13,11 @@ from nbpipe.notebook import quantities as q
 
 LOCAL = "local"
 #: Kinds that people will ask for, and that are not there yet.
-_TO_COME = ("slurm", "ray", "kubernetes")
+_TO_COME = ("kubernetes",)
 #: What ssh itself may be told to connect to: an alias of its configuration, a name or an address, a user before it.
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]{0,254}")
 _PATH = re.compile(r"(?:~/|/)?[^\x00-\x1f\x7f]{1,1000}")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9_.\[\]:-]{1,255}(?:/[A-Za-z0-9_./-]*)?")
 _HIGHEST_PORT = 65535
 _MOST = 1_000_000
 _SHORTEST_KEEP = 60.0
@@ -26,7 +27,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A named place to run. Sizes are bytes, times are seconds; what is None is found out there."""
 
     name: str
-    kind: Literal["local", "ssh"] = "local"
+    kind: Literal["local", "ssh", "slurm", "ray"] = "local"
     #: ssh: as one would type it, an alias of `~/.ssh/config` or `user@host`.
     host: str = ""
     port: int | None = None
@@ -47,6 +48,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 600.0
     #: ssh: how long a job goes on when nobody has asked for it.
     keep: float = 86400.0
+    #: slurm: as `sbatch` takes them; the default of the cluster where they are empty.
+    partition: str = ""
+    constraint: str = ""
+    account: str = ""
+    qos: str = ""
+    gpu_type: str = ""
+    #: slurm: the time limit of each job; without, that of its stage.
+    time: float | None = None
+    #: ray: where the cluster's dashboard answers, as `http://HOST:8265`.
+    address: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where one looks for it: the machine that is connected to, or the cluster's address."""
+        return self.host or self.address or "this machine"
 
 
 def read_targets(tables: Any) -> dict[str, Target]:
@@ -87,12 +103,12 @@ def _target(name: str, table: Any) -> Target:
         raise _wrong(name, "it is not a table", f"Write [tool.nbpipe.targets.{name}].")
     kind = table.get("kind", "local" if name == LOCAL else None)
     if kind is None:
-        raise _wrong(name, "it has no kind", 'Write kind = "ssh" or kind = "local".')
+        raise _wrong(name, "it has no kind", 'Write kind = "ssh", "slurm", "ray" or "local".')
     if kind in _TO_COME:
-        fix = "Use kind ssh on a machine that has what you need, or leave the target out."
+        fix = f"The kinds are {', '.join(_KINDS)}; or leave the target out."
         raise _wrong(name, f"targets of kind {kind} are not there yet in this version", fix)
     if kind not in _KINDS:
-        raise _wrong(name, f"{_shown(kind)} is no kind of target", "The kinds are local and ssh.")
+        raise _wrong(name, f"{_shown(kind)} is no kind of target", f"The kinds are {', '.join(_KINDS)}.")
     if name == LOCAL and kind != "local":
         raise _wrong(name, "'local' is this machine", "Give the target another name.")
     given = {}
@@ -109,6 +125,8 @@ def _target(name: str, table: Any) -> Target:
             raise _wrong(name, f"{field}: {error}", "See docs/reference/targets.md.") from None
     if kind == "ssh" and "host" not in given:
         raise _wrong(name, "it has no host", 'Write host = "NAME", as you would type it after ssh.')
+    if kind == "ray" and "address" not in given:
+        raise _wrong(name, "it has no address", 'Write address = "http://HOST:8265", where its dashboard answers.')
     return Target(name=name, kind=kind, **given)
 
 
@@ -183,19 +201,28 @@ def _versions(value: Any) -> str:
 
 _RESOURCES: dict[str, Callable[[Any], Any]] = {"cpus": _some, "gpus": _amount, "memory": _size}
 _path = _matching(_PATH, "a path")
+_word = _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:&|*()\[\]@+-]{0,254}"), "a name as Slurm has them")
+#: Of all that are reached over ssh, or lie on this machine.
+_REACHED: dict[str, Callable[[Any], Any]] = {
+    "host": _matching(_HOST, "a host, as one types it after ssh"),
+    "port": _port,
+    "identity": _path,
+    "config": _path,
+    "python": _path,
+    "folder": _path,
+    **_RESOURCES,
+    "env": _env,
+    "versions": _versions,
+    "patience": _duration,
+    "keep": _long,
+}
 _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "local": _RESOURCES,
-    "ssh": {
-        "host": _matching(_HOST, "a host, as one types it after ssh"),
-        "port": _port,
-        "identity": _path,
-        "config": _path,
-        "python": _path,
-        "folder": _path,
-        **_RESOURCES,
-        "env": _env,
-        "versions": _versions,
-        "patience": _duration,
-        "keep": _long,
+    "ssh": _REACHED,
+    "slurm": {
+        **_REACHED,
+        **dict.fromkeys(("partition", "constraint", "account", "qos", "gpu_type"), _word),
+        "time": _duration,
     },
+    "ray": {**_REACHED, "address": _matching(_ADDRESS, "an address like http://HOST:8265")},
 }

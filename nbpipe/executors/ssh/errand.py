@@ -66,6 +66,9 @@ class Errand:
         self._log = CopiedLog(folder / LOG)
         self._changed = threading.Event()
         self._told: Mapping[str, Any] = {}
+        #: Which start by a scheduler the log is of; -1 before any, and where there is none.
+        self._started = -1
+        self._reason = ""
         self._deaf: OSError | None = None
         self._stop = ""
         #: Name of the job there: its token and how often it was started.
@@ -84,11 +87,20 @@ class Errand:
             self._changed.set()
             return
         try:
+            if message.get("start", -1) != self._started:
+                self._begun_by_scheduler(message["start"])
             self._log.feed(message["at"], base64.b64decode(message["log"]))
         except OSError as error:
             # Said by the thread that can end the job; the one that hears has others to hear.
             self._deaf = error
             self._changed.set()
+
+    def _begun_by_scheduler(self, start: int) -> None:
+        """Its log is that of this start from now on."""
+        if self._started >= 0:
+            self._log.note(f"{self._link.target.name} started the job again: the output begins anew")
+        self._log.restart()
+        self._started = start
 
     def cancel(self, *, force: bool) -> None:
         """Ask it to stop, or kill it; returns at once."""
@@ -165,6 +177,7 @@ class Errand:
                 return self._bring_home(code)
             old, found, number = self.job, [], number + 1
             self._log.restart()
+            self._started = -1
             self._reach(lambda old=old: self._link.call("drop", job=old))  # type: ignore[misc]
         raise TargetError("what the stage reads never came together", stage=spec.stage, name=target.name)
 
@@ -231,6 +244,7 @@ class Errand:
             gpus=self._spec.gpus or 0.0,
             devices=target.gpus,
             patience=target.keep,
+            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout")},
         )
 
     def _watch(self) -> int | None:
@@ -239,7 +253,8 @@ class Errand:
         since: float | None = None
         while True:
             if told != self._link.generation or not self._link.up:
-                self._reach(lambda: self._link.call("watch", job=self.job, offset=self._log.offset))
+                at = {"offset": self._log.offset, "start": self._started}
+                self._reach(lambda at=at: self._link.call("watch", job=self.job, **at))  # type: ignore[misc]
                 told = self._link.generation
                 asked = ""
             if self._stop != asked:
@@ -255,10 +270,16 @@ class Errand:
                 continue
             if state == "exited":
                 return int(code) if code is not None else -1
+            why = str(self._told.get("why", ""))
+            if state == "lost" and why and not self._stop:
+                raise TargetError(f"the job was lost: {why}", stage=self._spec.stage, name=self._link.target.name)
             if state in ("lost", "absent"):
                 return None
-            if state == "running" and self._told.get("begun"):
-                self.state = JobState("running")
+            if state == "running" and why != self._reason:
+                self._reason = why
+                self._log.note(why) if why else None
+            if state == "running":
+                self.state = JobState("running", begun=bool(self._told.get("begun")))
 
     # -- home
 

@@ -39,8 +39,10 @@ class SshExecutor:
         """What can run at once, as configured or as found there. Raises TargetError if it cannot be reached."""
         target = self.target
         facts = self.facts()
-        gpus = target.gpus if target.gpus is not None else float(len(facts["devices"]))
-        return Capacity(cpus=target.cpus or facts["cpus"], gpus=gpus, memory=target.memory or facts["memory"])
+        # A cluster's nodes together have more than any of them.
+        slots = facts.get("slots") or {"cpus": facts["cpus"], "gpus": len(facts["devices"]), "memory": facts["memory"]}
+        gpus = target.gpus if target.gpus is not None else float(slots["gpus"])
+        return Capacity(cpus=target.cpus or slots["cpus"], gpus=gpus, memory=target.memory or slots.get("memory"))
 
     def facts(self, distributions: Sequence[str] = ()) -> dict[str, Any]:
         """What the machine is and has, versions of these distributions included. Raises TargetError."""
@@ -76,9 +78,8 @@ class SshExecutor:
 
     def _unreachable(self, error: LinkDown) -> TargetError:
         host = self.target.host
-        return TargetError(
-            f"{host} cannot be reached: {error}", name=self.target.name, fix=f"Try it by hand: ssh {host}"
-        )
+        fix = f"Try it by hand: ssh {host}" if host else None
+        return TargetError(f"{self.target.place} cannot be reached: {error}", name=self.target.name, fix=fix)
 
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job, or attach to it if it runs there already; the same token gives the same handle."""

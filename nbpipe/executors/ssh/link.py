@@ -15,18 +15,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nbpipe.errors import TargetError
 from nbpipe.targets.settings import Target
 
-_PARTS = ("keeper", "facts", "agent")
+#: Our modules for the far end: their names there and here.
+_PARTS = {"keeper": "keeper", "facts": "facts", "agent": "agent"}
 #: Reads the agent's modules from its input, one line of JSON, and becomes the agent. No text of anybody's is in it.
 _BOOT = (
-    "import sys,json,types\n"
+    "import sys\n"
+    "sys.path[:]=[p for p in sys.path if p]\n"  # a json.py in the home is not Python's own
+    "import json,types\n"
     "m={}\n"
     "for n,s in json.loads(sys.stdin.buffer.readline()):\n"
     " m[n]=types.ModuleType(n)\n"
+    " m[n].source=s\n"
     " exec(compile(s,n,'exec'),m[n].__dict__)\n"
-    "m['agent'].Agent(m['keeper'],m['facts']).serve()"
+    "m.pop('agent').Agent(**m).serve()"
 )
 _GREETING = 30.0
 _ANSWER = 60.0
@@ -87,14 +93,12 @@ class Link:
             self._process = process
             self.generation += 1
             # Before anybody else takes this for a connection: what they ask needs it.
-            self.root = self.call("root", folder=self.target.folder)
+            settings = msgspec.to_builtins(self.target)
+            self.root = self.call("root", folder=self.target.folder, settings=settings)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Path]:
         stderr = self._folder / "stderr"
-        python = self.target.python
-        # A quoted ~ is no home.
-        word = f'"$HOME"/{shlex.quote(python[2:])}' if python.startswith("~/") else shlex.quote(python)
-        command = ["ssh", "-T", *self._options(master=True), "--", self.target.host, f"{word} -c {shlex.quote(_BOOT)}"]
+        command = self._command()
         with stderr.open("wb") as errors:
             try:
                 process = subprocess.Popen(
@@ -106,13 +110,24 @@ class Link:
                     start_new_session=True,
                 )
             except FileNotFoundError:
-                fix = "Install OpenSSH's client."
-                raise TargetError("there is no `ssh` on this machine", name=self.target.name, fix=fix) from None
+                fix = "Install OpenSSH's client." if self.target.host else "Set `python` of the target."
+                said = f"there is no `{command[0]}` on this machine"
+                raise TargetError(said, name=self.target.name, fix=fix) from None
         assert process.stdin is not None  # noqa: S101 - asked for above
+        parts = {**_PARTS, "batch": "batch", "scheduler": self.target.kind} if self.target.kind != "ssh" else _PARTS
         with contextlib.suppress(OSError):
-            process.stdin.write(json.dumps([(name, _source(name)) for name in _PARTS]).encode() + b"\n")
+            process.stdin.write(json.dumps([(name, _source(file)) for name, file in parts.items()]).encode() + b"\n")
             process.stdin.flush()
         return process, stderr
+
+    def _command(self) -> list[str]:
+        """What starts the agent: over ssh, or here where the target names no host."""
+        target, python = self.target, self.target.python
+        if not target.host:
+            return [_file(python), "-c", _BOOT]
+        # A quoted ~ is no home.
+        word = f'"$HOME"/{shlex.quote(python[2:])}' if python.startswith("~/") else shlex.quote(python)
+        return ["ssh", "-T", *self._options(master=True), "--", target.host, f"{word} -c {shlex.quote(_BOOT)}"]
 
     def _options(self, *, master: bool) -> list[str]:
         target = self.target
@@ -179,7 +194,7 @@ class Link:
 
     def _refusal(self, said: str) -> Exception:
         """What trying again cannot help is an error; the rest is a broken connection."""
-        name, host = self.target.name, self.target.host
+        name, host = self.target.name, self.target.place
         for mark, fix in (
             ("Permission denied", f"Set up a key: `ssh {host}` has to work without a password."),
             ("Host key verification failed", f"Connect once by hand, and check its key: ssh {host}"),
@@ -245,17 +260,17 @@ class Link:
 
     # -- files
 
-    @property
-    def place(self) -> str:
-        """The host as rsync writes it."""
+    def path(self, there: str) -> str:
+        """A path there as rsync writes it."""
         host = self.target.host
-        return f"[{host}]" if host.count(":") > 1 and "[" not in host else host
+        name = f"[{host}]" if host.count(":") > 1 and "[" not in host else host
+        return f"{name}:{there}" if host else there
 
     def rsync(self, words: list[str], text: str = "") -> None:
         """Run rsync over this connection. Raises LinkDown where the connection broke, TargetError for anything else."""
         shell = shlex.join(["ssh", *self._options(master=False)])
-        given = ["--recursive", "--protect-args", "--partial-dir=.part", f"--timeout={_SILENCE}", "--rsh", shell]
-        command = ["rsync", *given, *words]
+        given = ["--recursive", "--protect-args", "--partial-dir=.part", f"--timeout={_SILENCE}"]
+        command = ["rsync", *given, *(["--rsh", shell] if self.target.host else []), *words]
         try:
             done = subprocess.run(
                 command,
@@ -274,7 +289,7 @@ class Link:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[0][:300]
         if "not found" in done.stderr and "rsync" in done.stderr:
             raise TargetError(
-                f"there is no `rsync` on {self.target.host}", name=self.target.name, fix="Install it there."
+                f"there is no `rsync` on {self.target.place}", name=self.target.name, fix="Install it there."
             )
         if done.returncode in (10, 12, 30, 255) and not _full(done.stderr):
             self.drop()

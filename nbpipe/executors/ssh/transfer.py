@@ -26,7 +26,7 @@ def send_objects(link: Link, objects: Mapping[str, Path]) -> int:
             entry.parent.mkdir(exist_ok=True)
             entry.symlink_to(path.absolute())
         words = ["--copy-links", "--ignore-existing", "--whole-file", "--chmod=D700,F444"]
-        link.rsync([*words, f"{scratch}/", f"{link.place}:{link.root}/store/objects/"])
+        link.rsync([*words, f"{scratch}/", link.path(f"{link.root}/store/objects/")])
     return size
 
 
@@ -36,7 +36,7 @@ def fetch_objects(link: Link, names: Iterable[str], into: Path) -> None:
     given = link.call("get", objects=names, limit=LITTLE)
     if given is None:
         text = "".join(f"{object_path(name)}\n" for name in names)
-        link.rsync(["--files-from=-", f"{link.place}:{link.root}/store/objects/", f"{into}/"], text)
+        link.rsync(["--files-from=-", link.path(f"{link.root}/store/objects/"), f"{into}/"], text)
         return
     for name in names:
         if name in given:
@@ -48,9 +48,8 @@ def fetch_objects(link: Link, names: Iterable[str], into: Path) -> None:
 def fetch_job(link: Link, job: str, into: Path, *, without: Sequence[str]) -> None:
     """Bring the regular files of a job's folder but those named. Raises SecurityError for a name that leads elsewhere."""
     given = link.call("gather", job=job, without=list(without), limit=LITTLE)
-    if given is None:
-        words = [f"--exclude=/{name}" for name in without]
-        link.rsync([*words, f"{link.place}:{link.root}/work/{job}/job/", f"{into}/"])
+    if isinstance(given, str):
+        _fetch_files(link, given, into, without)
         return
     for name, data in given.items():
         if Path(name).is_absolute() or ".." in Path(name).parts or Path(name).parts[0] in without:
@@ -58,6 +57,19 @@ def fetch_job(link: Link, job: str, into: Path, *, without: Sequence[str]) -> No
         path = into / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(data))
+
+
+def _fetch_files(link: Link, folder: str, into: Path, without: Sequence[str]) -> None:
+    """The same with rsync, beside the folder first: what was left out there is for the other side to say."""
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as scratch:
+        words = [f"--exclude=/{name}" for name in without]
+        link.rsync([*words, link.path(f"{folder}/"), f"{scratch}/"])
+        for found in sorted(Path(scratch).rglob("*")):
+            name = found.relative_to(scratch)
+            if found.is_symlink() or not found.is_file() or name.parts[0] in without:
+                continue
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            found.replace(into / name)
 
 
 def object_path(digest: str) -> str:

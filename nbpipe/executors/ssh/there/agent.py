@@ -25,14 +25,21 @@ _FORGOTTEN = 30 * _DAY
 
 
 class Agent:
-    """One connection's end. `keeper` and `facts` are the modules that were sent with this one."""
+    """One connection's end; its arguments are the modules that were sent with this one.
 
-    def __init__(self, keeper: Any, facts: Any) -> None:
+    With `batch` and `scheduler` jobs are handed in, to run on other machines that see the same folder.
+    """
+
+    def __init__(self, keeper: Any, facts: Any, batch: Any = None, scheduler: Any = None) -> None:
         self._keeper = keeper
         self._facts = facts
+        self._modules = (batch, scheduler)
+        self._batch: Any = None
         self._root = ""
         #: Job -> how many bytes of its log were sent.
         self._watched: dict[str, int] = {}
+        #: Job -> which start of it that log is of.
+        self._starts: dict[str, int] = {}
         self._asked = 0.0
         #: Job -> what was last said of it.
         self._said: dict[str, dict[str, Any]] = {}
@@ -73,8 +80,10 @@ class Agent:
 
     # -- what can be asked
 
-    def do_root(self, folder: str) -> str:
-        """Make the folder for all that lies here, this user's alone; its path."""
+    def do_root(self, folder: str, settings: dict[str, Any] | None = None) -> str:
+        """Make the folder for all that lies here, this user's alone; its path. `settings` are for the scheduler."""
+        if self._modules[0] is not None:
+            self._batch = self._modules[0].Batch(self._keeper, self._modules[1].Scheduler(settings or {}))
         root = os.path.realpath(os.path.expanduser(folder))
         for part in ("", "work", "store", "store/objects"):
             os.makedirs(os.path.join(root, part), mode=0o700, exist_ok=True)
@@ -97,7 +106,10 @@ class Agent:
                     continue
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
-            ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._read(work + "/keeper.json"))
+            if self._batch is not None:
+                ended = self._batch.gone(work)
+            else:
+                ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._read(work + "/keeper.json"))
             try:
                 if os.stat(work).st_mtime < before and ended:
                     shutil.rmtree(work, ignore_errors=True)
@@ -107,6 +119,8 @@ class Agent:
     def do_facts(self, distributions: list[str], gpus: Any = None) -> dict[str, Any]:
         """What this machine is and has."""
         found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
+        if self._batch is not None:
+            found.update(self._batch.facts())
         return found
 
     def do_ping(self) -> str:
@@ -115,8 +129,9 @@ class Agent:
 
     def do_warm(self, environment: dict[str, str]) -> dict[str, Any]:
         """Have a runner ready from now on, as long as this connection lasts."""
-        self._spare_environment = environment
-        self._warm()
+        if self._batch is None:
+            self._spare_environment = environment
+            self._warm()
         return {}
 
     def do_missing(self, objects: list[str]) -> list[str]:
@@ -154,8 +169,8 @@ class Agent:
         return self._contents(paths, limit)
 
     def do_gather(self, job: str, without: list[str], limit: int) -> Any:
-        """The regular files of a job's folder but those named, in base64; None if they are more than `limit` bytes."""
-        base = self._work(job) + "/job"
+        """The regular files of a job's folder but those named, in base64; its path if they are more than `limit` bytes."""
+        base = self._ran(job) + "/job"
         paths = {}
         for folder, names, files in os.walk(base):
             if folder == base:
@@ -164,7 +179,8 @@ class Agent:
                 path = os.path.join(folder, name)
                 if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
                     paths[os.path.relpath(path, base)] = path
-        return self._contents(paths, limit)
+        found = self._contents(paths, limit)
+        return base if found is None else found
 
     def _contents(self, paths: dict[str, str], limit: int) -> Any:
         if sum(os.path.getsize(path) for path in paths.values()) > limit:
@@ -195,8 +211,12 @@ class Agent:
         gpus: float,
         devices: Any,
         patience: float,
+        asked: dict[str, Any],
     ) -> dict[str, Any]:
-        """Start a job, once: where it was started already, it is only looked at. `files` lie in its folder."""
+        """Start a job, once: where it was started already, it is only looked at. `files` lie in its folder.
+
+        `asked` is what its stage asks for; a scheduler finds room for that.
+        """
         work = self._work(job)
         if not os.path.isdir(work):
             scratch = f"{work}.{os.getpid()}"
@@ -211,7 +231,10 @@ class Agent:
                 os.rename(scratch, work)
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
-        if not os.path.exists(work + "/keeper.json"):
+        if self._batch is not None:
+            order = {"argv": _RUNNER, "environment": environment, "patience": patience}
+            self._batch.begin(work, order, asked)
+        elif not os.path.exists(work + "/keeper.json"):
             names = self._facts.devices(devices)
             if gpus and len(names) < max(1, int(gpus)):
                 shutil.rmtree(work, ignore_errors=True)
@@ -245,9 +268,10 @@ class Agent:
         self._keeper.detach(lambda: self._keeper.wait_for_order(there, _RUNNER, given), open_end=there)
         os.close(there)
 
-    def do_watch(self, job: str, offset: int) -> dict[str, Any]:
-        """From now on say what the log has from `offset` on, and when the job ends."""
+    def do_watch(self, job: str, offset: int, start: int = -1) -> dict[str, Any]:
+        """From now on say what the log of this `start` has from `offset` on, and when the job ends."""
         self._watched[job] = offset
+        self._starts[job] = start
         self._said.pop(job, None)
         self._touch(job)
         return {}
@@ -258,7 +282,9 @@ class Agent:
         if os.path.isdir(work) and not os.path.exists(work + "/rc.json"):
             with open(work + "/cancel", "w"):
                 pass
-            if force:
+            if self._batch is not None:
+                self._batch.cancel(work, force=force)
+            elif force:
                 self._kill(work)
                 self._keeper.note(work + "/rc.json", {"code": -9})
         return {}
@@ -274,15 +300,15 @@ class Agent:
     def do_read(self, job: str, name: str) -> Any:
         """A file of the job's folder, in base64; None if there is none."""
         try:
-            with open(os.path.join(self._work(job), "job", os.path.basename(name)), "rb") as file:
+            with open(os.path.join(self._ran(job), "job", os.path.basename(name)), "rb") as file:
                 return base64.b64encode(file.read()).decode()
         except FileNotFoundError:
             return None
 
     def do_drop(self, job: str) -> dict[str, Any]:
         """Its results are home: nothing of it has to stay."""
-        self._watched.pop(job, None)
-        self._said.pop(job, None)
+        for known in (self._watched, self._starts, self._said):
+            known.pop(job, None)
         shutil.rmtree(self._work(job), ignore_errors=True)
         return {}
 
@@ -315,19 +341,26 @@ class Agent:
                 self._say({"job": job, **state})
 
     def _send_log(self, job: str) -> bool:
+        start, folder = self._batch.start_of(self._work(job)) if self._batch is not None else (-1, self._work(job))
+        if start != self._starts.get(job, -1):
+            self._starts[job], self._watched[job] = start, 0
         try:
-            with open(self._work(job) + "/job/log.jsonl", "rb") as file:
+            with open(folder + "/job/log.jsonl", "rb") as file:
                 file.seek(self._watched[job])
                 data = file.read(_PIECE)
         except FileNotFoundError:
             return False
         if data:
-            self._say({"job": job, "at": self._watched[job], "log": base64.b64encode(data).decode()})
+            encoded = base64.b64encode(data).decode()
+            self._say({"job": job, "start": start, "at": self._watched[job], "log": encoded})
             self._watched[job] += len(data)
         return bool(data)
 
     def _state(self, job: str) -> dict[str, Any]:
         work = self._work(job)
+        if self._batch is not None:
+            told: dict[str, Any] = self._batch.state(work)
+            return told
         done = self._read(work + "/rc.json")
         if done:
             return {"state": "exited", "code": done["code"]}
@@ -342,6 +375,11 @@ class Agent:
             return {"state": "exited", "code": done["code"]}
         self._kill(work)
         return {"state": "lost"}
+
+    def _ran(self, job: str) -> str:
+        """Where what came of it lies."""
+        work = self._work(job)
+        return self._batch.start_of(work)[1] if self._batch is not None else work
 
     def _touch(self, job: str) -> None:
         """Somebody asks for it."""

@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -249,3 +251,36 @@ def _lock(name: str, *, shared: bool) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def keep_for_scheduler(work: str) -> None:
+    """On a node: run the job whose folder is `work` in a folder of this start's own, unless it ended or was cancelled."""
+    number = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    if os.path.exists(work + "/cancel") or any(os.path.exists(f"{work}/{n}/rc.json") for n in range(number)):
+        return
+    mine = f"{work}/{number}"
+    scratch = f"{work}/start.{os.getpid()}"
+    with open(work + "/order.json") as file:
+        order = json.load(file)
+    shutil.copytree(work + "/job", scratch + "/job")
+    with open(scratch + "/job/job.json") as file:
+        spec = json.load(file)
+    for name in ("project", "cwd", "source"):
+        if spec.get(name, "").startswith(work + "/"):
+            spec[name] = mine + spec[name][len(work) :]
+    note(scratch + "/job/job.json", spec)
+    for name in ("cancel", "asked"):
+        # They are said of the job, whichever start of it is the newest.
+        os.symlink(f"../{name}", f"{scratch}/{name}")
+    try:
+        os.rename(scratch, mine)
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
+        return
+    # It must not outlive this process, which is all that the scheduler knows of it.
+    environment = {**os.environ, **order.pop("environment"), "NBPIPE_PARENT": str(os.getpid())}
+    keep(mine, environment=environment, devices=(0, []), **order)
+
+
+if __name__ == "__main__":
+    keep_for_scheduler(sys.argv[1])

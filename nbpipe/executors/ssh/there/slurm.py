@@ -1,0 +1,150 @@
+"""Slurm, by its own commands: `sbatch` hands in, `squeue` and `sacct` tell, `scancel` stops."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import time
+from typing import Any
+
+#: The whole script of every job: what it runs stands in its arguments.
+_SCRIPT = '#!/bin/sh\nexec "$@"\n'
+#: Seconds between two questions about the same job: its folder tells its end at once, this only how it was lost.
+_PAUSE = 4.0
+_PATIENCE = 60
+#: Seconds that Slurm gives a job beyond the time its stage may take: for what has to be unpacked and stored.
+_SPARE = 300.0
+_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "STOPPED")
+_RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "STAGED")
+_GPUS = re.compile(r"gpu(?::(?P<type>[^:(,]+))?:(?P<count>\d+)")
+
+
+class Scheduler:
+    """`settings` are those of the target: partition, constraint, account, qos, time, gpu_type."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        #: Job -> when it was asked for, its state and why.
+        self._known: dict[str, tuple[float, str, str]] = {}
+
+    def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
+        """Hand a job in; its number. Variables that are `hidden` are not passed on by Slurm, which writes them to files."""
+        script = work + "/batch.sh"
+        with open(script, "w") as file:
+            file.write(_SCRIPT)
+        words = ["sbatch", "--parsable", "--job-name=" + name, "--chdir=" + work, "--output=" + work + "/slurm.log"]
+        words += ["--open-mode=append", "--requeue", "--export=ALL", *self._options(asked)]
+        given = {name: text for name, text in os.environ.items() if name not in hidden}
+        said = _call([*words, "--", script, *command], environment=given)
+        return said.strip().splitlines()[-1].partition(";")[0]
+
+    def _options(self, asked: dict[str, Any]) -> list[str]:
+        settings = self._settings
+        words = [
+            f"--{name}={settings[name]}" for name in ("partition", "constraint", "account", "qos") if settings.get(name)
+        ]
+        limit = settings.get("time") or (asked["timeout"] + _SPARE if asked.get("timeout") else 0)
+        words += [f"--time={math.ceil(limit / 60)}"] if limit else []
+        words += [f"--cpus-per-task={math.ceil(asked['cpus'])}"] if asked.get("cpus") else []
+        words += [f"--mem={math.ceil(asked['memory'] / (1 << 20))}M"] if asked.get("memory") else []
+        if asked.get("gpus"):
+            kind = f"{settings['gpu_type']}:" if settings.get("gpu_type") else ""
+            words.append(f"--gres=gpu:{kind}{math.ceil(asked['gpus'])}")
+        return [*words, "--nodes=1", "--ntasks=1"]
+
+    def find(self, name: str) -> str:
+        """The job of this name, if one was handed in and the answer was lost; else empty."""
+        words = ["squeue", "--noheader", "--states=all", "--format=%A", "--name=" + name]
+        return next(iter(_call(words).split()), "")
+
+    def state(self, number: str) -> tuple[str, str]:
+        """`waiting`, `running` or `ended`, and why; what was heard last, where Slurm does not answer."""
+        when, state, why = self._known.get(number, (0.0, "waiting", ""))
+        if time.time() - when < _PAUSE:
+            return state, why
+        try:
+            state, why = self._asked(number)
+        except RuntimeError as error:
+            why = str(error)
+        self._known[number] = (time.time(), state, why)
+        return state, why
+
+    def _asked(self, number: str) -> tuple[str, str]:
+        words = ["squeue", "--noheader", "--states=all", "--format=%T|%r|%N", "--jobs=" + number]
+        try:
+            line = next(iter(_call(words).splitlines()), "")
+        except RuntimeError as error:
+            if "Invalid job id" not in str(error):
+                raise
+            line = ""
+        if not line:
+            # It forgets jobs minutes after their end; the accounting does not.
+            words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State,Reason,NodeList"]
+            line = next(iter(_call([*words, "--jobs=" + number]).splitlines()), "UNKNOWN||")
+        state, reason, nodes = (*line.split("|"), "", "")[:3]
+        word = state.split(" ")[0].rstrip("+")
+        if word in _WAITING:
+            return "waiting", f"job {number} waits in Slurm's queue ({reason})"
+        if word in _RUNNING:
+            return "running", f"job {number} starts on {nodes}"
+        return "ended", f"Slurm says {word} of job {number}" + (f" on {nodes}" if nodes else "")
+
+    def kill(self, number: str) -> None:
+        """Take it out of the queue, or kill all of its processes at once. Nothing happens if it has ended."""
+        for words in (["scancel", "--signal=KILL", "--full", number], ["scancel", number]):
+            subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=_PATIENCE)
+
+    def facts(self) -> dict[str, Any]:
+        """What a node of the partition has at most, and all of them together."""
+        partition = self._settings.get("partition")
+        words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%m|%G|%P|%t", *([f"--partition={partition}"] if partition else [])]
+        rows = {}
+        for line in _call(words).splitlines():
+            name, cpus, memory, gres, part, _ = line.split("|")
+            if partition or part.endswith("*"):
+                rows[name] = (int(cpus), int(memory.rstrip("+")) << 20, self._count(gres))
+        if not rows:
+            said = f"no partition '{partition}'" if partition else "no default partition: set `partition`"
+            raise RuntimeError(f"Slurm has {said}")
+        # The same words as for a job, without one: an account, a constraint or a limit that does not exist is refused.
+        _call(["sbatch", "--test-only", "--job-name=nbpipe-test", *self._options({}), "--wrap=true"])
+        most = max(gpus for _, _, gpus in rows.values())
+        return {
+            "cpus": max(cpus for cpus, _, _ in rows.values()),
+            "memory": max(memory for _, memory, _ in rows.values()),
+            "gpus": [],
+            "devices": [str(number) for number in range(most)],
+            "slots": {
+                "cpus": sum(cpus for cpus, _, _ in rows.values()),
+                "gpus": sum(gpus for _, _, gpus in rows.values()),
+            },
+            "nodes": len(rows),
+        }
+
+    def _count(self, gres: str) -> int:
+        wanted = self._settings.get("gpu_type")
+        return sum(int(m["count"]) for m in _GPUS.finditer(gres) if not wanted or m["type"] == wanted)
+
+
+def _call(words: list[str], environment: Any = None) -> str:
+    """What it prints. Raises RuntimeError with what it says where it fails."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except FileNotFoundError:
+        raise RuntimeError(f"there is no `{words[0]}`: a machine from which one submits has it") from None
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"`{words[0]}` does not answer") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise RuntimeError(f"{words[0]} says: {said[-1][:300]}")
+    return done.stdout.decode("utf-8", "replace")
