@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
-from executing import Ground
+from executing import WITH_CHILD, Ground, Job, gone, pids
 from jobs import Bench
 from slurmd import Slurm, install, running_slurm
+from sshd import install as install_sshd
+from sshd import running_sshd
 
+from nbpipe.errors import TargetError
+from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.plan.facts import Outside
 from nbpipe.store import open_store
@@ -65,3 +71,105 @@ def ground(tmp_path: Path, slurm: Slurm, place: Place, shared: SshExecutor) -> I
     made = Ground(place.bench, place.make, first=shared)
     yield made
     made.close()
+
+
+def test_a_job_whose_node_is_lost_starts_again_on_another_and_what_the_lost_one_gives_does_not_count(
+    ground: Ground, slurm: Slurm
+) -> None:
+    go = ground.bench.root
+    job = ground.submit(
+        "import os, time\nnode = os.environ['SLURMD_NODENAME']\nprint('on', node, flush=True)\n"
+        f"while not os.path.exists('{go}/' + node):\n    time.sleep(0.05)\n"
+        "open('model.txt', 'w').write(node)\nprint('done', node)",
+        outputs=("node",),
+    )
+    job.await_log("on n1")
+    late = next((slurm.root / "shared" / "work").glob(f"{job.spec.token}-0/0"))
+    slurm.lose("n1")
+    try:
+        job.await_log("on n2")
+        (go / "n1").touch()
+        until = time.monotonic() + 30
+        while not (late / "rc.json").exists():
+            assert time.monotonic() < until, "the process of the lost node did not go on"
+            time.sleep(0.05)
+        assert job.executor.poll(job.handle) == JobState("running")
+        (go / "n2").touch()
+        assert job.wait() == JobState("exited", 0)
+    finally:
+        slurm.find("n1")
+    assert ground.bench.load(job.outcome.outputs) == {"node": "n2"}
+    written = open_store(job.spec.store).objects.get_bytes(job.outcome.files_written[0].object)
+    assert written == b"n2"
+    assert "started the job again" in job.log
+    assert "done n1" not in job.log
+
+
+def test_a_job_waits_for_a_gpu_says_so_and_leaves_the_queue_when_it_is_cancelled(ground: Ground, slurm: Slurm) -> None:
+    hold = [ground.submit("import time\nprint('up', flush=True)\ntime.sleep(60)", gpus=2.0) for _ in range(2)]
+    for job in hold:
+        job.await_log("up")
+    waits = ground.submit("print('ran')", gpus=1.0, timeout=1.0)
+    waits.await_log("in Slurm's queue")
+    assert waits.executor.poll(waits.handle) == JobState("running", begun=False)
+    waits.executor.cancel(waits.handle)
+    assert waits.wait(10).returncode == 130
+    assert waits.spec.token not in slurm.call("squeue", "--noheader", "--format=%j")
+    for job in hold:
+        job.executor.cancel(job.handle, force=True)
+        job.wait(10)
+    assert "CANCELLED" in slurm.call("sacct", "-n", "-P", "-X", "--format=State,JobName")
+
+
+def test_a_job_that_slurm_ends_is_lost_and_the_reason_is_slurms(ground: Ground, slurm: Slurm) -> None:
+    job = ground.submit(WITH_CHILD)
+    found = pids(job)
+    number = slurm.call("squeue", "--noheader", "--format=%A", f"--name=nbpipe-{job.spec.token}-0").strip()
+    slurm.call("scancel", "--signal=KILL", "--full", number)
+    slurm.call("scancel", number)
+    assert job.wait(40).returncode == 4
+    assert job.outcome.status == "lost"
+    assert job.outcome.failure is not None
+    assert "Slurm says" in job.outcome.failure.message
+    assert [pid for pid in found if not gone(pid)] == []
+
+
+def test_what_is_asked_for_is_asked_of_slurm(ground: Ground, slurm: Slurm, place: Place) -> None:
+    target = slurm.target(sys.executable, constraint="n2", time=120.0, gpu_type="fake", env={"GREETING": "a 'b'"})
+    executor = SshExecutor(target, here=lambda _: "")
+    said = "import os\nprint(os.environ['SLURMD_NODENAME'], os.environ['SLURM_CPUS_ON_NODE'], os.environ['GREETING'])"
+    job = ground.submit_to(executor, said, cpus=2.0, gpus=1.0)
+    job.wait()
+    assert ground.bench.printed() == "n2 2 a 'b'\n"
+    name = f"--name=nbpipe-{job.spec.token}-0"
+    assert slurm.call("squeue", "--noheader", "--states=all", "--format=%l|%b", name).strip() == "2:00|gres:gpu:fake:1"
+    executor.close()
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("partition", "no partition 'nowhere'"), ("constraint", "sbatch says")])
+def test_what_slurm_would_refuse_is_said_before_a_run(slurm: Slurm, place: Place, wrong: str, said: str) -> None:
+    executor = SshExecutor(slurm.target(sys.executable, **{wrong: "nowhere"}), here=lambda _: "")
+    with pytest.raises(TargetError, match=said):
+        executor.facts()
+    executor.close()
+
+
+def test_a_cluster_is_reached_over_ssh_and_another_client_takes_a_job_up(
+    ground: Ground, slurm: Slurm, place: Place, tmp_path: Path
+) -> None:
+    install_sshd()
+    with running_sshd(tmp_path / "sshd", f"SLURM_CONF={os.environ['SLURM_CONF']}", f"PATH={os.environ['PATH']}") as sshd:
+        fields = {"host": "127.0.0.1", "port": sshd.port, "config": f"{sshd.root}/client", "patience": 20.0}
+        target = slurm.target(sys.executable, **fields)
+        first = SshExecutor(target, here=place.digest)
+        assert first.facts()["nodes"] == 2
+        code = "import time\nfor n in range(40):\n    print('step', n, flush=True)\n    time.sleep(0.1)\nx = b'y' * 2_000_000"
+        job = ground.submit_to(first, code, outputs=("x",))
+        job.await_log("step 2")
+        first._link.close()
+        second = SshExecutor(target, here=place.digest)
+        again = Job(second, job.folder, job.spec, second.submit(job.folder, job.spec))
+        assert again.wait() == JobState("exited", 0)
+        assert len(ground.bench.load(again.outcome.outputs)["x"]) == 2_000_000
+        assert "attached" in again.log
+        second.close()

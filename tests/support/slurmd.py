@@ -97,12 +97,21 @@ class Slurm:
         """Start a node's daemon."""
         self.daemon(f"slurmd-{name}", "slurmd", "-D", "-N", name, "-f", str(self.root / "slurm.conf"))
 
-    def lose(self, name: str) -> list[int]:
-        """A node's daemon dies at once; what it started goes on. Its processes, but for the daemon."""
+    def lose(self, name: str) -> None:
+        """A node's daemon dies, and Slurm is told at once that it did; what the node had started goes on."""
         daemon = self.daemons.pop(f"slurmd-{name}")
         daemon.kill()
         daemon.wait()
-        return []
+        self.call("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=lost")
+        # It would wait for two minutes, in case that the node comes back.
+        for number in self.call("squeue", "--noheader", "--states=PENDING", "--format=%A").split():
+            self.call("scontrol", "update", f"JobId={number}", "StartTime=now")
+
+    def find(self, name: str) -> None:
+        """The node is back."""
+        self.node(name)
+        self.call("scontrol", "update", f"NodeName={name}", "State=RESUME")
+        self.await_text("idle", lambda: self.call("sinfo", "-h", "-n", name, "-o", "%t"))
 
     def await_text(self, text: str, ask: Callable[[], str], seconds: float = 60.0) -> None:
         """Wait until `ask` gives this."""
@@ -197,7 +206,7 @@ def _configure(slurm: Slurm) -> None:
         f"SlurmctldPidFile={root}/slurmctld.pid\nSlurmdPidFile={root}/slurmd-%n.pid\n"
         "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n"
         "MpiDefault=none\nSwitchType=switch/none\nReturnToService=2\nSlurmdTimeout=30\nKillWait=2\nMinJobAge=300\n"
-        "SchedulerType=sched/backfill\nSchedulerParameters=sched_interval=5,bf_interval=5\n"
+        "SchedulerType=sched/backfill\nSchedulerParameters=sched_interval=2,sched_min_interval=10000,batch_sched_delay=0,bf_interval=2\n"
         "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
         "GresTypes=gpu\nAccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
         f"AccountingStoragePass={root}/munge.socket\n"

@@ -89,8 +89,8 @@ class Sshd:
 
 
 @contextmanager
-def running_sshd(root: Path) -> Iterator[Sshd]:
-    """One that answers to our key, until the block ends."""
+def running_sshd(root: Path, *variables: str) -> Iterator[Sshd]:
+    """One that answers to our key, until the block ends; what it starts has these `NAME=TEXT` as well."""
     root.mkdir(parents=True, exist_ok=True)
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / name)], check=True)
@@ -103,7 +103,7 @@ def running_sshd(root: Path) -> Iterator[Sshd]:
     (root / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nAuthorizedKeysFile {root}/user.pub\n"
         f"PidFile {sshd.pid_file}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 50\nMaxSessions 50\n"
-        f"PermitRootLogin prohibit-password\nSetEnv PYTHONPATH={PYTHONPATH} XDG_CONFIG_HOME={root}/config\n"
+        f"PermitRootLogin prohibit-password\nSetEnv PYTHONPATH={PYTHONPATH} XDG_CONFIG_HOME={root}/config {' '.join(variables)}\n"
     )
     (root / "client").write_text(
         f"Host *\n  UserKnownHostsFile {root}/known\n  StrictHostKeyChecking accept-new\n  IdentityFile {root}/user\n"
