@@ -171,7 +171,12 @@ def _disk(facts: Mapping[str, Any]) -> Finding:
 
 def _rsync(target: Target, facts: Mapping[str, Any]) -> Finding:
     if not facts["rsync"]:
-        return Finding(name="rsync", status="failed", detail="there is no rsync", fix=f"Install it on {target.host or 'this machine'}.")
+        return Finding(
+            name="rsync",
+            status="failed",
+            detail="there is no rsync",
+            fix=f"Install it on {target.host or 'this machine'}.",
+        )
     return Finding(name="rsync", status="ok", detail=facts["rsync"])
 
 

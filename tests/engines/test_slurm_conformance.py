@@ -158,7 +158,9 @@ def test_a_cluster_is_reached_over_ssh_and_another_client_takes_a_job_up(
     ground: Ground, slurm: Slurm, place: Place, tmp_path: Path
 ) -> None:
     install_sshd()
-    with running_sshd(tmp_path / "sshd", f"SLURM_CONF={os.environ['SLURM_CONF']}", f"PATH={os.environ['PATH']}") as sshd:
+    with running_sshd(
+        tmp_path / "sshd", f"SLURM_CONF={os.environ['SLURM_CONF']}", f"PATH={os.environ['PATH']}"
+    ) as sshd:
         fields = {"host": "127.0.0.1", "port": sshd.port, "config": f"{sshd.root}/client", "patience": 20.0}
         target = slurm.target(sys.executable, **fields)
         first = SshExecutor(target, here=place.digest)

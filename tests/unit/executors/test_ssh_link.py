@@ -57,5 +57,5 @@ def test_files_that_do_not_move_are_not_waited_for_without_end(
     monkeypatch.setattr(links, "_SILENCE", 1)
     started = time.monotonic()
     with pytest.raises(LinkDown):
-        link.rsync([f"{link.place}:/there/", f"{tmp_path}/home/"])
+        link.rsync([link.path("/there/"), f"{tmp_path}/home/"])
     assert time.monotonic() - started < 10

@@ -99,7 +99,13 @@ class Scheduler:
     def facts(self) -> dict[str, Any]:
         """What a node of the partition has at most, and all of them together."""
         partition = self._settings.get("partition")
-        words = ["sinfo", "--noheader", "--Node", "--format=%N|%c|%m|%G|%P|%t", *([f"--partition={partition}"] if partition else [])]
+        words = [
+            "sinfo",
+            "--noheader",
+            "--Node",
+            "--format=%N|%c|%m|%G|%P|%t",
+            *([f"--partition={partition}"] if partition else []),
+        ]
         rows = {}
         for line in _call(words).splitlines():
             name, cpus, memory, gres, part, _ = line.split("|")

@@ -1,0 +1,119 @@
+"""The ray target does what every executor does, on a cluster of two nodes that is there already."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance import *  # noqa: F403 - the suite
+from executing import WITH_CHILD, Ground
+from jobs import Bench
+from raylets import Ray, running_ray
+
+from nbpipe.errors import TargetError
+from nbpipe.executors.base import JobState
+from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.plan.facts import Outside
+from nbpipe.store import open_store
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Ray]:
+    with running_ray() as running:
+        yield running
+
+
+class Place:
+    """Where the test that runs has its project: executors outlive tests."""
+
+    def __init__(self, ray: Ray) -> None:
+        self.bench: Bench | None = None
+        self.target = ray.target(sys.executable)
+
+    def make(self) -> SshExecutor:
+        return SshExecutor(self.target, here=self.digest)
+
+    def digest(self, path: str) -> str:
+        assert self.bench is not None
+        store = open_store(self.bench.root / "store")
+        return Outside(self.bench.project, store.variable_digest).digest(path)
+
+
+@pytest.fixture(scope="module")
+def place(ray: Ray) -> Iterator[Place]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    yield Place(ray)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def shared(place: Place) -> Iterator[SshExecutor]:
+    made = place.make()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ground(tmp_path: Path, place: Place, shared: SshExecutor) -> Iterator[Ground]:
+    place.bench = Bench(tmp_path)
+    made = Ground(place.bench, place.make, first=shared)
+    yield made
+    made.close()
+
+
+def test_a_cluster_says_what_its_nodes_have_and_what_they_have_together(shared: SshExecutor) -> None:
+    facts = shared.facts()
+    assert facts["nodes"] == 2
+    assert len(facts["devices"]) == 2
+    assert shared.capacity.gpus == 4
+    assert shared.capacity.cpus == 8
+
+
+def test_a_part_of_a_gpu_is_shared(ground: Ground) -> None:
+    hold = "import os, time\nprint('dev=' + os.environ['CUDA_VISIBLE_DEVICES'] + ';', flush=True)\ntime.sleep(60)"
+    jobs = [ground.submit(hold, gpus=0.4) for _ in range(2)]
+    for job in jobs:
+        job.await_log("dev=")
+    given = [job.log.partition("dev=")[2].partition(";")[0] for job in jobs]
+    assert given == ["0", "0"]
+    for job in jobs:
+        job.executor.cancel(job.handle, force=True)
+        job.wait(20)
+
+
+def test_a_job_whose_node_is_lost_says_so_and_leaves_no_process(ground: Ground, ray: Ray) -> None:
+    hold = [ground.submit("import time\nprint('up', flush=True)\ntime.sleep(90)", gpus=2.0) for _ in range(2)]
+    for job in hold:
+        job.await_log("up")
+    waits = ground.submit(WITH_CHILD, gpus=1.0)
+    waits.await_log("Ray says")
+    assert waits.executor.poll(waits.handle) == JobState("running", begun=False)
+    waits.executor.cancel(waits.handle)
+    assert waits.wait(20).returncode == 130
+    ray.lose("second")
+    try:
+        until = time.monotonic() + 90
+        while not (ended := [job for job in hold if job.executor.poll(job.handle).state != "running"]):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert len(ended) == 1
+        assert ended[0].outcome.status == "lost"
+        assert ended[0].outcome.failure is not None
+        assert "Ray says FAILED" in ended[0].outcome.failure.message
+    finally:
+        for job in hold:
+            job.executor.cancel(job.handle, force=True)
+        ray.join()
+
+
+def test_a_cluster_that_does_not_answer_is_said_before_a_run(ray: Ray) -> None:
+    executor = SshExecutor(ray.target(sys.executable, address="http://127.0.0.1:1"), here=lambda _: "")
+    with pytest.raises(TargetError, match="does not answer"):
+        executor.facts()
+    executor.close()
