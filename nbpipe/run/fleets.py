@@ -103,7 +103,7 @@ def fitted(
     ssh.start()
     tested.note(project.state, target, ready=True, detail=summary(found))
     ssh.unlike = unlike(found, whole)
-    return {"kind": target.kind, "host": target.host, **found}
+    return {"kind": target.kind, "host": target.place, **found}
 
 
 def _over_ssh(

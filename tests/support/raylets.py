@@ -56,6 +56,8 @@ class Ray:
             # Beside a busy suite its own processes start slowly; it would give them up.
             "RAY_agent_register_timeout_ms": "180000",
             "RAY_raylet_start_wait_time_s": "180",
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
+            "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "180",
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_worker_prestart": "0",
             "TMPDIR": str(self.root),

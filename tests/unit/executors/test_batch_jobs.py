@@ -1,0 +1,149 @@
+"""Jobs that a scheduler starts: handed in once, judged by the newest start, stopped wherever they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbpipe.executors.ssh.there import batch as batches
+from nbpipe.executors.ssh.there import keeper
+from nbpipe.executors.ssh.there.agent import Agent
+from nbpipe.executors.ssh.there.batch import Batch
+
+_SAYS_WHERE = "import os, sys; open(sys.argv[1] + '/here', 'w').write(os.environ['GIVEN'])"
+
+
+@dataclass
+class Queue:
+    """A scheduler that starts a job when the test says so."""
+
+    handed: list[tuple[str, list[str]]] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    said: tuple[str, str] = ("waiting", "in the queue")
+
+    def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
+        assert work in command
+        assert hidden == {"GIVEN"}
+        self.handed.append((name, command))
+        return str(len(self.handed))
+
+    def find(self, name: str) -> str:
+        return next((str(n) for n, (known, _) in enumerate(self.handed, 1) if known == name), "")
+
+    def state(self, number: str) -> tuple[str, str]:
+        assert number == "1"
+        return self.said
+
+    def kill(self, number: str) -> None:
+        self.killed.append(number)
+
+    def start(self, restart: int = 0) -> None:
+        environment = {**os.environ, "SLURM_RESTART_COUNT": str(restart)}
+        subprocess.run(self.handed[0][1], env=environment, check=True)
+
+
+@dataclass
+class Made:
+    batch: Batch
+    queue: Queue
+    work: str
+
+    def begin(self, code: str = _SAYS_WHERE) -> None:
+        order = {"argv": [sys.executable, "-c", code], "environment": {"GIVEN": "secret"}, "patience": 60.0}
+        self.batch.begin(self.work, order, {})
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    monkeypatch.setattr(keeper, "source", Path(keeper.__file__).read_text(), raising=False)
+    work = tmp_path / "f00-0"
+    (work / "job").mkdir(parents=True)
+    (work / "asked").touch()
+    spec = {"project": f"{work}/project", "cwd": f"{work}/project/a", "source": "", "stage": "s"}
+    (work / "job" / "job.json").write_text(json.dumps(spec))
+    queue = Queue()
+    return Made(Batch(keeper, queue), queue, str(work))
+
+
+def test_a_job_is_handed_in_once_even_if_the_answer_was_lost(made: Made) -> None:
+    made.begin()
+    made.begin()
+    Path(made.work, "batch.json").unlink()
+    made.begin()
+    assert len(made.queue.handed) == 1
+    assert Path(made.work, "order.json").stat().st_mode & 0o777 == 0o600
+    assert made.batch.state(made.work) == {"state": "running", "begun": False, "start": -1, "why": "in the queue"}
+
+
+def test_each_start_works_in_a_folder_of_its_own_and_the_newest_counts(made: Made) -> None:
+    made.begin()
+    made.queue.start()
+    assert made.batch.state(made.work) == {"state": "exited", "code": 0}
+    assert Path(made.work, "0", "job", "here").read_text() == "secret"
+    spec = json.loads(Path(made.work, "0", "job", "job.json").read_text())
+    assert (spec["project"], spec["cwd"]) == (f"{made.work}/0/project", f"{made.work}/0/project/a")
+    # It had ended after all: nothing is left to do for a second start.
+    made.queue.start(restart=1)
+    assert made.batch.start_of(made.work) == (0, f"{made.work}/0")
+    # As from a node that went on though it was given up, and has not ended yet when the second starts.
+    Path(made.work, "0", "rc.json").unlink()
+    made.queue.start(restart=1)
+    Path(made.work, "0", "rc.json").write_text('{"code": 1}')
+    assert made.batch.start_of(made.work)[0] == 1
+    assert made.batch.state(made.work) == {"state": "exited", "code": 0}
+
+
+def test_a_job_that_waits_is_taken_out_of_the_queue_and_does_not_begin_any_more(made: Made) -> None:
+    made.begin()
+    Path(made.work, "cancel").touch()
+    made.batch.cancel(made.work, force=False)
+    assert made.queue.killed == ["1"]
+    assert made.batch.state(made.work) == {"state": "exited", "code": 130}
+    made.queue.start()
+    assert made.batch.start_of(made.work)[0] == -1
+
+
+def test_a_job_that_ends_without_a_word_is_lost_once_its_files_had_time_to_be_seen(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.begin()
+    made.queue.said = ("ended", "NODE_FAIL")
+    assert made.batch.state(made.work)["state"] == "running"
+    monkeypatch.setattr(batches, "_LATE", 0.0)
+    assert made.batch.state(made.work) == {"state": "lost", "why": "NODE_FAIL"}
+
+
+def test_one_that_does_not_stop_in_time_is_killed(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_GRACE", 0.0)
+    made.begin()
+    Path(made.work, "0").mkdir()
+    made.batch.cancel(made.work, force=False)
+    assert made.queue.killed == []
+    made.batch.state(made.work)
+    assert made.queue.killed == ["1"]
+    assert made.batch.state(made.work) == {"state": "exited", "code": -9}
+
+
+def test_the_agent_reads_and_sends_what_the_newest_start_wrote(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent(keeper, None)
+    agent._root = str(tmp_path)
+    agent._batch = made.batch
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(agent, "_say", said.append)
+    (tmp_path / "work").symlink_to(tmp_path)
+    for number, text in ((0, b"old and long\n"), (1, b"new\n")):
+        Path(made.work, str(number), "job").mkdir(parents=True)
+        Path(made.work, str(number), "job", "log.jsonl").write_bytes(text)
+    agent.do_watch("f00-0", offset=13, start=0)
+    assert agent._send_log("f00-0")
+    assert (said[-1]["start"], said[-1]["at"]) == (1, 0)
+    assert agent.do_read("f00-0", "log.jsonl") == "bmV3Cg=="

@@ -1,0 +1,117 @@
+"""What is said to Ray's Jobs API, and how its answers are understood: a server that answers as Ray's does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from nbpipe.executors.ssh.there import ray
+from nbpipe.executors.ssh.there.ray import Scheduler
+
+_NODE = {"state": "ALIVE", "resourcesTotal": {"CPU": 4.0, "GPU": 2.0, "memory": 1e9}}
+
+
+class Cluster(ThreadingHTTPServer):
+    """Keeps what was handed in. `loses` answers: they are not sent, though what they answer was done."""
+
+    jobs: dict[str, dict[str, Any]]
+    loses = 0
+    daemon_threads = True
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Cluster
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Nothing."""
+
+    def _answer(self, code: int, value: Any) -> None:
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/nodes"):
+            rows = [{"raylet": _NODE}, {"raylet": {**_NODE, "state": "DEAD"}}, {"raylet": _NODE}]
+            self._answer(200, {"data": {"summary": rows}})
+            return
+        job = self.server.jobs.get(self.path.rsplit("/", 1)[1])
+        self._answer(200, job) if job else self._answer(404, {})
+
+    def do_POST(self) -> None:
+        order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        name = order.get("submission_id") or self.path.split("/")[-2]
+        if self.path.endswith("/stop"):
+            self.server.jobs[name]["status"] = "STOPPED"
+        elif name in self.server.jobs:
+            self._answer(500, "Traceback\nValueError: it exists already")
+            return
+        elif order["entrypoint"].startswith("refused"):
+            self._answer(400, "no such resource")
+            return
+        else:
+            self.server.jobs[name] = {**order, "status": "PENDING", "message": "waits  for\na GPU"}
+        if self.server.loses:
+            self.server.loses -= 1
+            self.close_connection = True
+            return
+        self._answer(200, {"submission_id": name})
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    server = Cluster(("127.0.0.1", 0), _Answers)
+    server.jobs = {}
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def scheduler(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+    monkeypatch.setattr(ray, "_PAUSE", 0.0)
+    return Scheduler({"address": f"http://127.0.0.1:{cluster.server_port}/"})
+
+
+def test_a_job_is_handed_in_once_with_what_it_asks_for(cluster: Cluster, scheduler: Scheduler) -> None:
+    cluster.loses = 1
+    asked = {"cpus": 2.0, "gpus": 0.5, "memory": 1000, "timeout": None}
+    command = ["/a python", "/x/keeper.py", "/x/f00"]
+    assert scheduler.submit("nbpipe-f00", "/x/f00", command, asked, {"SECRET"}) == "nbpipe-f00"
+    assert scheduler.submit("nbpipe-f00", "/x/f00", command, asked, {"SECRET"}) == "nbpipe-f00"
+    (job,) = cluster.jobs.values()
+    assert job["entrypoint"] == "'/a python' /x/keeper.py /x/f00"
+    assert (job["entrypoint_num_cpus"], job["entrypoint_num_gpus"], job["entrypoint_memory"]) == (2.0, 0.5, 1000)
+    assert scheduler.find("nbpipe-other") == ""
+
+
+def test_what_the_cluster_refuses_is_said_in_its_words(scheduler: Scheduler) -> None:
+    with pytest.raises(RuntimeError, match="no such resource"):
+        scheduler.submit("nbpipe-f00", "/x/f00", ["refused"], {}, set())
+
+
+def test_its_states_are_understood_and_an_outage_is_no_end(
+    cluster: Cluster, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler.submit("nbpipe-f00", "/x/f00", ["python"], {}, set())
+    assert scheduler.state("nbpipe-f00") == ("waiting", "Ray says: waits for a GPU")
+    cluster.jobs["nbpipe-f00"]["status"] = "RUNNING"
+    assert scheduler.state("nbpipe-f00") == ("running", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler, "_address", "http://127.0.0.1:1")
+        assert scheduler.state("nbpipe-f00")[0] == "running"
+    scheduler.kill("nbpipe-f00")
+    assert scheduler.state("nbpipe-f00")[0] == "ended"
+    cluster.jobs.clear()
+    assert scheduler.state("nbpipe-f00")[0] == "ended"
+
+
+def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:
+    facts = scheduler.facts()
+    assert (facts["nodes"], facts["slots"], facts["devices"]) == (2, {"cpus": 8.0, "gpus": 4.0}, ["0", "1"])
