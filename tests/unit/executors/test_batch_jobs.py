@@ -30,6 +30,7 @@ class Queue:
 
     def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
         assert work in command
+        assert asked == {}
         assert hidden == {"GIVEN"}
         self.handed.append((name, command))
         return str(len(self.handed))
