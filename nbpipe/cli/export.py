@@ -9,9 +9,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from nbpipe.cli.arguments import json_option, notebook_argument, params_option, profile_option, read_params, seed_option
+from nbpipe.errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from nbpipe.export.api import Exported
+    from nbpipe.export.verify import Report
 
 #: What nbpipe's own tests do with such an export.
 _PROOF = {"executed": "(tested on the scheduler itself)", "validated": "(validated only: look at the first run)"}
@@ -34,6 +36,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
 @seed_option()
 @click.option("--image", metavar="REF", help="Container image that the stages run in.")
+@click.option("--verify", is_flag=True, help="Run it on the scheduler's own engine, in a copy, and compare.")
 @click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
 @json_option()
 def command(  # noqa: PLR0913 - one per option
@@ -47,6 +50,7 @@ def command(  # noqa: PLR0913 - one per option
     store: str | None,
     seed: int,
     image: str | None,
+    verify: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -61,10 +65,16 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe export digits.ipynb --to airflow
       nbpipe export digits.ipynb --to airflow --schedule @daily -p epochs=20
       nbpipe export digits.ipynb --to airflow -o dags/digits
+      nbpipe export digits.ipynb --to script --verify
     """  # noqa: D301 - click's mark
     from nbpipe.export.api import export_notebook
     from nbpipe.notebook.reader import read_notebook
 
+    if verify:
+        from nbpipe.export.registry import exporter
+        from nbpipe.export.verify import refuse
+
+        refuse(exporter(to))
     found = export_notebook(
         read_notebook(notebook),
         to=to,
@@ -77,16 +87,28 @@ def command(  # noqa: PLR0913 - one per option
         seed=seed,
         force=force,
     )
+    report = None
+    if verify:
+        from nbpipe.export.verify import verify as run_both
+
+        given = [word for param in params for word in ("--param", param)] + (["--profile", profile] if profile else [])
+        given += ["--seed", str(seed)] if seed else []
+        timed = ["--schedule", schedule] if schedule else []
+        report = run_both(notebook, to=to, words=(*given, *timed), run_words=tuple(given))
     if as_json:
         from nbpipe.cli.shapes import print_json
 
-        print_json(export_shape(found))
-        return
-    _print(found)
+        print_json(export_shape(found, report))
+    else:
+        _print(found)
+        if report is not None:
+            _print_report(report)
+    if report is not None and not report.equal:
+        raise click.exceptions.Exit(EXIT_CODES["rejected"])
 
 
-def export_shape(found: Exported) -> dict[str, object]:
-    """For programs."""
+def export_shape(found: Exported, report: Report | None = None) -> dict[str, object]:
+    """For programs; `report` is of `--verify`."""
     import msgspec
 
     from nbpipe.cli.shapes import SCHEMA
@@ -99,7 +121,35 @@ def export_shape(found: Exported) -> dict[str, object]:
         "definition": str(found.folder / found.main),
         "changed": [{"diff": "", **msgspec.to_builtins(change)} for change in found.changes],
         "notes": list(found.notes),
+        **({"verified": verified_shape(report)} if report is not None else {}),
     }
+
+
+def verified_shape(report: Report) -> dict[str, object]:
+    """For programs."""
+    import msgspec
+
+    return {
+        "equal": report.equal,
+        "engine": list(report.engine),
+        "stages": [msgspec.to_builtins(row) for row in report.rows],
+        "output": report.output,
+    }
+
+
+def _print_report(report: Report) -> None:
+    """A line per stage."""
+    from nbpipe.cli.text import line, plain
+
+    if report.output:
+        click.echo(plain(report.output))
+    engine = f" on {line(', '.join(report.engine))}" if report.engine else ""
+    click.echo(f"compared with `nbpipe run`{engine}:")
+    width = max((len(row.stage) for row in report.rows), default=0)
+    for row in report.rows:
+        told = click.style("differs", fg="red") if row.different else click.style("equal", fg="green")
+        said = f": {', '.join(map(line, row.different))}" if row.different else ""
+        click.echo(f"  {line(row.stage):<{width}}  {row.verdict:<10} {told}  {row.compared} compared{said}")
 
 
 def _print(found: Exported) -> None:

@@ -6,6 +6,7 @@ import ast
 from typing import Any, Literal
 
 from nbpipe.export.base import Definition, Deployment, json_type
+from nbpipe.export.engines_here import AIRFLOW
 from nbpipe.export.names import mapped, worded
 from nbpipe.export.python import assign, call, dotted, source, value
 from nbpipe.model import Param, Stage
@@ -66,6 +67,7 @@ class AirflowExporter:
     title = "Airflow 3"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = AIRFLOW
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus", "image", "--image"),

@@ -20,6 +20,7 @@ from nbpipe.export.graph import order_of
 from nbpipe.export.manifest import BUNDLE, MANIFEST, Manifest
 from nbpipe.export.page import readme, requirements
 from nbpipe.export.registry import exporter as find_exporter
+from nbpipe.export.types import latest_types
 from nbpipe.model import Notebook, Param, Pipeline
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.bundle import write_bundle
@@ -137,6 +138,7 @@ def deployment_of(
         project=_project(scheduler, project, folder),
         folder=Path(relative(folder, project.root)).as_posix(),
         secrets=secrets,
+        types=latest_types(project, relative(path, project.root)) if getattr(scheduler, "typed", False) else {},
     )
     options.check(scheduler, deployment)
     return deployment
@@ -236,6 +238,9 @@ def _files(
         for file in sorted(bundle.rglob("*")):
             if file.is_file():
                 found[f"{BUNDLE}/{file.relative_to(bundle).as_posix()}"] = file.read_bytes()
+        if definition.modules:
+            for file in sorted((bundle / "modules").rglob("*.py")):
+                found.setdefault(file.relative_to(bundle / "modules").as_posix(), file.read_bytes())
     if MANIFEST in found:
         raise UsageError(f"{MANIFEST} is the export's own", name=MANIFEST)
     return found

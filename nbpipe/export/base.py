@@ -32,6 +32,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "."
     #: Names of the secrets that the code asks for.
     secrets: tuple[str, ...] = ()
+    #: Variable -> qualified name of the type that it had in the latest run, where one is known.
+    types: dict[str, str] = {}
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -56,6 +58,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[tuple[str, str], ...] = ()
     #: What a person should know.
     notes: tuple[str, ...] = ()
+    #: The local modules that the notebook imports are written beside `main`'s folder, for the definition to import.
+    modules: bool = False
 
 
 class Exporter(Protocol):

@@ -9,6 +9,7 @@ import json
 from typing import Any, Literal
 
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import DVC
 from nbpipe.export.lines import words, yaml_text
 from nbpipe.export.names import mapped, worded
 from nbpipe.model import Stage
@@ -35,6 +36,7 @@ class DvcExporter:
     title = "DVC"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = DVC
     carries = _CARRIES
     instead = {"--schedule": "DVC has no clock: export without it, and call dvc repro from cron."}  # noqa: RUF012 - read only
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import PREFECT
 from nbpipe.export.names import identifier, mapped
 from nbpipe.export.python import assign, call, dotted, source, value
 from nbpipe.model import Param
@@ -77,6 +78,7 @@ class PrefectExporter:
     title = "Prefect 3"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = PREFECT
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus", "image", "--image"),

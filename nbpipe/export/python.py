@@ -52,7 +52,7 @@ def source(statements: Iterable[ast.stmt]) -> str:
     for before, node in zip([None, *body], body, strict=False):
         if before is not None:
             parts.append("\n" * _gap(before, node))
-        parts.append("\n".join(_statement(node, "")) + "\n")
+        parts.append("\n".join(lines_of(node, "")) + "\n")
     text = "".join(parts)
     if ast.dump(ast.parse(text)) != ast.dump(module):
         raise AssertionError("folding has changed the code")
@@ -70,7 +70,8 @@ def _gap(before: ast.stmt, node: ast.stmt) -> int:
     return 0
 
 
-def _statement(node: ast.stmt, indent: str) -> list[str]:
+def lines_of(node: ast.stmt, indent: str) -> list[str]:
+    """The lines of a statement, folded; positions have to be set."""
     text = ast.unparse(node)
     if isinstance(node, ast.With):
         items = ", ".join(
@@ -78,13 +79,20 @@ def _statement(node: ast.stmt, indent: str) -> list[str]:
             + (f" as {ast.unparse(item.optional_vars)}" if item.optional_vars else "")
             for item in node.items
         )
-        inner = [line for each in node.body for line in _statement(each, f"{indent}    ")]
+        inner = [line for each in node.body for line in lines_of(each, f"{indent}    ")]
         return [f"{indent}with {items}:", *inner]
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and "\n" not in text:
-        return [f"{indent}{ast.unparse(node.targets[0])} = {_expression(node.value, indent)}"]
+        return [f"{indent}{_target(node.targets[0])} = {_expression(node.value, indent)}"]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         return [indent + _expression(node.value, indent)]
     return [f"{indent}{line}" if line else "" for line in text.splitlines()] if "\n" in text else [indent + text]
+
+
+def _target(node: ast.expr) -> str:
+    """Several names without the parentheses that older Pythons write."""
+    if isinstance(node, ast.Tuple) and len(node.elts) > 1:
+        return ", ".join(map(ast.unparse, node.elts))
+    return ast.unparse(node)
 
 
 def _expression(node: ast.expr, indent: str) -> str:

@@ -27,6 +27,7 @@ BUILTIN = {
     "github-actions": "nbpipe.export.github_actions:EXPORTER",
     "cron": "nbpipe.export.cron_tab:EXPORTER",
     "systemd": "nbpipe.export.systemd:EXPORTER",
+    "script": "nbpipe.export.script:EXPORTER",
     "argo": "nbpipe.export.argo:EXPORTER",
 }
 

@@ -11,6 +11,7 @@ import math
 from typing import Literal
 
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import SNAKEMAKE
 from nbpipe.export.names import identifier, mapped
 from nbpipe.export.python import value
 from nbpipe.model import Stage
@@ -85,6 +86,7 @@ class SnakemakeExporter:
     title = "Snakemake"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = SNAKEMAKE
     carries = _CARRIES
     instead = {"--schedule": "Snakemake has no clock: export without it, and call snakemake from cron."}  # noqa: RUF012 - read only
 

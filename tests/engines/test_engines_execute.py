@@ -113,7 +113,7 @@ def written(folder: Path, *cells: str) -> Site:
 
 
 def test_those_that_are_called_executed_are_executed_here() -> None:
-    assert {name for name, each in exporters().items() if each.proof == "executed"} == set(ENGINES)
+    assert {name for name, each in exporters().items() if each.proof == "executed"} == {*ENGINES, "script"}
 
 
 def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(

@@ -1,0 +1,62 @@
+"""The engines that run on any machine: what starts an export on each of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from nbpipe.export.names import identifier, worded
+from nbpipe.export.verification import Done, Trial, Verification
+
+
+def _airflow(trial: Trial) -> Done:
+    home = trial.root / "airflow"
+    more = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    (home / "dags").mkdir(parents=True)
+    (home / "dags" / "exported").symlink_to(trial.folder)
+    migrated = trial.call(trial.bin / "airflow", "db", "migrate", more=more)
+    if migrated.returncode:
+        return migrated
+    return trial.call(trial.bin / "airflow", "dags", "test", worded(trial.name), more=more)
+
+
+def _snakemake(trial: Trial) -> Done:
+    return trial.call(trial.bin / "snakemake", "--cores", "2")
+
+
+def _dvc(trial: Trial) -> Done:
+    # The stages' own Python comes first: DVC starts `python`.
+    more = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{trial.environment.get('PATH', '')}"}
+    made = trial.call(trial.bin / "dvc", "init", "--no-scm", "-q", more=more)
+    return made if made.returncode else trial.call(trial.bin / "dvc", "repro", more=more)
+
+
+def _prefect(trial: Trial) -> Done:
+    more = {
+        "PREFECT_HOME": str(trial.root / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+    }
+    start = f"import flow; flow.{identifier(trial.name)}()"
+    return trial.call(trial.bin / "python", "-c", start, more=more)
+
+
+def _script(trial: Trial) -> Done:
+    report = trial.root / "report.json"
+    words = ("-m", "nbpipe.export.script_report", trial.folder, report, "--folder", trial.cwd)
+    return trial.call(sys.executable, *words)
+
+
+AIRFLOW = Verification(
+    packages=("apache-airflow==3.3.2", "apache-airflow-providers-standard"), run=_airflow, failed="DagRun failed"
+)
+SNAKEMAKE = Verification(packages=("snakemake==9.27.1",), run=_snakemake)
+DVC = Verification(packages=("dvc==3.67.1",), run=_dvc)
+PREFECT = Verification(packages=("prefect==3.8.8", "fastapi<0.142"), run=_prefect)
+#: In this Python, which has what the notebook imports: the package itself is kept from importing nbpipe.
+SCRIPT = Verification(packages=(), run=_script, reports=True)
