@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -42,7 +43,7 @@ def write(folder: Path, files: Mapping[str, bytes], manifest: Manifest, *, force
             target = folder / change.path
             if change.status in ("new", "changed"):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_durably(target, files[change.path])
+                _put(target, files[change.path])
             elif change.status == "removed":
                 target.unlink(missing_ok=True)
                 _prune(target.parent, folder)
@@ -51,6 +52,20 @@ def write(folder: Path, files: Mapping[str, bytes], manifest: Manifest, *, force
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}", name=str(folder)) from error
     return changes
+
+
+def _put(target: Path, data: bytes) -> None:
+    """The old file or the new one, whatever happens; that its folder is on the disk is seen to by the manifest, the last."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _changes(
