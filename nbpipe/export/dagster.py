@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import DAGSTER
 from nbpipe.export.names import identifier, mapped
 from nbpipe.export.python import assign, call, dotted, source, value
 from nbpipe.model import Param
@@ -100,6 +101,7 @@ class DagsterExporter:
     title = "Dagster"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = DAGSTER
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus", "image", "--image"),

@@ -9,6 +9,14 @@ from pathlib import Path
 from nbpipe.export.names import identifier, worded
 from nbpipe.export.verification import Done, Trial, Verification
 
+_KFP = """
+import sys
+from kfp import local
+import pipeline
+local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[2])
+getattr(pipeline, sys.argv[1])()
+"""
+
 
 def _airflow(trial: Trial) -> Done:
     home = trial.root / "airflow"
@@ -46,6 +54,32 @@ def _prefect(trial: Trial) -> Done:
     return trial.call(trial.bin / "python", "-c", start, more=more)
 
 
+def _dagster(trial: Trial) -> Done:
+    home = trial.root / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").touch()
+    more = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    return trial.call(
+        trial.bin / "dagster", "job", "execute", "-f", "definitions.py", "-j", identifier(trial.name), more=more
+    )
+
+
+def _metaflow(trial: Trial) -> Done:
+    # It writes below HOME.
+    more = {"METAFLOW_USER": "nbpipe", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(trial.root), "HOME": str(trial.root)}
+    return trial.call(trial.bin / "python", "flow.py", "run", more=more)
+
+
+def _kfp(trial: Trial) -> Done:
+    more = {
+        "NBPIPE_FOLDER": str(trial.folder),
+        "NBPIPE_PROJECT": str(trial.project),
+        "NBPIPE_STORE": str(trial.store),
+    }
+    words = (identifier(trial.name), trial.root / "kfp")
+    return trial.call(trial.bin / "python", "-W", "ignore", "-c", _KFP, *words, more=more)
+
+
 def _script(trial: Trial) -> Done:
     report = trial.root / "report.json"
     words = ("-m", "nbpipe.export.script_report", trial.folder, report, "--folder", trial.cwd)
@@ -58,5 +92,9 @@ AIRFLOW = Verification(
 SNAKEMAKE = Verification(packages=("snakemake==9.27.1",), run=_snakemake)
 DVC = Verification(packages=("dvc==3.67.1",), run=_dvc)
 PREFECT = Verification(packages=("prefect==3.8.8", "fastapi<0.142"), run=_prefect)
+DAGSTER = Verification(packages=("dagster==1.13.27",), run=_dagster)
+METAFLOW = Verification(packages=("metaflow==2.19.39",), run=_metaflow)
+#: Kubeflow's own local runner: each step is a process, without its image.
+KFP = Verification(packages=("kfp==2.17.0", "kfp-kubernetes==2.17.0"), run=_kfp)
 #: In this Python, which has what the notebook imports: the package itself is kept from importing nbpipe.
 SCRIPT = Verification(packages=(), run=_script, reports=True)

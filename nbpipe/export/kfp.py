@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import KFP
 from nbpipe.export.images import dockerfile
 from nbpipe.export.names import dashed, identifier, mapped
 from nbpipe.export.python import assign, call, dotted, source, value
@@ -82,6 +83,7 @@ class KfpExporter:
     title = "Kubeflow Pipelines"
     proof: Literal["executed"] = "executed"
     remote = True
+    verification = KFP
     carries = _CARRIES
     instead: dict[str, str] = {}  # noqa: RUF012 - read only
 

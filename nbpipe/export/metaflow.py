@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import METAFLOW
 from nbpipe.export.names import identifier, mapped
 from nbpipe.export.python import assign, call, dotted, source, value
 from nbpipe.model import Param, Stage
@@ -109,6 +110,7 @@ class MetaflowExporter:
     title = "Metaflow"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = METAFLOW
     carries = _CARRIES
     instead = dict.fromkeys(
         ("image", "--image"), "Give the image when the flow is run or deployed: --with kubernetes:image=NAME."

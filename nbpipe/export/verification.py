@@ -21,6 +21,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     #: Folder for the engine's own files, gone afterwards.
     root: Path
     folder: Path
+    project: Path
+    #: Folder of the store, with nothing in it.
+    store: Path
     #: Folder of the notebook.
     cwd: Path
     #: Name of the pipeline.

@@ -95,7 +95,8 @@ def verify(notebook: Path, *, to: str, words: tuple[str, ...] = (), run_words: t
         if native is None:
             raise PipelineError("the notebook cannot be run natively", fix=done.stdout.strip()[-2000:])
         folder = sides[1] / "project" / "exports" / "verified"
-        store = ("--store", str(sides[1] / "store")) if not how.reports else ()
+        place = (sides[1] / "store").as_uri() if scheduler.remote else str(sides[1] / "store")
+        store = ("--store", place) if not how.reports else ()
         exported = _nbpipe(sides[1], environment, "export", path, "--to", to, "-o", str(folder), *store, *words)
         if exported.returncode:
             raise PipelineError("the notebook cannot be exported", fix=exported.stdout.strip()[-2000:])
@@ -103,6 +104,8 @@ def verify(notebook: Path, *, to: str, words: tuple[str, ...] = (), run_words: t
         trial = Trial(
             root=sides[1] / "engine",
             folder=folder,
+            project=sides[1] / "project",
+            store=sides[1] / "store",
             cwd=(sides[1] / "project" / path).parent,
             name=Path(path).stem,
             bin=bin_,
@@ -147,7 +150,6 @@ def _reported(trial: Trial, native: Seen, exit_code: int) -> Seen:
     metrics = told.pop("metrics", {})
     from nbpipe.pipeline.contents import digest_file
 
-    project = next(parent for parent in trial.folder.parents if parent.name == "project")
     stages: dict[str, dict[str, object]] = {}
     for stage, facts in native.stages.items():
         if stage not in told:
@@ -158,7 +160,7 @@ def _reported(trial: Trial, native: Seen, exit_code: int) -> Seen:
             if kind == "value":
                 found[name] = told[stage].get(what)
             elif kind == "file":
-                found[name] = digest_file(project / what)
+                found[name] = digest_file(trial.project / what)
             elif kind == "metric":
                 found[name] = metrics.get(what)
         stages[stage] = found
