@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbpipe.checkpoints import checkpoint_dir
     from nbpipe.credentials import secret
     from nbpipe.history.api import search
     from nbpipe.history.search import Page, Query
@@ -31,6 +32,7 @@ __all__ = [
     "Pipeline",
     "Query",
     "RunResult",
+    "checkpoint_dir",
     "diff",
     "extract",
     "history",
@@ -51,6 +53,7 @@ _PLACES = {
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "Query": ("nbpipe.history.search", "Query"),
     "RunResult": ("nbpipe.run.api", "RunResult"),
+    "checkpoint_dir": ("nbpipe.checkpoints", "checkpoint_dir"),
     "diff": ("nbpipe.ui.api", "diff"),
     "extract": ("nbpipe.pipeline.extract", "extract"),
     "load_ipython_extension": ("nbpipe.magics", "load_ipython_extension"),

@@ -326,6 +326,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     memory: int | None = None
     #: Files and folders of the project that it is known to read, from `project`; they travel with it to another machine.
     ships: tuple[str, ...] = ()
+    #: Place for the checkpoints of its key; "" for none.
+    checkpoints: str = ""
     env: dict[str, str] = {}
     #: Names of environment variables whose values are secret: never written anywhere.
     secrets: tuple[str, ...] = ()

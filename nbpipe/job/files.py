@@ -16,6 +16,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job.askers import asks_for_itself, from_user, imported
+from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
 from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
@@ -58,6 +59,12 @@ class Files:
         self.warnings: list[str] = []
         self.declared = False
         self.source = ""
+        self._checkpoints: Checkpoints | None = None
+
+    def except_checkpoints(self, place: str, checkpoints: Checkpoints) -> None:
+        """What lies in this place is the stage's own business; what it reads besides counts for it."""
+        self._checkpoints = checkpoints
+        self._outside += (os.path.realpath(place) + os.sep,)
 
     def start(self) -> None:
         """Look at the project, then watch."""
@@ -151,6 +158,8 @@ class Files:
         if path in self._reads or path in self._writes or Path(path).is_dir() or imported(path):
             return
         self._reads[path] = digest_file(Path(path))
+        if self._checkpoints is not None and self._checkpoints.read(self._relative(path), self._reads[path]):
+            self._note(f"{self._relative(path)} is another file than the one that its checkpoints were made with")
 
     def asked(self, given: str, sure: bool) -> None:  # noqa: FBT001
         """A library is about to read a file, a folder or the files of a pattern where no hook sees it.
@@ -301,6 +310,8 @@ class Files:
         )
 
     def _make_folder(self, args: tuple[Any, ...]) -> None:
+        if self._checkpoints is not None and not isinstance(args[0], int):
+            self._checkpoints.made(os.fspath(args[0]), self.looked_at())
         if not isinstance(args[0], int) and not os.path.lexists(args[0]):
             self._made.add(os.path.realpath(args[0]))
 

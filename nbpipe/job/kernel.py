@@ -17,6 +17,7 @@ import msgspec
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import NOISE, OWNERS
+from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_durably
@@ -33,6 +34,7 @@ from nbpipe.job.surroundings import Surroundings
 from nbpipe.job.unseen import Unseen
 from nbpipe.job.variables import Variables
 from nbpipe.model import Failure, JobSpec, Outcome
+from nbpipe.plan.facts import Outside
 from nbpipe.store.base import write_error
 
 _SESSIONS: dict[str, Session] = {}
@@ -57,6 +59,9 @@ class Session:
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
+        self.checkpoints = Checkpoints(self.spec.checkpoints) if self.spec.checkpoints else None
+        if self.checkpoints is not None:
+            self.files.except_checkpoints(self.spec.checkpoints, self.checkpoints)
         own = {*NOISE, *HASH_SEED, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
         self.variables = Variables(Path(self.spec.project), known=own)
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
@@ -75,6 +80,8 @@ class Session:
         self.seeds.settle()
         project = str(Path(self.spec.project).resolve())
         ImportWatch({*OWNERS, *NATIVE}, project, self._loaded, self._around_import).install()
+        if self.checkpoints is not None:
+            self.checkpoints.begin(Outside(Path(self.spec.project).resolve(), self.store.variable_digest).digest)
         self.files.start()
         for module in NATIVE & sys.modules.keys():
             watch(module, self.files.asked, self.files.announced)

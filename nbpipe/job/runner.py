@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from nbpipe.checkpoints import FOLDER as CHECKPOINTS
 from nbpipe.credentials import DECLARED
 from nbpipe.errors import EXIT_CODES, NbpipeError
+from nbpipe.job import checkpoints
 from nbpipe.job import folder as files
 from nbpipe.job.launch import start_kernel, usable
 from nbpipe.model import Failure, JobSpec, Outcome
@@ -49,6 +51,8 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
         with contextlib.suppress(OSError):  # its own log lies on the same disk
             os.write(2, f"the verdict cannot be written: {error}\n".encode())
         return EXIT_CODES["store"]
+    if outcome.status == "succeeded" and spec.checkpoints:
+        checkpoints.remove(spec.checkpoints)
     return exit_code(outcome)
 
 
@@ -63,6 +67,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     started = time.monotonic()
     asked, spec = spec.kernel, msgspec.structs.replace(spec, kernel=usable(spec.kernel))
     env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
+    if spec.checkpoints:
+        env[CHECKPOINTS] = checkpoints.folder_of(spec.checkpoints)
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
     log_file = folder / "kernel.log"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
+from nbpipe.checkpoints import LIVE
 from nbpipe.errors import CheckRejected, NbpipeError, UsageError
 from nbpipe.live.command import notebook_path
 from nbpipe.live.executions import KEPT
@@ -84,6 +86,8 @@ class Session:
         if found is None:
             return
         said, index, body = found
+        if said.role == "stage":
+            shutil.rmtree(LIVE / said.name, ignore_errors=True)
         if said.role == "params":
             self.params = Code(cell=0, body=body, line=index + 2)
         elif said.role == "profile":

@@ -15,6 +15,7 @@ from nbpipe.job.folder import read_verdict, write_durably, write_spec
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
 from nbpipe.plan.resolve import Wanted
+from nbpipe.run.checkpoints import checkpoints_of
 from nbpipe.run.faults import fault
 from nbpipe.store import Lease, Store
 from nbpipe.tracking.spool import read_spool, stage_environment
@@ -60,6 +61,8 @@ class Place:
     secrets: tuple[str, ...] = ()
     #: Names that a notebook's kernel waits for: stored where they can be.
     spare: tuple[str, ...] = ()
+    #: Stages that run although a result is there: they begin anew.
+    forced: frozenset[str] = frozenset()
 
 
 def prepare(
@@ -109,6 +112,7 @@ def prepare(
         cpus=options.cpus,
         memory=options.memory,
         ships=ships,
+        checkpoints=checkpoints_of(place.project, wanted, run=place.run if _begins_anew(place, stage) else ""),
         env=options.env,
         secrets=place.secrets,
         timeout=options.timeout,
@@ -122,6 +126,11 @@ def prepare(
     write_spec(folder, spec)
     fault("attempt.after_spec")
     return spec
+
+
+def _begins_anew(place: Place, stage: Stage) -> bool:
+    """Whether no earlier run may have begun it: it goes on only where an attempt of this run has failed."""
+    return stage.name in place.forced or stage.options.cache == "never"
 
 
 def job_folder(place: Place, stage: str, number: int) -> Path:

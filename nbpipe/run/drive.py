@@ -200,6 +200,7 @@ class Drive:
                 source=str(Path(self.notebook.path).resolve()),
                 secrets=settings.secrets,
                 spare=self.spare,
+                forced=settings.forced,
             ),
             fleet,
             self.journal,

@@ -13,6 +13,7 @@ ORDER = [
     "callable",
     "errors",
     "model",
+    "checkpoints",
     "credentials",
     "metrics",
     "notebook",

@@ -221,6 +221,7 @@ class Errand:
             cwd=project if cwd == "." else f"{project}/{cwd}",
             source=f"{project}/{source.relative_to(spec.project)}" if spec.source and inside else "",
             store=f"{self._link.root}/store",
+            checkpoints=f"{self._link.root}/checkpoints/{Path(spec.checkpoints).name}" if spec.checkpoints else "",
             ships=(),
         )
 

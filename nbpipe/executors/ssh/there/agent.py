@@ -7,6 +7,7 @@ their logs gain and when they end. It decides nothing; jobs outlive it.
 from __future__ import annotations
 
 import base64
+import glob
 import json
 import os
 import select
@@ -104,6 +105,10 @@ class Agent:
                         os.unlink(path)
                 except FileNotFoundError:
                     continue
+        for place in glob.glob(self._root + "/checkpoints/*"):
+            found_there = [place, *glob.glob(place + "/**", recursive=True)]
+            if max(os.stat(path).st_mtime for path in found_there if os.path.exists(path)) < before:
+                shutil.rmtree(place, ignore_errors=True)
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
             if self._batch is not None:
