@@ -16,11 +16,12 @@ from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.kernel import effective
 from nbpipe.job.launch import KernelProcess
 from nbpipe.job.outputs import CellOutputs, Log
+from nbpipe.job.ranks import Ranks
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
 from nbpipe.notebook.libraries import nbformat
 
-End = Literal["orphaned", "finished", "error", "exited", "died", "timeout", "interrupted"]
+End = Literal["rank", "orphaned", "finished", "error", "exited", "died", "timeout", "interrupted"]
 
 
 def interruption(parent: int | None) -> End:
@@ -105,7 +106,9 @@ class Cells:
         redactor: Redactor,
         *,
         parent: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        self._ranks = ranks
         self._kernel = connection
         self._folder = folder
         self._spec = spec
@@ -142,8 +145,29 @@ class Cells:
         if not all(self._cell(code) for code in self._spec.cells):
             return
         self.result.cell = None
-        if self._step("finish"):
+        if self._others_ended() and self._step("finish"):
             self.result.end = "finished"
+
+    def _others_ended(self) -> bool:
+        """Wait for the other ranks: the stage has ended when all have. Whether all ended well (else said in `result`)."""
+        while self._ranks is not None and not self._ranks.ended():
+            time.sleep(0.02)
+            if self._ranks.failed() is None and not self._in_time():
+                return False
+            if self._ranks.overdue():
+                break
+        if self._ranks is not None and self._ranks.failed() is not None:
+            self.result.end = "rank"
+            return False
+        return True
+
+    def _in_time(self) -> bool:
+        if interruption(self._parent) == "orphaned":
+            raise Interruption("who started this job is gone")
+        if self._deadline and time.monotonic() > self._deadline:
+            self.result.end = "timeout"
+            return False
+        return True
 
     def _ready(self) -> bool:
         """Wait until the subscription to the kernel's outputs carries messages; a slow joiner would miss them."""
@@ -218,6 +242,9 @@ class Cells:
 
     def _failed(self, reply: dict[str, Any]) -> None:
         self.result.end = "error"
+        if self._ranks is not None and self._ranks.failed() is not None:
+            # Its peers mostly only see that it is gone: what it says itself is the cause.
+            self.result.end = "rank"
         self.result.error = {key: reply.get(key, "") for key in ("ename", "evalue", "traceback")}
 
     def _died(self) -> None:
@@ -262,6 +289,9 @@ class Cells:
                     reply, answered = message["content"], time.monotonic()
             if self._deadline and time.monotonic() > self._deadline:
                 self.result.end = "timeout"
+                return None
+            if self._ranks is not None and self._ranks.overdue():
+                self.result.end = "rank"
                 return None
             if not busy and not (reply and idle):
                 if self._kernel.process.poll() is not None:

@@ -60,6 +60,10 @@ class Files:
         self.declared = False
         self.source = ""
         self._checkpoints: Checkpoints | None = None
+        #: Nobody else runs the stage's cells: what changed unseen was changed by this process.
+        self.alone = True
+        #: Paths, as in `FileState`, that other ranks of the stage have written.
+        self.theirs: frozenset[str] = frozenset()
 
     def except_checkpoints(self, place: str, checkpoints: Checkpoints) -> None:
         """What lies in this place is the stage's own business; what it reads besides counts for it."""
@@ -271,7 +275,7 @@ class Files:
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
         """Files read and files written; the bytes of the latter are in the store."""
         self.on = False
-        for path in self._unseen():
+        for path in self._unseen() if self.alone else []:
             self._writes[path] = path in self._before
             if path in self._before:
                 changed = f"{Path(path).name} was changed by native code or another program"
@@ -320,7 +324,7 @@ class Files:
         changed = [
             path
             for path, stamp in scan(self._project).items()
-            if path != self.source and not path.endswith(_EDITED)
+            if path != self.source and not path.endswith(_EDITED) and self._relative(path) not in self.theirs
             if self._before.get(path) != stamp and path not in self._writes
         ]
         if not changed:

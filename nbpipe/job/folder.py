@@ -26,6 +26,11 @@ NEEDS = "needs.json"
 LOOKED = "looked.json"
 
 
+def rank_folder(job: Path, rank: int) -> Path:
+    """What one of several processes of a job writes of itself."""
+    return job / f"rank-{rank}"
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Write beside, fsync, rename, fsync the folder: after a crash there is the old file or the new one.
 

@@ -16,6 +16,7 @@ import msgspec
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
+from nbpipe.job import ranks
 from nbpipe.job.ambient import NOISE, OWNERS
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
@@ -62,7 +63,14 @@ class Session:
         self.checkpoints = Checkpoints(self.spec.checkpoints) if self.spec.checkpoints else None
         if self.checkpoints is not None:
             self.files.except_checkpoints(self.spec.checkpoints, self.checkpoints)
-        own = {*NOISE, *HASH_SEED, *self.spec.env, *self.spec.tracking, *self.spec.secrets}
+        own = {
+            *(ranks.NAMES if self.spec.nproc else ()),
+            *NOISE,
+            *HASH_SEED,
+            *self.spec.env,
+            *self.spec.tracking,
+            *self.spec.secrets,
+        }
         self.variables = Variables(Path(self.spec.project), known=own)
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         project = str(Path(self.spec.project).resolve())
@@ -129,6 +137,9 @@ class Session:
         ended = time.monotonic()
         self.seconds["cells"] = ended - self.seconds.pop("started")
         self.variables.stop()
+        # The others have ended by now, and in this one's own copy of the story there are none.
+        others = ranks.told(self.folder, self.spec)
+        self.files.theirs = frozenset(state.path for other in others for state in other.files_written)
         files_read, files_written = self.files.finish(self.store)
         uncacheable = tuple(self.files.uncacheable)
         if self.variables.read_all and not self.spec.declared:
@@ -167,6 +178,7 @@ class Session:
             seconds=self.seconds,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )
+        outcome = ranks.merged(outcome, others) if others else outcome
         told = self.redactor.data(msgspec.to_builtins(outcome)) if self.redactor.active else outcome
         try:
             write_durably(self.folder / SENTINEL, msgspec.json.encode(told))

@@ -81,7 +81,8 @@ def scrub(folder: Path, redactor: Redactor) -> list[str]:
     """
     if not redactor.active:
         return []
-    paths = [folder / "kernel.log", *sorted((folder / "mlflow").rglob("*"))]
+    ranks = [*folder.glob("rank-*.log"), *folder.glob("rank-*/*.json")]
+    paths = [folder / "kernel.log", *sorted(ranks), *sorted((folder / "mlflow").rglob("*"))]
     return [str(path.relative_to(folder)) for path in paths if _scrub(path, redactor)]
 
 

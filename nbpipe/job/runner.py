@@ -60,8 +60,9 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     from nbpipe.job import engine
     from nbpipe.job.leaks import scrub
     from nbpipe.job.outputs import Log
+    from nbpipe.job.ranks import Ranks, environment
     from nbpipe.job.redact import Redactor
-    from nbpipe.job.verdict import judge
+    from nbpipe.job.verdict import failed, judge
     from nbpipe.store import open_store
 
     started = time.monotonic()
@@ -69,6 +70,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
     if spec.checkpoints:
         env[CHECKPOINTS] = checkpoints.folder_of(spec.checkpoints)
+    if spec.nproc:
+        env |= environment(spec.nproc, {**os.environ, **env})
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
     log_file = folder / "kernel.log"
@@ -76,7 +79,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     engine.remember_kernel(folder, process)
     connection = engine.Connection(process, path, scratch)
     log = Log(folder / files.LOG, redactor)
-    cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent)
+    ranks = Ranks(folder, spec, env) if spec.nproc else None
+    cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent, ranks=ranks)
     before = _listen()
     try:
         connection.open()
@@ -87,10 +91,17 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
         for number, handler in before.items():
             signal.signal(number, handler)
         connection.close(patience=5.0 if cells.result.end in {"finished", "error"} else 0)
+        if ranks is not None:
+            why = ranks.failure()
+            ranks.kill()
         log.close()
         scrubbed = scrub(folder, redactor)
     store = open_store(spec.store)
-    outcome = judge(folder, spec, cells.result, store, redactor)
+    if ranks is not None and cells.result.end == "rank" and why is not None:
+        clean = {name: redactor.text(getattr(why, name)) for name in ("message", "traceback")}
+        outcome = failed(spec, "failed", msgspec.structs.replace(why, **clean))
+    else:
+        outcome = judge(folder, spec, cells.result, store, redactor)
     executed = store.objects.put_bytes(json.dumps(cells.result.executed, ensure_ascii=True).encode())
     _write_notebook(folder, spec, cells.result.executed)
     seconds = {**outcome.seconds, "kernel": cells.result.kernel_seconds, "total": time.monotonic() - started}

@@ -23,6 +23,11 @@ def place_of(said: MagicLine, default: str) -> str:
     return said.options.on or (default if said.role == "stage" else LOCAL)
 
 
+def runs_here(said: MagicLine, default: str) -> bool:
+    """Whether a cell runs in its own kernel. One of several processes never does: it is a job, on this machine or another."""
+    return place_of(said, default) == LOCAL and not (said.role in ("stage", "check") and said.options.nproc)
+
+
 def on_verb(session: Session, words: list[str]) -> str:
     """`%nbpipe on TARGET`: stage cells without `--on` run there from now on. Without a name: where they run."""
     if not words:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nbpipe.errors import GrammarError
 from nbpipe.live.elsewhere.call import CODE
-from nbpipe.live.place import LOCAL, place_of
+from nbpipe.live.place import LOCAL, runs_here
 from nbpipe.notebook.grammar import check_supported, find_magic, parse_line
 from nbpipe.notebook.line import MAGICS, magic_word
 from nbpipe.pipeline.params import TYPING_NAMES
@@ -61,7 +61,7 @@ def transform_lines(lines: list[str], bound: Container[str], place: str = LOCAL)
     if "%%" not in source:
         return lines
     found = read_cell(source)
-    if found is not None and place_of(found[0], place) != LOCAL:
+    if found is not None and not runs_here(found[0], place):
         return [CODE]
     if found is not None and found[1] == 0 and found[0].role in ("stage", "check"):
         said, _, body = found

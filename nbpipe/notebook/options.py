@@ -105,8 +105,7 @@ def check_supported(options: Options, stage: str, cell: int | None) -> None:
     """Raise `UnsupportedError` for an option that no target of this version can honour."""
     asked: Sequence[tuple[str, object]] = (
         ("image", options.image),
-        ("nodes", options.nodes),
-        ("nproc", options.nproc),
+        ("nodes", options.nodes if options.nodes != 1 else None),
     )
     for name, value in asked:
         if value is not None:

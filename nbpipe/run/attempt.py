@@ -111,6 +111,7 @@ def prepare(
         gpus=options.gpus,
         cpus=options.cpus,
         memory=options.memory,
+        nproc=options.nproc,
         ships=ships,
         checkpoints=checkpoints_of(place.project, wanted, run=place.run if _begins_anew(place, stage) else ""),
         env=options.env,

@@ -238,8 +238,8 @@ def test_a_stage_without_code_is_a_warning() -> None:
 
 
 def test_options_that_no_target_honours_are_refused_by_name() -> None:
-    check_supported(Options(on="gpu", gpus=1.0), "a", 1)
-    for options in (Options(image="x"), Options(nodes=2), Options(nproc=1)):
+    check_supported(Options(on="gpu", gpus=1.0, nodes=1, nproc=2), "a", 1)
+    for options in (Options(image="x"), Options(nodes=2)):
         with pytest.raises(UnsupportedError, match="does not have") as caught:
             check_supported(options, "a", 3)
         assert caught.value.cell == 3

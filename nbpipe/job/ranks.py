@@ -1,0 +1,132 @@
+"""The processes of a stage with `--nproc N`: rank 0 is its kernel, the others run beside it, as torchrun would start them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from nbpipe.job.folder import FAILURE, rank_folder, read_sentinel
+from nbpipe.job.launch import HASH_SEED, die_with_parent
+from nbpipe.model import Failure, JobSpec, Outcome
+
+#: What a rank is told, by the names that `torch.distributed` and its friends look for.
+NAMES = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS"),
+)
+#: Seconds that rank 0 may take to notice that another one has failed.
+_GRACE = 5.0
+_TAIL = 8000
+
+
+def environment(nproc: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """What all ranks have in common, and rank 0 has; others have numbers of their own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    size = str(nproc)
+    found = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
+    found |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **_numbered(0)}
+    # One thread each, unless somebody says otherwise: so does torchrun, or the processes fight for the cores.
+    return found | {"OMP_NUM_THREADS": environ.get("OMP_NUM_THREADS", "1")}
+
+
+def _numbered(rank: int) -> dict[str, str]:
+    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+class Ranks:
+    """The ranks beside the kernel.
+
+    Responsibilities: each writes to a log of its own, and none outlives the job. Must not judge the stage.
+    """
+
+    def __init__(self, folder: Path, spec: JobSpec, env: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._failed_at = 0.0
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        for rank in range(1, spec.nproc or 1):
+            with (folder / f"rank-{rank}.log").open("ab") as log:
+                self._running[rank] = subprocess.Popen(
+                    [sys.executable, "-m", "nbpipe.job.rank", str(folder), str(rank)],
+                    cwd=folder,
+                    env={**HASH_SEED, **os.environ, **env, **_numbered(rank)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
+                )
+
+    def failed(self) -> int | None:
+        """The first rank that has ended otherwise than well."""
+        return next((rank for rank, process in self._running.items() if process.poll()), None)
+
+    def overdue(self) -> bool:
+        """Whether one failed, and rank 0 has had the time to notice: it may wait for it for ever."""
+        if self.failed() is None:
+            return False
+        self._failed_at = self._failed_at or time.monotonic()
+        return time.monotonic() - self._failed_at > _GRACE
+
+    def ended(self) -> bool:
+        """Whether all have ended."""
+        return all(process.poll() is not None for process in self._running.values())
+
+    def failure(self) -> Failure | None:
+        """Why the first failed one did: in its own words, with the end of its log."""
+        rank = self.failed()
+        if rank is None:
+            return None
+        log = self._folder / f"rank-{rank}.log"
+        tail = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
+        try:
+            told = msgspec.json.decode((rank_folder(self._folder, rank) / FAILURE).read_bytes(), type=Failure)
+        except (OSError, msgspec.DecodeError):
+            code = self._running[rank].poll()
+            told = Failure(code="user-code", message=f"its process ended with exit code {code}")
+        return msgspec.structs.replace(told, message=f"rank {rank}: {told.message}", traceback=tail)
+
+    def kill(self) -> None:
+        """End all of them, and what they started."""
+        for process in self._running.values():
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        for process in self._running.values():
+            process.wait()
+
+
+def _die_with_runner() -> None:
+    die_with_parent(signal.SIGKILL)
+
+
+def told(folder: Path, spec: JobSpec) -> list[Outcome]:
+    """What the ranks beside the kernel say of themselves, when all have ended well."""
+    found = (read_sentinel(rank_folder(folder, rank), spec.token) for rank in range(1, spec.nproc or 1))
+    return [outcome for outcome in found if outcome is not None]
+
+
+def merged(own: Outcome, others: Iterable[Outcome]) -> Outcome:
+    """The outcome of rank 0 with what the others read and wrote: the stage depends on that, too."""
+    others = list(others)
+    written = {state.path: state for other in (*others, own) for state in other.files_written}
+    read = {state.path: state for other in (*others, own) for state in other.files_read if state.path not in written}
+    read |= {state.path: state for state in own.files_read}
+    return msgspec.structs.replace(
+        own,
+        files_read=tuple(read[path] for path in sorted(read)),
+        files_written=tuple(written[path] for path in sorted(written)),
+        variables={name: digest for other in (*others, own) for name, digest in other.variables.items()},
+        uncacheable=tuple(dict.fromkeys(reason for each in (own, *others) for reason in each.uncacheable)),
+        warnings=tuple(dict.fromkeys(text for each in (own, *others) for text in each.warnings)),
+    )
