@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nbpipe.executors.ssh.there.keeper import lock
+
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -21,25 +23,41 @@ def names(configured: float = 0.0) -> tuple[str, ...]:
 
 
 class Devices:
-    """Hands out devices: a whole one to one job, a fraction to several. Where nobody counted them, names none."""
+    """Hands out devices: a whole one to one job of this machine, a fraction to several. None where nobody counted them."""
 
     def __init__(self, configured: float) -> None:
         self.names = names(configured)
-        self._taken: dict[str, tuple[tuple[str, ...], float]] = {}
+        #: Job -> descriptors that hold its devices, their names, and how much of each.
+        self._taken: dict[str, tuple[list[int], tuple[str, ...], float]] = {}
 
-    def take(self, token: str, gpus: float) -> dict[str, str]:
-        """Variables that give a job so many devices, the least used first; they are its own until `give_back`."""
+    def take(self, token: str, gpus: float) -> dict[str, str] | None:
+        """Variables that give a job so many devices, the least used first; they are its own until `give_back`.
+
+        None where others have them, another run of this machine included: ask again.
+        """
         if not gpus or not self.names:
             return {}
-        count, share = max(1, int(gpus)), min(gpus, 1.0)
+        if token in self._taken:
+            return {"CUDA_VISIBLE_DEVICES": ",".join(self._taken[token][1])}
+        count, share = min(max(1, int(gpus)), len(self.names)), min(gpus, 1.0)
         load = dict.fromkeys(self.names, 0.0)
-        for held, part in self._taken.values():
-            for name in held:
+        for _, taken, part in self._taken.values():
+            for name in taken:
                 load[name] += part
-        chosen = sorted(sorted(self.names, key=lambda name: load[name])[:count], key=self.names.index)
-        self._taken[token] = (tuple(chosen), share)
+        held: dict[str, int] = {}
+        for name in sorted(self.names, key=lambda name: load[name]):
+            descriptor = lock(name, shared=gpus < 1) if len(held) < count else None
+            if descriptor is not None:
+                held[name] = descriptor
+        if len(held) < count:
+            for descriptor in held.values():
+                os.close(descriptor)
+            return None
+        chosen = tuple(sorted(held, key=self.names.index))
+        self._taken[token] = (list(held.values()), chosen, share)
         return {"CUDA_VISIBLE_DEVICES": ",".join(chosen)}
 
     def give_back(self, token: str) -> None:
         """Its job has ended."""
-        self._taken.pop(token, None)
+        for descriptor in self._taken.pop(token, ([], (), 0.0))[0]:
+            os.close(descriptor)

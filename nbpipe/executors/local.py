@@ -25,6 +25,9 @@ _GRACE = 1.5
 @dataclass
 class _Job:
     folder: Path
+    spec: JobSpec
+    #: False while it waits for a device that another run has.
+    begun: bool = False
     pid: int | None = None
     child: subprocess.Popen[bytes] | None = None
     code: int | None = None
@@ -36,10 +39,12 @@ class LocalExecutor:
     The server is started by the first job; `start` does it earlier. Everything dies with this process.
     """
 
-    def __init__(self, *, cpus: float | None = None, gpus: float = 0.0, warm: bool = True) -> None:
+    def __init__(
+        self, *, cpus: float | None = None, gpus: float = 0.0, memory: int | None = None, warm: bool = True
+    ) -> None:
         self._devices = Devices(gpus)
         self._capacity = Capacity(
-            cpus=cpus or os.cpu_count() or 1, gpus=gpus or float(len(self._devices.names)), memory=_memory()
+            cpus=cpus or os.cpu_count() or 1, gpus=gpus or float(len(self._devices.names)), memory=memory or _memory()
         )
         self._warm = warm and sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
         self._jobs: dict[str, _Job] = {}
@@ -72,15 +77,23 @@ class LocalExecutor:
         """Start the job; the same token gives the same handle."""
         if spec.token in self._jobs:
             return spec.token
-        job = _Job(job_dir.resolve())
+        job = _Job(job_dir.resolve(), spec)
         self._jobs[spec.token] = job
         self._by_folder[str(job.folder)] = job
         self.start()
-        given = self._devices.take(spec.token, spec.gpus or 0.0)
+        self._begin(job)
+        return spec.token
+
+    def _begin(self, job: _Job) -> None:
+        """Start its process, unless it has to wait for a device."""
+        given = self._devices.take(job.spec.token, job.spec.gpus or 0.0)
+        if given is None:
+            return
+        job.begun = True
         if self._channel is not None:
             with contextlib.suppress(OSError):
                 self._channel.sendall(json.dumps({"job": str(job.folder), "env": given}).encode() + b"\n")
-                return spec.token
+                return
             self._lose_server()
         with (job.folder / "runner.log").open("ab") as log:
             job.child = subprocess.Popen(
@@ -92,13 +105,16 @@ class LocalExecutor:
                 env={**HASH_SEED, **os.environ, **given, "NBPIPE_PARENT": str(os.getpid())},
             )
         job.pid = job.child.pid
-        return spec.token
 
     def poll(self, handle: str) -> JobState:
         """How it is, without waiting."""
         job = self._jobs.get(handle)
         if job is None:
             return JobState("lost")
+        if not job.begun and job.code is None:
+            self._begin(job)
+            if not job.begun:
+                return JobState("running", begun=False)
         if job.child is not None:
             job.code = job.child.poll()
         elif job.code is None:
@@ -143,6 +159,9 @@ class LocalExecutor:
 
         job = self._jobs.get(handle)
         if job is None:
+            return
+        if not job.begun:
+            job.code = 130 if job.code is None else job.code
             return
         deadline = time.monotonic() + _GRACE
         while job.pid is None and self.poll(handle).state == "running" and time.monotonic() < deadline:

@@ -76,7 +76,7 @@ def opened(project: Project, store: Store, target: Target) -> Executor:
     if target.kind == "local":
         from nbpipe.executors.local import LocalExecutor
 
-        return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0)
+        return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0, memory=target.memory)
     from nbpipe.executors.ssh.executor import SshExecutor
 
     return SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)

@@ -58,8 +58,6 @@ class Ray:
             "RAY_raylet_start_wait_time_s": "180",
             "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
             "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "180",
-            "RAY_enable_metrics_collection": "0",
-            "RAY_enable_worker_prestart": "0",
             "TMPDIR": str(self.root),
         }
         command = [str(self.command), "start", "--block", "--disable-usage-stats", "--num-cpus=4", "--num-gpus=2"]
@@ -97,7 +95,7 @@ class Ray:
             return sum(1 for row in rows if row.get("raylet", {}).get("state") == "ALIVE")
         return 0
 
-    def await_nodes(self, count: int, seconds: float = 240.0) -> None:
+    def await_nodes(self, count: int, seconds: float = 400.0) -> None:
         until = time.monotonic() + seconds
         while self.alive() != count:
             assert time.monotonic() < until, self.logs()

@@ -262,7 +262,8 @@ class Errand:
                 asked = self._stop
                 since = since or time.monotonic()
                 self._reach(lambda: self._link.call("cancel", job=self.job, force=self._stop == "kill"))
-            self._changed.wait(0.2)
+            if not self._changed.wait(0.2):
+                self._reach(self._link.check)
             self._changed.clear()
             if self._deaf is not None:
                 raise self._deaf

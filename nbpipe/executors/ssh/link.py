@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ _BOOT = (
 )
 _GREETING = 30.0
 _ANSWER = 60.0
+#: Seconds of silence after which the agent is asked whether it is there, and that it has for its answer.
+_QUIET = 12.0
 #: Seconds without a byte after which a transfer is given up.
 _SILENCE = 60
 #: Lines of a talkative login that may come before the agent's first.
@@ -67,6 +70,7 @@ class Link:
         #: Counts connections: what was started on one has to be told to the next.
         self.generation = 0
         self.closed = False
+        self._heard = 0.0
 
     @property
     def up(self) -> bool:
@@ -183,6 +187,7 @@ class Link:
         """Pass on what the agent said; False for what it would never say: such a connection is of no use any more."""
         try:
             message = json.loads(line)
+            self._heard = time.monotonic()
             waiting = self._waiting.pop(message["id"], None) if "id" in message else None
             if waiting is not None:
                 waiting.put(message)
@@ -238,6 +243,14 @@ class Link:
         if "error" in message:
             raise TargetError(f"{self.target.name} says: {message['error']}", name=self.target.name)
         return message["ok"]
+
+    def check(self) -> None:
+        """Ask whether the agent is there, where nothing was heard of it for long: ssh alone answers for a frozen one.
+
+        Raises LinkDown where it is not.
+        """
+        if time.monotonic() - self._heard > _QUIET:
+            self.call("ping", timeout=_QUIET)
 
     def drop(self) -> None:
         """Break the connection; the next `connect` makes another."""

@@ -270,7 +270,7 @@ class Agent:
         given = dict(os.environ)
         given.update(self._spare_environment)
         there, self._spare = os.pipe()
-        self._keeper.detach(lambda: self._keeper.wait_for_order(there, _RUNNER, given), open_end=there)
+        self._keeper.detach(lambda: self._keeper.wait_for_order(there, _RUNNER, given, self._root), open_end=there)
         os.close(there)
 
     def do_watch(self, job: str, offset: int, start: int = -1) -> dict[str, Any]:

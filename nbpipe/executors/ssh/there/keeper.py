@@ -87,13 +87,16 @@ def detach(work: Callable[[], None], *, open_end: int = -1) -> None:
         os._exit(0)
 
 
-def wait_for_order(orders: int, argv: list[str], environment: dict[str, str]) -> None:
+def wait_for_order(orders: int, argv: list[str], environment: dict[str, str], folder: str) -> None:
     """Start the runner before there is a job for it: it imports what it needs, and the job begins at once.
+
+    It starts in `folder`, whose modules it finds first: in the home one's own `json.py` would be taken for Python's.
 
     The order is the arguments of `keep` but `argv`, one line of JSON; where the pipe ends without one, so does the runner.
     """
     child = subprocess.Popen(
         argv,
+        cwd=folder,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -219,7 +222,7 @@ def _hold(work: str, devices: tuple[float, list[str]]) -> tuple[list[int], list[
         held: list[int] = []
         got: list[str] = []
         for name in names:
-            descriptor = _lock(name, shared=wanted < 1)
+            descriptor = lock(name, shared=wanted < 1)
             if descriptor is not None:
                 held.append(descriptor)
                 got.append(name)
@@ -232,7 +235,8 @@ def _hold(work: str, devices: tuple[float, list[str]]) -> tuple[list[int], list[
     return [], []
 
 
-def _lock(name: str, *, shared: bool) -> int | None:
+def lock(name: str, *, shared: bool) -> int | None:
+    """A descriptor that holds the device for as long as it is open, or None: somebody of this machine has it."""
     path = f"{_LOCKS}/{name.replace('/', '_')}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(_LOCKS)

@@ -1,0 +1,82 @@
+"""The agent of a target that names no host runs on this machine: what holds for it holds at the end of a wire."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbpipe.errors import TargetError
+from nbpipe.executors.ssh import link as links
+from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
+from nbpipe.targets.settings import Target
+
+
+@pytest.fixture
+def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Link]:
+    home = tmp_path / "home"
+    home.mkdir()
+    # A module of the user's own, where people keep such things.
+    (home / "json.py").write_text("raise SystemExit('taken for the one of Python')\n")
+    monkeypatch.chdir(home)
+    target = Target(name="c", kind="slurm", python=sys.executable, folder=str(tmp_path / "shared"))
+    made = Link(target, lambda _: None)
+    made.connect()
+    yield made
+    made.drop()
+    made.close()
+
+
+def test_modules_of_the_folder_it_is_started_in_are_not_taken_for_pythons(link: Link, tmp_path: Path) -> None:
+    assert link.root == str(tmp_path / "shared")
+    assert link.call("ping") == ""
+
+
+def test_a_frozen_agent_is_noticed_and_the_next_connection_is_another(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "_QUIET", 0.3)
+    assert link._process is not None
+    frozen = link._process.pid
+    link.check()
+    os.kill(frozen, signal.SIGSTOP)
+    time.sleep(0.4)
+    with pytest.raises(LinkDown, match="no answer"):
+        link.check()
+    link.connect()
+    assert link._process.pid != frozen
+    link.call("ping")
+
+
+def test_what_was_not_asked_for_is_not_taken_though_it_is_sent(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "shared" / "work" / "f00-0" / "job", tmp_path / "here"
+    (there / "undo").mkdir(parents=True)
+    here.mkdir()
+    (there / "undo" / "0").write_text("theirs")
+    (there / "verdict.json").write_text("theirs")
+    (there / "executed.ipynb").write_bytes(b"x" * (LITTLE + 1))
+    (there / "passwd").symlink_to("/etc/passwd")
+    plain = link.rsync
+    sent: list[str] = []
+
+    def careless(words: list[str], text: str = "") -> None:
+        sent.extend(words)
+        plain([word for word in words if not word.startswith(("--exclude", "--no-links"))] + ["--links"], text)
+
+    monkeypatch.setattr(link, "rsync", careless)
+    fetch_job(link, "f00-0", here, without=("verdict.json", "undo"))
+    assert any(word.startswith("--exclude") for word in sent)
+    assert [path.name for path in here.rglob("*")] == ["executed.ipynb"]
+
+
+def test_what_the_scheduler_lacks_is_said(link: Link) -> None:
+    with pytest.raises(TargetError, match="sinfo"):
+        link.call("facts", distributions=[], gpus=None)
