@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "example_notebooks"
 CHANGES: dict[str, tuple[dict[str, float], set[str], set[str]]] = {
     "quickstart.ipynb": ({"sides": 20}, {"throw", "summarize", "fair"}, set()),
     "digits.ipynb": ({"C": 1.0}, {"train_svm", "evaluate"}, {"load", "look", "prepare", "train_cnn"}),
+    "gpu.ipynb": ({"lr": 0.01}, {"train", "evaluate"}, {"load"}),
     "weather.ipynb": ({"alpha": 5.0}, {"forecast", "evaluate", "picture"}, {"collect", "features", "split"}),
     "local_module.ipynb": ({"top": 3}, {"show"}, {"read", "count", "lengths"}),
 }
