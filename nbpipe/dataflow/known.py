@@ -10,12 +10,20 @@ from typing import Literal
 
 from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.snippets import Definition
+from nbpipe.dataflow.transform import to_python
 from nbpipe.model import Code, Snippet
 
 #: Where a name comes from: (kind, stage or snippet id or parameter).
 Provider = tuple[Literal["value", "snippet", "setup", "param"], str]
 #: The provider of a name at the present place.
 Lookup = Callable[[str], Provider | None]
+
+
+def _stands_alone(node: ast.stmt, first: str, last: str) -> bool:
+    """Nothing else is on its first line nor on its last: what is parsed once need not be parsed again to know its text."""
+    begins = not node.col_offset and (first.startswith("@") or not getattr(node, "decorator_list", []))
+    rest = last.encode()[node.end_col_offset :].strip() if last.isascii() else b"?"
+    return begins and (not rest or rest.startswith(b"#")) and "\r" not in last and "\f" not in first
 
 
 @dataclass
@@ -70,6 +78,11 @@ class Known:
         lines = code.body.split("\n")
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         text = "\n".join(lines[first - 1 : node.end_lineno])
+        if (
+            _stands_alone(node, lines[first - 1], lines[(node.end_lineno or first) - 1])
+            and to_python(code.body) is code.body
+        ):
+            return text
         try:
             alone = ast.parse(text).body
         except SyntaxError:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from nbpipe.dataflow import shelf
 from nbpipe.dataflow.flow import Flow
-from nbpipe.dataflow.graph import analyze
 from nbpipe.model import Notebook, Outline, Param
 
 #: Outlines whose analysis is kept: a lab asks about the notebooks that are open, again and again.
 MOST = 32
+#: Bytes of a question from which on its answer is kept between processes: smaller ones are answered sooner than looked up.
+LARGE = 10_000
 
 
 def analysis(outline: Outline, params: tuple[Param, ...]) -> Flow:
@@ -47,6 +49,23 @@ class _Question:
 
 @functools.lru_cache(maxsize=MOST)
 def _analysis(question: _Question) -> Flow:
+    if len(question.key) < LARGE:
+        return _analyze(question)
+    kept = shelf.look_up("flow", question.key)
+    if kept is not None:
+        try:
+            return msgspec.msgpack.decode(kept, type=Flow)
+        except msgspec.MsgspecError:
+            pass  # of a layout that nobody knows any more: it is found out anew
+    found = _analyze(question)
+    shelf.keep("flow", question.key, msgspec.msgpack.encode(found))
+    return found
+
+
+def _analyze(question: _Question) -> Flow:
+    # Not imported where the answer is known.
+    from nbpipe.dataflow.graph import analyze
+
     return analyze(question.outline, question.params)
 
 

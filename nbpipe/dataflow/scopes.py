@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from nbpipe.dataflow.effects import Effects
-from nbpipe.dataflow.nodes import nodes_of
+from nbpipe.dataflow.nodes import children_of, nodes_of
 
+#: Made once: a union of types takes longer to make than to ask.
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_NAMING = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -185,20 +190,25 @@ def function_scope(node: FunctionNode) -> Scope:
     return Scope(set(bound), declared)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16384)
 def _function_names(node: FunctionNode) -> tuple[frozenset[str], frozenset[str]]:
     """Names that are the function's own, and those that it declares global."""
     bound, declared, outer = set(parameters(node.args)), set[str](), set[str]()
     todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
     while todo:
         part = todo.pop()
-        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(part, ast.Name):
+            # By far the most; it has nothing below.
+            if not isinstance(part.ctx, ast.Load):
+                bound.add(part.id)
+            continue
+        if isinstance(part, _DEFINITIONS):
             bound.add(part.name)
             todo += part.decorator_list
             continue
-        if isinstance(part, ast.Lambda):
+        if isinstance(part, ast.Lambda | ast.Constant):
             continue
-        if isinstance(part, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+        if isinstance(part, _COMPREHENSIONS):
             bound |= {n.target.id for n in nodes_of(part) if isinstance(n, ast.NamedExpr)}
             continue
         if isinstance(part, ast.Global):
@@ -207,15 +217,13 @@ def _function_names(node: FunctionNode) -> tuple[frozenset[str], frozenset[str]]
             outer |= set(part.names)
         else:
             bound |= _bound_by(part)
-        todo += ast.iter_child_nodes(part)
+        todo += children_of(part)
     return frozenset(bound - declared - outer), frozenset(declared)
 
 
 def _bound_by(node: ast.AST) -> set[str]:
-    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-        return {node.id}
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    if isinstance(node, _IMPORTS):
         return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+    if isinstance(node, _NAMING) and node.name:
         return {node.name}
     return {node.rest} if isinstance(node, ast.MatchMapping) and node.rest else set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -76,6 +77,7 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
     )
 
 
+@functools.lru_cache(maxsize=16384)
 def modules_of(node: ast.AST) -> tuple[str, ...]:
     """Top-level modules that a statement imports, anywhere inside."""
     found: set[str] = set()

@@ -21,6 +21,9 @@ _AMBIENT_ROOTS = re.compile(
 )
 
 
+_WORDS = {"value": "stage", "snippet": "snippet", "param": "param"}
+
+
 class StageWalk(Reach):
     """Walks the statements of one stage.
 
@@ -246,4 +249,4 @@ def _matches(pattern: str, name: str) -> bool:
 
 def _text(provider: Provider) -> str:
     kind, ref = provider
-    return {"value": f"stage:{ref}", "snippet": f"snippet:{ref}", "setup": "setup", "param": f"param:{ref}"}[kind]
+    return "setup" if kind == "setup" else f"{_WORDS[kind]}:{ref}"

@@ -1,0 +1,138 @@
+"""What was found out about code is kept between processes, and never trusted over content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nbpipe.dataflow import remembered, shelf
+from nbpipe.dataflow.flow import Flow
+from nbpipe.dataflow.remembered import _analysis, analysis
+from nbpipe.model import Cell, Notebook
+from nbpipe.notebook.stages import outline
+from nbpipe.pipeline.params import extract_params
+
+CELLS = [
+    "%%params\nlr: float = 0.1",
+    "%%setup\nimport json",
+    "%%stage load --metrics n\nimport helper\ndef scale(x, by=2):\n    return x * by * lr\ndata = [helper.x, 1]\nn = len(data)",
+    "%%stage train --after load\nnet = {k: scale(k) for k in data}; data.append(3)\ntext = f'{net!r} {json.dumps(data)}'",
+    "%%check good --metric 'n > 1'\nassert net",
+    *(f"%%stage s{n}\n'''padding {'x' * 400}'''\nv{n} = sum(data) + {n}" for n in range(30)),
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Not beside the notebook: a folder there may be a module.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    _analysis.cache_clear()
+    return tmp_path / ".cache" / "nbpipe" / "analysis"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows whenever the cells are really analysed."""
+    real, noted = remembered._analyze, list[str]()
+
+    def analyze(question: remembered._Question) -> Flow:
+        noted.append("analysed")
+        return real(question)
+
+    monkeypatch.setattr(remembered, "_analyze", analyze)
+    return noted
+
+
+def flow(folder: Path, cells: list[str] | None = None) -> Flow:
+    """As a new process would find it."""
+    _analysis.cache_clear()
+    sources = cells or CELLS
+    book = Notebook(
+        path=str(folder / "n.ipynb"),
+        sha256="",
+        cells=tuple(Cell(number=n, kind="code", source=source) for n, source in enumerate(sources, 1)),
+    )
+    found = outline(book)
+    return analysis(found, extract_params(found)[0])
+
+
+def test_an_unchanged_notebook_is_analysed_once_and_the_answer_is_the_same(tmp_path: Path, asked: list[str]) -> None:
+    first = flow(tmp_path)
+    assert flow(tmp_path) == first
+    assert asked == ["analysed"]
+
+
+def test_any_change_is_analysed_anew(tmp_path: Path, asked: list[str]) -> None:
+    flow(tmp_path)
+    flow(tmp_path, [*CELLS[:-1], CELLS[-1] + "1"])
+    flow(tmp_path, ["%%params\nlr: int = 1", *CELLS[1:]])
+    (tmp_path / "helper.py").write_text("x = 0")
+    flow(tmp_path)
+    assert len(asked) == 4
+
+
+def test_a_small_notebook_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
+    flow(tmp_path, ["%%stage a\nx = 1"])
+    assert not cache.exists()
+
+
+def test_what_was_kept_is_for_its_owner_alone(tmp_path: Path, cache: Path) -> None:
+    flow(tmp_path)
+    (kept,) = cache.iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    assert cache.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "swapped"])
+def test_a_damaged_answer_is_found_out_and_made_anew(
+    tmp_path: Path, cache: Path, asked: list[str], damage: str
+) -> None:
+    other = flow(tmp_path, CELLS[:-1])
+    first = flow(tmp_path)
+    files = {path: path.read_bytes() for path in cache.iterdir()}
+    for path, data in files.items():
+        middle = len(data) // 2
+        path.write_bytes(
+            {
+                "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+                "cut": data[:middle],
+                "empty": b"",
+                "swapped": next(found for at, found in files.items() if at != path),
+            }[damage]
+        )
+    assert (flow(tmp_path), flow(tmp_path, CELLS[:-1])) == (first, other)
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_what_others_may_write_is_not_believed(tmp_path: Path, cache: Path, asked: list[str], place: str) -> None:
+    flow(tmp_path)
+    (kept,) = cache.iterdir()
+    (kept if place == "file" else cache).chmod(0o777)
+    flow(tmp_path)
+    assert len(asked) == 2
+
+
+def test_another_version_of_what_analyses_does_not_believe_this_one(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow(tmp_path)
+    monkeypatch.setattr(shelf, "_made_by", lambda: b"another")
+    flow(tmp_path)
+    assert len(asked) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert flow(tmp_path).stages
+
+
+def test_only_so_many_answers_are_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "_MOST", 3)
+    for number in range(6):
+        shelf.keep("flow", str(number).encode(), b"answer")
+    assert len(list(cache.iterdir())) == 3
+    assert shelf.look_up("flow", b"5") == b"answer"
+    assert shelf.look_up("other", b"5") is None
