@@ -36,6 +36,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
 @seed_option()
 @click.option("--image", metavar="REF", help="Container image that the stages run in.")
+@click.option("--ci", is_flag=True, help="github-actions: a workflow for pull requests, too.")
 @click.option("--verify", is_flag=True, help="Run it on the scheduler's own engine, in a copy, and compare.")
 @click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
 @json_option()
@@ -50,6 +51,7 @@ def command(  # noqa: PLR0913 - one per option
     store: str | None,
     seed: int,
     image: str | None,
+    ci: bool,
     verify: bool,
     force: bool,
     as_json: bool,
@@ -85,6 +87,7 @@ def command(  # noqa: PLR0913 - one per option
         image=image,
         store=store,
         seed=seed,
+        ci=ci,
         force=force,
     )
     report = None
@@ -93,7 +96,7 @@ def command(  # noqa: PLR0913 - one per option
 
         given = [word for param in params for word in ("--param", param)] + (["--profile", profile] if profile else [])
         given += ["--seed", str(seed)] if seed else []
-        timed = ["--schedule", schedule] if schedule else []
+        timed = (["--schedule", schedule] if schedule else []) + (["--image", image] if image else [])
         report = run_both(notebook, to=to, words=(*given, *timed), run_words=tuple(given))
     if as_json:
         from nbpipe.cli.shapes import print_json

@@ -56,6 +56,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     image: str | None = None,
     store: str | None = None,
     seed: int = 0,
+    ci: bool = False,
     force: bool = False,
 ) -> Exported:
     """Write the pipeline of `notebook` for the scheduler `to` into the folder `out`.
@@ -68,7 +69,15 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     project = find_project(path)
     folder = (out if out is not None else default_folder(path, to)).absolute()
     deployment = deployment_of(
-        notebook, to=to, out=folder, params=params, profile=profile, schedule=schedule, image=image, store=store
+        notebook,
+        to=to,
+        out=folder,
+        params=params,
+        profile=profile,
+        schedule=schedule,
+        image=image,
+        store=store,
+        ci=ci,
     )
     definition = scheduler.definition(deployment)
     notes = (*_notes(scheduler, deployment), *definition.notes)
@@ -101,7 +110,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     )
 
 
-def deployment_of(
+def deployment_of(  # noqa: PLR0913 - as above
     notebook: Notebook,
     *,
     to: str,
@@ -111,6 +120,7 @@ def deployment_of(
     schedule: str | None = None,
     image: str | None = None,
     store: str | None = None,
+    ci: bool = False,
 ) -> Deployment:
     """What the exporter for `to` is given. Raises NbpipeError as `export_notebook` does; writes nothing."""
     scheduler = find_exporter(to)
@@ -122,6 +132,10 @@ def deployment_of(
             f"the stages of {scheduler.title} share no disk, so their results need a store with a URL",
             name="store",
             fix="Add --store s3://BUCKET/PATH, or another URL that fsspec knows.",
+        )
+    if ci and not getattr(scheduler, "ci", False):
+        raise UsageError(
+            f"{scheduler.title} looks at no pull requests", name="ci", fix="Export --to github-actions --ci."
         )
     pipeline = _pipeline(notebook, project, store)
     values = resolve_params(_optional(pipeline.params), params or {}, profile, pipeline.profiles)
@@ -138,6 +152,8 @@ def deployment_of(
         project=_project(scheduler, project, folder),
         folder=Path(relative(folder, project.root)).as_posix(),
         secrets=secrets,
+        notebook=relative(path, project.root),
+        ci=ci,
         types=latest_types(project, relative(path, project.root)) if getattr(scheduler, "typed", False) else {},
     )
     options.check(scheduler, deployment)

@@ -32,6 +32,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "."
     #: Names of the secrets that the code asks for.
     secrets: tuple[str, ...] = ()
+    #: Path of the notebook from the project's folder.
+    notebook: str = ""
+    #: A workflow for pull requests is wanted, too.
+    ci: bool = False
     #: Variable -> qualified name of the type that it had in the latest run, where one is known.
     types: dict[str, str] = {}
 

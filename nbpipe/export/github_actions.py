@@ -8,6 +8,7 @@ from typing import Any, Literal
 from nbpipe.errors import UnsupportedError
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.cron_tab import NATIVE
+from nbpipe.export.github_ci import workflow as pull_requests
 from nbpipe.export.lines import yaml_text
 from nbpipe.export.names import dashed
 from nbpipe.model import Param
@@ -30,6 +31,8 @@ class GithubActionsExporter:
     title = "GitHub Actions"
     proof: Literal["validated"] = "validated"
     remote = False
+    #: Knows of pull requests.
+    ci = True
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus"), "GitHub's runners have one size: take it off, or export to argo."
@@ -49,12 +52,13 @@ class GithubActionsExporter:
                 name="out",
                 fix="Export to a folder of the project.",
             )
-        for what, text in (("out", deployment.folder), ("image", deployment.image or "")):
+        told = (("out", deployment.folder), ("image", deployment.image or ""), ("notebook", deployment.notebook))
+        for what, text in told:
             if "${{" in text:
                 raise UnsupportedError(
                     f"GitHub Actions would take '${{{{' in {text!r} for an expression of its own",
                     name=what,
-                    fix="Write it without: -o FOLDER, --image NAME.",
+                    fix="Write it without: -o FOLDER, --image NAME, or rename the notebook.",
                 )
         name = f"nbpipe-{dashed(deployment.pipeline.name, longest=50)}"
         starts: dict[str, Any] = {"workflow_dispatch": _dispatch(deployment.params)}
@@ -69,13 +73,16 @@ class GithubActionsExporter:
             "jobs": {"run": _job(deployment, name)},
         }
         file = f"{name}.yml"
+        files = {file: yaml_text(workflow, head="Written by nbpipe export: export again instead of editing.")}
+        if deployment.ci:
+            files[f"{name}-ci.yml"] = pull_requests(deployment, name)
         return Definition(
             main=file,
-            files={file: yaml_text(workflow, head="Written by nbpipe export: export again instead of editing.")},
+            files=files,
             steps=(
                 (
                     "Put the workflow where GitHub looks for it, and commit it together with this folder:",
-                    f'to="$(git rev-parse --show-toplevel)/.github/workflows" && mkdir -p "$to" && cp {file} "$to/"',
+                    f'to="$(git rev-parse --show-toplevel)/.github/workflows" && mkdir -p "$to" && cp {" ".join(files)} "$to/"',
                 ),
                 ("Start it:", f"gh workflow run {file}"),
             ),
