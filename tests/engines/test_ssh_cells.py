@@ -77,6 +77,19 @@ def test_output_streams_into_the_cell_and_the_stop_button_stops_the_job_there(th
     assert live.run("%%stage bad --on box\n1 / 0") == "ZeroDivisionError"
 
 
+def test_a_retry_there_goes_on_from_its_checkpoint_and_ranks_start_there_too(there: Site, live: Kernel) -> None:
+    source = """%%stage train --on box --retries 1 --nproc 2
+import nbpipe, os
+kept = nbpipe.checkpoint_dir() / os.environ['RANK']
+step = len(list(kept.parent.iterdir())) if kept.exists() else 0
+kept.touch()
+assert step, 'preempted'"""
+    assert live.run(source) == "", live.shown()
+    assert live.value("step") == "2"
+    assert not list((there.root / "worker" / "checkpoints").iterdir())
+    assert (there.folder / ".nbpipe/runs/r1/jobs/train.2/rank-1.log").exists()
+
+
 def test_a_job_outlives_the_kernel_and_the_same_cell_takes_it_up(there: Site, live: Kernel) -> None:
     live.run("%%stage load\nrows = [1, 2]")
     source = _SLOW.format(go=str(there.root / "go"))

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from nbpipe.run.outcome import RunResult
     from nbpipe.store import Store
 
-#: Seconds between two looks at what the job has printed.
-_LOOK = 0.01
+#: Seconds between two looks at what the job has printed: while it prints, and while it is silent.
+_SHORTEST, _LONGEST = 0.01, 0.05
 
 
 def run_cell(shell: Any, places: Places, before: tuple[Execution, ...], cell: Execution, on: str) -> None:
@@ -120,11 +120,11 @@ class _Watch:
         started = time.monotonic()
         with self._stoppable():
             self._driven.start()
-            alive = True
+            alive, pause = True, _SHORTEST
             while alive:
                 try:
-                    alive = self._driven.alive(_LOOK)
-                    self._look()
+                    alive = self._driven.alive(pause)
+                    pause = _SHORTEST if self._look() else min(pause * 1.1, _LONGEST)
                 except KeyboardInterrupt:
                     self._stop()
             self._look()
@@ -133,7 +133,9 @@ class _Watch:
             how = f"kept since {self.source}" if self.source else f"on {self._on} in {took:.1f} s"
             say(f"{self.stage} ✓ {how} ({self._drive.run})")
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Show what is new; whether there was anything."""
+        seen = False
         while True:
             try:
                 event = self._events.get_nowait()
@@ -141,6 +143,7 @@ class _Watch:
                 break
             if event.stage != self.stage:
                 continue
+            seen = True
             if event.kind == "stage-started":
                 self.stream.follow(job_folder(self._drive_place(), self.stage, event.attempt) / "log.jsonl")
             elif event.kind == "stage-cached":
@@ -148,7 +151,8 @@ class _Watch:
             elif event.kind in ("stage-retry", "stage-waiting"):
                 say("; ".join(event.data.get("reasons", ())))
         while self.stream.pump():
-            pass
+            seen = True
+        return seen
 
     def _drive_place(self) -> Any:
         engine = self._drive.driven

@@ -117,6 +117,15 @@ def test_an_error_there_shows_the_users_own_lines_and_binds_nothing(two: Live) -
     assert two.last().error.ename == "ZeroDivisionError"  # type: ignore[union-attr]
 
 
+def test_a_cell_of_several_processes_is_a_job_of_its_own_and_gives_what_the_first_one_has(two: Live) -> None:
+    two.run("step = 2")
+    result, shown = _run(two, "%%stage both --nproc 2\nimport os\nrank = os.environ['RANK']\nprint('rank', rank, step)")
+    assert result.success, shown
+    assert shown.startswith("rank 0 2\nnbpipe: both ✓ on local")
+    assert two.shell.user_ns["rank"] == "0"
+    assert next(two.project.runs.glob("r1/jobs/both.1/rank-1.log")).read_text() == "rank 1 2\n"
+
+
 @pytest.mark.parametrize(
     ("before", "said"),
     [
