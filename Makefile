@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-engines test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-engines test-engines-quick test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,12 @@ test-long: $(STAMP) ## the tests that take too long for the default suite
 
 test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh; installs what they need
 	$(BIN)/python -m pytest -m engines tests/engines
+
+test-engines-quick: $(STAMP) ## the part of test-engines that a few minutes suffice for: the lightest engines, and all that is checked for form
+	$(BIN)/python -m pytest -m engines -k "$(QUICK)" tests/engines/test_engines_validate.py tests/engines/test_engines_script.py \
+		tests/engines/test_engines_execute.py
+
+QUICK := validate or (script and (quickstart or installs)) or (dvc and weather) or (snakemake and (weather or raises))
 
 # Other front-ends over the packages of $(VENV): what is installed there comes first, all else is found behind it.
 # What JupyterLab itself looks for in its environment is linked. pip takes what is behind for installed, hence --ignore-installed.

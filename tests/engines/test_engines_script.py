@@ -8,6 +8,7 @@ from pathlib import Path
 
 import engines
 import pytest
+from conformance_page import hold, row
 from engines import environment_of
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
@@ -23,7 +24,9 @@ def test_every_value_of_the_example_is_that_of_a_native_run(notebook: str, tmp_p
     assert done.returncode == 0, done.stdout
     verified = json.loads(done.stdout)["verified"]
     assert verified["equal"], verified
-    assert sum(row["compared"] for row in verified["stages"]) > 5
+    compared = {each["stage"]: (not each["different"], each["compared"]) for each in verified["stages"]}
+    if notebook != "quickstart.ipynb":
+        hold(row("script", "python", notebook, compared))
 
 
 def test_the_package_runs_and_installs_where_there_is_no_nbpipe(tmp_path: Path) -> None:

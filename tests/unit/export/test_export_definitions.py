@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from conformance_page import rows
 
 from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.api import Exported, deployment_of, export_notebook
@@ -160,6 +161,14 @@ def test_every_scheduler_has_a_page_that_says_how_far_it_is_proved(name: str) ->
     assert known >= set(found.carries)
     assert known >= set(found.instead)
     assert not set(found.carries) & set(found.instead)
+
+
+def test_the_table_of_conformance_speaks_of_schedulers_that_are_executed_and_of_nothing_that_differs() -> None:
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows()]
+    executed = {name for name, each in exporters().items() if each.proof == "executed"}
+    assert {cell[0] for cell in cells} <= executed
+    assert {cell[-1] for cell in cells} == {"equal"}
+    assert len({(cell[0], cell[2]) for cell in cells}) == len(cells) > 0
 
 
 def test_the_exporter_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
