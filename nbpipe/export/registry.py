@@ -24,6 +24,7 @@ BUILTIN = {
     "dagster": "nbpipe.export.dagster:EXPORTER",
     "metaflow": "nbpipe.export.metaflow:EXPORTER",
     "kfp": "nbpipe.export.kfp:EXPORTER",
+    "flyte": "nbpipe.export.flyte:EXPORTER",
     "github-actions": "nbpipe.export.github_actions:EXPORTER",
     "cron": "nbpipe.export.cron_tab:EXPORTER",
     "systemd": "nbpipe.export.systemd:EXPORTER",
