@@ -32,7 +32,7 @@ from flytekit import CronSchedule, LaunchPlan, Resources, Secret, current_contex
 from flytekit.exceptions.user import FlyteRecoverableException
 """
 _RUN = '''
-def nbpipe(given, *what, retries=0):
+def HELPER(given, *what, retries=0):
     """Run `python -m nbpipe.stage`; what another try cannot mend gets none, which is Flyte's own rule for exceptions."""
     execution = current_context().execution_id
     here = execution.project == "local"
@@ -60,6 +60,7 @@ _CARRIES = {
     "--image": "`container_image` of all tasks",
     "secrets": "`Secret`",
 }
+_REGISTER = "pyflyte run --remote --copy none --version"
 _TYPES = {"int": "int", "float": "float", "str": "str", "bool": "bool"}
 
 
@@ -99,7 +100,10 @@ class FlyteExporter:
         )
         tasks = mapped((stage.name for stage in deployment.stages), identifier, taken=[*inside, *helpers])
         records = mapped(_RECORDS, identifier, taken=[*inside, *tasks.values()])
-        flow = mapped([pipeline.name], identifier, taken=[*helpers, *tasks.values(), *records.values()])[pipeline.name]
+        helper = mapped(["nbpipe"], identifier, taken=[*inside, *tasks.values(), *records.values()])["nbpipe"]
+        flow = mapped([pipeline.name], identifier, taken=[*helpers, helper, *tasks.values(), *records.values()])[
+            pipeline.name
+        ]
         name = dashed(pipeline.name, longest=50)
         about = f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
         here = "HERE if (HERE / 'bundle').is_dir() else Path('/nbpipe')"
@@ -111,9 +115,10 @@ class FlyteExporter:
             assign("FINAL", value(FINAL)),
             assign("IMAGE", value(deployment.image)),
             assign("SECRETS", ast.List(_secrets(name, deployment), ast.Load())),
-            *ast.parse(_RUN).body,
-            *(_task(tasks[stage.name], deployment, stage.name, stage) for stage in deployment.stages),
-            *(_task(records[each], deployment, "--finish") for each in _RECORDS),
+            *ast.parse(_RUN.replace("HELPER", helper)).body,
+            *(_task(tasks[stage.name], deployment, helper, stage.name, stage) for stage in deployment.stages),
+            _task(records["record_run"], deployment, helper, "--finish"),
+            *_failed(_task(records["record_failed_run"], deployment, helper, "--finish")),
             _workflow(flow, tasks, records, deployment),
         ]
         if deployment.schedule is not None:
@@ -137,15 +142,14 @@ class FlyteExporter:
                 ),
                 (
                     "Package and register it, and run it:",
-                    f"pip install {_FLYTEKIT}\n"
-                    f"pyflyte run --remote --copy none --version {pipeline.version[:7]} workflow.py {flow}",
+                    f"pip install {_FLYTEKIT}\n{_REGISTER} {pipeline.version[:7]} workflow.py {flow}",
                 ),
             ),
             notes=(f"the image is {deployment.image}: build and push it before the first run",),
         )
 
 
-def _task(name: str, deployment: Deployment, what: str, stage: Stage | None = None) -> ast.FunctionDef:
+def _task(name: str, deployment: Deployment, helper: str, what: str, stage: Stage | None = None) -> ast.FunctionDef:
     """The task of a stage, or of the record. Its inputs are the parameters."""
     params = deployment.params
     made = ast.parse(f"def {name}(): pass").body[0]
@@ -160,19 +164,23 @@ def _task(name: str, deployment: Deployment, what: str, stage: Stage | None = No
             retries["retries"] = value(stage.options.retries)
         if stage.options.image:
             image = value(stage.options.image)
-    # The dictionary first: a parameter may have the name of what is called.
     given = ast.Dict([value(param.name) for param in params], [dotted(param.name) for param in params])
-    made.body = [ast.Expr(ast.Call(ast.parse("globals()['nbpipe']", mode="eval").body, [given, value(what)], []))]
-    found = made.body[0]
-    assert isinstance(found, ast.Expr)  # noqa: S101 - it stands there
-    assert isinstance(found.value, ast.Call)  # noqa: S101 - it stands there
-    if not {"nbpipe"} & {param.name for param in params}:
-        found.value.func = dotted("nbpipe")
-    found.value.keywords = [ast.keyword(key, each) for key, each in retries.items()]
+    made.body = [ast.Expr(call(helper, given, value(what), **retries))]
     made.decorator_list = [
         call("task", container_image=image, secret_requests=dotted("SECRETS"), **retries, **keywords)
     ]
     return made
+
+
+def _failed(task: ast.FunctionDef) -> list[ast.stmt]:
+    """The task of a run that has failed: what the record says of that is no failure of its own."""
+    attempt = ast.parse(
+        "try:\n pass\nexcept (RuntimeError, FlyteRecoverableException) as failed:\n print(failed)"
+    ).body[0]
+    assert isinstance(attempt, ast.Try)  # noqa: S101 - it stands there
+    attempt.body = task.body
+    task.body = [attempt]
+    return [task]
 
 
 def _wishes(stage: Stage) -> dict[str, ast.expr]:

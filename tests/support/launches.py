@@ -59,3 +59,10 @@ def kfp(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
     more = {"NBPIPE_FOLDER": str(folder), "NBPIPE_PROJECT": str(site.project), "NBPIPE_STORE": str(site.store)}
     words = (Path(site.notebook).stem, str(site.root / "kfp"), json.dumps(params))
     return site.call(bin_ / "python", "-W", "ignore", "-c", _KFP, *words, cwd=folder, more=more)
+
+
+def flyte(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+    """`pyflyte run`, where the project and the store are here."""
+    more = {"NBPIPE_PROJECT": str(site.project), "NBPIPE_STORE": str(site.store), "HOME": str(site.root)}
+    options = [word for name, value in params.items() for word in (f"--{name}", str(value))]
+    return site.call(bin_ / "pyflyte", "run", "workflow.py", Path(site.notebook).stem, *options, cwd=folder, more=more)
