@@ -25,6 +25,7 @@ BUILTIN = {
     "metaflow": "nbpipe.export.metaflow:EXPORTER",
     "kfp": "nbpipe.export.kfp:EXPORTER",
     "flyte": "nbpipe.export.flyte:EXPORTER",
+    "slurm": "nbpipe.export.slurm:EXPORTER",
     "github-actions": "nbpipe.export.github_actions:EXPORTER",
     "cron": "nbpipe.export.cron_tab:EXPORTER",
     "systemd": "nbpipe.export.systemd:EXPORTER",

@@ -86,6 +86,7 @@ ENGINES = {
     "metaflow": Engine(("metaflow==2.19.39",), launches.metaflow),
     "kfp": Engine(("kfp==2.17.0", "kfp-kubernetes==2.17.0"), launches.kfp),
     "flyte": Engine(("flytekit==1.16.31",), launches.flyte),
+    "slurm": Engine((), launches.slurm),
 }
 
 
