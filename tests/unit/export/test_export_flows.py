@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nbpipe.errors import UnsupportedError
 from nbpipe.export.base import Deployment
 from nbpipe.export.registry import exporter
 from nbpipe.model import Options, Param, Pipeline, Stage
@@ -110,3 +111,64 @@ def test_an_op_of_dagster_waits_for_those_above_and_is_tried_again_as_often_as_i
     assert "nbpipe_op('c', 'c', retries=2)(after=[a_ends, b_ends])" in text["definitions.py"]
     assert "nbpipe_op('record_run', '--finish')(after=[c_ends])" in text["definitions.py"]
     assert "cron_schedule='0 6 * * *'" in text["definitions.py"]
+
+
+def test_a_job_of_slurm_has_its_resources_and_the_time_of_all_its_attempts() -> None:
+    options = Options(cpus=1.5, memory=2**30 + 1, gpus=2.0, retries=1, timeout=3600.0)
+    order: dict[str, tuple[str, ...]] = {"a": (), "a-b": ("a",), "a_b": ("a",), "c": ("a-b", "a_b")}
+    found = exporter("slurm").definition(deployment(order, options)).files["submit.sh"]
+    lines = [line for line in found.splitlines() if line.startswith("submit --")]
+    wishes = "--time=0-02:01:00 --cpus-per-task=2 --mem=1025M --gres=gpu:2"
+    assert lines[0] == f'submit --job-name=flow-a {wishes} stage.sh a "$run" 1 "$@"'
+    assert f'--job-name=flow-a-b-2 {wishes} "--dependency=afterok:$job_a" stage.sh a_b' in lines[2]
+    assert '"--dependency=afterok:$job_a_b:$job_a_b_2" stage.sh c' in lines[3]
+
+
+@pytest.mark.parametrize("to", ["kfp", "flyte", "slurm"])
+def test_half_a_gpu_is_refused_where_there_are_whole_ones(to: str) -> None:
+    with pytest.raises(UnsupportedError, match="gets whole GPUs") as refused:
+        exporter(to).definition(deployment({"a": ()}, Options(gpus=0.5), image="i"))
+    assert (refused.value.stage, bool(refused.value.fix)) == ("a", True)
+
+
+@pytest.mark.parametrize(("to", "file"), [("kfp", "pipeline.py"), ("flyte", "workflow.py")])
+def test_a_parameter_hides_nothing_that_a_container_s_code_calls(to: str, file: str) -> None:
+    names = ("stage", "run", "given", "json", "os", "sys", "nbpipe", "task", "dsl", "draw", "recorded", "a_ends", "a")
+    params = tuple(Param(name=name, type="int", default=1) for name in names)
+    text = exporter(to).definition(deployment({"a": ()}, params=params, image="i")).files[file]
+    called = {
+        node.func.id for node in ast.walk(_flow(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called
+    assert not called & set(names)
+
+
+def _flow(text: str) -> ast.FunctionDef:
+    (found,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "flow")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("param", "said"),
+    [
+        (Param(name="p", type="float", default=1), "p: float=1.0"),
+        (Param(name="p", type="int", default=None, optional=True), "p: str='null'"),
+        (Param(name="p", type="list", default=[1.0]), "p: str='[1.0]'"),
+        (Param(name="p", type="choice", default="a", choices=("a", "b")), "p: str='a'"),
+        (Param(name="p", type="choice", default=1, choices=(1, 2)), "p: str='1'"),
+        (Param(name="p", type="bool", required=True), "p: bool)"),
+    ],
+)
+@pytest.mark.parametrize(("to", "file"), [("kfp", "pipeline.py"), ("flyte", "workflow.py")])
+def test_the_inputs_of_containers_are_typed_or_json(to: str, file: str, param: Param, said: str) -> None:
+    text = exporter(to).definition(deployment({"a": ()}, params=(param,), image="i")).files[file]
+    assert f"def flow({said}" in text
+
+
+def test_a_default_that_would_break_what_kubeflow_s_compiler_writes_is_refused() -> None:
+    for default in ("a\nb: c", "a\rb", "\x00", "a\u2028b"):
+        param = Param(name="p", type="str", default=default)
+        with pytest.raises(UnsupportedError, match="line breaks or control characters"):
+            exporter("kfp").definition(deployment({"a": ()}, params=(param,), image="i"))
+    with pytest.raises(UnsupportedError, match="a placeholder of its own"):
+        exporter("kfp").definition(deployment({"a": ()}, image="{{$.inputs}}"))
