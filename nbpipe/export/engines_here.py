@@ -80,6 +80,11 @@ def _kfp(trial: Trial) -> Done:
     return trial.call(trial.bin / "python", "-W", "ignore", "-c", _KFP, *words, more=more)
 
 
+def _flyte(trial: Trial) -> Done:
+    more = {"NBPIPE_PROJECT": str(trial.project), "NBPIPE_STORE": str(trial.store), "HOME": str(trial.root)}
+    return trial.call(trial.bin / "pyflyte", "run", "workflow.py", identifier(trial.name), more=more)
+
+
 def _script(trial: Trial) -> Done:
     report = trial.root / "report.json"
     words = ("-m", "nbpipe.export.script_report", trial.folder, report, "--folder", trial.cwd)
@@ -96,5 +101,6 @@ DAGSTER = Verification(packages=("dagster==1.13.27",), run=_dagster)
 METAFLOW = Verification(packages=("metaflow==2.19.39",), run=_metaflow)
 #: Kubeflow's own local runner: each step is a process, without its image.
 KFP = Verification(packages=("kfp==2.17.0", "kfp-kubernetes==2.17.0"), run=_kfp)
+FLYTE = Verification(packages=("flytekit==1.16.31",), run=_flyte)
 #: In this Python, which has what the notebook imports: the package itself is kept from importing nbpipe.
 SCRIPT = Verification(packages=(), run=_script, reports=True)

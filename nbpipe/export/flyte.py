@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
+from nbpipe.export.engines_here import FLYTE
 from nbpipe.export.images import dockerfile
 from nbpipe.export.names import dashed, identifier, mapped
 from nbpipe.export.python import assign, call, dotted, source, value
@@ -72,6 +73,7 @@ class FlyteExporter:
     proof: Literal["executed"] = "executed"
     remote = True
     carries = _CARRIES
+    verification = FLYTE
     instead: dict[str, str] = {}  # noqa: RUF012 - read only
 
     def definition(self, deployment: Deployment) -> Definition:
