@@ -86,7 +86,7 @@ class FlyteExporter:
             )
         pipeline, params = deployment.pipeline, deployment.params
         # Inside the workflow parameters hide what has their name: neither tasks nor ours may.
-        inside = [param.name for param in params]
+        inside = list(_inputs(params).values())
         helpers = (
             "nbpipe",
             "task",
@@ -147,7 +147,10 @@ class FlyteExporter:
                     f"pip install {_FLYTEKIT}\n{_REGISTER} {pipeline.version[:7]} workflow.py {flow}",
                 ),
             ),
-            notes=(f"the image is {deployment.image}: build and push it before the first run",),
+            notes=(
+                f"the image is {deployment.image}: build and push it before the first run",
+                *(f"{name}: the input is {new}" for name, new in _inputs(params).items() if new != name),
+            ),
         )
 
 
@@ -156,7 +159,8 @@ def _task(name: str, deployment: Deployment, helper: str, what: str, stage: Stag
     params = deployment.params
     made = ast.parse(f"def {name}(): pass").body[0]
     assert isinstance(made, ast.FunctionDef)  # noqa: S101 - it stands there
-    made.args = ast.arguments([], [ast.arg(p.name, dotted(_kind(p))) for p in params], None, [], [], None, [])
+    inputs = _inputs(params)
+    made.args = ast.arguments([], [ast.arg(inputs[p.name], dotted(_kind(p))) for p in params], None, [], [], None, [])
     keywords: dict[str, ast.expr] = {}
     retries: dict[str, ast.expr] = {}
     image = dotted("IMAGE")
@@ -166,7 +170,7 @@ def _task(name: str, deployment: Deployment, helper: str, what: str, stage: Stag
             retries["retries"] = value(stage.options.retries)
         if stage.options.image:
             image = value(stage.options.image)
-    given = ast.Dict([value(param.name) for param in params], [dotted(param.name) for param in params])
+    given = ast.Dict([value(param.name) for param in params], [dotted(inputs[param.name]) for param in params])
     made.body = [ast.Expr(call(helper, given, value(what), **retries))]
     made.decorator_list = [
         call("task", container_image=image, secret_requests=dotted("SECRETS"), **retries, **keywords)
@@ -216,8 +220,10 @@ def _workflow(name: str, tasks: dict[str, str], records: dict[str, str], deploym
     made = ast.parse(f"def {name}(): pass").body[0]
     assert isinstance(made, ast.FunctionDef)  # noqa: S101 - it stands there
     defaults = [value(_default(param)) for param in params if not param.required]
-    made.args = ast.arguments([], [ast.arg(p.name, dotted(_kind(p))) for p in params], None, [], [], None, defaults)
-    given = {param.name: dotted(param.name) for param in params}
+    inputs = _inputs(deployment.params)
+    arguments = [ast.arg(inputs[p.name], dotted(_kind(p))) for p in params]
+    made.args = ast.arguments([], arguments, None, [], [], None, defaults)
+    given = {inputs[param.name]: dotted(inputs[param.name]) for param in params}
     ends = mapped(
         tasks.values(), lambda task: identifier(f"{task}_ends"), taken=[*given, *tasks.values(), *records.values()]
     )
@@ -232,6 +238,11 @@ def _workflow(name: str, tasks: dict[str, str], records: dict[str, str], deploym
 
 def _after(one: str, other: str) -> ast.Expr:
     return ast.Expr(ast.BinOp(dotted(one), ast.RShift(), dotted(other)))
+
+
+def _inputs(params: tuple[Param, ...]) -> dict[str, str]:
+    """Parameter -> input of the workflow: Flyte's are in lower case."""
+    return mapped((param.name for param in params), str.lower)
 
 
 def _kind(param: Param) -> str:

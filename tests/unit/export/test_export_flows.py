@@ -131,6 +131,14 @@ def test_half_a_gpu_is_refused_where_there_are_whole_ones(to: str) -> None:
     assert (refused.value.stage, bool(refused.value.fix)) == ("a", True)
 
 
+def test_the_inputs_of_flyte_are_in_lower_case_and_none_is_lost() -> None:
+    params = tuple(Param(name=name, type="int", default=1) for name in ("C", "c", "Ab"))
+    found = exporter("flyte").definition(deployment({"a": ()}, params=params, image="i"))
+    assert "def flow(c: int=1, c_2: int=1, ab: int=1)" in found.files["workflow.py"]
+    assert "nbpipe({'C': c, 'c': c_2, 'Ab': ab}, 'a')" in found.files["workflow.py"]
+    assert "c: the input is c_2" in found.notes
+
+
 @pytest.mark.parametrize(("to", "file"), [("kfp", "pipeline.py"), ("flyte", "workflow.py")])
 def test_a_parameter_hides_nothing_that_a_container_s_code_calls(to: str, file: str) -> None:
     names = ("stage", "run", "given", "json", "os", "sys", "nbpipe", "task", "dsl", "draw", "recorded", "a_ends", "a")
