@@ -88,7 +88,7 @@ test('a notebook on the drive of shared documents has, for the server, its path 
   const fetched = vi.fn((request: Request) =>
     (request.method === 'POST' ? request.clone().text() : Promise.resolve(request.url)).then((text) => {
       seen.push(text);
-      return new Response('{}');
+      return new Response('{"problems": [], "stages": []}');
     }),
   );
   const settings = ServerConnection.makeSettings({ baseUrl: 'http://lab/', fetch: fetched as never });

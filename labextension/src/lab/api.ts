@@ -25,7 +25,7 @@ export class Api {
   info = () => this.get<answers.Info>('info', {});
   pipeline = async (about: answers.NotebookQuestion, signal?: AbortSignal) => {
     const found = await this.post<answers.PipelineView>('pipeline', about, signal);
-    for (const action of (found.problems ?? []).flatMap(({ actions }) => actions)) {
+    for (const action of found.problems.flatMap(({ actions }) => actions)) {
       action.label = fixIn(this.trans, action.label);
     }
     return found;
@@ -77,7 +77,7 @@ export class Api {
 
   /** What the server says in words that are known is said in the language of the lab. */
   private withReasons<T extends { stages: { reason?: string }[] }>(answer: T): T {
-    for (const stage of answer.stages ?? []) {
+    for (const stage of answer.stages) {
       if (stage.reason) {
         stage.reason = reasonIn(this.trans, stage.reason);
       }

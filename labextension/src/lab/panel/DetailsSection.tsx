@@ -46,43 +46,44 @@ function Opened({ model, actions, path, run }: Props) {
     <>
       <div className="nbp-toolbar nbp-opened-head">
         {row ? <Status status={row.status} /> : null}
-        <span className="nbp-grow" />
-        <button type="button" className="nbp-button" onClick={() => actions.openLog(run)}>
-          {trans.__('Log')} <launchIcon.react tag="span" className="nbp-icon" width="12px" />
-        </button>
-        <button
-          type="button"
-          className="nbp-button"
-          disabled={!details?.executed}
-          title={trans.__('The notebook as it was run, with its outputs, in a new file')}
-          onClick={() => (notebook ? actions.openFile(notebook) : void actions.checkOut(run, true))}
-        >
-          {trans.__('Notebook')}
-        </button>
-        <button
-          type="button"
-          className="nbp-button"
-          aria-haspopup="menu"
-          title={trans.__('Write the pipeline, as it stands now, for a scheduler')}
-          onClick={(event) => {
-            const button = event.currentTarget;
-            void actions.exportEntries().then((entries) => showMenuBelow(entries, button));
-          }}
-        >
-          {trans.__('Export ▾')}
-        </button>
-        <button
-          type="button"
-          className="nbp-button"
-          aria-haspopup="menu"
-          aria-label={trans.__('More to do with %1', run)}
-          onClick={(event) => {
-            const button = event.currentTarget;
-            void actions.runMenuOf(run).then((entries) => showMenuBelow(entries, button));
-          }}
-        >
-          ⋯
-        </button>
+        <div className="nbp-opened-actions">
+          <button type="button" className="nbp-button" onClick={() => actions.openLog(run)}>
+            {trans.__('Log')} <launchIcon.react tag="span" className="nbp-icon" width="12px" />
+          </button>
+          <button
+            type="button"
+            className="nbp-button"
+            disabled={!details?.executed}
+            title={trans.__('The notebook as it was run, with its outputs, in a new file')}
+            onClick={() => (notebook ? actions.openFile(notebook) : void actions.checkOut(run, true))}
+          >
+            {trans.__('Notebook')}
+          </button>
+          <button
+            type="button"
+            className="nbp-button"
+            aria-haspopup="menu"
+            title={trans.__('Write the pipeline, as it stands now, for a scheduler')}
+            onClick={(event) => {
+              const button = event.currentTarget;
+              void actions.exportEntries().then((entries) => showMenuBelow(entries, button));
+            }}
+          >
+            {trans.__('Export ▾')}
+          </button>
+          <button
+            type="button"
+            className="nbp-button"
+            aria-haspopup="menu"
+            aria-label={trans.__('More to do with %1', run)}
+            onClick={(event) => {
+              const button = event.currentTarget;
+              void actions.runMenuOf(run).then((entries) => showMenuBelow(entries, button));
+            }}
+          >
+            ⋯
+          </button>
+        </div>
       </div>
       <Problem text={problem} />
       <Problem text={row?.failure} />
