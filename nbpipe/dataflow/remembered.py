@@ -26,7 +26,10 @@ def analysis(outline: Outline, params: tuple[Param, ...]) -> Flow:
     folder = Path(outline.notebook.path).resolve().parent
     # The cells as they were sorted are all that counts: outputs, ids and counts of executions do not.
     bare = msgspec.structs.replace(outline, notebook=Notebook(path=str(folder / "notebook"), sha256="", cells=()))
-    return _analysis(_Question(bare, params, _modules(folder)))
+    said = msgspec.json.encode(bare)
+    # A module whose name no cell says is none that one imports; letters beyond ASCII may be another spelling of a name.
+    near = tuple(name for name in _modules(folder) if not said.isascii() or name.encode() in said)
+    return _analysis(_Question(bare, params, near))
 
 
 class _Question:

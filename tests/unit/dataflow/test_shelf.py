@@ -70,6 +70,13 @@ def test_any_change_is_analysed_anew(tmp_path: Path, asked: list[str]) -> None:
     (tmp_path / "helper.py").write_text("x = 0")
     flow(tmp_path)
     assert len(asked) == 4
+    (tmp_path / "nobody_says_this.py").write_text("x = 0")
+    flow(tmp_path)
+    assert len(asked) == 4, "what no cell names does not count"
+    flow(tmp_path, [*CELLS, "%%stage e\né = 1"])
+    (tmp_path / "another.py").write_text("x = 0")
+    flow(tmp_path, [*CELLS, "%%stage e\né = 1"])
+    assert len(asked) == 6, "where letters may be spelt in two ways, every name counts"
 
 
 def test_a_small_notebook_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
