@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PIECE = 1 << 20
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Stream:
@@ -74,8 +75,10 @@ class Stream:
 
     def _display(self, line: Mapping[str, Any], *, update: bool) -> None:
         named = {"display_id": line["display"]} if "display" in line else {}
+        # A widget lives in the kernel that made it: of one that is elsewhere only the text can be shown.
+        data = {kind: value for kind, value in line["data"].items() if kind != _WIDGET}
         self._shell.display_pub.publish(
-            data=line["data"], metadata=line["metadata"], transient=named, update=update and bool(named)
+            data=data, metadata=line["metadata"], transient=named, update=update and bool(named)
         )
 
 
