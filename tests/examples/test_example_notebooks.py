@@ -36,7 +36,11 @@ def test_every_example_is_tested() -> None:
     assert set(CHANGES) == {path.name for path in EXAMPLES.glob("*.ipynb")}
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    "name",
+    # torch is imported ten times for it; the default suite tries ranks and checkpoints without.
+    [pytest.param(name, marks=pytest.mark.long) if name == "gpu.ipynb" else name for name in CHANGES],
+)
 def test_an_example_runs_is_up_to_date_and_reruns_what_a_parameter_reaches(name: str, folder: Path) -> None:
     params, again, untouched = CHANGES[name]
     first = run_notebook(folder / name)
