@@ -7,6 +7,22 @@ from collections.abc import Iterable
 
 from nbpipe.pipeline.providers import providers
 
+#: Packages that running a pipeline takes, besides those that the notebook imports.
+TOOLS = (
+    "blake3",
+    "click",
+    "fsspec",
+    "ipykernel",
+    "jupytext",
+    "msgspec",
+    "nbclient",
+    "nbformat",
+    "numpy",
+    "papermill",
+    "pyarrow",
+    "safetensors",
+)
+
 
 def provided(tops: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Distribution -> version, and top-level module -> distributions, for the modules that are installed."""

@@ -21,24 +21,10 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import UnsupportedError
+from nbpipe.pipeline.environment import TOOLS
 from nbpipe.pipeline.providers import canonical
 from nbpipe.run.earlier import BUNDLE
 
-#: Packages that running a pipeline takes, besides those that the notebook imports.
-TOOLS = (
-    "blake3",
-    "click",
-    "fsspec",
-    "ipykernel",
-    "jupytext",
-    "msgspec",
-    "nbclient",
-    "nbformat",
-    "numpy",
-    "papermill",
-    "pyarrow",
-    "safetensors",
-)
 _LAST_LINES = 8
 #: Used as it is now, whatever a notebook imports.
 _OWN = "nbpipe"

@@ -98,6 +98,8 @@ def fitted(
         return {}
     ssh = cast("SshExecutor", executor)
     need, whole = need_of(pipeline, runs, __version__), need_of(pipeline, here, __version__)
+    if target.environment == "build":
+        ssh.build(whole.distributions)
     found = ssh.facts(sorted(whole.distributions))
     refuse(target, compare(target, found, need))
     ssh.start()

@@ -44,6 +44,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     #: ssh: "same" refuses packages of other versions than here; "any" runs, and reuses none of the results.
     versions: Literal["same", "any"] = "same"
+    #: ssh: "as-is" uses the packages of `python` there; "build" installs those of here, with uv, once.
+    environment: Literal["as-is", "build"] = "as-is"
     #: ssh: how long to try again when the host does not answer.
     patience: float = 600.0
     #: ssh: how long a job goes on when nobody has asked for it.
@@ -193,10 +195,13 @@ def _env(value: Any) -> dict[str, str]:
     return dict(q.read_env(f"{name}={_text(text)}") for name, text in value.items())
 
 
-def _versions(value: Any) -> str:
-    if value not in ("same", "any"):
-        raise ValueError(f'{_shown(value)} is neither "same" nor "any"')
-    return str(value)
+def _one_of(*known: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in known:
+            raise ValueError(f'{_shown(value)} is neither "{known[0]}" nor "{known[1]}"')
+        return str(value)
+
+    return read
 
 
 _RESOURCES: dict[str, Callable[[Any], Any]] = {"cpus": _some, "gpus": _amount, "memory": _size}
@@ -212,7 +217,8 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
     "folder": _path,
     **_RESOURCES,
     "env": _env,
-    "versions": _versions,
+    "versions": _one_of("same", "any"),
+    "environment": _one_of("as-is", "build"),
     "patience": _duration,
     "keep": _long,
 }

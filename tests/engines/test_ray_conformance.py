@@ -19,7 +19,7 @@ from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.plan.facts import Outside
 from nbpipe.store import open_store
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

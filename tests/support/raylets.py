@@ -29,6 +29,17 @@ _HEAD = "127.0.0.2"
 _RAY = "ray[default]==2.60.0"
 
 
+def free_ports(count: int) -> list[int]:
+    """So many ports of the loopback that nobody listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    found = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return found
+
+
 @dataclass
 class Ray:
     """A running cluster. `nodes` are its processes, by name."""
@@ -60,6 +71,10 @@ class Ray:
             "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "180",
             "TMPDIR": str(self.root),
         }
+        # With ports of our choice it does not wait, for so many seconds only, until each of its processes has chosen one.
+        kinds = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
+        chosen = zip(kinds, free_ports(len(kinds)), strict=True)
+        words = (*words, *(f"--{kind}-port={port}" for kind, port in chosen))
         command = [str(self.command), "start", "--block", "--disable-usage-stats", "--num-cpus=4", "--num-gpus=2"]
         with (self.root / f"{name}.log").open("ab") as log:
             self.nodes[name] = subprocess.Popen(
@@ -127,12 +142,7 @@ class Ray:
 def running_ray() -> Iterator[Ray]:
     """A cluster with two nodes, until the block ends."""
     command = environment_of("ray", _RAY) / "ray"
-    probes = [socket.socket(), socket.socket()]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    port, dashboard = (probe.getsockname()[1] for probe in probes)
-    for probe in probes:
-        probe.close()
+    port, dashboard = free_ports(2)
     # A short path: sockets lie below it.
     root = Path(tempfile.mkdtemp(prefix="ray-"))
     ray = Ray(root, command, port, dashboard)

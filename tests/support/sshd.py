@@ -100,10 +100,12 @@ def running_sshd(root: Path, *variables: str) -> Iterator[Sshd]:
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(parents=True, exist_ok=True)
     sshd = Sshd(root, port)
+    named = {variable.lstrip('"').partition("=")[0] for variable in variables}
+    own = [f"XDG_CONFIG_HOME={root}/config", *([] if "PYTHONPATH" in named else [f"PYTHONPATH={PYTHONPATH}"])]
     (root / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nAuthorizedKeysFile {root}/user.pub\n"
         f"PidFile {sshd.pid_file}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 50\nMaxSessions 50\n"
-        f"PermitRootLogin prohibit-password\nSetEnv PYTHONPATH={PYTHONPATH} XDG_CONFIG_HOME={root}/config {' '.join(variables)}\n"
+        f"PermitRootLogin prohibit-password\nSetEnv {' '.join((*variables, *own))}\n"
     )
     (root / "client").write_text(
         f"Host *\n  UserKnownHostsFile {root}/known\n  StrictHostKeyChecking accept-new\n  IdentityFile {root}/user\n"

@@ -9,14 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.errand import Errand, Errands
 from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.executors.ssh.packages import packages_of
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 from nbpipe.store import open_store
 from nbpipe.targets.settings import Target
+
+#: Seconds that the packages of an environment may take to be fetched.
+_BUILDING = 3600.0
 
 
 class SshExecutor:
@@ -67,6 +73,22 @@ class SshExecutor:
         except LinkDown as error:
             raise self._unreachable(error) from None
         return min(took)
+
+    def build(self, distributions: Mapping[str, str]) -> None:
+        """Have these packages installed there, in an environment that jobs run in from now on. Raises TargetError.
+
+        Nothing must have been submitted yet. It takes minutes the first time, and is looked up from then on.
+        """
+        packages = packages_of(distributions)
+        try:
+            self._link.connect()
+            asked = {"minor": packages.python, "requirements": packages.requirements, "package": packages.package}
+            python = self._link.call("build", timeout=_BUILDING, name=packages.name, **asked)
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        self._link.close()
+        self._link = Link(msgspec.structs.replace(self.target, python=python), self._hear)
+        self._facts = {}
 
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""

@@ -31,9 +31,12 @@ class Agent:
     With `batch` and `scheduler` jobs are handed in, to run on other machines that see the same folder.
     """
 
-    def __init__(self, keeper: Any, facts: Any, batch: Any = None, scheduler: Any = None) -> None:
+    def __init__(
+        self, keeper: Any, facts: Any, environment: Any = None, batch: Any = None, scheduler: Any = None
+    ) -> None:
         self._keeper = keeper
         self._facts = facts
+        self._environment = environment
         self._modules = (batch, scheduler)
         self._batch: Any = None
         self._root = ""
@@ -131,6 +134,13 @@ class Agent:
     def do_ping(self) -> str:
         """Nothing; to time it."""
         return ""
+
+    def do_build(self, name: str, minor: str, requirements: list[str], package: str) -> str:
+        """The interpreter of an environment with these packages."""
+        if not name.isalnum():
+            raise ValueError("not the name of an environment")
+        found: str = self._environment.build(self._root, name, minor, requirements, package)
+        return found
 
     def do_warm(self, environment: dict[str, str]) -> dict[str, Any]:
         """Have a runner ready from now on, as long as this connection lasts."""

@@ -1,0 +1,61 @@
+"""What an environment on another machine is built of: the packages of the stages, those that run them, nbpipe itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from nbpipe import __version__
+from nbpipe.pipeline.environment import TOOLS, python_minor
+
+#: A moment for every entry: the same files are the same bytes.
+_ALWAYS = (1980, 1, 1, 0, 0, 0)
+_PACKAGE = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """A set of pinned packages; `name` is the same for the same set, on any machine."""
+
+    name: str
+    python: str
+    requirements: tuple[str, ...]
+    #: nbpipe, a zip in base64: no index has the version that is at work here.
+    package: str
+
+
+def packages_of(distributions: Mapping[str, str]) -> Packages:
+    """Those of stages that import these distributions, in the versions that are installed here."""
+    pinned = {name: version for name in TOOLS if (version := _installed(name))} | dict(distributions)
+    pinned.pop("nbpipe", None)
+    # What stands behind a `+` names a build, such as one without CUDA, and is the other machine's to choose.
+    lines = tuple(sorted(f"{name}=={version.partition('+')[0]}" for name, version in pinned.items()))
+    package = _zipped()
+    digest = hashlib.sha256("\n".join([python_minor(), *lines]).encode() + package).hexdigest()
+    return Packages(digest[:32], python_minor(), lines, base64.b64encode(package).decode())
+
+
+def _installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _zipped() -> bytes:
+    """The package as it is installed here, its sources alone, with enough of metadata to be found by name."""
+    made = io.BytesIO()
+    files = {f"nbpipe/{path.relative_to(_PACKAGE).as_posix()}": path.read_bytes() for path in _PACKAGE.rglob("*.py")}
+    files["nbpipe/py.typed"] = b""
+    about = f"Metadata-Version: 2.1\nName: nbpipe\nVersion: {__version__}\n"
+    files[f"nbpipe-{__version__}.dist-info/METADATA"] = about.encode()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, _ALWAYS), files[name], zipfile.ZIP_DEFLATED)
+    return made.getvalue()

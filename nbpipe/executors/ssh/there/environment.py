@@ -1,0 +1,70 @@
+"""The packages of a run, installed on the other machine with uv: once per set of them, kept for the next run."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+_LAST_LINES = 6
+
+
+def build(root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
+    """The interpreter of the environment `name`, built where it is not there yet. Raises RuntimeError with uv's words.
+
+    `minor` is Python's version, such as `3.11`; `package` is nbpipe itself, a zip in base64.
+    """
+    place = f"{root}/environments/{name}"
+    python = place + "/bin/python"
+    os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+    with open(place + ".lock", "w") as lock:
+        # Two runs that want the same one do not build it twice.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isfile(place + "/nbpipe.whole"):
+            shutil.rmtree(place, ignore_errors=True)
+            _install(place, minor, requirements, package)
+        os.utime(place + "/nbpipe.whole")
+    return python
+
+
+def _install(place: str, minor: str, requirements: list[str], package: str) -> None:
+    uv = _uv()
+    own = ".".join(map(str, sys.version_info[:2])) == minor
+    try:
+        # uv takes the interpreter at hand, else looks for another, and fetches one where it may.
+        _call([uv, "venv", "--quiet", "--python", sys.executable if own else minor, place])
+        listed = place + "/requirements.txt"
+        with open(listed, "w") as file:
+            file.write("".join(f"{line}\n" for line in requirements))
+        _call([uv, "pip", "install", "--quiet", "--python", place + "/bin/python", "--requirements", listed])
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
+            archive.extractall(f"{place}/lib/python{minor}/site-packages")
+        with open(place + "/nbpipe.whole", "w"):
+            pass
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _uv() -> str:
+    places = [os.path.dirname(sys.executable), os.path.expanduser("~/.local/bin"), os.path.expanduser("~/.cargo/bin")]
+    found = shutil.which("uv") or shutil.which("uv", path=os.pathsep.join(places))
+    if found is None:
+        raise RuntimeError(
+            "there is no `uv`, which builds the environment; install it there: python3 -m pip install uv"
+        )
+    return found
+
+
+def _call(words: list[str]) -> None:
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        said = done.stdout.decode("utf-8", "replace").strip().splitlines()[-_LAST_LINES:]
+        raise RuntimeError(f"uv cannot build the environment: {' '.join(' '.join(said).split())[:600]}")
