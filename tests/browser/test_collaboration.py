@@ -15,7 +15,7 @@ from nbpipe.run.earlier import notebook_of
 from nbpipe.run.project import Project
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         find_spec("jupyter_server_ydoc") is None,
         reason="jupyter-collaboration is in an environment of make test-matrix",
