@@ -31,6 +31,7 @@ BUILTIN = {
     "systemd": "nbpipe.export.systemd:EXPORTER",
     "script": "nbpipe.export.script:EXPORTER",
     "argo": "nbpipe.export.argo:EXPORTER",
+    "kubernetes": "nbpipe.export.kubernetes:EXPORTER",
 }
 
 

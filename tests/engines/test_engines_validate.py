@@ -15,7 +15,7 @@ from nbpipe.export.registry import exporters
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
-CHECKED = {"argo", "cron", "github-actions", "systemd"}
+CHECKED = {"argo", "cron", "github-actions", "kubernetes", "systemd"}
 _CELLS = (
     "%%params\nlr: float = 0.1  # it's \"a\" rate: 5% #1\nmodel: str = 'a: b'\ndeep: bool = True\nn: int = 1",
     "%%stage fit-model --retries 2 --timeout 1h\nx = lr * n",
@@ -53,7 +53,9 @@ process.exit(0);
 
 @pytest.fixture(scope="module")
 def bin_() -> Path:
-    return environment_of("validators", "hera==7.1.0", "check-jsonschema==0.39.0", "pyyaml>=6")
+    return environment_of(
+        "validators", "hera==7.1.0", "check-jsonschema==0.39.0", "pyyaml>=6", "kubernetes-validate==1.37.0"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,15 @@ def test_the_templates_of_argo_fit_the_models_of_hera_and_nothing_is_lost(site: 
     folder = export(site, "argo", "--image", "registry/x:1", "--store", "s3://bucket/x")
     done = site.call(bin_ / "python", "-c", _HERA, folder / "workflow.yaml")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_cron_job_of_kubernetes_fits_the_newest_schema_and_has_no_field_too_many(site: Site, bin_: Path) -> None:
+    file = export(site, "kubernetes", "--image", "registry/x:1", "--store", "s3://bucket/x") / "cronjob.yaml"
+    done = site.call(bin_ / "kubernetes-validate", "--strict", file)
+    assert done.returncode == 0, done.stdout
+    wrong = file.with_name("wrong.yaml")
+    wrong.write_text(file.read_text().replace("concurrencyPolicy", "concurencyPolicy"))
+    assert site.call(bin_ / "kubernetes-validate", "--strict", wrong).returncode != 0
 
 
 def test_the_units_of_systemd_are_verified(site: Site) -> None:

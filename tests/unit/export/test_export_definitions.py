@@ -21,7 +21,7 @@ from nbpipe.notebook.reader import read_notebook
 
 ROOT = Path(__file__).parents[3]
 #: Those that do nothing but start the whole pipeline when it is time.
-CLOCKS = ("cron", "systemd")
+CLOCKS = ("cron", "systemd", "kubernetes")
 
 
 def notebook(folder: Path, *cells: str) -> Path:
