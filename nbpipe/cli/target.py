@@ -99,7 +99,7 @@ def _examined(project: Project, target: Target, notebook: Path | None, *, full: 
     try:
         need = _need(project, target, notebook)
         with _opened(target) as there:
-            facts, seconds = there.facts(sorted(need.distributions)), there.round_trip()
+            facts, seconds = there.facts(sorted({*need.distributions, *need.indirect})), there.round_trip()
     except TargetError as error:
         from nbpipe.targets.fit import Finding
 
@@ -143,7 +143,12 @@ def _need(project: Project, target: Target, notebook: Path | None) -> Need:
     places = places_of(project, pipeline, None)
     own = [stage for stage in pipeline.stages if places[stage.name].name == target.name]
     # Where no stage names it, the question is whether the whole notebook could go there.
-    return need_of(pipeline, own or pipeline.stages, __version__)
+    found = need_of(pipeline, own or pipeline.stages, __version__)
+    from msgspec.structs import replace
+
+    from nbpipe.targets.indirect import required_by
+
+    return replace(found, indirect=required_by(found.distributions))
 
 
 class _opened:  # noqa: N801 - reads as contextlib's, which costs an import

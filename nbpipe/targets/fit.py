@@ -15,6 +15,7 @@ from nbpipe.targets.settings import Target
 
 _LITTLE_SPACE = 2_000_000_000
 _MEGA = 1 << 20
+_SHOWN = 5
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     nbpipe: str = ""
     #: Distribution -> version here.
     distributions: Mapping[str, str] = {}
+    #: The same of what those require: compared, but no reason to refuse.
+    indirect: Mapping[str, str] = {}
     gpus: float = 0.0
     memory: int = 0
 
@@ -55,8 +58,12 @@ def need_of(pipeline: Pipeline, stages: Iterable[Stage], nbpipe: str) -> Need:
 
 def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]:
     """Everything that was looked at, what is wrong included."""
-    found = [_system(facts), _python(target, facts, need), _nbpipe(target, facts, need)]
-    found += _packages(target, facts, need)
+    found = [_system(facts)]
+    if target.environment == "build" and not facts.get("built"):
+        found.append(Finding(name="packages", status="ok", detail="are installed with uv before a run"))
+    else:
+        found += [_python(target, facts, need), _nbpipe(target, facts, need), *_packages(target, facts, need)]
+        found += _indirect(facts, need)
     found += [*_gpus(target, facts, need), _memory(target, facts, need), _disk(facts), _rsync(target, facts)]
     return found
 
@@ -129,6 +136,20 @@ def _packages(target: Target, facts: Mapping[str, Any], need: Need) -> list[Find
         return [Finding(name="packages", status="warning", detail=f"{other}; results are not reused")]
     names = ", ".join(f"{name} {there[name]}" for name in need.distributions)
     return [Finding(name="packages", status="ok", detail=names or "none are needed")]
+
+
+def _indirect(facts: Mapping[str, Any], need: Need) -> list[Finding]:
+    there = facts["packages"]
+    other = [
+        f"{name} {there[name]} (here {version})"
+        for name, version in need.indirect.items()
+        if there.get(name) and _public(there[name]) != _public(version)
+    ]
+    if not other:
+        return []
+    more = f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
+    said = f"packages that come with others differ: {', '.join(other[:_SHOWN])}{more}"
+    return [Finding(name="indirect", status="warning", detail=said, fix="Results may differ in the last digits.")]
 
 
 def _gpus(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]:

@@ -39,6 +39,7 @@ class SshExecutor:
         self._errands: dict[str, Errand] = {}
         self._shared: dict[str, Errands] = {}
         self._facts: dict[str, Any] = {}
+        self._built = False
 
     @property
     def capacity(self) -> Capacity:
@@ -56,7 +57,8 @@ class SshExecutor:
             try:
                 self._link.connect()
                 asked = sorted({"nbpipe", *distributions})
-                self._facts = self._link.call("facts", distributions=asked, gpus=self.target.gpus)
+                found = self._link.call("facts", distributions=asked, gpus=self.target.gpus)
+                self._facts = {**found, "built": True} if self._built else found
             except LinkDown as error:
                 raise self._unreachable(error) from None
         return self._facts
@@ -88,7 +90,7 @@ class SshExecutor:
             raise self._unreachable(error) from None
         self._link.close()
         self._link = Link(msgspec.structs.replace(self.target, python=python), self._hear)
-        self._facts = {}
+        self._facts, self._built = {}, True
 
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""

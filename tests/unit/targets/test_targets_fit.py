@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from nbpipe.errors import TargetError
 from nbpipe.targets import tested
 from nbpipe.targets.fit import Need, compare, refuse, unlike
+from nbpipe.targets.indirect import required_by
 from nbpipe.targets.settings import Target
 
 TARGET = Target(name="gpu", kind="ssh", host="gpu01")
@@ -75,3 +77,19 @@ def test_a_test_counts_for_the_settings_it_was_made_with(tmp_path: Path) -> None
     assert found is not None
     assert (found.state, found.detail) == ("ready", "fine")
     assert tested.noted(tmp_path, Target(name="gpu", kind="ssh", host="gpu02")) is None
+
+
+def test_packages_that_come_with_others_are_compared_and_refuse_nothing() -> None:
+    assert "numpy" in required_by({"pandas": ""})
+    assert "pandas" not in required_by({"pandas": ""})
+    need = structs.replace(NEED, indirect={"numpy": "2.0.0", "six": "1.0"})
+    facts = FACTS | {"packages": FACTS["packages"] | {"numpy": "1.26.0"}}
+    (said,) = (item for item in compare(TARGET, facts, need) if item.name == "indirect")
+    assert (said.status, "numpy 1.26.0 (here 2.0.0)" in said.detail) == ("warning", True)
+    assert not [item for item in compare(TARGET, FACTS, need) if item.name == "indirect"]
+
+
+def test_what_is_to_be_built_is_not_missed_and_what_was_built_is_compared() -> None:
+    target = structs.replace(TARGET, environment="build")
+    assert wrong(target=target, packages={"nbpipe": ""}) == {}
+    assert "nbpipe" in wrong(target=target, built=True, packages={"nbpipe": ""})
