@@ -36,6 +36,9 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
 @seed_option()
 @click.option("--image", metavar="REF", help="Container image that the stages run in.")
+@click.option(
+    "--logical-date-param", "logical_date", metavar="NAME", help="The parameter that gets the date of each run."
+)
 @click.option("--ci", is_flag=True, help="github-actions: a workflow for pull requests, too.")
 @click.option("--verify", is_flag=True, help="Run it on the scheduler's own engine, in a copy, and compare.")
 @click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
@@ -51,6 +54,7 @@ def command(  # noqa: PLR0913 - one per option
     store: str | None,
     seed: int,
     image: str | None,
+    logical_date: str | None,
     ci: bool,
     verify: bool,
     force: bool,
@@ -88,6 +92,7 @@ def command(  # noqa: PLR0913 - one per option
         store=store,
         seed=seed,
         ci=ci,
+        logical_date=logical_date or "",
         force=force,
     )
     report = None

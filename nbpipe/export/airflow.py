@@ -32,7 +32,12 @@ def run_stage(ti, params, run_id, **context):
     what = [STAGES[ti.task_id]] if ti.task_id in STAGES else ["--finish"]
     command = [PYTHON, "-m", "nbpipe.stage", str(FOLDER), *what, "--run", run_id, "--params", "-"]
     environment = {**os.environ, "NBPIPE_PARENT": str(os.getpid())}
-    given = json.dumps({name: params[name] for name in PARAMS if name in params}).encode()
+    given = {name: params[name] for name in PARAMS if name in params}
+    if DATE in given and given[DATE] == DEFAULT_DATE:
+        # The run's own, the same for all of its tasks; a run that somebody triggers may be given another one.
+        run = context["dag_run"]
+        given[DATE] = f"{run.logical_date or run.run_after:%Y-%m-%d}"
+    given = json.dumps(given).encode()
     code = subprocess.run(command, input=given, env=environment).returncode
     if code in FINAL:
         raise AirflowFailException(FINAL[code])
@@ -56,6 +61,7 @@ _CARRIES = {
     "timeout": "`execution_timeout`, and the job's own",
     "--param": "`Param`, typed",
     "--schedule": "`schedule`",
+    "--logical-date-param": "`logical_date` of the run",
     "secrets": "environment of the worker",
 }
 
@@ -91,6 +97,8 @@ class AirflowExporter:
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("STAGES", value({task: stage for stage, task in tasks.items()})),
             assign("PARAMS", value([param.name for param in deployment.params])),
+            assign("DATE", value(deployment.logical_date or None)),
+            assign("DEFAULT_DATE", value(_default_date(deployment))),
             assign("FINAL", value(FINAL)),
             *ast.parse(_RUN).body,
         ]
@@ -125,6 +133,12 @@ class AirflowExporter:
         )
 
 
+def _default_date(deployment: Deployment) -> str | None:
+    """What the parameter for the date is where nobody has set it."""
+    found = (param for param in deployment.params if param.name == deployment.logical_date and not param.required)
+    return next((param.default for param in found), None)
+
+
 def _dag(name: str, deployment: Deployment) -> ast.Call:
     return call(
         "DAG",
@@ -135,18 +149,22 @@ def _dag(name: str, deployment: Deployment) -> ast.Call:
         catchup=value(False),  # noqa: FBT003 - a keyword's value
         max_active_runs=value(1),
         params=ast.Dict(
-            [value(param.name) for param in deployment.params], [_param(each) for each in deployment.params]
+            [value(param.name) for param in deployment.params],
+            [_param(each, dated=each.name == deployment.logical_date) for each in deployment.params],
         ),
         tags=value(["nbpipe"]),
     )
 
 
-def _param(param: Param) -> ast.Call:
+def _param(param: Param, *, dated: bool) -> ast.Call:
     schema: dict[str, Any] = json_type(param)
+    if dated and param.required:
+        # None until the run gives it its date.
+        schema = {"type": ["string", "null"]}
     keywords = {name: value(each) for name, each in schema.items()}
     if param.help:
         keywords["description"] = value(param.help)
-    return call("Param", *([] if param.required else [value(param.default)]), **keywords)
+    return call("Param", *([] if param.required and not dated else [value(param.default)]), **keywords)
 
 
 def _task(stage: Stage, task: str) -> ast.Call:

@@ -57,6 +57,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     store: str | None = None,
     seed: int = 0,
     ci: bool = False,
+    logical_date: str = "",
     force: bool = False,
 ) -> Exported:
     """Write the pipeline of `notebook` for the scheduler `to` into the folder `out`.
@@ -78,6 +79,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
         image=image,
         store=store,
         ci=ci,
+        logical_date=logical_date,
     )
     definition = scheduler.definition(deployment)
     notes = (*_notes(scheduler, deployment), *definition.notes)
@@ -121,6 +123,7 @@ def deployment_of(  # noqa: PLR0913 - as above
     image: str | None = None,
     store: str | None = None,
     ci: bool = False,
+    logical_date: str = "",
 ) -> Deployment:
     """What the exporter for `to` is given. Raises NbpipeError as `export_notebook` does; writes nothing."""
     scheduler = find_exporter(to)
@@ -141,6 +144,7 @@ def deployment_of(  # noqa: PLR0913 - as above
     values = resolve_params(_optional(pipeline.params), params or {}, profile, pipeline.profiles)
     secrets = secret_names(pipeline, path.parent)
     _refuse_secrets(values, secrets)
+    _refuse_date(pipeline, logical_date)
     deployment = Deployment(
         pipeline=pipeline,
         order=order_of(pipeline),
@@ -154,6 +158,7 @@ def deployment_of(  # noqa: PLR0913 - as above
         secrets=secrets,
         notebook=relative(path, project.root),
         ci=ci,
+        logical_date=logical_date,
         types=latest_types(project, relative(path, project.root)) if getattr(scheduler, "typed", False) else {},
     )
     options.check(scheduler, deployment)
@@ -207,6 +212,19 @@ def _refuse_secrets(values: Mapping[str, Any], secrets: tuple[str, ...]) -> None
                     name=name,
                     fix=f'Read it in the code: nbpipe.secret("{secret}").',
                 )
+
+
+def _refuse_date(pipeline: Pipeline, name: str) -> None:
+    """Raise ParameterError unless the parameter for the date is there, and is text."""
+    if not name:
+        return
+    found = {param.name: param for param in pipeline.params}
+    if name not in found or found[name].type != "str" or found[name].choices is not None:
+        raise ParameterError(
+            f"the date of a run is text, and '{name[:80]}' is no parameter of that type",
+            name=name[:80],
+            fix=f'Write it in the params cell: {name if name.isidentifier() else "day"}: str = "2026-01-31"',
+        )
 
 
 def _place(store: str | None) -> str:

@@ -32,6 +32,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "."
     #: Names of the secrets that the code asks for.
     secrets: tuple[str, ...] = ()
+    #: Parameter that each run gets its date by, as YYYY-MM-DD; "" for none.
+    logical_date: str = ""
     #: Path of the notebook from the project's folder.
     notebook: str = ""
     #: A workflow for pull requests is wanted, too.

@@ -29,6 +29,7 @@ fi
 run="$(date -u +%Y%m%dT%H%M%SZ)"
 exec "${NBPIPE_PYTHON:-python3}" -m nbpipe.stage . --all --run "$run" --params @params.json "$@"
 """
+_START = '--params @params.json "$@"'
 #: What `nbpipe run` itself does for every stage.
 NATIVE = dict.fromkeys(
     ("after", "retries", "timeout", "cpus", "memory", "gpus", "model", "register"), "as with `nbpipe run`"
@@ -37,6 +38,7 @@ _CARRIES = {
     **NATIVE,
     "--param": "`params.json`",
     "--schedule": "the crontab's fields",
+    "--logical-date-param": "date of the start",
     "secrets": "the user's environment",
 }
 
@@ -58,7 +60,7 @@ class CronExporter:
         line = f'{deployment.schedule} sh "$NBPIPE_FOLDER/run.sh" --log\n'
         return Definition(
             main="crontab",
-            files={"crontab": line, "run.sh": SCRIPT, "params.json": params_json(deployment)},
+            files={"crontab": line, "run.sh": script(deployment), "params.json": params_json(deployment)},
             steps=(
                 (
                     "Install what the stages need, and name its Python in the user's crontab if it is not `python3`:",
@@ -72,6 +74,17 @@ class CronExporter:
             ),
             notes=notes(deployment, "cron gives its jobs few variables: set these in the crontab"),
         )
+
+
+def script(deployment: Deployment) -> str:
+    """`run.sh`. A parameter for the date is given that of the start, unless the command names another."""
+    if not deployment.logical_date:
+        return SCRIPT
+    name = deployment.logical_date
+    if not name.isidentifier():
+        raise UsageError(f"{name[:80]!a} is no name of a parameter", name=name[:80])
+    dated = f'--params @params.json --param {name}="$(date +%Y-%m-%d)" "$@"'
+    return SCRIPT.replace(_START, dated)
 
 
 def params_json(deployment: Deployment) -> str:

@@ -41,7 +41,7 @@ OF_STAGES = (
     "model",
     "register",
 )
-OF_ALL = ("--param", "--schedule", "--image", "secrets")
+OF_ALL = ("--param", "--schedule", "--logical-date-param", "--image", "secrets")
 
 
 def asked(stage: Stage) -> Iterator[tuple[str, object]]:
@@ -81,6 +81,7 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
                 )
     whole = {
         "--schedule": deployment.schedule,
+        "--logical-date-param": deployment.logical_date,
         "--image": deployment.image,
         "secrets": ", ".join(deployment.secrets),
     }
@@ -92,7 +93,7 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
                 fix=exporter.instead.get(name, f"Export without {name}."),
             )
     for param in deployment.params:
-        if param.required and deployment.schedule is not None:
+        if param.required and deployment.schedule is not None and param.name != deployment.logical_date:
             raise UnsupportedError(
                 f"a scheduled run has nobody who gives '{param.name}' a value",
                 name=param.name,

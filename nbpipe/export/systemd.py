@@ -6,11 +6,17 @@ from typing import Literal
 
 from nbpipe.errors import UsageError
 from nbpipe.export.base import Definition, Deployment
-from nbpipe.export.cron_tab import NATIVE, SCRIPT, notes, params_json
+from nbpipe.export.cron_tab import NATIVE, notes, params_json, script
 from nbpipe.export.names import dashed
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_CARRIES = {**NATIVE, "--param": "`params.json`", "--schedule": "`OnCalendar`", "secrets": "`EnvironmentFile`"}
+_CARRIES = {
+    **NATIVE,
+    "--param": "`params.json`",
+    "--schedule": "`OnCalendar`",
+    "--logical-date-param": "date of the start",
+    "secrets": "`EnvironmentFile`",
+}
 
 
 class SystemdExporter:
@@ -54,7 +60,7 @@ class SystemdExporter:
         files = {
             f"{name}@.service": "\n".join(service) + "\n",
             f"{name}@.timer": "\n".join(timer) + "\n",
-            "run.sh": SCRIPT,
+            "run.sh": script(deployment),
             "params.json": params_json(deployment),
         }
         start = (

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Engine:
     run: Callable[[Site, Path, Path, dict[str, int]], Done]
 
 
-def _airflow(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def _airflow(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     home = site.root / "airflow"
     dags = home / "dags"
     more = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
@@ -199,3 +200,14 @@ def test_a_stage_that_does_not_succeed_ends_the_run_as_it_ends_a_native_one(
     assert not (site.project / "two.txt").exists()
     assert site.latest().id != "r1", done.stdout
     assert (site.latest().status, site.latest().exit_code) == (status, exit_code), done.stdout
+
+
+def test_a_run_of_airflow_is_given_the_date_that_it_is_for(tmp_path: Path) -> None:
+    site = written(tmp_path, "%%params\nday: str = ''", "%%stage one\nopen('day.txt', 'w').write(day)")
+    folder = site.export("airflow", "--logical-date-param", "day")
+    bin_ = environment_of("airflow", *ENGINES["airflow"].packages)
+    done = _airflow(site, bin_, folder, {})
+    assert done.returncode == 0, done.stdout
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", (site.project / "day.txt").read_text()), done.stdout
+    done = _airflow(site, bin_, folder, {"day": "2001-02-03"})
+    assert (site.project / "day.txt").read_text() == "2001-02-03", done.stdout

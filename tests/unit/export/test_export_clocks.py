@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import msgspec
+import nbformat
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from nbpipe.errors import UnsupportedError, UsageError
+from nbpipe.errors import ParameterError, UnsupportedError, UsageError
+from nbpipe.export.api import deployment_of
 from nbpipe.export.base import Deployment
 from nbpipe.export.registry import exporter
 from nbpipe.export.systemd import calendar
 from nbpipe.model import Options, Param, Pipeline, Stage
+from nbpipe.notebook.reader import read_notebook
 
 CALENDARS = {
     "0 6 * * *": ("*-*-* 6:0:00",),
@@ -116,3 +123,34 @@ def test_argo_takes_whole_gpus_and_no_text_that_it_would_replace() -> None:
 def test_a_text_that_github_would_evaluate_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(UnsupportedError, match="expression of its own"):
         exporter("github-actions").definition(deployment(**given))
+
+
+@pytest.mark.parametrize("name", ["cron", "systemd"])
+def test_a_run_is_given_its_date_unless_the_command_names_another(name: str, tmp_path: Path) -> None:
+    given = msgspec.structs.replace(deployment(schedule="0 0 * * *"), logical_date="path")
+    script = tmp_path / "run.sh"
+    script.write_text(exporter(name).definition(given).files["run.sh"])
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "NBPIPE_PYTHON": str(python)}
+    words = ["sh", str(script), "--param", "path=mine"]
+    said = subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
+    at = said.index("--param")
+    assert re.fullmatch(r"path=\d{4}-\d\d-\d\d", said[at + 1])
+    assert said[at + 2 :] == ["--param", "path=mine"]
+
+
+def test_a_scheduler_that_knows_no_date_refuses_the_parameter_for_it_and_a_number_is_no_date(tmp_path: Path) -> None:
+    (tmp_path / "nbpipe.toml").touch()
+    cells = ["%%params\nday: str = ''\nn: int = 1", "%%stage one\nx = (day, n)"]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
+    nbformat.write(book, tmp_path / "n.ipynb")
+    read = read_notebook(tmp_path / "n.ipynb")
+    with pytest.raises(UnsupportedError, match="--logical-date-param day"):
+        deployment_of(read, to="dvc", logical_date="day")
+    for wrong in ("n", "other"):
+        with pytest.raises(ParameterError, match="no parameter of that type"):
+            deployment_of(read, to="airflow", logical_date=wrong)
+    dag = exporter("airflow").definition(deployment_of(read, to="airflow", logical_date="day")).files["dag.py"]
+    assert "DATE = 'day'\nDEFAULT_DATE = ''\n" in dag
