@@ -38,11 +38,12 @@ export class View extends ReactWidget {
     this.args = other.args;
     this.content = other.content;
     this.end = other.end;
+    // With a widget its title goes.
+    this.title.label = other.title.label;
+    this.title.caption = other.title.caption;
     other.end = () => undefined;
     other.dispose();
     this.turn += 1;
-    this.title.label = other.title.label;
-    this.title.caption = other.title.caption;
     this.update();
   }
 
