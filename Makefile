@@ -68,7 +68,7 @@ test: $(STAMP) test-ui ## run every test of the default suite
 test-long: $(STAMP) ## the tests that take too long for the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
-test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh; installs what they need
+test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
 	$(BIN)/python -m pytest -m engines tests/engines
 
 test-engines-quick: $(STAMP) ## the part of test-engines that a few minutes suffice for: the lightest engines, and all that is checked for form
