@@ -32,6 +32,7 @@ BUILTIN = {
     "script": "nbpipe.export.script:EXPORTER",
     "argo": "nbpipe.export.argo:EXPORTER",
     "kubernetes": "nbpipe.export.kubernetes:EXPORTER",
+    "valohai": "nbpipe.export.valohai:EXPORTER",
 }
 
 

@@ -15,7 +15,7 @@ from nbpipe.export.registry import exporters
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
-CHECKED = {"argo", "cron", "github-actions", "kubernetes", "systemd"}
+CHECKED = {"argo", "cron", "github-actions", "kubernetes", "systemd", "valohai"}
 _CELLS = (
     "%%params\nlr: float = 0.1  # it's \"a\" rate: 5% #1\nmodel: str = 'a: b'\ndeep: bool = True\nn: int = 1",
     "%%stage fit-model --retries 2 --timeout 1h\nx = lr * n",
@@ -54,7 +54,12 @@ process.exit(0);
 @pytest.fixture(scope="module")
 def bin_() -> Path:
     return environment_of(
-        "validators", "hera==7.1.0", "check-jsonschema==0.39.0", "pyyaml>=6", "kubernetes-validate==1.37.0"
+        "validators",
+        "hera==7.1.0",
+        "check-jsonschema==0.39.0",
+        "pyyaml>=6",
+        "kubernetes-validate==1.37.0",
+        "valohai-yaml==0.61.0",
     )
 
 
@@ -131,6 +136,26 @@ def test_a_cron_job_of_kubernetes_fits_the_newest_schema_and_has_no_field_too_ma
     wrong = file.with_name("wrong.yaml")
     wrong.write_text(file.read_text().replace("concurrencyPolicy", "concurencyPolicy"))
     assert site.call(bin_ / "kubernetes-validate", "--strict", wrong).returncode != 0
+
+
+def test_a_step_of_valohai_passes_its_linter_and_its_command_says_the_parameters(site: Site, bin_: Path) -> None:
+    out = site.project / "exports" / "valohai"
+    site.nbpipe("export", "n.ipynb", "--to", "valohai", "-o", str(out), "--store", "s3://bucket/x")
+    done = site.call(bin_ / "valohai-yaml", out / "valohai.yaml")
+    assert done.returncode == 0, done.stdout
+    built = (
+        "import sys, valohai_yaml; (step,) = valohai_yaml.parse(open(sys.argv[1])).steps.values();"
+        " print(step.build_command({'lr': 0.5, 'deep': False})[-1])"
+    )
+    said = site.call(bin_ / "python", "-c", built, out / "valohai.yaml").stdout
+    for word in (
+        "--param=lr=0.5",
+        "'--param=model=a: b'",
+        "--param=deep=false",
+        "--param=n=1",
+        "exports/valohai --all",
+    ):
+        assert word in said
 
 
 def test_the_units_of_systemd_are_verified(site: Site) -> None:

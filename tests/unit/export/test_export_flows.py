@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nbpipe.errors import UnsupportedError
+from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.base import Deployment
 from nbpipe.export.registry import exporter
 from nbpipe.model import Options, Param, Pipeline, Stage
@@ -180,3 +180,15 @@ def test_a_default_that_would_break_what_kubeflow_s_compiler_writes_is_refused()
             exporter("kfp").definition(deployment({"a": ()}, params=(param,), image="i"))
     with pytest.raises(UnsupportedError, match="a placeholder of its own"):
         exporter("kfp").definition(deployment({"a": ()}, image="{{$.inputs}}"))
+
+
+@pytest.mark.parametrize("folder", ["/elsewhere", "../x", "a{b}"])
+def test_a_folder_that_valohai_does_not_see_is_refused(folder: str) -> None:
+    with pytest.raises(UnsupportedError, match="sees the repository only"):
+        exporter("valohai").definition(deployment({"a": ()}, folder=folder))
+
+
+def test_a_cron_job_needs_a_schedule_and_an_image() -> None:
+    for given in ({"image": "i"}, {"schedule": "0 6 * * *"}):
+        with pytest.raises(UsageError, match="needs a"):
+            exporter("kubernetes").definition(deployment({"a": ()}, **given))
