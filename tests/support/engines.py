@@ -33,7 +33,8 @@ def environment_of(name: str, *packages: str) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=True)
-        subprocess.run([*uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *packages], check=True)
+        if packages:
+            subprocess.run([*uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *packages], check=True)
         (folder / ".whole").touch()
     return folder / "bin"
 
