@@ -189,6 +189,7 @@ def test_a_folder_that_valohai_does_not_see_is_refused(folder: str) -> None:
 
 
 def test_a_cron_job_needs_a_schedule_and_an_image() -> None:
-    for given in ({"image": "i"}, {"schedule": "0 6 * * *"}):
+    incomplete: list[dict[str, Any]] = [{"image": "i"}, {"schedule": "0 6 * * *"}]
+    for given in incomplete:
         with pytest.raises(UsageError, match="needs a"):
             exporter("kubernetes").definition(deployment({"a": ()}, **given))
