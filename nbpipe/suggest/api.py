@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from nbpipe.errors import PipelineError, UsageError
-from nbpipe.model import Notebook
+from nbpipe.model import Cell, Notebook
 from nbpipe.notebook.document import document
+from nbpipe.notebook.grammar import parse_cell
 from nbpipe.notebook.reader import parse_notebook, read_notebook
 from nbpipe.suggest.joining import Joining
 from nbpipe.suggest.look import look_at
@@ -54,7 +55,7 @@ def suggest(notebook: Notebook, *, explore: bool = False) -> Suggestion:
     from nbpipe.pipeline.extract import extract_outline
 
     _refuse_tagged(notebook)
-    segments = segment([cell for cell in notebook.cells if "parameters" not in cell.tags])
+    segments = segment([cell for cell in notebook.cells if _undecided(cell)])
     if not segments:
         raise PipelineError(
             "the notebook has no code cell that does something", name=notebook.path, fix="Write a cell first."
@@ -70,6 +71,14 @@ def suggest(notebook: Notebook, *, explore: bool = False) -> Suggestion:
             joining.join(error)
         else:
             return suggestion
+
+
+def _undecided(cell: Cell) -> bool:
+    """Whether nobody has said yet what the cell is: parameters and setup stay what they are."""
+    if cell.kind != "code":
+        return True
+    said = parse_cell(cell)
+    return not said.magic and said.role in ("exploration", "skip")
 
 
 def _refuse_tagged(notebook: Notebook) -> None:

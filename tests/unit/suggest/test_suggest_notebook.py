@@ -137,3 +137,14 @@ def test_a_text_notebook_gets_a_proposal_too(tmp_path: Path) -> None:
         ("load", (2,), "under the heading “Load”"),
         ("sum", (4,), "under the heading “Sum”"),
     ]
+
+
+def test_parameters_profiles_and_setup_that_are_tagged_already_stay_what_they_are(tmp_path: Path) -> None:
+    sources = (
+        "%%params\nk: int = 1",
+        "%%params smoke\nk = 0",
+        "%%setup\nimport json",
+        "x = json.loads(str(k))",
+        "print(x)",
+    )
+    assert {number for cells in stages(tmp_path, *sources) for number in cells} == {4, 5}
