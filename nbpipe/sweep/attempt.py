@@ -38,7 +38,7 @@ class Attempt:
         study: str,
         executor: Executor,
         on: str | None,
-        weak: Callable[[int, Mapping[int, float]], bool],
+        weak: Callable[[int, Mapping[int, float]], int | None],
         stopping: Callable[[], str],
         began: Callable[[int, str], None],
     ) -> None:
@@ -99,8 +99,7 @@ class Attempt:
             return asked
         if self._pruned_at is None:
             news = self._watch.news()
-            if news and self._weak(self.trial.number, news):
-                self._pruned_at = max(news)
+            self._pruned_at = self._weak(self.trial.number, news) if news else None
         return "ask" if self._pruned_at is not None else ""
 
     def _end(self, status: Any, *, reason: str, seconds: float, state: RunState | None = None) -> None:

@@ -97,7 +97,7 @@ class Drive:
                 study=self._ledger.name,
                 executor=self._executor,
                 on=self._on,
-                weak=self._searcher.is_weak,
+                weak=self._searcher.weak_at,
                 stopping=lambda: self.stopping,
                 began=self._began,
             )

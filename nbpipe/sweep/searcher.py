@@ -57,13 +57,18 @@ class Searcher:
             self._live[number] = live
             return {d.name: _decoded(d, live.params[d.name]) for d in self._spec.space}
 
-    def is_weak(self, number: int, points: Mapping[int, float]) -> bool:
-        """Whether a running trial that has logged these new values (by step) should be stopped."""
+    def weak_at(self, number: int, points: Mapping[int, float]) -> int | None:
+        """The step at which a running trial that has logged these new values (by step) should be stopped; None: go on.
+
+        Each step is judged by itself: how many come at once, and when somebody looks, makes no difference.
+        """
         with self._lock, _quiet():
             live = self._live[number]
             for step, value in sorted(points.items()):
                 live.report(value, step)
-            return bool(points) and live.should_prune()
+                if live.should_prune():
+                    return step
+            return None
 
     def tell(self, trial: Trial) -> None:
         """Take in how a trial that was asked for ended."""

@@ -88,15 +88,17 @@ def test_a_trial_far_below_the_median_is_weak_and_a_good_one_is_not() -> None:
     searcher = Searcher(asked)
     for number in (1, 2, 3):
         params = searcher.ask(number)
-        assert not searcher.is_weak(number, {0: 0.5, 1: 0.8}), "the first ones run to their end"
+        assert searcher.weak_at(number, {0: 0.5, 1: 0.8}) is None, "the first ones run to their end"
         steps = {0: 0.5, 1: 0.8}
         searcher.tell(Trial(number=number, status="complete", params=params, values=(0.8,), steps=steps))
     searcher.ask(4)
     searcher.ask(5)
-    assert not searcher.is_weak(4, {})
-    assert searcher.is_weak(4, {0: 0.1})
-    assert not searcher.is_weak(5, {0: 0.6})
-    assert not searcher.is_weak(5, {1: 0.9})
+    searcher.ask(6)
+    assert searcher.weak_at(4, {}) is None
+    assert searcher.weak_at(4, {0: 0.1}) == 0
+    assert searcher.weak_at(5, {0: 0.6}) is None
+    assert searcher.weak_at(5, {1: 0.9}) is None
+    assert searcher.weak_at(6, {0: 0.1, 1: 0.1, 7: 0.1}) == 0, "seen late, when no other trial has come as far"
 
 
 def test_ends_of_every_kind_are_taken_in_and_known_again_after_a_restart() -> None:
@@ -112,7 +114,7 @@ def test_ends_of_every_kind_are_taken_in_and_known_again_after_a_restart() -> No
     for number, end in enumerate(ends, 1):
         params = searcher.ask(number)
         if end.get("steps"):
-            searcher.is_weak(number, end["steps"])
+            searcher.weak_at(number, end["steps"])
         done.append(Trial(number=number, params=params, **end))
         searcher.tell(done[-1])
     assert Searcher(asked, done).ask(6) == searcher.ask(6)
