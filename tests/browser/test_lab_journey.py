@@ -95,7 +95,7 @@ def test_with_the_mouse_alone(lab: Lab, page: Any) -> None:
     panel.locator("tr[data-run=r1] .nbp-status-succeeded").wait_for(timeout=LONG)
 
     panel.locator(".nbp-graph [data-stage=evaluate]").first.click()
-    page.locator(".jp-Notebook .jp-Cell").nth(16).locator(".jp-InputArea-editor").click()
+    page.locator(".jp-Notebook .jp-Cell", has_text=ROUNDED).locator(".jp-InputArea-editor").click()
     page.locator(".jp-NotebookPanel-toolbar [data-command='notebook:cut-cell']").click()
     panel.get_by_text(re.compile(r"\d stages? changed")).wait_for()
     panel.locator(".nbp-graph [data-stage=evaluate]").first.click(button="right")
