@@ -59,7 +59,7 @@ def test_messages_name_no_folder_of_the_disk_that_the_lab_does_not_show(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home" / "me"))
     above = where == "above it"
-    root = tmp_path / "home" / "me" / "work" / "lab"
+    root = tmp_path / "home" / "me" / "projects" / "lab"
     project = root.parent if above else root / "one"
     place = Place("one/n.ipynb", root / "one" / "n.ipynb", root, Project(project))
     for said, shown in (
@@ -68,7 +68,7 @@ def test_messages_name_no_folder_of_the_disk_that_the_lab_does_not_show(
         (f"no run in {root}.", "no run in .."),
         (f"no run in {root}: none", "no run in .: none"),
         (f"{root}/data/a.csv", "data/a.csv"),
-        (f"{root}2/n.ipynb", "…/lab2/n.ipynb" if above else "~/work/lab2/n.ipynb"),
+        (f"{root}2/n.ipynb", "…/lab2/n.ipynb" if above else "~/projects/lab2/n.ipynb"),
         (f"{tmp_path}/home/me/.cache/nbpipe/x", "~/.cache/nbpipe/x"),
         (f"{project}/.nbpipe/store is full", "…/.nbpipe/store is full" if above else "one/.nbpipe/store is full"),
         (f"there is no run r7 in {project}.", "there is no run r7 in …." if above else "there is no run r7 in one."),

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blake3 import blake3
-
+from nbpipe.export import verification
 from nbpipe.export.registry import exporter
 from nbpipe.model import Trace
 from nbpipe.run import record as records
@@ -25,18 +24,7 @@ _LONGEST = 1200.0
 
 def environment_of(name: str, *packages: str) -> Path:
     """`bin` of the scheduler's own environment, made if it is not there. Raises CalledProcessError where it cannot be."""
-    mark = blake3("\n".join(packages).encode()).hexdigest()[:12]
-    base = Path(os.environ.get("NBPIPE_ENGINES") or Path.home() / ".cache" / "nbpipe" / "engines")
-    folder = base / f"{name}-{mark}"
-    if not (folder / ".whole").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=True)
-        if packages:
-            subprocess.run([*uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *packages], check=True)
-        (folder / ".whole").touch()
-    return folder / "bin"
+    return verification.environment_of(name, packages)
 
 
 @dataclass
