@@ -68,6 +68,11 @@ test: $(STAMP) test-ui ## run every test of the default suite
 test-long: $(STAMP) ## the tests that take too long for the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
+test-long-part: $(STAMP) ## the part of test-long that CI has time for
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long $(addprefix --ignore ,$(ONLY_BY_HAND))
+
+ONLY_BY_HAND := tests/unit/explain tests/faults/test_run_clock.py tests/equivalence/test_programs.py
+
 test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
 	$(BIN)/python -m pytest -m engines tests/engines
 

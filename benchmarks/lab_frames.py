@@ -41,6 +41,8 @@ _PAN = """n => {
   view.dispatchEvent(new WheelEvent('wheel', { bubbles: true, cancelable: true, clientX: left + width / 2,
     clientY: top + height / 2, deltaX: 30 * Math.sin(n / 20), deltaY: 24 * Math.cos(n / 15), ctrlKey: n % 90 < 45 }));
 }"""
+#: What the lab itself takes: the notebook that is open beside the sidebar.
+_NOTEBOOK = "n => { const box = document.querySelector('.jp-WindowedPanel-outer'); box.scrollTop += (n % 120 < 100 ? 140 : -400); }"
 _EMPTY = "<div id='box' style='height: 600px; overflow: auto'><div style='height: 400000px'>text</div></div>"
 
 
@@ -56,6 +58,7 @@ def lab_frames(repeats: int) -> tuple[str, str, list[Figure]]:
         figures = [*_measured("an empty page scrolls", empty, _SCROLL.replace("BOX", "#box"), frames)]
         empty.close()
         page = _shown(lab, browser)
+        figures += _measured("the lab's own notebook scrolls", page, _NOTEBOOK, frames)
         scroll = _SCROLL.replace("BOX", "#nbpipe-panel .nbp-scroll")
         figures += _measured(f"the sidebar scrolls through {RUNS:,} runs", page, scroll, frames)
         page.evaluate("void window.jupyterapp.commands.execute('nbpipe:open-pipeline')")
