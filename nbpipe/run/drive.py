@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import Project, relative
 from nbpipe.run.refused import refused
 from nbpipe.run.settings import Settings
+from nbpipe.run.signals import stopped_by_signals
 from nbpipe.run.state import RunState, advance, replay
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
@@ -108,7 +107,7 @@ class Drive:
         """Run this pipeline to its end; or to where stages have to be joined: then call again with them joined."""
         engine = self._engine(pipeline, settings, fleet)
         # From its first word on the run can be asked to stop.
-        with _signals(engine):
+        with stopped_by_signals(engine):
             self._begin(pipeline, settings)
             try:
                 status, error = self._through(engine, pipeline, settings)
@@ -265,25 +264,6 @@ class Drive:
         self.record.status, self.record.exit_code, self.record.ended = status, code, time.time()
         self.record.warnings = list(self.state.warnings)
         records.write(self.folder, self.record)
-
-
-@contextmanager
-def _signals(engine: Engine) -> Iterator[None]:
-    """Ctrl-C once asks the jobs to stop, twice kills them; SIGTERM asks. Only the main thread may listen."""
-
-    def stop(number: int, _frame: Any) -> None:
-        engine.stopping = "kill" if engine.stopping and number == signal.SIGINT else engine.stopping or "ask"
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def exit_code_of(status: str, engine: Engine) -> int:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 
 from nbpipe.errors import UsageError
 from nbpipe.executors.base import Executor
 from nbpipe.run.api import Prepared
+from nbpipe.run.signals import stopped_by_signals
 from nbpipe.sweep.attempt import Attempt, settled
 from nbpipe.sweep.ledger import Ledger
 from nbpipe.sweep.limits import Limits
@@ -73,7 +71,7 @@ class Drive:
     def run(self) -> int:
         """Run to the end; the exit code of the failure that stopped it, or 0."""
         self._limits.begin()
-        with self._signals(), ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
+        with stopped_by_signals(self), ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
             while True:
                 self._begin_more(pool)
                 if not self._flying:
@@ -166,21 +164,3 @@ class Drive:
         self._ledger.append("trial-ended", **told)
         self._searcher.tell(trial)
         self._listener(trial)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C once stops the trials that run in good order, twice kills them; SIGTERM stops. Only in the main thread."""
-
-        def stop(number: int, _frame: Any) -> None:
-            self.stopping = "kill" if self.stopping and number == signal.SIGINT else self.stopping or "ask"
-
-        try:
-            before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
