@@ -1,4 +1,4 @@
-"""`make bench`: measure, then write `docs/benchmarks.md`.
+"""`make bench`: measure, and write `docs/benchmarks.md` after each part, so that an interrupted session keeps what it has.
 
 Every figure is the median of several runs made one after the other in one session; what counts is the ratio between
 lines of one table, never an absolute time.
@@ -6,65 +6,58 @@ lines of one table, never an absolute time.
 
 from __future__ import annotations
 
-import platform
-import sys
-from importlib.metadata import version
-from pathlib import Path
+import argparse
+from collections.abc import Iterable
 
 from benchmarks import cases
-from benchmarks.measure import Figure
-
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+from benchmarks.goals import goals
+from benchmarks.measure import Figure, Section
+from benchmarks.page import PAGE, Page, machine
 
 
 def main() -> int:
-    """Run every case, or those named, and write the page; 0 unless a case failed to run.
-
-    `python -m benchmarks 5 history` measures that case alone and replaces its section: the others stay as they are.
-    """
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    names = sys.argv[2:]
-    tables = []
-    for case in cases.ALL:
-        if names and case.__name__ not in names:
+    """Run every case, or those named, and write their sections; the others stay as they are. 1 if a case failed to run."""
+    asked = _arguments()
+    known = {case.__name__: case for case in cases.ALL}
+    page = Page(PAGE.read_text())
+    failed = []
+    for name in asked.cases or known:
+        print(f"{name} …", flush=True)
+        try:
+            for section in _sections(known[name](asked.repeats)):
+                page.put(section, f"{machine()} {_load()}".strip())
+                page.put(goals(page))
+                page.write()
+        except Exception as error:  # noqa: BLE001 - the other cases are measured all the same; the exit code says it
+            failed.append(name)
+            print(f"{name} failed: {type(error).__name__}: {error}", flush=True)
             continue
-        print(f"{case.__name__} …", flush=True)
-        title, note, figures = case(repeats)
-        apart = f" Measured apart from the rest, medians of {repeats} or more. {_load()}" if names else ""
-        tables.append(_table(title, f"{note}{apart}".rstrip(), figures))
-        print(tables[-1], flush=True)
-    PAGE.write_text(_replaced(PAGE.read_text(), tables) if names else "\n".join([_head(repeats), *tables]))
-    print(f"wrote {PAGE.name}")
-    return 0
+        print(page.text_of(section.title), flush=True)
+    page.put(goals(page))
+    page.write()
+    print(page.text_of(goals(page).title))
+    print(f"wrote {PAGE.name}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
 
 
-def _replaced(page: str, tables: list[str]) -> str:
-    """The page with these sections in the place of those with their titles, or at its end."""
-    sections = page.rstrip("\n").split("\n\n## ")
-    for table in tables:
-        new = table.removeprefix("## ").rstrip("\n")
-        title = new.partition("\n")[0]
-        titles = [section.partition("\n")[0] for section in sections]
-        if title in titles[1:]:
-            sections[titles.index(title)] = new
-        else:
-            sections.append(new)
-    return "\n\n## ".join(sections) + "\n"
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each figure; slow ones have fewer (default 5)")
+    names = [case.__name__ for case in cases.ALL]
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"only these: {', '.join(names)}")
+    found = parser.parse_args()
+    for name in found.cases:
+        if name not in names:
+            parser.error(f"there is no case '{name}'; cases: {', '.join(names)}")
+    return found
 
 
-def _head(repeats: int) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("papermill", "nbclient", "mlflow", "pandas", "numpy"))
-    return (
-        f"# Benchmarks\n\nWritten by `python -m benchmarks {repeats}` (`make bench`); medians of "
-        f"{repeats} runs, in brackets the fastest and the slowest. One session on {_cpus()} cores, "
-        f"Python {platform.python_version()}, {packages}. Tracking is off. {_load()}Compare lines of one table with each other.\n"
-    )
-
-
-def _cpus() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _sections(given: cases.Given) -> Iterable[Section]:
+    if isinstance(given, tuple):
+        title, note, figures = given
+        yield Section(title, note, _table(figures))
+    else:
+        yield from given
 
 
 def _load() -> str:
@@ -75,7 +68,7 @@ def _load() -> str:
         busy = os.getloadavg()[1]
     except (AttributeError, OSError):
         return ""
-    return f"Other programs ran beside: load average {busy:.1f}. " if busy > _cpus() else ""
+    return f"Other programs ran beside: load average {busy:.1f}." if busy > len(os.sched_getaffinity(0)) + 1 else ""
 
 
 def _seconds(number: float) -> str:
@@ -83,14 +76,13 @@ def _seconds(number: float) -> str:
     return f"{number:.2f}" if number >= 0.1 else f"{number:.4f}"  # noqa: PLR2004 - as said
 
 
-def _table(title: str, note: str, figures: list[Figure]) -> str:
+def _table(figures: list[Figure]) -> str:
     base = figures[0].median
     rows = [
         f"| {f.what} | {_seconds(f.median)} ({_seconds(f.fastest)} to {_seconds(f.slowest)}) | {f.median / base:.2f} | {f.extra} |"
         for f in figures
     ]
-    head = "| what | seconds | ratio to the first line | |\n|---|---|---|---|"
-    return f"## {title}\n\n{note}\n\n{head}\n" + "\n".join(rows) + "\n"
+    return "| what | seconds | ratio to the first line | |\n|---|---|---|---|\n" + "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,35 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nbformat
-
 from benchmarks.diffs import diffs
+from benchmarks.exports import exports
 from benchmarks.history import history
 from benchmarks.lab_events import lab_events
 from benchmarks.lab_frames import lab_frames
 from benchmarks.lab_startup import lab_startup
 from benchmarks.lab_typing import lab_typing
 from benchmarks.labs import HAS_BROWSER
-from benchmarks.measure import Figure, command, printed, repeat
+from benchmarks.live_cell import live
+from benchmarks.measure import Figure, Section, command, printed, repeat
+from benchmarks.notebooks import NBPIPE, chain, notebook, papermill, plain
+from benchmarks.peers.case import CASES as PEERS
+from benchmarks.profiles import nothing_to_do, stage_start
+from benchmarks.remote_inputs import remote_inputs
+from benchmarks.stages import cells, first_line, objects
+from benchmarks.sweeps import sweeping
 from nbpipe.model import Outcome, Trace
 from nbpipe.pipeline.extract import extract
+from nbpipe.pipeline.index import index_of
 from nbpipe.plan.resolve import wanted
+from nbpipe.plan.settled import Settled
 from nbpipe.store import open_store
 
-NBPIPE = [sys.executable, "-m", "nbpipe"]
-Case = Callable[[int], tuple[str, str, list[Figure]]]
+#: Title, note and figures; or sections, of which later ones of the same title replace the earlier.
+Given = tuple[str, str, list[Figure]] | Iterator[Section]
+Case = Callable[[int], Given]
 
 FIVE = [
     "%%params\nk: int = 1",
@@ -48,28 +57,11 @@ ARRAY = [
 ]
 
 
-def _notebook(folder: Path, cells: list[str], name: str = "bench.ipynb") -> Path:
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path = folder / name
-    nbformat.write(book, path)
-    return path
-
-
-def _plain(cells: list[str]) -> list[str]:
-    """The same cells for tools that do not know the magics."""
-    return [cell.split("\n", 1)[1] if cell.startswith("%%") else cell for cell in cells]
-
-
-def _papermill(folder: Path) -> float:
-    return command([sys.executable, "-m", "papermill", "--no-progress-bar", "plain.ipynb", "out.ipynb"], folder)
-
-
 def five_stages(repeats: int) -> tuple[str, str, list[Figure]]:
     """Five trivial stages: cold, again, one parameter changed, last stage changed."""
     folder = Path(tempfile.mkdtemp())
-    _notebook(folder, FIVE)
-    _notebook(folder, _plain(FIVE), "plain.ipynb")
+    notebook(folder, FIVE)
+    notebook(folder, plain(FIVE), "plain.ipynb")
     state = folder / ".nbpipe"
     run = [*NBPIPE, "run", "bench.ipynb", "--quiet"]
     ticks = iter(range(10**6))
@@ -78,10 +70,16 @@ def five_stages(repeats: int) -> tuple[str, str, list[Figure]]:
         shutil.rmtree(state, ignore_errors=True)
 
     def edit_last() -> None:
-        _notebook(folder, [*FIVE[:-1], FIVE[-1] + f"\nprint({next(ticks)})"])
+        notebook(folder, [*FIVE[:-1], FIVE[-1] + f"\nprint({next(ticks)})"])
 
     figures = [
-        repeat("papermill, one notebook in one process", repeats, lambda: None, lambda: _papermill(folder)),
+        repeat("papermill, one notebook in one process", repeats, lambda: None, lambda: papermill(folder)),
+        repeat(
+            "nbpipe run, nothing cached, nothing kept warm",
+            repeats,
+            forget,
+            lambda: command(run, folder, NBPIPE_KEEP_WARM="off"),
+        ),
         repeat("nbpipe run, nothing cached", repeats, forget, lambda: command(run, folder)),
         repeat("nbpipe run, nothing to do", repeats, lambda: None, lambda: command(run, folder)),
         repeat(
@@ -98,7 +96,7 @@ def five_stages(repeats: int) -> tuple[str, str, list[Figure]]:
     shutil.rmtree(folder)
     return (
         "Five trivial stages, whole command",
-        "Each stage runs in a kernel of its own; papermill runs all in one.",
+        "A kernel for each stage; papermill runs all in one. The parent of nbpipe's kernels is there from the run before.",
         figures,
     )
 
@@ -107,12 +105,12 @@ def hand_over(repeats: int) -> tuple[str, str, list[Figure]]:
     """A 100 MB frame and a 1 GB array from one stage to the next."""
     figures = []
     repeats = min(repeats, 3)
-    for what, cells in (("100 MB frame", FRAME), ("1 GB array", ARRAY)):
+    for what, written in (("100 MB frame", FRAME), ("1 GB array", ARRAY)):
         folder = Path(tempfile.mkdtemp())
-        _notebook(folder, cells)
-        _notebook(folder, _plain(cells), "plain.ipynb")
+        notebook(folder, written)
+        notebook(folder, plain(written), "plain.ipynb")
         figures.append(
-            repeat(f"papermill, one process, {what}", repeats, lambda: None, lambda at=folder: _papermill(at))  # type: ignore[misc]
+            repeat(f"papermill, one process, {what}", repeats, lambda: None, lambda at=folder: papermill(at))  # type: ignore[misc]
         )
 
         def forget(at: Path = folder) -> None:
@@ -135,11 +133,6 @@ def hand_over(repeats: int) -> tuple[str, str, list[Figure]]:
 
 def _peak(verdict: Path) -> int:
     return int(json.loads(verdict.read_text()).get("peak_memory", 0))
-
-
-def _chain(stages: int) -> list[str]:
-    first = ["%%params\nk: int = 1", "%%stage s0\nv0 = sum([k])"]
-    return [*first, *(f"%%stage s{n}\nv{n} = v{n - 1} + 1" for n in range(1, stages))]
 
 
 def _long(cells: int) -> list[str]:
@@ -167,7 +160,7 @@ def _settle(path: Path) -> None:
     """Put a result of every stage into the store, as if it had run."""
     store = open_store(path.parent / ".nbpipe" / "store")
     pipeline = extract(path)
-    committed: dict[str, Outcome] = {}
+    committed = Settled(index_of(pipeline))
     for stage in pipeline.stages:
         target = wanted(pipeline, stage.name, committed, {})
         if target is None:
@@ -175,47 +168,93 @@ def _settle(path: Path) -> None:
         outputs = {name: store.save_values({name: 1}, stage=stage.name)[name] for name in stage.flow.outputs}
         outcome = Outcome(stage=stage.name, attempt=1, token="", status="succeeded", outputs=outputs)
         store.traces.commit(Trace(key=target.key, stage=stage.name, parts=target.parts, outcome=outcome, run="r1"))
-        committed[stage.name] = outcome
+        committed.add(stage.name, outcome)
 
 
 def planning(repeats: int) -> tuple[str, str, list[Figure]]:
     """Whole `nbpipe plan` commands on notebooks whose results are all in the store."""
     figures = []
     plan = [*NBPIPE, "plan", "bench.ipynb"]
-    for stages in (5, 100, 200):
+    for stages in (5, 100, 1000, 4000):
         folder = Path(tempfile.mkdtemp())
         (folder / "nbpipe.toml").touch()
-        _settle(_notebook(folder, _chain(stages)))
-        figures.append(
-            repeat(f"nbpipe plan, {stages} stages, all HIT", repeats, lambda: None, lambda at=folder: command(plan, at))  # type: ignore[misc]
-        )
+        _settle(notebook(folder, chain(stages)))
+
+        def measure(at: Path = folder) -> float:
+            return command(plan, at)
+
+        figures.append(repeat(f"nbpipe plan, {stages:,} stages, all HIT", min(repeats, 3), lambda: None, measure))
         shutil.rmtree(folder)
-    return "Planning", "Whole commands; every stage's result is in the store and verified.", figures
+    return "Planning", "Whole commands on chains of stages; every stage's result is in the store and verified.", figures
+
+
+_EXTRACT = """
+import sys, time
+from pathlib import Path
+from nbpipe.pipeline.extract import extract
+from nbpipe.run.planning import plan_notebook
+path, what = Path(sys.argv[1]), sys.argv[2]
+if what == "again":
+    extract(path)
+if what == "changed":
+    extract(path)
+    path.write_text(path.read_text().replace("hello", "goodbye", 1))
+start = time.perf_counter()
+extract(path)
+print(time.perf_counter() - start)
+"""
+_PARSE = """
+import ast, json, sys, time
+cells = json.load(open(sys.argv[1]))["cells"]
+start = time.perf_counter()
+for cell in cells:
+    ast.parse("".join(cell["source"]).split("\\n", 1)[1])
+print(time.perf_counter() - start)
+"""
 
 
 def extraction(repeats: int) -> tuple[str, str, list[Figure]]:
     """From a notebook to its pipeline, in a new process each time."""
-    code = "import sys, time\nfrom pathlib import Path\nfrom nbpipe.pipeline.extract import extract\n"
-    code += "start = time.perf_counter()\nextract(Path(sys.argv[1]))\nprint(time.perf_counter() - start)"
-    parse = "import sys, time, ast, json\ncells = json.load(open(sys.argv[1]))['cells']\nstart = time.perf_counter()\n"
-    parse += "for c in cells: ast.parse(''.join(c['source']).split('\\n', 1)[1])\nprint(time.perf_counter() - start)"
     figures = []
-    folder = Path(tempfile.mkdtemp())
-    for what, program, cells in (
-        ("ast.parse of 1,000 cells of 16 lines", parse, _long(1000)),
-        ("nbpipe extract, 100 cells", code, _long(100)),
-        ("nbpipe extract, 1,000 cells", code, _long(1000)),
-        ("nbpipe extract, 200 stages", code, _chain(200)),
+    for what, program, state, written in (
+        ("ast.parse of 1,000 cells of 16 lines", _PARSE, "", _long(1000)),
+        ("nbpipe extract, 100 cells", _EXTRACT, "", _long(100)),
+        ("nbpipe extract, 1,000 cells", _EXTRACT, "", _long(1000)),
+        ("nbpipe extract, 1,000 cells, one changed", _EXTRACT, "changed", _long(1000)),
+        ("nbpipe extract, 1,000 cells, none changed", _EXTRACT, "again", _long(1000)),
+        ("nbpipe extract, 500 stages", _EXTRACT, "", chain(500)),
+        ("nbpipe extract, 2,000 stages", _EXTRACT, "", chain(2000)),
+        ("nbpipe extract, 10,000 stages", _EXTRACT, "", chain(10_000)),
     ):
-        path = _notebook(folder, cells)
 
-        def measure(program: str = program, path: Path = path) -> float:
-            return float(printed([sys.executable, "-c", program, str(path)], folder))
+        def measure(program: str = program, state: str = state, written: list[str] = written) -> float:
+            with tempfile.TemporaryDirectory() as scratch:
+                path = notebook(Path(scratch), written)
+                argv = [sys.executable, "-c", program, str(path), state]
+                return float(printed(argv, path.parent, XDG_CACHE_HOME=f"{scratch}/cache"))
 
         figures.append(repeat(what, min(repeats, 3), lambda: None, measure))
-    shutil.rmtree(folder)
-    return "Extraction", "Inside the process, imports not counted; nothing is cached.", figures
+    note = "Inside the process, imports not counted; nothing is kept from one measurement for the next."
+    return "Extraction", note, figures
 
 
 LAB: list[Case] = [lab_startup, lab_events, lab_frames, lab_typing] if HAS_BROWSER else []
-ALL: list[Case] = [five_stages, planning, extraction, diffs, hand_over, history, *LAB]
+ALL: list[Case] = [
+    *PEERS,
+    five_stages,
+    first_line,
+    nothing_to_do,
+    stage_start,
+    cells,
+    objects,
+    planning,
+    extraction,
+    exports,
+    diffs,
+    hand_over,
+    history,
+    remote_inputs,
+    live,
+    sweeping,
+    *LAB,
+]

@@ -7,15 +7,17 @@ main thread is what a cell pays; on a busy machine the time on the clock says mo
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, printed
 
 BODY = """\
 total = 0
@@ -33,6 +35,7 @@ summary = dict(best=best, label=label)
 """
 SETUP = "lr_steps = 3\nlr = 0.1\nknown = list(range(50))\nhistory = []\nframe = {'a': [1.0, 2.0]}"
 _TRIES = 300
+_ROOT = Path(__file__).parents[1]
 
 
 def _shell() -> Any:
@@ -71,6 +74,17 @@ def live_cell(clock: Callable[[], float], tries: int = _TRIES, pause: float = 0.
         "In the kernel's process, tracking off; the trial is written beside.",
         [plain, stage],
     )
+
+
+def live(repeats: int) -> tuple[str, str, list[Figure]]:
+    """The same in a process of its own, by processor time: what a cell pays on a busy machine, too."""
+    code = "import json, sys, time\nfrom benchmarks.live_cell import live_cell\n"
+    code += "title, note, figures = live_cell(time.thread_time, tries=int(sys.argv[1]))\n"
+    code += "print(json.dumps([title, note, [[f.what, f.seconds, f.extra] for f in figures]]))"
+    with tempfile.TemporaryDirectory() as folder:
+        said = printed([sys.executable, "-c", code, str(60 * repeats)], Path(folder), PYTHONPATH=str(_ROOT))
+    title, note, figures = json.loads(said.splitlines()[-1])
+    return title, f"{note} Processor time.", [Figure(*figure) for figure in figures]
 
 
 def main() -> int:

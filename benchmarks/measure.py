@@ -36,17 +36,23 @@ class Figure:
         return max(self.seconds)
 
 
-def command(argv: Sequence[str], cwd: Path) -> float:
-    """Seconds that a command takes from start to exit. Raises CalledProcessError if it fails, with its output."""
+def command(argv: Sequence[str], cwd: Path, **more: str) -> float:
+    """Seconds that a command takes from start to exit; `more` are environment variables.
+
+    Raises CalledProcessError if it fails, with its output.
+    """
     start = time.perf_counter()
-    printed(argv, cwd)
+    printed(argv, cwd, **more)
     return time.perf_counter() - start
 
 
-def printed(argv: Sequence[str], cwd: Path) -> str:
-    """What a command prints on standard output. Raises CalledProcessError if it fails, with its output."""
+def printed(argv: Sequence[str], cwd: Path, **more: str) -> str:
+    """What a command prints on standard output; `more` are environment variables.
+
+    Raises CalledProcessError if it fails, with its output.
+    """
     # Runs are delivered to MLflow in the background, where they would take time from the next measurement.
-    env = os.environ | {"NBPIPE_TRACKING": "off"}
+    env = os.environ | {"NBPIPE_TRACKING": "off", "NBPIPE_KEEP_WARM": "5m"} | more
     done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
@@ -65,3 +71,12 @@ def repeat(what: str, times: int, prepare: Callable[[], object], measure: Callab
 def peak_of_children() -> float:
     """GiB: the largest resident size that any finished child process of this one has had."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page whose table is written already."""
+
+    title: str
+    note: str
+    table: str

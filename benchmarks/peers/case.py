@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Section
 from benchmarks.peers.base import Peer
 from benchmarks.peers.functions import DAGSTER, FLYTE, KEDRO, METAFLOW
-from benchmarks.peers.notebooks import NBPIPE, PAPERMILL, PLOOMBER, STEPWISE
+from benchmarks.peers.notebooks import NBPIPE, NBPIPE_COLD, PAPERMILL, PLOOMBER, STEPWISE
 from benchmarks.peers.scripts import DVC, SNAKEMAKE
-from benchmarks.peers.steps import DIAMOND, FIVE, Steps, changed, wide
+from benchmarks.peers.steps import ARRAY, DIAMOND, FIVE, Steps, changed, heavy, wide
+from benchmarks.peers.table import Row, table
+from benchmarks.peers.timed import FailedError, TooLongError, kernels, timed
+from nbpipe.export.verification import environment_of
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
-
-from engines import environment_of
-
-PEERS = (NBPIPE, PAPERMILL, STEPWISE, PLOOMBER, METAFLOW, FLYTE, DVC, SNAKEMAKE, DAGSTER, KEDRO)
-_SEVERAL = (NBPIPE, FLYTE, DVC, SNAKEMAKE, KEDRO)
+PEERS = (NBPIPE, NBPIPE_COLD, PAPERMILL, STEPWISE, PLOOMBER, METAFLOW, FLYTE, DVC, SNAKEMAKE, DAGSTER, KEDRO)
 #: What every environment has besides the tool.
 _DATA = ("pandas==3.0.6", "numpy")
-_KEPT = {
-    "NBPIPE_TRACKING": "off",
-    "METAFLOW_USER": "bench",
-    "DVC_NO_ANALYTICS": "1",
-    "PLOOMBER_STATS_ENABLED": "false",
-    "KEDRO_DISABLE_TELEMETRY": "1",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-}
 OPERATIONS = ("new", "nothing to do", "last step changed", "parameter changed", "comment changed")
+_FIRST_TWO = OPERATIONS[:2]
+Parts = Iterator[Section]
 
 
 def _versions(steps: Steps, middle: str) -> list[tuple[str, Steps, int]]:
@@ -44,77 +35,115 @@ def _versions(steps: Steps, middle: str) -> list[tuple[str, Steps, int]]:
     return list(zip(OPERATIONS, (steps, steps, last, last, note), (1, 1, 1, 2, 2), strict=True))
 
 
-def _case(
-    title: str, steps: Steps, middle: str, peers: tuple[Peer, ...], repeats: int
-) -> tuple[str, str, list[Figure]]:
-    bins = {peer.name: _bin(peer) for peer in peers}
-    figures = {(op, peer.name): Figure(f"{op}: {peer.name}", [], peer.note) for op in OPERATIONS for peer in peers}
-    peaks: dict[str, int] = {}
-    for _ in range(repeats):
+def compared(
+    title: str,
+    steps: Steps,
+    middle: str,
+    repeats: int,
+    *,
+    operations: tuple[str, ...] = OPERATIONS,
+    limit: float = 180.0,
+    more: tuple[str, ...] = (),
+    peers: tuple[Peer, ...] = PEERS,
+) -> Parts:
+    """The table so far, after each tool in each round: what was measured is kept when the rest is interrupted.
+
+    `limit` is in seconds for a command; a tool that needs longer is not asked again. `more` are packages.
+    """
+    rows = {peer.name: Row(_label(peer), peer.note) for peer in peers}
+    bins: dict[str, Path] = {}
+    for round_ in range(1, repeats + 1):
         for peer in peers:
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch) / "flow"
-                folder.mkdir()
-                if peer.prepare:
-                    _timed([str(bins[peer.name] / peer.prepare[0]), *peer.prepare[1:]], folder)
-                for operation, now, k in _versions(steps, middle):
-                    peer.write(folder, now)
-                    seconds, peak = _timed(peer.command(bins[peer.name], k), folder)
-                    figures[operation, peer.name].seconds.append(seconds)
-                    peaks[peer.name] = max(peaks.get(peer.name, 0), peak, *_kernels(folder))
-    for peer in peers:
-        figures["new", peer.name].extra += f"; peak {peaks[peer.name] / 2**30:.2f} GiB"
-    note = (
-        "Whole commands, each tool in an environment of its own, in turn; the ratio is to nbpipe with nothing computed yet. "
-        "nbpipe's parent of warm kernels may be there from the run before, as it is for its users."
+            row = rows[peer.name]
+            if row.problem:
+                continue
+            print(f"  {title}: {peer.name}, {round_} of {repeats}", flush=True)
+            try:
+                bins.setdefault(peer.name, _bin(peer, more))
+                _round(peer, bins[peer.name], row, [v for v in _versions(steps, middle) if v[0] in operations], limit)
+            except (FailedError, TooLongError) as error:
+                row.problem = str(error)[-300:]
+            except subprocess.CalledProcessError:
+                row.problem = "could not be installed"
+            yield Section(title, _note(round_), table(list(rows.values()), operations))
+
+
+def _round(peer: Peer, bin_: Path, row: Row, versions: list[tuple[str, Steps, int]], limit: float) -> None:
+    # What a killed command had started may still be writing for a moment.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch) / "flow"
+        folder.mkdir()
+        if peer.prepare:
+            timed([str(bin_ / peer.prepare[0]), *peer.prepare[1:]], folder, limit)
+        for operation, now, k in versions:
+            peer.write(folder, now)
+            seconds, peak = timed(peer.command(bin_, k), folder, limit)
+            row.took(operation, seconds)
+            row.peak = max(row.peak, peak, *kernels(folder))
+
+
+def _note(round_: int) -> str:
+    return (
+        "Whole commands in seconds, each tool in an environment of its own, in turn; × is the ratio to nbpipe for the same "
+        f"operation. Medians of {round_} or, where no brackets follow, one figure."
     )
-    return title, note, list(figures.values())
 
 
-def _bin(peer: Peer) -> Path:
+def _label(peer: Peer) -> str:
+    packages = [text.partition("==") for text in peer.packages[:1]]
+    return f"{peer.name} {packages[0][2]}" if packages else f"{peer.name} {version('nbpipe')}"
+
+
+def _bin(peer: Peer, more: tuple[str, ...]) -> Path:
     if not peer.packages:
         return Path(sys.executable).parent
-    return environment_of(f"bench-{peer.packages[0].partition('=')[0]}", *peer.packages, *_DATA)
+    # uv looks for wheels where pip was told to.
+    os.environ.setdefault("UV_FIND_LINKS", os.environ.get("PIP_FIND_LINKS", ""))
+    return environment_of(f"bench-{peer.packages[0].partition('=')[0]}", (*peer.packages, *_DATA, *more))
 
 
-def _timed(argv: list[str], folder: Path) -> tuple[float, int]:
-    """Seconds that a command takes, and the most bytes that it or one of its children has had. Raises RuntimeError if it fails."""
-    home = folder.parent / "home"
-    home.mkdir(exist_ok=True)
-    own = {} if argv[0] == sys.executable else {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        child = subprocess.Popen(argv, cwd=folder, env=os.environ | _KEPT | own, stdout=said, stderr=said)
-        _, status, used = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{argv}: {said.read().decode(errors='replace')[-3000:]}")
-    return seconds, used.ru_maxrss * 1024
-
-
-def _kernels(folder: Path) -> list[int]:
-    """Bytes that nbpipe's kernels have had: they are nobody's children."""
-    return [
-        int(json.loads(path.read_text()).get("peak_memory", 0))
-        for path in folder.glob(".nbpipe/runs/*/jobs/*/verdict.json")
-    ]
-
-
-def peers_five(repeats: int) -> tuple[str, str, list[Figure]]:
+def peers_five(repeats: int) -> Parts:
     """Five trivial steps in a row."""
-    return _case("Peers: five trivial steps", FIVE, "c", PEERS, repeats)
+    return compared("Peers: five trivial steps", FIVE, "c", repeats)
 
 
-def peers_frame(repeats: int) -> tuple[str, str, list[Figure]]:
+def peers_frame(repeats: int) -> Parts:
     """A diamond around a frame of 100 MB."""
-    return _case("Peers: a frame of 100 MB goes to two steps", DIAMOND, "left", PEERS, min(repeats, 3))
+    return compared(
+        "Peers: a frame of 100 MB goes to two steps", DIAMOND, "left", min(repeats, 3), operations=OPERATIONS[:4]
+    )
 
 
-def peers_wide(repeats: int) -> tuple[str, str, list[Figure]]:
-    """100 steps beside each other: the tools that are made for more than a few."""
-    return _case("Peers: 100 steps beside each other", wide(100), "w50", _SEVERAL, min(repeats, 3))
+def peers_array(repeats: int) -> Parts:
+    """A diamond around an array of 1 GB."""
+    return compared(
+        "Peers: an array of 1 GB goes to two steps", ARRAY, "left", min(repeats, 2), operations=_FIRST_TWO, limit=60.0
+    )
 
 
-CASES: list[Callable[[int], tuple[str, str, list[Figure]]]] = [peers_five, peers_frame, peers_wide]
+def peers_torch(repeats: int) -> Parts:
+    """Ten steps in a row that import torch and pandas."""
+    return compared(
+        "Peers: ten steps that import torch and pandas",
+        heavy(10),
+        "h5",
+        min(repeats, 3),
+        operations=OPERATIONS[:3],
+        limit=90.0,
+        more=(f"torch=={version('torch')}",),
+    )
+
+
+def peers_wide(repeats: int) -> Parts:
+    """100 steps beside each other."""
+    return compared(
+        "Peers: 100 steps beside each other",
+        wide(100),
+        "w50",
+        min(repeats, 2),
+        operations=_FIRST_TWO,
+        limit=60.0,
+    )
+
+
+CASES: list[Callable[[int], Parts]] = [peers_five, peers_frame, peers_array, peers_torch, peers_wide]

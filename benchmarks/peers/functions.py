@@ -36,7 +36,7 @@ def _metaflow(folder: Path, steps: Steps) -> None:
 
 
 def _flyte(folder: Path, steps: Steps) -> None:
-    text = ["import pandas as pd", "from flytekit import task, workflow", ""]
+    text = ["import numpy as np", "import pandas as pd", "from flytekit import task, workflow", ""]
     types = {step.name: step.type for step in steps}
     calls = []
     for step in steps:

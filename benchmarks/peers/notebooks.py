@@ -71,7 +71,14 @@ NBPIPE = Peer(
     (),
     _nbpipe,
     lambda _bin, k: [sys.executable, "-m", "nbpipe", "run", "flow.ipynb", "--quiet", "-p", f"k={k}"],
-    "a kernel for each stage, content checked",
+    "a kernel for each stage, content checked; the parent of its kernels may be there from the run before, as it is for its users",
+)
+NBPIPE_COLD = Peer(
+    "nbpipe, nothing kept warm",
+    (),
+    _nbpipe,
+    lambda _bin, k: ["env", "NBPIPE_KEEP_WARM=off", *NBPIPE.command(_bin, k)],
+    "the same after a restart of the machine, or on one that keeps nothing",
 )
 PAPERMILL = Peer(
     "papermill",

@@ -41,14 +41,14 @@ def _snakemake(folder: Path, steps: Steps) -> None:
     rules = [f"rule all:\n    input: {ends!r}"]
     for step in steps:
         files = [f"{step.name}.py", *(f"data/{name}.pkl" for name in step.needs)]
-        given = "\n    params: k=config['k']" if step.parameter else ""
+        given = "\n    params: k=config['given']" if step.parameter else ""
         word = " {params.k}" if step.parameter else ""
         rules.append(
             f"rule {step.name}_:\n    input: {files!r}\n    output: 'data/{step.name}.pkl'{given}\n"
             f"    shell: 'python {step.name}.py{word}'"
         )
     put(folder, "Snakefile", "\n\n".join(rules) + "\n")
-    put(folder, "run.sh", 'export PATH="$1:$PATH"\nexec "$1"/snakemake --cores 2 --quiet --config k="$2"\n')
+    put(folder, "run.sh", 'export PATH="$1:$PATH"\nexec "$1"/snakemake --cores 2 --quiet --config given="$2"\n')
 
 
 DVC = Peer(

@@ -36,6 +36,21 @@ DIAMOND: Steps = (
     Step("right", "right = float(frame['b'].max())", ("frame",), "float"),
     Step("last", "last = left + right\nprint(last)", ("left", "right"), "float"),
 )
+#: The same around an array of 1 GB.
+ARRAY: Steps = (
+    Step("frame", "import numpy as np\nframe = np.ones(125_000_000)", type="np.ndarray"),
+    Step("left", "left = float(frame[0]) * k", ("frame",), "float", parameter=True),
+    Step("right", "right = float(frame[-1])", ("frame",), "float"),
+    Step("last", "last = left + right\nprint(last)", ("left", "right"), "float"),
+)
+
+
+def heavy(number: int) -> Steps:
+    """That many steps in a row, each of which imports torch and pandas for next to nothing."""
+    imports = "import pandas\nimport torch\n"
+    first = Step("h0", f"{imports}h0 = len(torch.ones(2)) + k", parameter=True)
+    more = (Step(f"h{n}", f"{imports}h{n} = h{n - 1} + len(torch.ones(2))", (f"h{n - 1}",)) for n in range(1, number))
+    return (first, *more)
 
 
 def wide(number: int) -> Steps:

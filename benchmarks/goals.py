@@ -1,0 +1,166 @@
+"""The figures to reach, each held against the page: met, missed with what remains, or not measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.measure import Section
+from benchmarks.page import Page
+
+TITLE = "Figures to reach"
+_FIVE = "Five trivial stages, whole command"
+_LINE = "What a stage costs before its first line"
+_CELLS = "Notebooks of many trivial cells"
+_OBJECT = "Storing an object of 1 GB"
+_LIVE = "A cell in a live notebook"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of a section, and the seconds that it may take; `less` is a line that is taken off."""
+
+    what: str
+    title: str
+    row: str
+    seconds: float
+    less: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached, what is held against it, and where the rest goes."""
+
+    name: str
+    what: str
+    checks: tuple[Check, ...]
+    remains: str
+    #: Parts of it that no line of the page shows.
+    unmeasured: str = ""
+
+
+GOALS = (
+    Goal(
+        "P1",
+        "nothing to do",
+        (Check("5 stages", _FIVE, "nbpipe run, nothing to do", 0.06),),
+        "imports of click, msgspec and blake3, and the record of the latest run: see *Where the time goes*",
+        "100 and 1,000 stages",
+    ),
+    Goal(
+        "P2",
+        "per stage over the user's own code",
+        (Check("trivial stages", _LINE, "per trivial stage, of 25 in a row less 5 in a row", 0.03),),
+        "a kernel is forked from the warm parent for each stage, and starts IPython and its sockets then, not ahead of it",
+    ),
+    Goal(
+        "P3",
+        "ready stage to first line",
+        (
+            Check("first line", _LINE, "from the end of the stage above to the first line", 0.015),
+            Check("torch and pandas imported", _LINE, "from there until torch and pandas are imported", 0.2),
+        ),
+        "no kernel waits ahead of its stage, and the parent does not import the notebook's own libraries (ADR 0012)",
+    ),
+    Goal(
+        "P4",
+        "100 trivial cells, and per cell",
+        (
+            Check("100 cells, the job", _CELLS, "nbpipe, 100 cells, the job alone", 0.35),
+            Check("per cell", _CELLS, "nbpipe, per cell, of 1,000 less 100", 0.0035),
+        ),
+        "starting the kernel, and one round trip over ZeroMQ per cell",
+        "10 MB of output",
+    ),
+    Goal(
+        "P5",
+        "1 GB to the next stage",
+        (
+            Check("save", _OBJECT, "nbpipe: save, with digest", 1 / 3.5),
+            Check("load", _OBJECT, "nbpipe: load, mapped", 0.005),
+        ),
+        "the figure is page-cache speed; nbpipe waits for the disk (fsync) before a result counts",
+    ),
+    Goal(
+        "P6",
+        "history over 10,000 runs",
+        (
+            Check("a page", "History", "a page of 50, the newest", 0.01),
+            Check("sorted by a metric", "History", "sorted by a metric", 0.03),
+            Check("filtered and sorted", "History", "filtered and sorted: m7 > 0.5, by m8", 0.03),
+            Check("DataFrame", "History", "all rows into a pandas DataFrame", 0.25),
+        ),
+        "SQLite joins the metric that is filtered by with the one that is sorted by",
+    ),
+    Goal(
+        "P7",
+        "`%%stage` over the plain cell",
+        (
+            Check(
+                "a cell of 12 lines",
+                _LIVE,
+                "the same below %%stage train --metrics acc,best",
+                0.0001,
+                "plain cell of 12 lines",
+            ),
+        ),
+        "two hashes of the cell, and the copy of what was printed",
+    ),
+    Goal(
+        "P8",
+        "extraction and planning",
+        (
+            Check("extraction, 1,000 cells, cold", "Extraction", "nbpipe extract, 1,000 cells", 0.25),
+            Check("one cell changed", "Extraction", "nbpipe extract, 1,000 cells, one changed", 0.05),
+            Check("planning, per 10,000 stages", "Planning", "nbpipe plan, 4,000 stages, all HIT", 0.8),
+        ),
+        "each statement is walked for what it reads and changes (cold, and again for all cells when one changed); a plan "
+        "opens three small files per stage. Both grow with the stages, not with their square: `tests/unit/plan/test_plan_scale.py`",
+        "10,000 stages at once: a chain of 4,000 has to take 4/10 of the time",
+    ),
+    Goal(
+        "P9",
+        "the command line answers",
+        (
+            Check("--help", _FIVE, "nbpipe --help", 0.04),
+            Check("plan, 5 stages", _FIVE, "nbpipe plan", 0.06),
+        ),
+        "Python itself, click, msgspec; for a plan the reader of notebooks and the grammar",
+    ),
+    Goal("P10", "scheduling per stage", (), "", "with an executor that does nothing, up to 10,000 stages"),
+    Goal(
+        "P11",
+        "MLflow on the critical path; warm pool idle",
+        (),
+        "delivery is another process's work (`docs/guide/tracking.md`); the parent sleeps in a system call while it waits",
+        "the time that a run waits for it, and the load of an idle parent",
+    ),
+)
+
+
+def goals(page: Page) -> Section:
+    """P1 to P11 against what the page holds now."""
+    lines = [row for goal in GOALS for row in _rows(goal, page)]
+    head = "| | what | to reach, s | measured, s | | what remains |\n|---|---|---|---|---|---|"
+    return Section(TITLE, "Held against the tables below.", "\n".join([head, *lines]))
+
+
+def _rows(goal: Goal, page: Page) -> list[str]:
+    rows = []
+    for check in goal.checks:
+        found = _measured(check, page)
+        verdict = "not measured" if found is None else "met" if found <= check.seconds else "**missed**"
+        shown = "" if found is None else f"{found:.4g}"
+        left = goal.remains if verdict == "**missed**" else ""
+        rows.append(f"| {goal.name} | {goal.what}: {check.what} | {check.seconds:.4g} | {shown} | {verdict} | {left} |")
+    if goal.unmeasured:
+        left = goal.remains if not goal.checks else ""
+        rows.append(f"| {goal.name} | {goal.what}: {goal.unmeasured} | | | not measured | {left} |")
+    return rows
+
+
+def _measured(check: Check, page: Page) -> float | None:
+    found = page.seconds(check.title, check.row)
+    if found is None or not check.less:
+        return found
+    base = page.seconds(check.title, check.less)
+    return None if base is None else found - base
