@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Shells and kernels of tests that are not about trials leave none behind.
 os.environ.setdefault("NBPIPE_TRIALS", "0")
+#: Runs of tests are forked from one process that is kept for all of them; `NBPIPE_KEEP_WARM=off` has each start its own.
+os.environ.setdefault("NBPIPE_KEEP_WARM", "60s")
 
 
 @pytest.fixture

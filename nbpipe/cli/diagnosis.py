@@ -106,7 +106,7 @@ def _kernel(_: Project) -> Finding:
     return Finding(name="kernel", status="ok", detail="python3 starts and answers")
 
 
-def _fork_server(_: Project) -> Finding:
+def _fork_server(project: Project) -> Finding:
     if sys.platform != "linux":
         return Finding(
             name="fork server", status="ok", detail=f"not used on {sys.platform}: every stage starts a process"
@@ -114,7 +114,16 @@ def _fork_server(_: Project) -> Finding:
     if os.environ.get("NBPIPE_FORK") == "0":
         detail = "switched off by NBPIPE_FORK=0: every stage starts slowly"
         return Finding(name="fork server", status="warning", detail=detail, fix="unset NBPIPE_FORK")
-    return Finding(name="fork server", status="ok", detail="can be used: kernels start from a warm process")
+    from nbpipe.executors import warm
+    from nbpipe.run.warmth import keep_warm
+
+    keep = keep_warm(project)
+    kept = f"kept for {keep:g} s after a run" if keep else "not kept after a run that is started as this command is"
+    waiting = [f"process {pid}, {size / 2**20:.0f} MiB" for pid, size in warm.parents()]
+    detail = f"can be used: kernels start from a warm process, {kept}"
+    return Finding(
+        name="fork server", status="ok", detail="; waiting: ".join([detail, *([", ".join(waiting)] * bool(waiting))])
+    )
 
 
 def _key(_: Project) -> Finding:

@@ -20,6 +20,8 @@ from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 
 _GRACE = 1.5
+#: For a server that has been told to end.
+_END = 10.0
 
 
 @dataclass
@@ -36,17 +38,25 @@ class _Job:
 class LocalExecutor:
     """Runs each job in a process group of its own. `warm=False` never uses the fork server.
 
-    The server is started by the first job; `start` does it earlier. Everything dies with this process.
+    The server is started by the first job; `start` does it earlier. Everything dies with this process, but for the parent
+    of fork servers that is kept warm for `keep` seconds after its last use, if that is not 0.
     """
 
     def __init__(
-        self, *, cpus: float | None = None, gpus: float = 0.0, memory: int | None = None, warm: bool = True
+        self,
+        *,
+        cpus: float | None = None,
+        gpus: float = 0.0,
+        memory: int | None = None,
+        warm: bool = True,
+        keep: float = 0.0,
     ) -> None:
         self._devices = Devices(gpus)
         self._capacity = Capacity(
             cpus=cpus or os.cpu_count() or 1, gpus=gpus or float(len(self._devices.names)), memory=memory or _memory()
         )
         self._warm = warm and sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
+        self._keep = keep
         self._jobs: dict[str, _Job] = {}
         self._by_folder: dict[str, _Job] = {}
         self._server: subprocess.Popen[bytes] | None = None
@@ -60,8 +70,14 @@ class LocalExecutor:
 
     def start(self) -> None:
         """Start the fork server, so that its imports are done when the first job comes."""
-        if not self._warm or self._server is not None:
+        if not self._warm or self._channel is not None:
             return
+        if self._keep:
+            from nbpipe.executors import warm
+
+            self._channel = warm.connect(self._keep)
+            if self._channel is not None:
+                return
         mine, theirs = socket.socketpair()
         self._server = subprocess.Popen(
             [sys.executable, "-m", "nbpipe.job.server", str(theirs.fileno())],
@@ -141,6 +157,8 @@ class LocalExecutor:
             *lines, self._partial = self._partial.split(b"\n")
             for line in lines:
                 message = json.loads(line)
+                if "ready" in message:
+                    continue
                 job = self._by_folder[message.get("started") or message["ended"]]
                 if "pid" in message:
                     job.pid = message["pid"]
@@ -182,9 +200,16 @@ class LocalExecutor:
         for handle in self._jobs:
             if self.poll(handle).state == "running":
                 self.cancel(handle)
+        if self._channel is not None:
+            # The server ends when it hears nothing more, and with it what its jobs have started.
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_WR)
+                self._channel.settimeout(_END)
+                while self._channel.recv(65536):
+                    pass
         self._lose_server()
         if self._server is not None:
-            self._server.wait(timeout=10)
+            self._server.wait(timeout=_END)
             self._server = None
 
 

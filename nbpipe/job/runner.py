@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nbpipe.credentials import DECLARED
 from nbpipe.errors import EXIT_CODES, NbpipeError
 from nbpipe.job import checkpoints
 from nbpipe.job import folder as files
+from nbpipe.job.gauges import Gauges
 from nbpipe.job.launch import start_kernel, usable
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.notebook.libraries import load_jsonschema, nbformat
@@ -79,6 +81,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     engine.remember_kernel(folder, process)
     connection = engine.Connection(process, path, scratch)
     log = Log(folder / files.LOG, redactor)
+    # After the kernel: a process with threads cannot be forked.
+    gauges = _gauges(folder, spec, {**os.environ, **env})
     ranks = Ranks(folder, spec, env) if spec.nproc else None
     cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent, ranks=ranks)
     before = _listen()
@@ -91,6 +95,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
         for number, handler in before.items():
             signal.signal(number, handler)
         connection.close(patience=5.0 if cells.result.end in {"finished", "error"} else 0)
+        gauges.close()
         if ranks is not None:
             why = ranks.failure()
             ranks.kill()
@@ -109,6 +114,14 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     if spec.kernel != asked:
         told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
     return msgspec.structs.replace(outcome, executed=executed, seconds=seconds, warnings=(*outcome.warnings, *told))
+
+
+def _gauges(folder: Path, spec: JobSpec, env: Mapping[str, str]) -> Gauges:
+    """Readings of the job's GPUs, in its MLflow run; none where it has no such run."""
+    from nbpipe.tracking.spool import append
+
+    visible = env.get("CUDA_VISIBLE_DEVICES") if spec.tracking else ""
+    return Gauges(lambda values: append(folder, values), visible=visible)
 
 
 def _papermill(spec: JobSpec, cells: Any) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
-from nbpipe.notebook.libraries import load_jsonschema
+from nbpipe.notebook.libraries import nbformat
+from nbpipe.store import formats
 
 # Not matplotlib: it settles its backend and hooks into IPython when it is imported, which must happen in the kernel.
 _PRELOADED = (
@@ -30,22 +31,27 @@ _PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.datapub",
+    "ipykernel.debugger",
     "nbpipe.job.kernel",
     "nbpipe.job.runner",
     "nbpipe.job.engine",
     "nbpipe.job.verdict",
     "nbpipe.store.local",
     "nbpipe.store.values",
+    *(target.partition(":")[0] for target in formats.BUILTIN.values()),
 )
+#: A remark on how Python itself was built, which the debugger makes on standard error when it is imported.
+_REMARK = "PYDEVD_DISABLE_FILE_VALIDATION"
 
 
 class Server:
     """Forks runners and reports their ends. Must not start a thread, a ZeroMQ context or an event loop."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, said: bytes = b"") -> None:
         self._channel = channel
         self._jobs: dict[int, str] = {}
-        self._partial = b""
+        #: What has been received and not yet taken in.
+        self._partial = said
 
     def serve(self) -> None:
         """Until the orchestrator closes the socket."""
@@ -54,6 +60,7 @@ class Server:
         os.set_blocking(write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self._take(b"", (read, write))
         while True:
             ready, _, _ = select.select([self._channel.fileno(), read], [], [], 1.0)
             if read in ready:
@@ -64,11 +71,13 @@ class Server:
                 data = self._channel.recv(65536)
                 if not data:
                     break
-                self._partial += data
-                *lines, self._partial = self._partial.split(b"\n")
-                for line in lines:
-                    self._start(json.loads(line), (read, write))
+                self._take(data, (read, write))
         self._kill_all()
+
+    def _take(self, data: bytes, pipes: tuple[int, int]) -> None:
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._start(json.loads(line), pipes)
 
     def _start(self, asked: dict[str, Any], pipes: tuple[int, int]) -> None:
         job: str = asked["job"]
@@ -161,11 +170,18 @@ def preload() -> None:
     import gc
     import importlib
 
-    load_jsonschema()
+    # The first cell that is made has the schema of notebooks compiled, which takes as long as a kernel's start.
+    nbformat().v4.new_code_cell()
+    quiet = _REMARK not in os.environ
+    if quiet:
+        os.environ[_REMARK] = "1"
     for name in _PRELOADED:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    if quiet:
+        del os.environ[_REMARK]
+    formats.of_others()
     _leave_folder()
     gc.freeze()
 

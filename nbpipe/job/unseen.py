@@ -29,6 +29,7 @@ _RESTLESS = (
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 #: Settings of a library are of these; many libraries also count and remember in such names, for themselves.
 _PLAIN = (bool, int, float, str, bytes, tuple)
+_KEPT = (*_KINDS, *_PLAIN)
 _FIX = "later stages do not see it. Do it in a %%setup cell"
 
 
@@ -63,18 +64,28 @@ class Unseen:
         found = []
         for what, now in self._look().items():
             before = self._before.get(what, {})
-            changed = sorted(name for name, value in now.items() if before.get(name) is not value)
-            if changed:
-                found.append(f"{what} changed ({', '.join(changed)}): {_FIX}")
-        carried, words = _said(cells)
-        for name, module in self._watched():
-            now, before = vars(module), self._modules.get(name, {})
-            changed = [key for key, value in before.items() if now.get(key) is not value and key not in carried]
-            replaced = sorted(key for key in changed if callable(before[key]) and callable(now.get(key)))
+            other = sorted(name for name, value in now.items() if before.get(name) is not value)
+            if other:
+                found.append(f"{what} changed ({', '.join(other)}): {_FIX}")
+        changed = [
+            (f"{name}.{key}", key, value, now.get(key))
+            for name, module in self._watched()
+            for now in [vars(module)]
+            for key, value in self._modules.get(name, {}).items()
+            if now.get(key) is not value
+        ]
+        if changed:
+            carried, words = _said(cells)
+            changed = [each for each in changed if each[1] not in carried]
+            found += [
+                f"{what} was replaced: {_FIX}" for what, _, before, now in changed if callable(before) and callable(now)
+            ]
             # A number that the code does not name is the library's own business.
-            setting = sorted(key for key in changed if isinstance(before[key], _PLAIN) and key in words)
-            found += [f"{name}.{key} was replaced: {_FIX}" for key in replaced]
-            found += [f"{name}.{key} was set: {_FIX}" for key in setting if now.get(key) != before[key]]
+            found += [
+                f"{what} was set: {_FIX}"
+                for what, key, before, now in changed
+                if isinstance(before, _PLAIN) and key in words and now != before
+            ]
         return [*found, *self._background.warnings()]
 
     def _look(self) -> dict[str, dict[str, Any]]:
@@ -129,13 +140,11 @@ def _said(cells: Iterable[str]) -> tuple[set[str], set[str]]:
 
 def _kept(module: Any) -> dict[str, Any]:
     """Public functions, classes and settings of a module."""
-    public = [(name, value) for name, value in list(vars(module).items()) if not name.startswith("_")]
-    return {name: value for name, value in public if isinstance(value, (*_KINDS, *_PLAIN))}
+    return {name: value for name, value in vars(module).copy().items() if isinstance(value, _KEPT) and name[:1] != "_"}
 
 
 def _callables(module: Any) -> dict[str, Any]:
-    public = [(name, value) for name, value in list(vars(module).items()) if not name.startswith("_")]
-    return {name: value for name, value in public if isinstance(value, _KINDS)}
+    return {name: value for name, value in vars(module).copy().items() if isinstance(value, _KINDS) and name[:1] != "_"}
 
 
 def _functions(given: dict[str, Any]) -> dict[str, Any]:

@@ -172,8 +172,9 @@ def run_prepared(  # noqa: PLR0913 - likewise
     own = executor is None
     if executor is None:
         from nbpipe.executors.local import LocalExecutor
+        from nbpipe.run.warmth import keep_warm
 
-        executor = LocalExecutor(cpus=jobs)
+        executor = LocalExecutor(cpus=jobs, keep=keep_warm(project))
     drive: Drive | None = None
     fleet = Fleet({LOCAL: executor}, default=LOCAL)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from nbpipe.run.journal import JOURNAL
 from nbpipe.run.project import Project
+from nbpipe.run.warmth import WAITED_FOR
 
 #: Where the process writes what it would have shown.
 OUTPUT = "driver.log"
@@ -48,6 +50,7 @@ def start_detached(project: Project, words: Sequence[str]) -> Detached:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, WAITED_FOR: "1"},
         )
     journal = folder / JOURNAL
     until = time.monotonic() + _PATIENCE

@@ -182,7 +182,13 @@ def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> Done:
 
 
 def _stems(process: psutil.Process, mark: str) -> bool:
+    """By the environment that it was started with, or, if it was forked from a process that is kept, by where it stands."""
     try:
-        return bool(process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if process.environ().get(_MARK) == mark:
+            return True
+        places = [str(Path(f"/proc/{process.pid}/{name}").readlink()) for name in ("cwd", "fd/1")]
+        return any(place.startswith(mark + os.sep) for place in places)
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False

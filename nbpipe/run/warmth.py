@@ -1,0 +1,39 @@
+"""For how long a process is kept warm after a run, so that the next one starts at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from nbpipe.errors import UsageError
+from nbpipe.notebook.quantities import read_duration, shown
+from nbpipe.run.configured import configured
+from nbpipe.run.project import Project
+
+#: A duration as `10m`; 0 or `off` for not at all.
+VARIABLE = "NBPIPE_KEEP_WARM"
+SETTING = "keep_warm"
+#: Set for a run that a person has started without a terminal: in the lab, in a notebook.
+WAITED_FOR = "NBPIPE_WAITED_FOR"
+_DEFAULT = 600.0
+
+
+def keep_warm(project: Project) -> float:
+    """Seconds: of the variable, else of the project's setting, else ten minutes where somebody sits at a terminal or a lab.
+
+    Elsewhere nothing is left behind: a scheduler or CI waits for all that a command starts. Raises UsageError for what is
+    no duration.
+    """
+    given = os.environ.get(VARIABLE)
+    if given is None:
+        found = configured(project, SETTING)
+        if found is None:
+            somebody = WAITED_FOR in os.environ or (sys.stdin is not None and sys.stdin.isatty())
+            return _DEFAULT if somebody and "CI" not in os.environ else 0.0
+        given = "0" if found is False else str(found)
+    if given in {"", "0", "off"}:
+        return 0.0
+    try:
+        return read_duration(given)
+    except ValueError as error:
+        raise UsageError(f"{SETTING}: {error}", name=shown(given), fix=f'Write {SETTING} = "10m", or "off".') from None
