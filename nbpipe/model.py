@@ -163,7 +163,8 @@ class StageFlow(Value, frozen=True, kw_only=True, omit_defaults=True):
     definitions: tuple[str, ...] = ()
     #: Parameters its code reaches, definitions included.
     params: tuple[str, ...] = ()
-    #: Every name visible on entry -> "stage:NAME", "snippet:ID", "setup" or "param:NAME" (used to add what a value turns out to need).
+    #: Names visible on entry -> "stage:NAME", "snippet:ID", "setup" or "param:NAME": those that the stage before it in the
+    #: notebook does not see, or sees from elsewhere. `pipeline/index.py` adds them up (used to add what a value turns out to need).
     scope: dict[str, str] = {}
     #: Top-level modules that its cells and definitions import.
     modules: tuple[str, ...] = ()

@@ -144,7 +144,7 @@ def _params(outline: Outline, params: tuple[Param, ...], known: Known, names: Na
             )
             known.add(item, definition(node, containers=True), names.table.get)
             for name in bound:
-                names.table[name] = ("param", name) if name in declared else ("snippet", item.id)
+                names.give(name, ("param", name) if name in declared else ("snippet", item.id))
                 known.param_snippets[name] = item.id
 
 
@@ -163,7 +163,7 @@ def _setup(outline: Outline, known: Known, names: Names) -> None:
         known.setup_reads |= found.touched
         known.star |= bool(found.stars)
         for name in found.binds:
-            names.table[name] = ("setup", "")
+            names.give(name, ("setup", ""))
 
 
 def _exploration_values(outline: Outline, cells: Sequence[StageCells], bound: Sequence[set[str]], known: Known) -> None:
@@ -187,7 +187,7 @@ def _explore(code: Code, node: ast.stmt, known: Known, names: Names) -> None:
     known.stand(node, snippet)
     for name in item.names:
         known.new_version(name)
-        names.table[name] = ("snippet", snippet.id)
+        names.give(name, ("snippet", snippet.id))
 
 
 class _Below:

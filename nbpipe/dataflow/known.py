@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,23 @@ def _stands_alone(node: ast.stmt, first: str, last: str) -> bool:
 class Names:
     """Names visible at the present place of the notebook."""
 
-    table: dict[str, Provider] = field(default_factory=dict)
+    _table: dict[str, Provider] = field(default_factory=dict)
+    _changed: dict[str, Provider] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Mapping[str, Provider]:
+        """Name -> where it comes from. Names come and change; none goes."""
+        return self._table
+
+    def give(self, name: str, provider: Provider) -> None:
+        """The name comes from there, from here on."""
+        if self._table.get(name) != provider:
+            self._table[name] = self._changed[name] = provider
+
+    def changes(self) -> dict[str, Provider]:
+        """What was given since the last call. All of it for every stage would be as many facts as stages times names."""
+        taken, self._changed = self._changed, {}
+        return taken
 
 
 @dataclass

@@ -13,16 +13,29 @@ _Kind = Literal["data", "after", "file", "ambient", "observed"]
 
 
 def edges(stages: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> tuple[Edge, ...]:
-    """All edges, by target in notebook order; `observed` maps stages to facts of earlier runs."""
+    """All edges, by target in notebook order; `observed` maps stages to facts of earlier runs.
+
+    A stage looks at those above that have something to do with files, or were observed: not at every one.
+    """
     found: list[Edge] = []
-    paths = {stage.name: _paths(stage, observed) for stage in stages}
-    for index, stage in enumerate(stages):
-        above = stages[:index]
+    ambient = _Ambient()
+    with_files: list[tuple[str, set[str], set[str]]] = []
+    seen_above: list[tuple[str, Mapping[str, Any]]] = []
+    visible: set[str] = set()
+    for stage in stages:
+        reads, writes = _paths(stage, observed)
+        seen = observed.get(stage.name, {})
+        visible |= stage.flow.scope.keys()
         found += _data(stage)
         found += [Edge(source=name, target=stage.name, kind="after") for name in stage.after]
-        found += _files(stage, above, paths)
-        found += _ambient(stage, above)
-        found += _observed(stage, above, observed)
+        found += _files(stage, reads, writes, with_files)
+        found += ambient.edges(stage)
+        found += _observed(stage, seen, seen_above, visible)
+        ambient.pass_by(stage)
+        if reads or writes:
+            with_files.append((stage.name, reads, writes))
+        if seen:
+            seen_above.append((stage.name, seen))
     return tuple(found)
 
 
@@ -37,21 +50,21 @@ def _paths(stage: Stage, observed: Mapping[str, Mapping[str, Any]]) -> tuple[set
     seen = observed.get(stage.name, {})
     reads = {*stage.flow.file_reads, *stage.options.reads, *seen.get("reads_files", ())}
     writes = {*stage.flow.file_writes, *stage.options.writes, *seen.get("writes_files", ())}
-    return {_clean(path) for path in reads}, {_clean(path) for path in writes}
+    return set(map(_clean, reads)), set(map(_clean, writes))
 
 
 def _clean(path: str) -> str:
     return path.removeprefix("./")
 
 
-def _files(stage: Stage, above: Sequence[Stage], paths: Mapping[str, tuple[set[str], set[str]]]) -> list[Edge]:
-    reads, writes = paths[stage.name]
+def _files(
+    stage: Stage, reads: set[str], writes: set[str], above: Sequence[tuple[str, set[str], set[str]]]
+) -> list[Edge]:
     found = []
-    for other in above if reads or writes else ():
-        their_reads, their_writes = paths[other.name]
+    for other, their_reads, their_writes in above if reads or writes else ():
         shared = _common(reads | writes, their_writes) | _common(writes, their_reads)
         if shared:
-            found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(shared)), kind="file"))
+            found.append(Edge(source=other, target=stage.name, names=tuple(sorted(shared)), kind="file"))
     return found
 
 
@@ -59,31 +72,39 @@ def _common(mine: set[str], theirs: set[str]) -> set[str]:
     return {a for a in mine for b in theirs if a == b or fnmatch(a, b) or fnmatch(b, a)}
 
 
-def _ambient(stage: Stage, above: Sequence[Stage]) -> list[Edge]:
-    """From the last stage that set or drew, once somebody has set it."""
-    found: dict[str, list[str]] = {}
-    for name in sorted({name for other in above for name in other.flow.ambient_sets}):
-        owner = OWNERS.get(name)
-        reads = owner is not None and owner in {"", *stage.flow.modules}
-        if not reads and name not in stage.flow.ambient_uses:
-            continue
-        last, seeded = "", False
-        for other in above:
-            seeded |= name in other.flow.ambient_sets
-            if seeded and name in {*other.flow.ambient_sets, *other.flow.ambient_uses}:
-                last = other.name
-        found.setdefault(last, []).append(name)
-    return [Edge(source=s, target=stage.name, names=tuple(names), kind="ambient") for s, names in found.items()]
+class _Ambient:
+    """Who touched ambient state last, once somebody has set it."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def edges(self, stage: Stage) -> list[Edge]:
+        """From the last stage that set or drew, per piece of state that this one uses."""
+        found: dict[str, list[str]] = {}
+        for name, last in sorted(self._last.items()):
+            owner = OWNERS.get(name)
+            reads = owner is not None and owner in {"", *stage.flow.modules}
+            if reads or name in stage.flow.ambient_uses:
+                found.setdefault(last, []).append(name)
+        return [Edge(source=s, target=stage.name, names=tuple(names), kind="ambient") for s, names in found.items()]
+
+    def pass_by(self, stage: Stage) -> None:
+        """The stage is above those that follow."""
+        for name in stage.flow.ambient_uses:
+            if name in self._last:
+                self._last[name] = stage.name
+        for name in stage.flow.ambient_sets:
+            self._last[name] = stage.name
 
 
-def _observed(stage: Stage, above: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) -> list[Edge]:
-    seen = observed.get(stage.name, {})
-    visible = stage.flow.inputs.keys() | stage.flow.scope.keys() if observed else set[str]()
+def _observed(
+    stage: Stage, seen: Mapping[str, Any], above: Sequence[tuple[str, Mapping[str, Any]]], visible: set[str]
+) -> list[Edge]:
     found = []
-    for other in above if observed else ():
-        theirs = observed.get(other.name, {})
-        names = set(theirs.get("outputs", ())) & visible
-        names |= set(theirs.get("ambient_out", ())) & set(seen.get("ambient_read", ()))
+    drawn = set(seen.get("ambient_read", ()))
+    for other, theirs in above:
+        names = {name for name in theirs.get("outputs", ()) if name in visible or name in stage.flow.inputs}
+        names |= drawn & set(theirs.get("ambient_out", ()))
         if names:
-            found.append(Edge(source=other.name, target=stage.name, names=tuple(sorted(names)), kind="observed"))
+            found.append(Edge(source=other, target=stage.name, names=tuple(sorted(names)), kind="observed"))
     return found

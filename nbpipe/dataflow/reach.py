@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from nbpipe.dataflow.effects import Call
@@ -24,7 +25,8 @@ class Reach:
         self.stage = stage
         self.name = stage.name
         self.known = known
-        self.entry: dict[str, Provider] = dict(names.table)
+        #: Not a copy: nothing is given to the names until the stage is finished.
+        self.entry: Mapping[str, Provider] = names.table
         self.later = later
         self.local: dict[str, Provider] = {}
         #: Bound on some ways only.

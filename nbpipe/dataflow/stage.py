@@ -34,6 +34,7 @@ class StageWalk(Reach):
     def __init__(self, stage: StageCells, known: Known, names: Names, later: dict[str, str]) -> None:
         super().__init__(stage, known, names, later)
         self.names = names
+        self.scope = names.changes()
         for ref in known.standing:
             self.need(ref)
         self.sets: set[str] = set()
@@ -211,7 +212,7 @@ class StageWalk(Reach):
                     f"stage '{self.name}' binds '{name}', which %%setup binds again in the next stage"
                 )
             return
-        self.names.table[name] = provider
+        self.names.give(name, provider)
 
     def flow(self, wanted: set[str]) -> StageFlow:
         """The result; `wanted` are names that stages below read from here."""
@@ -225,7 +226,7 @@ class StageWalk(Reach):
             mutates=tuple(sorted(self.mutates)),
             definitions=tuple(sorted(self.definitions, key=self._place)),
             params=tuple(sorted(self.params)),
-            scope={name: _text(provider) for name, provider in sorted(self.entry.items())},
+            scope={name: _text(provider) for name, provider in sorted(self.scope.items())},
             modules=tuple(sorted(self.modules)),
             ambient_sets=tuple(sorted(self.sets)),
             ambient_uses=tuple(sorted(self.uses)),

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-
 import msgspec
 from blake3 import blake3
 
-from nbpipe.dataflow.transform import normalized
 from nbpipe.model import Code, Pipeline, Snippet, Stage
+from nbpipe.pipeline.index import index_of
+from nbpipe.pipeline.prints import Prints
+
+_prints = Prints()
 
 
-@functools.lru_cache(maxsize=4096)
 def fingerprint(body: str) -> str:
     """The hash of the normalised code."""
-    return digest(normalized(body))
+    return _prints.of(body)
 
 
-def digest(text: str) -> str:
-    """blake3 of the text, hex; a lone surrogate counts like any other character."""
-    return blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
+def prepare(pipeline: Pipeline, place: str) -> None:
+    """Before `code_hash` is asked for every stage: what did not change in the notebook at `place` is not parsed again."""
+    used = {ident for stage in pipeline.stages for ident in stage.flow.definitions}
+    bodies = [code.body for stage in pipeline.stages for code in stage.cells]
+    bodies += [code.body for code in pipeline.setup]
+    bodies += [item.source for item in index_of(pipeline).in_order(used)]
+    _prints.prepare(place, bodies)
 
 
 def cell_prints(cells: tuple[Code, ...]) -> list[str]:
@@ -34,8 +38,7 @@ def snippet_print(snippet: Snippet) -> str:
 
 def definitions_of(pipeline: Pipeline, stage: Stage) -> tuple[Snippet, ...]:
     """The definitions that the stage is known to need, in notebook order; parameters are not among them."""
-    wanted = set(stage.flow.definitions)
-    return tuple(snippet for snippet in pipeline.snippets if snippet.id in wanted and snippet.kind != "param")
+    return tuple(item for item in index_of(pipeline).in_order(stage.flow.definitions) if item.kind != "param")
 
 
 def code_hash(pipeline: Pipeline, stage: Stage) -> str:

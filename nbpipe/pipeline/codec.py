@@ -9,7 +9,7 @@ from nbpipe.errors import PipelineError
 from nbpipe.model import Pipeline
 
 #: The newest schema this version writes; it reads this one and all before it.
-SCHEMA = 1
+SCHEMA = 2
 
 
 def encode(pipeline: Pipeline) -> bytes:

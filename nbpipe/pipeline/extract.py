@@ -14,8 +14,8 @@ from nbpipe.model import Outline, Pipeline
 from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
-from nbpipe.pipeline.code import code_hash
-from nbpipe.pipeline.codec import stamped
+from nbpipe.pipeline.code import code_hash, prepare
+from nbpipe.pipeline.codec import SCHEMA, stamped
 from nbpipe.pipeline.environment import provided, python_minor
 from nbpipe.pipeline.merging import merge_stages
 from nbpipe.pipeline.modules import find_modules, imported_names
@@ -51,6 +51,7 @@ def extract_outline(
     pipeline = _pipeline(found, folder)
     if observed is None:
         return pipeline
+    prepare(pipeline, str(Path(found.notebook.path).resolve()))
     facts = {stage.name: seen for stage in pipeline.stages if (seen := observed(code_hash(pipeline, stage)))}
     # Facts make edges and nothing else: the cells are not analysed again, and the version stays.
     return msgspec.structs.replace(pipeline, edges=edges(pipeline.stages, facts)) if facts else pipeline
@@ -72,6 +73,7 @@ def _pipeline(found: Outline, folder: Path) -> Pipeline:
     name = kernel.get("name") if isinstance(kernel, dict) else None
     return stamped(
         Pipeline(
+            schema=SCHEMA,
             name=Path(found.notebook.path).stem,
             stages=tuple(flow.stages),
             edges=tuple(flow.edges),

@@ -37,6 +37,8 @@ def changed_place(before: str | None, now: str | None) -> str:
 
 def _bare(line: str) -> str:
     """The line without its comment and its spaces. A `#` in a text that began on an earlier line counts as a comment."""
+    if "#" not in line:
+        return "".join(line.split())
     quote = ""
     for index, char in enumerate(line):
         if quote:

@@ -13,6 +13,7 @@ from nbpipe.dataflow.transform import parse
 from nbpipe.errors import PipelineError
 from nbpipe.model import Pipeline, Snippet, Stage
 from nbpipe.pipeline.contents import source_digest
+from nbpipe.pipeline.index import index_of
 from nbpipe.pipeline.marks import mark
 
 
@@ -79,9 +80,8 @@ def distributions_reached(pipeline: Pipeline, stage: Stage, snippets: Iterable[S
 
 
 def _closure(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet]) -> set[str]:
-    used = set(stage.flow.definitions)
     sources = [code.body for code in (*pipeline.setup, *stage.cells)]
-    sources += [item.source for item in pipeline.snippets if item.id in used]
+    sources += [item.source for item in index_of(pipeline).in_order(stage.flow.definitions)]
     sources += [item.source for item in snippets]
     todo = [name for source in sources for name in imported_names(source)]
     todo += stage.flow.modules

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from nbpipe.model import Decision, Outcome, Pipeline, Plan, Stage, Trace
+from nbpipe.model import Decision, Pipeline, Plan, Stage, Trace
+from nbpipe.pipeline.index import index_of
 from nbpipe.plan.champion import compared_model
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.explain import changes
 from nbpipe.plan.resolve import Wanted, wanted
+from nbpipe.plan.settled import Settled
 
 
 class Traces(Protocol):
@@ -58,9 +60,10 @@ def make_plan(
 
     Below a stage that runs nothing is certain: those decisions are tentative.
     """
-    committed: dict[str, Outcome] = {}
+    index = index_of(pipeline)
+    committed = Settled(index)
     decisions = []
-    running: list[str] = []
+    running: set[str] = set()
     for stage in pipeline.stages:
         if selected is not None and stage.name not in selected:
             continue
@@ -69,23 +72,24 @@ def make_plan(
         best = champion(model) if model is not None else {}
         target = wanted(pipeline, stage.name, committed, params, seed=seed, champion=best)
         if target is None:
-            above = _waits_for(pipeline, stage, running)
+            direct = index.sources.get(stage.name, set()) | set(stage.after)
+            above = sorted(direct & running, key=index.position.__getitem__)
             why: tuple[str, ...] = (_above_runs(above),)
             took = _seconds(traces, stage)
             decisions.append(
                 Decision(stage=stage.name, action="RUN", reasons=why, expected=took, on=on, tentative=True)
             )
-            running.append(stage.name)
+            running.add(stage.name)
             continue
         trace, reasons = decide(stage, target, traces, file_digest)
         if trace is not None and stage.name not in forced:
-            committed[stage.name] = trace.outcome
+            committed.add(stage.name, trace.outcome)
             decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))
             continue
         why = reasons or ("asked for",)
         took = _seconds(traces, stage)
         decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took, on=on))
-        running.append(stage.name)
+        running.add(stage.name)
     return Plan(
         pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings
     )
@@ -101,8 +105,3 @@ def _above_runs(names: list[str]) -> str:
     """`a, b and c run`."""
     *first, last = names or ["a stage above"]
     return f"{', '.join(first)} and {last} run" if first else f"{last} runs"
-
-
-def _waits_for(pipeline: Pipeline, stage: Stage, running: list[str]) -> list[str]:
-    direct = {edge.source for edge in pipeline.edges if edge.target == stage.name} | set(stage.after)
-    return [name for name in running if name in direct]

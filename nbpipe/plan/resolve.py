@@ -9,8 +9,10 @@ import msgspec
 
 from nbpipe.model import Artifact, FileState, Outcome, Pipeline, Snippet, Stage
 from nbpipe.notebook.thresholds import threshold_names
+from nbpipe.pipeline.index import Index, index_of
 from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.key import derived_seed, make_key
+from nbpipe.plan.settled import Settled, given, settled
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,17 +42,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 def providers(pipeline: Pipeline, stage: Stage, committed: Mapping[str, Outcome]) -> set[str]:
     """Stages that must be settled before this one can be: givers of its inputs, its order, every edge found so far."""
-    above = _above(pipeline, stage.name)
-    names = {item.name for item in above}
-    found = {edge.source for edge in pipeline.edges if edge.target == stage.name} | set(stage.after)
-    found |= set(stage.options.after)
+    index = index_of(pipeline)
+    known = settled(pipeline, committed)
+    found = index.sources.get(stage.name, set()) | set(stage.after) | set(stage.options.after)
     for name in stage.flow.inputs:
-        giver = _provider(above, committed, name)
+        giver = known.giver(stage.name, name)
         if giver is not None:
             found.add(giver)
-    own = _threshold_metrics(stage)
-    found |= {item.name for item in above if own & set(item.options.metrics)}
-    return found & names
+    for metric in _threshold_metrics(stage):
+        found |= index.measured.get(metric, set())
+    here = index.position[stage.name]
+    return {name for name in found if index.position.get(name, here) < here}
 
 
 def wanted(
@@ -66,19 +68,20 @@ def wanted(
 
     `params` are the overridden values (or all effective ones), `seed` is the run's.
     """
-    stage = next(item for item in pipeline.stages if item.name == stage_name)
-    if any(name not in committed for name in providers(pipeline, stage, committed)):
+    index = index_of(pipeline)
+    stage = index.stage(stage_name)
+    known = settled(pipeline, committed)
+    if any(name not in committed for name in providers(pipeline, stage, known)):
         return None
-    above = _above(pipeline, stage_name)
-    needs = _Needs(pipeline, stage, above, committed)
+    needs = _Needs(index, stage, known)
     if not needs.close():
         return None
-    done = [committed[item.name] for item in above if item.name in committed]
+    done = known.telling(stage_name)
     ambient = {state.name: state.artifact for out in done for state in out.ambient if state.artifact is not None}
     metrics = {name: value for out in done for name, value in out.metrics.items()}
     effective = effective_params(pipeline.params, params)
     reached = {name: effective[name] for name in sorted(needs.params) if name in effective}
-    snippets = tuple(item for item in pipeline.snippets if item.id in needs.snippets)
+    snippets = index.in_order(needs.snippets)
     own = derived_seed(seed, stage_name)
     compared = {name: metrics[name] for name in sorted(_threshold_metrics(stage)) if name in metrics}
     compared |= {f"champion.{name}": (champion or {})[name] for name in _champion(stage) if name in (champion or {})}
@@ -105,18 +108,14 @@ def wanted(
 class _Needs:
     """Follows what a stage needs to its end: inputs, the definitions they hold, the values those use, and so on."""
 
-    def __init__(
-        self, pipeline: Pipeline, stage: Stage, above: tuple[Stage, ...], committed: Mapping[str, Outcome]
-    ) -> None:
+    def __init__(self, index: Index, stage: Stage, committed: Settled) -> None:
         self.inputs: dict[str, Artifact] = {}
         self.snippets: set[str] = set(stage.flow.definitions)
         self.params: set[str] = set(stage.flow.params)
         self.missing: set[str] = set()
-        self._by_id = {item.id: item for item in pipeline.snippets}
-        self._param_ids = {name: item.id for item in pipeline.snippets if item.kind == "param" for name in item.names}
-        self._scope = stage.flow.scope
+        self._index = index
+        self._stage = stage.name
         self._start = tuple(stage.flow.inputs)
-        self._above = above
         self._committed = committed
         self._complete = True
 
@@ -125,8 +124,8 @@ class _Needs:
         for name in self._start:
             self._value(name)
         for ident in sorted(self.snippets):
-            if ident in self._by_id:
-                self._state(self._by_id[ident])
+            if ident in self._index.snippets:
+                self._state(self._index.snippets[ident])
         for name in sorted(self.params):
             self._param(name)
         return self._complete
@@ -134,11 +133,11 @@ class _Needs:
     def _value(self, name: str) -> None:
         if name in self.inputs or name in self.missing:
             return
-        giver = _provider(self._above, self._committed, name)
+        giver = self._committed.giver(self._stage, name)
         if giver is not None and giver not in self._committed:
             self._complete = False
             return
-        artifact = _given(self._committed[giver], name) if giver is not None else None
+        artifact = given(self._committed[giver], name) if giver is not None else None
         if artifact is None:
             self.missing.add(name)
             return
@@ -150,57 +149,39 @@ class _Needs:
 
     def _mate(self, name: str, giver: str | None, artifact: Artifact) -> None:
         """A value that shares objects comes with those it shares them with: a change of one is a change of all."""
-        if giver is None or _provider(self._above, self._committed, name) != giver:
+        if giver is None or self._committed.giver(self._stage, name) != giver:
             return
-        mate = _given(self._committed[giver], name)
+        mate = given(self._committed[giver], name)
         if mate is not None and mate.group == artifact.group:
             self._value(name)
 
     def _name(self, name: str) -> None:
-        kind, _, target = self._scope.get(name, "").partition(":")
+        kind, _, target = self._index.provider(self._stage, name).partition(":")
         if kind == "stage":
             self._value(name)
         elif kind == "param":
             self._param(name)
         elif kind == "snippet" and target not in self.snippets:
             self.snippets.add(target)
-            snippet = self._by_id[target]
+            snippet = self._index.snippets[target]
             self._state(snippet)
             for need in (*snippet.needs, *snippet.uses):
                 self._name(need)
 
     def _param(self, name: str) -> None:
         self.params.add(name)
-        ident = self._param_ids.get(name)
+        ident = self._index.param_ids.get(name)
         if ident is not None and ident not in self.snippets:
             self.snippets.add(ident)
-            for need in self._by_id[ident].needs:
+            for need in self._index.snippets[ident].needs:
                 self._name(need)
 
     def _state(self, snippet: Snippet) -> None:
         """A definition that some stage below it was seen to change or replace arrives as a value of its own name."""
         for name in snippet.names:
-            for item in self._above:
-                outcome = self._committed.get(item.name)
-                if outcome is not None and name in outcome.observed and item.cells[-1].cell >= snippet.cell:
+            for giver in self._committed.observers(self._stage, name):
+                if self._index.stage(giver).cells[-1].cell >= snippet.cell:
                     self._value(name)
-
-
-def _above(pipeline: Pipeline, name: str) -> tuple[Stage, ...]:
-    index = next(n for n, item in enumerate(pipeline.stages) if item.name == name)
-    return pipeline.stages[:index]
-
-
-def _provider(above: tuple[Stage, ...], committed: Mapping[str, Outcome], name: str) -> str | None:
-    for item in reversed(above):
-        outcome = committed.get(item.name)
-        if name in item.flow.outputs or (outcome is not None and _given(outcome, name) is not None):
-            return item.name
-    return None
-
-
-def _given(outcome: Outcome, name: str) -> Artifact | None:
-    return outcome.outputs.get(name) or outcome.observed.get(name)
 
 
 def _threshold_metrics(stage: Stage) -> set[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from nbpipe.model import FileState, Notebook, Outcome, Pipeline, Trace
+from nbpipe.model import FileState, Notebook, Pipeline, Trace
+from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import wanted
+from nbpipe.plan.settled import Settled
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
 from nbpipe.run.settings import Settings
@@ -28,7 +30,7 @@ def up_to_date(
     if not candidates:
         return None
     outside = Outside(project.root, store.variable_digest)
-    committed: dict[str, Outcome] = {}
+    committed = Settled(index_of(pipeline))
     keys: dict[str, str] = {}
     for stage in pipeline.stages:
         if stage.options.cache == "never" or any("champion" in text for text in stage.options.thresholds):
@@ -40,7 +42,7 @@ def up_to_date(
         trace: Trace | None = next((t for t in found if holds(t, target, outside.digest) is None), None)
         if trace is None:
             return None
-        committed[stage.name] = trace.outcome
+        committed.add(stage.name, trace.outcome)
         keys[stage.name] = trace.key
     left: dict[str, FileState] = {
         state.path: state for outcome in committed.values() for state in outcome.files_written

@@ -105,9 +105,17 @@ class StoreBook:
             )
         return other
 
-    def recorded(self) -> bool:
-        """Note that the run is in the history now; whether it was there already."""
-        return not self._pages.create(f"{self._root}/recorded.json", b"{}")
+    def recorded(self, entries: Mapping[str, Entry]) -> bool:
+        """Note that the run is in the history, with these ends of its stages; whether it was there with just these.
+
+        A run that goes on after a failure ends again; a stage that is run again and gives the same is no news.
+        """
+        ends = {
+            stage: self._latest(stage) if entry.trace is None else [entry.trace.key, _given(entry.trace)]
+            for stage, entry in entries.items()
+        }
+        name = blake3(msgspec.json.encode(ends, order="sorted")).hexdigest()
+        return not self._pages.create(f"{self._root}/recorded/{name}.json", b"{}")
 
     def _latest(self, stage: str) -> int:
         names = self._pages.names(f"{self._root}/stages/{stage}")

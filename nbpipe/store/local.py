@@ -178,8 +178,22 @@ class LocalDocuments:
 
     def names(self, folder: str) -> list[str]:
         """Full names of all documents below `folder`, sorted."""
-        found = (path for path in self._path(folder).rglob("*") if path.is_file())
-        return sorted(path.relative_to(self._root).as_posix() for path in found if not path.name.startswith(TEMPORARY))
+        root = str(self._path(folder))
+        found = []
+        todo = [(root, folder)]
+        while todo:
+            place, name = todo.pop()
+            try:
+                entries = os.scandir(place)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue
+            with entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append((entry.path, f"{name}/{entry.name}"))
+                    elif entry.is_file() and not entry.name.startswith(TEMPORARY):
+                        found.append(f"{name}/{entry.name}")
+        return sorted(found)
 
     def temporaries(self) -> Iterator[Path]:
         """Files that a writer has not finished, or left behind, beside the folder of objects."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -72,10 +72,16 @@ class Format(Protocol):
 def formats() -> dict[str, Format]:
     """All formats by name: the built-in ones, then those of other distributions, which cannot replace them."""
     found: dict[str, Format] = {name: _resolve(target) for name, target in BUILTIN.items()}
-    for entry in entry_points(group=GROUP):
+    for entry in of_others():
         if entry.name not in found:
             found[entry.name] = entry.load()
     return found
+
+
+@lru_cache(maxsize=1)
+def of_others() -> tuple[EntryPoint, ...]:
+    """Formats of other distributions, not loaded: to look for them reads what every distribution says of itself."""
+    return tuple(entry_points(group=GROUP))
 
 
 def choose(value: object) -> Format | None:

@@ -19,9 +19,11 @@ from nbpipe.pipeline.bundle import read_bundle, write_bundle
 from nbpipe.pipeline.code import code_hash
 from nbpipe.pipeline.codec import SCHEMA, decode, encode, version_of
 from nbpipe.pipeline.extract import extract
+from nbpipe.pipeline.index import index_of
 from nbpipe.pipeline.numbering import version_number
 
-OLD = Path(__file__).parents[2] / "formats" / "fixtures" / "pipeline-1.json"
+FIXTURES = Path(__file__).parents[2] / "formats" / "fixtures"
+OLD = FIXTURES / "pipeline-1.json"
 CELLS = (
     "%%params\nlr: float = 0.1  # learning rate\npath: str",
     "%%params smoke\nlr = 1.0\npath = 'x'",
@@ -122,10 +124,11 @@ def test_the_version_follows_what_the_pipeline_does(tmp_path: Path) -> None:
     assert version_of(msgspec.structs.replace(first, edges=())) == first.version
 
 
-def test_pipelines_written_before_stay_readable() -> None:
-    data = OLD.read_bytes()
-    pipeline = decode(data)
-    assert pipeline.schema == 1
+@pytest.mark.parametrize("schema", [1, 2])
+def test_pipelines_written_before_stay_readable(schema: int) -> None:
+    pipeline = decode((FIXTURES / f"pipeline-{schema}.json").read_bytes())
+    assert pipeline.schema == schema
+    assert index_of(pipeline).provider("publish", "rows") == "stage:load"
     assert [stage.name for stage in pipeline.stages] == ["load", "train", "good", "publish"]
     assert pipeline.stages[1].flow.inputs == {"n": "load"}
     assert pipeline.stages[1].options.gpus == 1
