@@ -58,6 +58,39 @@ test('against a baseline, metrics show how far they are and parameters that diff
   expect(rowOf('r10').querySelector('.nbp-delta')).toBeNull();
 });
 
+test('the buttons of a row stand under the pointer, and a mark that is set stays', async () => {
+  const { store } = await shown();
+  expect(screen.queryByLabelText('baseline r18')).toBeNull();
+  fireEvent.mouseEnter(rowOf('r18'));
+  screen.getByLabelText('check r18').focus();
+  const star = await screen.findByLabelText('baseline r18');
+  // A click takes the focus from what has it: the button must not go away in between.
+  screen.getByLabelText('check r18').blur();
+  await new Promise((done) => setTimeout(done));
+  expect(star.isConnected).toBe(true);
+  fireEvent.click(star);
+  fireEvent.mouseLeave(rowOf('r18'));
+  expect(store.get().baseline).toBe('r18');
+  await waitFor(() => expect(screen.queryByLabelText('pin r18')).toBeNull());
+  expect(screen.getByLabelText('baseline r18').getAttribute('aria-pressed')).toBe('true');
+});
+
+test('rows that went out of sight show other runs: none is made for them, and the focus goes astray nowhere', async () => {
+  const store = new HistoryStore(new MemoryBackend(300));
+  render(<HistoryView store={store} />);
+  await screen.findByText('r300');
+  rowOf('r300').focus();
+  const before = new Set(document.querySelectorAll('tr[data-run]'));
+  const box = screen.getByRole('grid').parentElement;
+  Object.defineProperty(box, 'scrollTop', { value: 60 * 30, configurable: true, writable: true });
+  fireEvent.scroll(box as Element);
+  await waitFor(() => expect(rowOf('r240')).toBeDefined());
+  expect(before.has(rowOf('r240'))).toBe(true);
+  expect(document.activeElement).toBe(screen.getByRole('grid'));
+  fireEvent.keyDown(screen.getByRole('grid'), { key: 'ArrowDown' });
+  await waitFor(() => expect(document.activeElement).toBe(rowOf('r299')));
+});
+
 test('typing filters', async () => {
   const { backend } = await shown();
   fireEvent.input(screen.getByRole('searchbox'), { target: { value: 'r7' } });

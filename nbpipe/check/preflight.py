@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from nbpipe.check.elsewhere import missing_elsewhere
 from nbpipe.check.files import missing_files
 from nbpipe.check.findings import Finding, finding_of
 from nbpipe.check.names import actions_for
@@ -54,7 +55,7 @@ def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     pipeline, draft, outline = found.pipeline, found.draft, found.outline
     if draft is not None:
         findings += missing_files(draft, folder) + unstorable_values(draft)
-        findings += unknown_targets(draft, project)
+        findings += unknown_targets(draft, project) + missing_elsewhere(draft, project)
         findings += missing_packages(draft, folder, (project.root, project.root / "src"))
         # Unread parameters are findings of their own.
         said = set(map(unread_warning, draft.params))

@@ -237,6 +237,7 @@ def _until_empty(project: Path, patience: float) -> bool:
                     deliver(run_dir, project)
             except Exception as error:  # noqa: BLE001  whatever MLflow or its database raises, the run stays pending
                 failed = True
+                (note.parent / outbox.FAILED).touch()
                 print(f"{_now()} {run_dir.name}: {type(error).__name__}: {error}", flush=True)  # noqa: T201
                 if os.environ.get("NBPIPE_DEBUG"):
                     traceback.print_exc()
@@ -251,6 +252,7 @@ def _until_empty(project: Path, patience: float) -> bool:
                 return False
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+    (project / ".nbpipe" / "outbox" / outbox.FAILED).unlink(missing_ok=True)
     return True
 
 

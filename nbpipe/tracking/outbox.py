@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 LOG = "deliver.log"
+#: Written when a delivery has failed, gone when nothing is left to deliver.
+FAILED = "failed"
 
 
 def enqueue(run_dir: Path) -> Path:
@@ -50,6 +52,24 @@ def pending(project: Path) -> list[Path]:
     state = project / ".nbpipe"
     runs = [state / "runs" / path.stem for path in _notes(state, "r")]
     return runs + [state / "trials" / path.name for path in _notes(state, "t")]
+
+
+def overdue(project: Path) -> list[Path]:
+    """Those of them whose delivery has failed, or had to wait for one that failed. Reads no more than times of files."""
+    waiting = pending(project)
+    try:
+        failed = (project / ".nbpipe" / "outbox" / FAILED).stat().st_mtime
+    except OSError:
+        return []
+    found = []
+    for each in waiting:
+        try:
+            noted = note_of(each).stat().st_mtime
+        except OSError:  # delivered meanwhile
+            continue
+        if failed >= noted:
+            found.append(each)
+    return found
 
 
 def _notes(state: Path, kind: str) -> list[Path]:

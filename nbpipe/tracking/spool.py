@@ -16,6 +16,8 @@ import msgspec
 
 _RUN = "0123456789abcdef" * 2
 _EXPERIMENT = "1"
+#: MLflow's prefix of what is measured of the machine: curves, and nothing that a stage computed.
+SYSTEM = "system/"
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 class Spooled(msgspec.Struct, frozen=True, kw_only=True):
     """What the cells of one stage logged, in all runs they opened. Artifact paths map to files in the spool."""
 
-    #: The last value of each metric.
+    #: The last value of each metric, those of the machine left out.
     metrics: dict[str, float] = {}
     curves: dict[str, tuple[Point, ...]] = {}
     params: dict[str, str] = {}
@@ -119,16 +121,18 @@ def read_spool(job_dir: Path) -> Spooled:
         name = _model_name(folder.parent)
         files |= {f"models/{name}/{path}": file for path, file in _tree(folder).items()}
     # The curves keep what is not finite; JSON, which carries the last values, cannot.
-    last = {name: points[-1].value for name, points in curves.items() if points and math.isfinite(points[-1].value)}
+    ends = {name: points[-1].value for name, points in curves.items() if points and not name.startswith(SYSTEM)}
+    last = {name: value for name, value in ends.items() if math.isfinite(value)}
     return Spooled(metrics=last, curves=curves, params=params, tags=tags, files=files, datasets=tuple(datasets))
 
 
 def read_curves(job_dir: Path) -> dict[str, tuple[Point, ...]]:
-    """Only the metrics of `read_spool`, which is cheap where little was logged."""
+    """Only the metrics of `read_spool`, which is cheap where little was logged; those of the machine left out."""
     curves: dict[str, tuple[Point, ...]] = {}
     for run in sorted((job_dir / "mlflow").glob("*/*/metrics"), key=lambda folder: folder.parent.name == _RUN):
         if os.listdir(run):  # noqa: PTH208 - a name is enough
-            curves |= {name: _points(path) for name, path in _tree(run).items()}
+            named = {name: path for name, path in _tree(run).items() if not name.startswith(SYSTEM)}
+            curves |= {name: _points(path) for name, path in named.items()}
     return curves
 
 
@@ -142,6 +146,18 @@ def write_curves(job_dir: Path, curves: Mapping[str, Sequence[Point]]) -> None:
         file = metrics / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{point.time} {point.value!r} {point.step}\n" for point in points))
+
+
+def append(job_dir: Path, values: Mapping[str, float]) -> None:
+    """One more point of each of these metrics of the stage's own run, now."""
+    metrics = job_dir / "mlflow" / _EXPERIMENT / _RUN / "metrics"
+    now = int(time.time() * 1000)
+    for name, value in values.items():
+        file = metrics / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        step = len(file.read_text().splitlines()) if file.exists() else 0
+        with file.open("a") as points:
+            points.write(f"{now} {value!r} {step}\n")
 
 
 def _tree(folder: Path) -> dict[str, Path]:

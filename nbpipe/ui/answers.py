@@ -15,6 +15,7 @@ from nbpipe.history.query import detail
 from nbpipe.history.search import Query, search
 from nbpipe.history.summary import RunSummary
 from nbpipe.run.project import Project
+from nbpipe.tracking import outbox
 from nbpipe.ui.curves import curve_names, curves
 from nbpipe.ui.rows import progress_view, run_row
 from nbpipe.ui.views import PageView, Problem, ProgressView, Request, RunRow
@@ -23,6 +24,7 @@ from nbpipe.ui.views import PageView, Problem, ProgressView, Request, RunRow
 PAGE = 200
 RUNS = 60
 _LOOKED_AT = 3
+_NAMED = 5
 _RUN = re.compile(r"[A-Za-z0-9@]{1,64}")
 
 
@@ -85,8 +87,16 @@ class Answers:
             tags=found.tags,
             curves=self._curve_names(found.rows) if found.offset == 0 else (),
             unknown=found.unknown,
-            problems=found.problems,
+            problems=(*found.problems, *(self._undelivered() if found.offset == 0 else ())),
         )
+
+    def _undelivered(self) -> tuple[str, ...]:
+        """What MLflow does not have yet, and is to have: in a line."""
+        late = outbox.overdue(self.project.root)
+        if not late:
+            return ()
+        names = ", ".join(each.stem for each in late[:_NAMED]) + (" …" if len(late) > _NAMED else "")
+        return (f"not in MLflow yet: {names}; it is tried again (.nbpipe/outbox/{outbox.LOG} says why)",)
 
     def rows(self, runs: list[str]) -> list[RunRow]:
         """Rows of these runs or trials, in this order; one that is not there is left out."""

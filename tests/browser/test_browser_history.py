@@ -64,7 +64,7 @@ def test_search_filters_selection_and_comparison(lab: Lab, page: Any) -> None:
     page.get_by_label("check r41").check()
     page.locator("tr[data-run=r41]").hover()
     page.get_by_label("baseline r41").click()
-    assert "▲ 0.019" in page.locator("tr[data-run=r43]").inner_text()
+    page.locator("tr[data-run=r43]").get_by_text("▲ 0.019").wait_for()
     page.get_by_role("button", name="Compare 2").click()
     compared = page.get_by_role("region", name="compared runs")
     assert compared.get_by_role("row", name="lr").inner_text().split() == ["lr", "param", "0.041", "0.043"]

@@ -229,6 +229,18 @@ def test_a_proposal_is_accepted_and_taken_back_and_a_problem_fixed(lab: Lab, pag
     save(page)
     assert without_runs(saved(lab, "plain.ipynb")) == before
 
+    # One by one: what is accepted is a tag at once, what is dismissed is proposed no longer, and the others wait.
+    command(page, "nbpipe:suggest-stages")
+    ghosts.first.wait_for()
+    proposed = ghosts.count()
+    ghosts.last.get_by_role("button", name="Accept").click()
+    page.wait_for_function("() => document.querySelectorAll('.nbp-CellBadge').length === 1")
+    if proposed > 1:
+        ghosts.first.get_by_role("button", name="Dismiss").click()
+    assert ghosts.count() == max(proposed - 2, 0)
+    save(page)
+    assert sum(source.startswith("%%") for source in sources(lab, "plain.ipynb")) == 1
+
     lab.write("broken.ipynb", "scaler = [i for i in range(3)]", "%%stage train\nx = scaler[0]")
     lab.open(page, "broken.ipynb")
     command(page, "nbpipe:check")

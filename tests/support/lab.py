@@ -69,24 +69,36 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, environment: dict[str, str], app: str = "jupyterlab") -> Iterator[Lab]:
-    """Start JupyterLab, or "notebook", on 127.0.0.1; it and its kernels end with the block."""
+def running_lab(
+    root: Path,
+    environment: dict[str, str],
+    app: str = "jupyterlab",
+    *,
+    port: int = 0,
+    recipe: list[str] | None = None,
+) -> Iterator[Lab]:
+    """Start JupyterLab, or "notebook", on 127.0.0.1; it and its kernels end with the block.
+
+    `port` is that of a server which has ended, where this one is to take its place. `recipe` is a command line that says
+    for itself which notebooks it shows, relative to the project, and with what.
+    """
     folder = root / "project"
     folder.mkdir(parents=True, exist_ok=True)
     settings = root / "config" / "labconfig"
-    settings.mkdir(parents=True)
+    settings.mkdir(parents=True, exist_ok=True)
     (settings / "default_setting_overrides.json").write_text(_QUIET)
     # That of this checkout, whatever is installed.
     extensions = root / "data" / "labextensions" / "@nbpipe"
-    extensions.mkdir(parents=True)
-    (extensions / "labextension").symlink_to(_EXTENSION)
-    port = _free_port()
+    extensions.mkdir(parents=True, exist_ok=True)
+    if not (extensions / "labextension").is_symlink():
+        (extensions / "labextension").symlink_to(_EXTENSION)
+    port = port or _free_port()
     given = {"JUPYTER_CONFIG_DIR": root / "config", "JUPYTER_DATA_DIR": root / "data"}
     given |= {"JUPYTERLAB_SETTINGS_DIR": root / "user", "JUPYTERLAB_WORKSPACES_DIR": root / "spaces"}
     given |= {"JUPYTER_RUNTIME_DIR": root / "runtime", "IPYTHONDIR": root / "ipython"}
-    command = [sys.executable, "-m", app, "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
-    command += [f"--IdentityProvider.token={_KEY}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    own = [sys.executable, "-m", app, "--ip=127.0.0.1", "--allow-root", f"--ServerApp.root_dir={folder}"]
+    command = [*(recipe or own), "--no-browser", f"--port={port}", f"--IdentityProvider.token={_KEY}"]
+    command += ["--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += ["--ServerApp.jpserver_extensions={'nbpipe': True}", "--LabApp.expose_app_in_browser=True"]
     command += ["--JupyterNotebookApp.expose_app_in_browser=True"] if app == "notebook" else []
     with (root / "lab.log").open("wb") as log:

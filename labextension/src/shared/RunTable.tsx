@@ -2,18 +2,21 @@ import {
   useCallback,
   useEffect,
   useLayoutEffect,
+  useMemo,
   useRef,
   useState,
+  type CSSProperties,
   type KeyboardEvent,
   type MouseEvent,
 } from 'react';
 
 import type { Column } from './columns';
-import { Cell, RunCell } from './cells';
 import type { HistoryHost } from './HistoryView';
+import { Row } from './Row';
 import type { HistoryState, HistoryStore } from './store';
 import type { RunRow } from './types';
 import { useHeight } from './useHeight';
+import { Widths } from './widths';
 import { useWords } from './words';
 
 /** Height of a row: fixed, so that the place of each of ten thousand is known without drawing it. */
@@ -21,6 +24,8 @@ const ROW = 30;
 const HEAD = 32;
 /** Rows drawn beyond what is seen, above and below. */
 const MARGIN = 6;
+/** Milliseconds without another row in sight. */
+const REST = 80;
 
 interface Props {
   store: HistoryStore;
@@ -40,11 +45,17 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
   const height = wanted === 'fill' ? measured : wanted;
   const [top, setTop] = useState(0);
   const [active, setActive] = useState(0);
+  /** Scrolled to the right: the names of the runs stay where they are. */
+  const [aside, setAside] = useState(false);
+  const widths = useMemo(() => new Widths(trans), [trans]);
+  const table = useRef<HTMLTableElement>(null);
   const follow = useRef(false);
   const { total, query } = state;
 
-  const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-  const last = Math.min(total, Math.ceil((top + height) / ROW) + MARGIN);
+  // As many rows at any place: an element that goes away takes the focus with it.
+  const slots = Math.ceil(height / ROW) + 2 * MARGIN;
+  const first = Math.max(0, Math.min(Math.floor(top / ROW) - MARGIN, total - slots));
+  const last = Math.min(total, first + slots);
   const rows: (RunRow | undefined)[] = [];
   for (let index = first; index < last; index += 1) {
     rows.push(store.row(index));
@@ -56,15 +67,29 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
   useEffect(() => store.look(first, last), [store, first, last, total, state.rev]);
   const curveNames = curves.join('\n');
   useEffect(() => {
-    for (const metric of curveNames ? curveNames.split('\n') : []) {
-      void store.lookAtCurves(seen.split(' ').filter(Boolean), metric);
-    }
+    // Not while the table flies past.
+    const resting = setTimeout(() => {
+      for (const metric of curveNames ? curveNames.split('\n') : []) {
+        void store.lookAtCurves(seen.split(' ').filter(Boolean), metric);
+      }
+    }, REST);
+    return () => clearTimeout(resting);
   }, [store, seen, curveNames, state.rev]);
   useEffect(() => setActive((now) => Math.min(now, Math.max(total - 1, 0))), [total]);
   useLayoutEffect(() => {
+    const row = box.current?.querySelector<HTMLElement>(`tr[data-index="${active}"]`);
+    const focused = document.activeElement;
     if (follow.current) {
       follow.current = false;
-      box.current?.querySelector<HTMLElement>(`tr[data-index="${active}"]`)?.focus({ preventScroll: true });
+      row?.focus({ preventScroll: true });
+    } else if (focused instanceof HTMLElement && table.current?.contains(focused)) {
+      // The element with the focus shows another run by now: the focus waits until its run is in sight again.
+      const at = focused.closest<HTMLElement>('tr[data-index]')?.dataset.index;
+      if (focused === table.current) {
+        row?.focus({ preventScroll: true });
+      } else if (at !== undefined && at !== String(active)) {
+        table.current.focus({ preventScroll: true });
+      }
     }
   }, [active, top]);
 
@@ -88,15 +113,20 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
     [total],
   );
 
-  const menu = (event: MouseEvent<HTMLElement>, run: string) => {
-    if (host) {
+  // The same functions for as long as the table is there: rows that stay are not drawn again.
+  const asked = useRef({ host, onOpen });
+  asked.current = { host, onOpen };
+  const open = useCallback((run: string) => asked.current.onOpen(run), []);
+  const stop = useCallback((run: string) => asked.current.host?.stop(run), []);
+  const menu = useCallback((event: MouseEvent<HTMLElement>, run: string) => {
+    if (asked.current.host) {
       event.preventDefault();
       event.stopPropagation();
-      host.menu(run, menuPlace(event));
+      asked.current.host.menu(run, menuPlace(event));
     }
-  };
+  }, []);
   const keys = (event: KeyboardEvent<HTMLElement>) => {
-    if (event.target instanceof HTMLElement && event.target.tagName !== 'TR') {
+    if (event.target instanceof HTMLElement && !['TR', 'TABLE'].includes(event.target.tagName)) {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) {
@@ -125,72 +155,63 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
     }
   };
 
-  const row = (item: RunRow | undefined, index: number, kind: 'row' | 'held') =>
-    item ? (
-      <tr
-        key={`${kind} ${item.run}`}
-        data-index={kind === 'row' ? index : undefined}
-        data-run={item.run}
-        tabIndex={kind === 'row' && index === active ? 0 : -1}
-        aria-rowindex={kind === 'row' ? index + 2 : undefined}
-        aria-selected={state.selected.includes(item.run)}
-        className={[
-          kind === 'held' ? 'nbp-held' : item.run === state.baseline ? 'nbp-base' : '',
-          item.run === host?.opened ? 'nbp-opened' : '',
-        ].join(' ')}
-        onFocus={(event) => {
-          if (event.target === event.currentTarget && kind === 'row') {
-            setActive(index);
-          }
-        }}
-        onDoubleClick={() => onOpen(item.run)}
-        onContextMenu={(event) => menu(event, item.run)}
-      >
-        <td className="nbp-check">
-          <input
-            type="checkbox"
-            tabIndex={-1}
-            aria-label={trans.__('check %1', item.run)}
-            checked={state.selected.includes(item.run)}
-            onChange={() => store.toggle(item.run)}
-          />
-        </td>
-        <RunCell row={item} state={state} store={store} onOpen={onOpen} stop={host?.stop} />
-        {columns.map((column) => (
-          <Cell
-            key={column.id}
-            column={column}
-            row={item}
-            baseline={baseline}
-            store={store}
-            rev={state.rev}
-          />
-        ))}
-      </tr>
-    ) : (
-      <tr key={`wait ${index}`} data-index={index} tabIndex={-1} className="nbp-wait" aria-busy="true">
-        <td colSpan={columns.length + 3}>…</td>
-      </tr>
-    );
-
+  const row = (item: RunRow | undefined, index: number, held: boolean) => (
+    <Row
+      key={held ? `held ${item?.run ?? ''}` : `slot ${index % slots}`}
+      row={item}
+      index={index}
+      held={held}
+      active={!held && index === active}
+      opened={item !== undefined && item.run === host?.opened}
+      selected={item !== undefined && state.selected.includes(item.run)}
+      base={!held && item !== undefined && item.run === state.baseline}
+      pinned={item !== undefined && state.pinned.includes(item.run)}
+      columns={columns}
+      baseline={baseline}
+      store={store}
+      rev={state.rev}
+      marks={!host}
+      onActive={setActive}
+      onOpen={open}
+      onMenu={menu}
+      stop={host ? stop : undefined}
+    />
+  );
   const held = state.pinned.map((run) => store.find(run)).filter((item) => item !== undefined);
+  // In the order of the elements, which is not that of the places: so that none of them is moved.
+  const drawn = rows
+    .map((item, n) => ({ item, index: first + n }))
+    .sort((a, b) => (a.index % slots) - (b.index % slots));
+  widths.see([...held, ...rows], columns, baseline);
+  const { tracks, width } = widths.tracks(
+    columns,
+    [...held, ...rows].some((item) => item?.status === 'running'),
+  );
   return (
     <div
       className="nbp-scroll"
       ref={box}
       style={wanted === 'fill' ? undefined : { maxHeight: `${height}px` }}
-      onScroll={(event) => setTop(Math.floor(event.currentTarget.scrollTop / ROW) * ROW)}
+      onScroll={(event) => {
+        const { scrollTop, scrollLeft } = event.currentTarget;
+        setTop(Math.floor(scrollTop / ROW) * ROW);
+        setAside(scrollLeft > 0);
+      }}
     >
       <table
         role="grid"
+        tabIndex={-1}
+        ref={table}
+        className={aside ? 'nbp-aside' : undefined}
+        style={{ '--nbp-tracks': tracks, '--nbp-width': width } as CSSProperties}
         aria-label={trans.__('runs')}
         aria-rowcount={total + 1}
         aria-multiselectable="true"
         onKeyDown={keys}
       >
-        <thead>
-          <tr aria-rowindex={1}>
-            <th scope="col" className="nbp-check">
+        <thead role="rowgroup">
+          <tr role="row" aria-rowindex={1}>
+            <th role="columnheader" scope="col" className="nbp-check">
               <span className="nbp-hidden">{trans.__('checked')}</span>
             </th>
             <Head title={trans.__('run')} sort="run" query={query} store={store} />
@@ -208,12 +229,14 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
           </tr>
         </thead>
         {held.length > 0 ? (
-          <tbody className="nbp-pins">{held.map((item, n) => row(item, n, 'held'))}</tbody>
+          <tbody role="rowgroup" className="nbp-pins">
+            {held.map((item, n) => row(item, n, true))}
+          </tbody>
         ) : null}
-        <tbody>
-          {first > 0 ? <Spacer rows={first} columns={columns.length + 3} /> : null}
-          {rows.map((item, n) => row(item, first + n, 'row'))}
-          {last < total ? <Spacer rows={total - last} columns={columns.length + 3} /> : null}
+        <tbody role="rowgroup">
+          <Spacer key="above" rows={first} order={-1} />
+          {drawn.map(({ item, index }) => row(item, index, false))}
+          <Spacer key="below" rows={total - last} order={total} />
         </tbody>
       </table>
     </div>
@@ -229,11 +252,14 @@ function menuPlace(event: MouseEvent<HTMLElement>): { x: number; y: number } {
   return { x: left + 24, y: bottom };
 }
 
-function Spacer({ rows, columns }: { rows: number; columns: number }) {
+function Spacer({ rows, order }: { rows: number; order: number }) {
   return (
-    <tr aria-hidden="true" className="nbp-space">
-      <td colSpan={columns} style={{ height: `${rows * ROW}px` }} />
-    </tr>
+    <tr
+      role="presentation"
+      aria-hidden="true"
+      className="nbp-space"
+      style={{ order, height: `${rows * ROW}px` }}
+    />
   );
 }
 
@@ -257,7 +283,13 @@ function Head({ title, sort, numeric, query, store }: HeadProps) {
     }
   };
   return (
-    <th scope="col" aria-sort={order} className={numeric ? 'nbp-number' : undefined} title={title}>
+    <th
+      role="columnheader"
+      scope="col"
+      aria-sort={order}
+      className={numeric ? 'nbp-number' : undefined}
+      title={title}
+    >
       {sort === undefined ? (
         title
       ) : (

@@ -5,23 +5,24 @@ import type { Column } from './columns';
 import { ago, delta, duration, metric, scalar } from './format';
 import { Sparkline } from './Sparkline';
 import { Status } from './Status';
-import type { HistoryState, HistoryStore } from './store';
+import type { HistoryStore } from './store';
 import type { RunRow } from './types';
 import { useWords } from './words';
 
 interface RunCellProps {
   row: RunRow;
-  state: HistoryState;
+  base: boolean;
+  pinned: boolean;
+  /** The pointer or the focus is on the row. */
+  near: boolean;
   store: HistoryStore;
   onOpen: (run: string) => void;
   stop?: ((run: string) => void) | undefined;
 }
 
 /** The run's name with its colour, its marks and what can be done with it; and its status. */
-export const RunCell = memo(function RunCell({ row, state, store, onOpen, stop }: RunCellProps) {
+export const RunCell = memo(function RunCell({ row, base, pinned, near, store, onOpen, stop }: RunCellProps) {
   const trans = useWords();
-  const base = state.baseline === row.run;
-  const pinned = state.pinned.includes(row.run);
   const note =
     row.status === 'running' && row.stages
       ? `${row.done ?? 0}/${row.stages}`
@@ -30,38 +31,44 @@ export const RunCell = memo(function RunCell({ row, state, store, onOpen, stop }
         : '';
   return (
     <>
-      <td className="nbp-run">
+      <td role="gridcell" className="nbp-run">
         <span className="nbp-dot" style={{ background: runColour(row.run) }} aria-hidden="true" />
         <button type="button" className="nbp-link" tabIndex={-1} onClick={() => onOpen(row.run)}>
           {row.run}
         </button>
         {row.stage ? <span className="nbp-dim"> {row.stage}</span> : null}
-        <span className="nbp-marks">
-          <button
-            type="button"
-            className="nbp-mark"
-            tabIndex={-1}
-            aria-pressed={base}
-            aria-label={trans.__('baseline %1', row.run)}
-            title={trans.__('baseline: the others are compared with it (B)')}
-            onClick={() => store.setBaseline(row.run)}
-          >
-            {base ? '★' : '☆'}
-          </button>
-          <button
-            type="button"
-            className="nbp-mark"
-            tabIndex={-1}
-            aria-pressed={pinned}
-            aria-label={trans.__('pin %1', row.run)}
-            title={trans.__('pin: stays on top (P)')}
-            onClick={() => store.pin(row.run)}
-          >
-            <PinIcon />
-          </button>
-        </span>
+        {near || base || pinned ? (
+          <span className="nbp-marks">
+            {near || base ? (
+              <button
+                type="button"
+                className="nbp-mark"
+                tabIndex={-1}
+                aria-pressed={base}
+                aria-label={trans.__('baseline %1', row.run)}
+                title={trans.__('baseline: the others are compared with it (B)')}
+                onClick={() => store.setBaseline(row.run)}
+              >
+                {base ? '★' : '☆'}
+              </button>
+            ) : null}
+            {near || pinned ? (
+              <button
+                type="button"
+                className="nbp-mark"
+                tabIndex={-1}
+                aria-pressed={pinned}
+                aria-label={trans.__('pin %1', row.run)}
+                title={trans.__('pin: stays on top (P)')}
+                onClick={() => store.pin(row.run)}
+              >
+                <PinIcon />
+              </button>
+            ) : null}
+          </span>
+        ) : null}
       </td>
-      <td title={row.failure || undefined}>
+      <td role="gridcell" title={row.failure || undefined}>
         <Status status={row.status} note={note} />
         {row.status === 'running' && row.stages ? (
           <Bar done={row.done ?? 0} of={row.stages} label={row.run} />
@@ -125,7 +132,7 @@ export const Cell = memo(function Cell({ column, row, baseline, store }: CellPro
   if (space === 'curve') {
     const curve = store.curve(row.run, name);
     return (
-      <td className="nbp-curve">
+      <td role="gridcell" className="nbp-curve">
         {curve && curve.length > 1 ? (
           <Sparkline
             curve={curve}
@@ -138,7 +145,7 @@ export const Cell = memo(function Cell({ column, row, baseline, store }: CellPro
   }
   if (space === 'tags') {
     const text = row.tags?.[name];
-    return <td>{text === undefined ? null : <span className="nbp-tag">{text}</span>}</td>;
+    return <td role="gridcell">{text === undefined ? null : <span className="nbp-tag">{text}</span>}</td>;
   }
   return <PlainCell id={column.id} row={row} />;
 });
@@ -149,7 +156,7 @@ function PlainCell({ id, row }: { id: string; row: RunRow }) {
   if (id === 'started') {
     const at = row.started ?? 0;
     return (
-      <td className="nbp-dim" title={at ? new Date(at * 1000).toLocaleString() : undefined}>
+      <td role="gridcell" className="nbp-dim" title={at ? new Date(at * 1000).toLocaleString() : undefined}>
         {at ? ago(at, now, trans) : ''}
       </td>
     );
@@ -157,10 +164,18 @@ function PlainCell({ id, row }: { id: string; row: RunRow }) {
   if (id === 'seconds') {
     const running = row.status === 'running' && row.started ? Math.max(now - row.started, 0) : null;
     const seconds = row.seconds ?? running;
-    return <td className="nbp-number">{seconds === null ? '' : duration(seconds)}</td>;
+    return (
+      <td role="gridcell" className="nbp-number">
+        {seconds === null ? '' : duration(seconds)}
+      </td>
+    );
   }
   const text = { name: row.name, version: row.version, user: row.user, commit: row.commit }[id] ?? '';
-  return <td title={text}>{text}</td>;
+  return (
+    <td role="gridcell" title={text}>
+      {text}
+    </td>
+  );
 }
 
 function ParamCell({ name, row, baseline }: { name: string; row: RunRow; baseline: RunRow | undefined }) {
@@ -171,6 +186,7 @@ function ParamCell({ name, row, baseline }: { name: string; row: RunRow; baselin
   const text = scalar(value);
   return (
     <td
+      role="gridcell"
       className={strong ? 'nbp-differs' : undefined}
       title={other ? `${scalar(before) || '–'} → ${text || '–'}` : text}
     >
@@ -183,10 +199,10 @@ function MetricCell({ name, row, baseline }: { name: string; row: RunRow; baseli
   const value = row.metrics?.[name];
   const before = baseline?.run === row.run ? undefined : baseline?.metrics?.[name];
   if (value === undefined) {
-    return <td className="nbp-number" />;
+    return <td role="gridcell" className="nbp-number" />;
   }
   return (
-    <td className="nbp-number" title={String(value)}>
+    <td role="gridcell" className="nbp-number" title={String(value)}>
       {metric(value)}
       {before === undefined ? null : <span className="nbp-delta">{delta(value, before)}</span>}
     </td>

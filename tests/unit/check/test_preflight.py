@@ -13,7 +13,9 @@ from corpus import cases
 from nbpipe.check.findings import Finding
 from nbpipe.check.preflight import examine, examine_file
 from nbpipe.notebook.reader import read_notebook
+from nbpipe.run.fleets import targets_of
 from nbpipe.run.project import Project
+from nbpipe.targets.tested import note
 
 
 def found(folder: Path, *sources: str, counts: tuple[int | None, ...] = (), kernel: str = "") -> list[Finding]:
@@ -174,6 +176,23 @@ def test_of_the_corpus_only_what_cannot_run_has_errors(tmp_path: Path) -> None:
         folder.mkdir()
         errors = [item for item in examine_file(case.write(folder)).findings if item.severity == "error"]
         assert not errors or "error" in case.expect, (case.name, errors)
+
+
+def test_a_package_that_a_target_lacks_is_said_at_the_stage_that_would_run_there(tmp_path: Path) -> None:
+    (tmp_path / "nbpipe.toml").write_text('[targets.gpu]\nkind = "ssh"\nhost = "gpu01"\npython = "/env/bin/python"\n')
+    cells = ("%%stage a\nimport msgspec\nx = msgspec.json.encode(1)", "%%stage b --on gpu\nimport msgspec\ny = msgspec")
+    project = Project(tmp_path)
+    assert [item for item in found(tmp_path, *cells) if item.code == "missing-package"] == []
+    gpu = targets_of(project)["gpu"]
+    note(project.state, gpu, ready=True, detail="", packages={"msgspec": ""})
+    # A test that asks for nothing takes nothing back.
+    note(project.state, gpu, ready=False, detail="no answer")
+    (item,) = [item for item in found(tmp_path, *cells) if item.code == "missing-package"]
+    assert (item.severity, item.stage, item.cell, item.name) == ("warning", "b", 2, "msgspec")
+    assert "target 'gpu' did not have" in item.message
+    assert item.fix.startswith("There: /env/bin/python -m pip install msgspec==")
+    note(project.state, gpu, ready=True, detail="", packages={"msgspec": "0.1"})
+    assert [item for item in found(tmp_path, *cells) if item.code == "missing-package"] == []
 
 
 def test_a_target_that_the_project_does_not_describe_is_said_with_its_cell(tmp_path: Path) -> None:

@@ -64,10 +64,10 @@ export function addFileCommands(
     icon: menuIcon(launchIcon),
     describedBy: ofFile,
     isEnabled: (args) => picked(args) !== '',
-    execute: async (args) => {
+    execute: (args) => {
       const path = picked(args);
       const item = browsers?.tracker.currentWidget?.node.querySelector('.jp-DirListing-item.jp-mod-selected');
-      const entries = await nbpipe.exports.entries(path);
+      const entries = nbpipe.exports.entries(path);
       if (item) {
         showMenuBelow(entries, item);
       } else {

@@ -78,16 +78,12 @@ export function addRunCommands(commands: CommandRegistry, nbpipe: INbpipe, targe
     ),
     describedBy: ofStage,
     isEnabled: hasNotebook,
-    execute: async (args) => {
+    execute: (args) => {
       const stage = target.stage(args);
       const part = stage ? { from: stage, until: stage } : {};
       const node = target.cell(args)?.node;
       const box = (node?.querySelector('.nbp-CellBadge') ?? node)?.getBoundingClientRect();
-      const entries = await targetEntries(
-        nbpipe,
-        target.path(args),
-        (on) => void start(args, { ...part, ...on }),
-      );
+      const entries = targetEntries(nbpipe, target.path(args), (on) => void start(args, { ...part, ...on }));
       showMenu(entries, { x: (box?.right ?? 0) - 160, y: box?.bottom ?? 0 });
     },
   });

@@ -24,7 +24,7 @@ export function addExportCommand(app: JupyterFrontEnd, nbpipe: INbpipe, target: 
         const exporter = await exports.named(args.to);
         return exporter ? exports.start(path, exporter) : undefined;
       }
-      const entries = await exports.entries(path);
+      const entries = exports.entries(path);
       const button = target.panel(args)?.toolbar.node.querySelector('[data-command="nbpipe:export"]');
       if (button?.checkVisibility()) {
         showMenuBelow(entries, button);

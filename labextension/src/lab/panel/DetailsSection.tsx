@@ -64,10 +64,7 @@ function Opened({ model, actions, path, run }: Props) {
             className="nbp-button"
             aria-haspopup="menu"
             title={trans.__('Write the pipeline, as it stands now, for a scheduler')}
-            onClick={(event) => {
-              const button = event.currentTarget;
-              void actions.exportEntries().then((entries) => showMenuBelow(entries, button));
-            }}
+            onClick={(event) => showMenuBelow(actions.exportEntries(), event.currentTarget)}
           >
             {trans.__('Export ▾')}
           </button>
@@ -76,10 +73,7 @@ function Opened({ model, actions, path, run }: Props) {
             className="nbp-button"
             aria-haspopup="menu"
             aria-label={trans.__('More to do with %1', run)}
-            onClick={(event) => {
-              const button = event.currentTarget;
-              void actions.runMenuOf(run).then((entries) => showMenuBelow(entries, button));
-            }}
+            onClick={(event) => showMenuBelow(actions.runMenuOf(run), event.currentTarget)}
           >
             ⋯
           </button>

@@ -34,10 +34,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
             disabled={!path || absent !== ''}
             aria-haspopup="menu"
             aria-label={trans.__('Ways to run')}
-            onClick={(event) => {
-              const button = event.currentTarget;
-              void actions.runEntries().then((entries) => showMenuBelow(entries, button));
-            }}
+            onClick={(event) => showMenuBelow(actions.runEntries(), event.currentTarget)}
           >
             ▾
           </button>
@@ -57,10 +54,7 @@ export function Header({ model, actions }: { model: PanelModel; actions: Actions
           title={trans.__('More')}
           aria-label={trans.__('More')}
           aria-haspopup="menu"
-          onClick={(event) => {
-            const button = event.currentTarget;
-            void actions.moreEntries().then((entries) => showMenuBelow(entries, button));
-          }}
+          onClick={(event) => showMenuBelow(actions.moreEntries(), event.currentTarget)}
         >
           <ellipsesIcon.react tag="span" width="16px" />
         </button>

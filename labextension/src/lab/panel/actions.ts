@@ -42,22 +42,25 @@ export class Actions {
     this.command('nbpipe:open-log', { path: this.model.get().path, run });
   }
 
-  async runEntries(): Promise<Entry[]> {
+  runEntries(): Entry[] {
     const { nbpipe } = this.model;
     const { path } = this.model.get();
-    return runEntries(this, await targetEntries(nbpipe, path, (on) => void this.model.start(on)));
+    return runEntries(
+      this,
+      targetEntries(nbpipe, path, (on) => void this.model.start(on)),
+    );
   }
 
-  async moreEntries(): Promise<Entry[]> {
-    return moreEntries(this, await this.exportEntries());
+  moreEntries(): Entry[] {
+    return moreEntries(this, this.exportEntries());
   }
 
-  async runMenuOf(run: string): Promise<Entry[]> {
-    return runMenuEntries(this, run, await this.exportEntries());
+  runMenuOf(run: string): Entry[] {
+    return runMenuEntries(this, run, this.exportEntries());
   }
 
   runMenu(run: string, place: { x: number; y: number }): void {
-    void this.runMenuOf(run).then((entries) => showMenu(entries, place));
+    showMenu(this.runMenuOf(run), place);
   }
 
   stageMenu(stage: string, place: { x: number; y: number }): void {

@@ -4,7 +4,7 @@ import type { Part } from '../runs';
 import type { Actions } from './actions';
 
 /** `Run ▾` */
-export function runEntries(actions: Actions, targets: Entry[]): Entry[] {
+export function runEntries(actions: Actions, targets: Promise<Entry[]>): Entry[] {
   const { model } = actions;
   const { trans } = model.nbpipe;
   const { pipeline, stage } = model.get();
@@ -29,7 +29,7 @@ export function runEntries(actions: Actions, targets: Entry[]): Entry[] {
 }
 
 /** `⋯` */
-export function moreEntries(actions: Actions, exports: Entry[]): Entry[] {
+export function moreEntries(actions: Actions, exports: Promise<Entry[]>): Entry[] {
   const { model } = actions;
   const { trans } = model.nbpipe;
   const { path, latest } = model.get();
@@ -50,7 +50,7 @@ export function moreEntries(actions: Actions, exports: Entry[]): Entry[] {
 }
 
 /** What can be done with a run. */
-export function runMenuEntries(actions: Actions, run: string, exports: Entry[]): Entry[] {
+export function runMenuEntries(actions: Actions, run: string, exports: Promise<Entry[]>): Entry[] {
   const { model } = actions;
   const { trans, runs } = model.nbpipe;
   const { path, store } = model.get();
