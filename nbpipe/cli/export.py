@@ -31,6 +31,8 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @click.option("--to", required=True, metavar="SCHEDULER", shell_complete=_complete, help="airflow, …: see the table.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder [default: exports/… here].")
 @click.option("--schedule", metavar="CRON", help="When it runs by itself: '0 6 * * *', @daily.")
+@click.option("--trigger-file", "files", multiple=True, metavar="PATH", help="Run when this changes: data/*.csv.")
+@click.option("--trigger-dataset", "datasets", multiple=True, metavar="NAME", help="Run when this asset is updated.")
 @params_option()
 @profile_option()
 @click.option("--store", metavar="PLACE", help="Folder or URL of the store that its runs share.")
@@ -49,6 +51,8 @@ def command(  # noqa: PLR0913 - one per option
     to: str,
     out: Path | None,
     schedule: str | None,
+    files: tuple[str, ...],
+    datasets: tuple[str, ...],
     params: tuple[str, ...],
     profile: str | None,
     store: str | None,
@@ -71,6 +75,7 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe export digits.ipynb --to airflow
       nbpipe export digits.ipynb --to airflow --schedule @daily -p epochs=20
       nbpipe export digits.ipynb --to airflow -o dags/digits
+      nbpipe export digits.ipynb --to airflow --trigger-file 'data/*.csv'
       nbpipe export digits.ipynb --to script --verify
     """  # noqa: D301 - click's mark
     from nbpipe.export.api import export_notebook
@@ -93,6 +98,8 @@ def command(  # noqa: PLR0913 - one per option
         seed=seed,
         ci=ci,
         logical_date=logical_date or "",
+        trigger_files=files,
+        trigger_datasets=datasets,
         force=force,
     )
     report = None
@@ -102,6 +109,8 @@ def command(  # noqa: PLR0913 - one per option
         given = [word for param in params for word in ("--param", param)] + (["--profile", profile] if profile else [])
         given += ["--seed", str(seed)] if seed else []
         timed = (["--schedule", schedule] if schedule else []) + (["--image", image] if image else [])
+        timed += [word for path in files for word in ("--trigger-file", path)]
+        timed += [word for dataset in datasets for word in ("--trigger-dataset", dataset)]
         report = run_both(notebook, to=to, words=(*given, *timed), run_words=tuple(given))
     if as_json:
         from nbpipe.cli.shapes import print_json

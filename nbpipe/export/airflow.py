@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Literal
 
+from nbpipe.export import airflow_assets
 from nbpipe.export.base import Definition, Deployment, json_type
 from nbpipe.export.engines_here import AIRFLOW
 from nbpipe.export.names import mapped, worded
@@ -61,6 +62,8 @@ _CARRIES = {
     "timeout": "`execution_timeout`, and the job's own",
     "--param": "`Param`, typed",
     "--schedule": "`schedule`",
+    "--trigger-file": "a DAG that looks, and an asset",
+    "--trigger-dataset": "`Asset` in `schedule`",
     "--logical-date-param": "`logical_date` of the run",
     "secrets": "environment of the worker",
 }
@@ -92,7 +95,7 @@ class AirflowExporter:
                     f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
                 )
             ),
-            *ast.parse(_HEAD).body,
+            *ast.parse(_HEAD + airflow_assets.imports(deployment)).body,
             assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("STAGES", value({task: stage for stage, task in tasks.items()})),
@@ -101,6 +104,7 @@ class AirflowExporter:
             assign("DEFAULT_DATE", value(_default_date(deployment))),
             assign("FINAL", value(FINAL)),
             *ast.parse(_RUN).body,
+            *airflow_assets.looking_tasks(deployment, dag),
         ]
         inside: list[ast.stmt] = [
             assign(variables[tasks[stage.name]], _task(stage, tasks[stage.name])) for stage in deployment.stages
@@ -115,6 +119,7 @@ class AirflowExporter:
         ends: list[ast.expr] = [ast.Name(variables[tasks[name]], ast.Load()) for name in deployment.stages_last]
         inside.append(ast.Expr(ast.BinOp(ast.List(ends, ast.Load()), ast.RShift(), ast.Name(_RECORD, ast.Load()))))
         body.append(ast.With([ast.withitem(_dag(dag, deployment), None)], inside))
+        body += airflow_assets.looking_dag(deployment)
         return Definition(
             main="dag.py",
             files={"dag.py": source(body)},
@@ -144,7 +149,7 @@ def _dag(name: str, deployment: Deployment) -> ast.Call:
         "DAG",
         dag_id=value(name),
         description=value(f"{deployment.pipeline.name} {deployment.pipeline.version[:7]}"),
-        schedule=value(deployment.schedule),
+        schedule=airflow_assets.schedule(deployment),
         start_date=ast.parse("datetime(2020, 1, 1, tzinfo=timezone.utc)", mode="eval").body,
         catchup=value(False),  # noqa: FBT003 - a keyword's value
         max_active_runs=value(1),
@@ -190,6 +195,10 @@ def _record() -> ast.Call:
 
 def _notes(deployment: Deployment) -> tuple[str, ...]:
     found = ["runs of this DAG come one after the other (max_active_runs=1): they share the project's folder"]
+    if deployment.trigger_files:
+        found.append(
+            "two DAGs have to be switched on: the pipeline's, and the one that looks at the files once a minute"
+        )
     if deployment.secrets:
         found.append(f"the workers' environment has to hold {', '.join(deployment.secrets)}")
     return tuple(found)

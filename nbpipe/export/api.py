@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nbpipe.export.graph import order_of
 from nbpipe.export.manifest import BUNDLE, MANIFEST, Manifest
 from nbpipe.export.page import readme, requirements
 from nbpipe.export.registry import exporter as find_exporter
+from nbpipe.export.triggers import read_datasets, read_files
 from nbpipe.export.types import latest_types
 from nbpipe.model import Notebook, Param, Pipeline
 from nbpipe.notebook.stages import outline
@@ -58,6 +59,8 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     seed: int = 0,
     ci: bool = False,
     logical_date: str = "",
+    trigger_files: Sequence[str] = (),
+    trigger_datasets: Sequence[str] = (),
     force: bool = False,
 ) -> Exported:
     """Write the pipeline of `notebook` for the scheduler `to` into the folder `out`.
@@ -80,6 +83,8 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
         store=store,
         ci=ci,
         logical_date=logical_date,
+        trigger_files=trigger_files,
+        trigger_datasets=trigger_datasets,
     )
     definition = scheduler.definition(deployment)
     notes = (*_notes(scheduler, deployment), *definition.notes)
@@ -124,6 +129,8 @@ def deployment_of(  # noqa: PLR0913 - as above
     store: str | None = None,
     ci: bool = False,
     logical_date: str = "",
+    trigger_files: Sequence[str] = (),
+    trigger_datasets: Sequence[str] = (),
 ) -> Deployment:
     """What the exporter for `to` is given. Raises NbpipeError as `export_notebook` does; writes nothing."""
     scheduler = find_exporter(to)
@@ -159,6 +166,8 @@ def deployment_of(  # noqa: PLR0913 - as above
         notebook=relative(path, project.root),
         ci=ci,
         logical_date=logical_date,
+        trigger_files=read_files(trigger_files, path.absolute().parent, project.root),
+        trigger_datasets=read_datasets(trigger_datasets),
         types=latest_types(project, relative(path, project.root)) if getattr(scheduler, "typed", False) else {},
     )
     options.check(scheduler, deployment)

@@ -34,6 +34,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     #: Parameter that each run gets its date by, as YYYY-MM-DD; "" for none.
     logical_date: str = ""
+    #: Files of the project whose change starts a run: paths from its folder, in which `*` and `**` are patterns.
+    trigger_files: tuple[str, ...] = ()
+    #: Datasets whose change starts a run, by the name that the scheduler knows them by.
+    trigger_datasets: tuple[str, ...] = ()
     #: Path of the notebook from the project's folder.
     notebook: str = ""
     #: A workflow for pull requests is wanted, too.
@@ -45,6 +49,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def stages(self) -> tuple[Stage, ...]:
         """In notebook order."""
         return self.pipeline.stages
+
+    @property
+    def starts_itself(self) -> bool:
+        """Runs start without anybody who could set a parameter."""
+        return self.schedule is not None or bool(self.trigger_files or self.trigger_datasets)
 
     @property
     def stages_last(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import ast
 import keyword
 from typing import Any, Literal
 
+from nbpipe.export import dagster_sensors
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.engines_here import DAGSTER
@@ -89,6 +90,8 @@ _CARRIES = {
     "register": "registered by the last op",
     "--param": "config of the resource `params`, typed",
     "--schedule": "`ScheduleDefinition`",
+    "--trigger-file": "sensor with a cursor",
+    "--trigger-dataset": "`asset_sensor`",
     "secrets": "environment of the code location",
 }
 _TYPES = {"int": "Int", "float": "Float", "str": "String", "bool": "Bool", "dict": "Permissive"}
@@ -115,9 +118,10 @@ class DagsterExporter:
         job = mapped([pipeline.name], identifier, taken=[*_TAKEN, *ops.values()])[pipeline.name]
         about = f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
         fields = [_field(param) for param in deployment.params]
+        names, sensors = dagster_sensors.sensors(deployment)
         body: list[ast.stmt] = [
             ast.Expr(ast.Constant(about)),
-            *ast.parse(_HEAD).body,
+            *ast.parse(_HEAD + ("import hashlib" if deployment.trigger_files else "")).body,
             assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("FINAL", value(FINAL)),
@@ -125,7 +129,8 @@ class DagsterExporter:
             *ast.parse(_OPS).body,
             _job(job, ops, deployment),
             *ast.parse(_FAILED).body,
-            assign("defs", _definitions(deployment)),
+            *sensors,
+            assign("defs", _definitions(deployment, names)),
         ]
         return Definition(
             main="definitions.py",
@@ -196,10 +201,10 @@ def _job(name: str, ops: dict[str, str], deployment: Deployment) -> ast.Function
     return made
 
 
-def _definitions(deployment: Deployment) -> ast.Call:
+def _definitions(deployment: Deployment, sensors: list[str]) -> ast.Call:
     told: dict[str, ast.expr] = {
         "jobs": ast.List([dotted("pipeline_job")], ast.Load()),
-        "sensors": ast.List([dotted("record_failed_run")], ast.Load()),
+        "sensors": ast.List([dotted(each) for each in ("record_failed_run", *sensors)], ast.Load()),
     }
     if deployment.schedule is not None:
         clock = call(

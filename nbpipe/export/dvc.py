@@ -65,7 +65,7 @@ class DvcExporter:
                     "Install what the stages need in the environment whose `python` DVC calls:",
                     "pip install -r requirements.txt",
                 ),
-                ("Once per repository, if it has no DVC yet:", "dvc init"),
+                ("Once per repository, if it has no DVC yet:", '(cd "$(git rev-parse --show-toplevel)" && dvc init)'),
                 (
                     "Run it; parameters stand in `params.json`, or are set for an experiment with `dvc exp run -S`:",
                     "dvc repro",

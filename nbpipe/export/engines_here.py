@@ -85,6 +85,14 @@ def _flyte(trial: Trial) -> Done:
     return trial.call(trial.bin / "pyflyte", "run", "workflow.py", identifier(trial.name), more=more)
 
 
+def _slurm(trial: Trial) -> Done:
+    """On the cluster that `sbatch` hands jobs to; what they wrote is shown."""
+    done = trial.call("sh", "submit.sh", "--wait")
+    logs = sorted((trial.folder / "logs").glob("*.log"))
+    done.stdout += "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
+    return done
+
+
 def _script(trial: Trial) -> Done:
     report = trial.root / "report.json"
     words = ("-m", "nbpipe.export.script_report", trial.folder, report, "--folder", trial.cwd)
@@ -102,5 +110,6 @@ METAFLOW = Verification(packages=("metaflow==2.19.39",), run=_metaflow)
 #: Kubeflow's own local runner: each step is a process, without its image.
 KFP = Verification(packages=("kfp==2.17.0", "kfp-kubernetes==2.17.0"), run=_kfp)
 FLYTE = Verification(packages=("flytekit==1.16.31",), run=_flyte)
+SLURM = Verification(packages=(), run=_slurm, needs=("sbatch", "scancel"))
 #: In this Python, which has what the notebook imports: the package itself is kept from importing nbpipe.
 SCRIPT = Verification(packages=(), run=_script, reports=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from nbpipe.errors import UnsupportedError
@@ -19,6 +20,7 @@ _CARRIES = {
     **{name: said for name, said in NATIVE.items() if name not in ("gpus", "memory", "cpus")},
     "--param": "inputs, typed",
     "--schedule": "`schedule`",
+    "--trigger-file": "`push` with `paths`",
     "--image": "`container`",
     "secrets": "`secrets.NAME`",
 }
@@ -64,6 +66,8 @@ class GithubActionsExporter:
         starts: dict[str, Any] = {"workflow_dispatch": _dispatch(deployment.params)}
         if deployment.schedule is not None:
             starts["schedule"] = [{"cron": deployment.schedule}]
+        if deployment.trigger_files:
+            starts["push"] = {"paths": [_literal(path) for path in deployment.trigger_files]}
         workflow = {
             "name": name,
             "on": starts,
@@ -94,6 +98,11 @@ class GithubActionsExporter:
         )
 
 
+def _literal(path: str) -> str:
+    """A path in which nothing but `*` and `**` is a pattern of GitHub's."""
+    return re.sub(r"([?+\[\]!])", r"\\\1", path)
+
+
 def _dispatch(params: tuple[Param, ...]) -> dict[str, Any] | None:
     inputs = {param.name: _input(param) for param in params}
     return {"inputs": inputs} if inputs else None
@@ -116,6 +125,9 @@ def _input(param: Param) -> dict[str, Any]:
 
 def _job(deployment: Deployment, name: str) -> dict[str, Any]:
     job: dict[str, Any] = {"runs-on": "ubuntu-latest"}
+    if deployment.trigger_files:
+        # A branch that brings other data is looked at in its pull request.
+        job["if"] = "github.event_name != 'push' || github.ref_name == github.event.repository.default_branch"
     if deployment.image is not None:
         job["container"] = {"image": deployment.image}
     env = {

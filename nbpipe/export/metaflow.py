@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, Literal
 
+from nbpipe.errors import UnsupportedError
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.engines_here import METAFLOW
@@ -98,6 +99,7 @@ _CARRIES = {
     "register": "registered by `end`",
     "--param": "`Parameter`, typed",
     "--schedule": "`@schedule`",
+    "--trigger-dataset": "`@trigger`, one event",
     "secrets": "environment",
 }
 _TYPES = {"int": "int", "float": "float", "str": "str", "bool": "bool"}
@@ -130,12 +132,14 @@ class MetaflowExporter:
         decorators: list[ast.expr] = [call("exit_hook", on_error=ast.List([dotted("record_failed_run")], ast.Load()))]
         if deployment.schedule is not None:
             decorators.append(call("schedule", cron=value(deployment.schedule)))
+        if deployment.trigger_datasets:
+            decorators.append(call("trigger", event=value(_event(deployment.trigger_datasets))))
         made = ast.parse(f"class {flow}(FlowSpec): pass").body[0]
         assert isinstance(made, ast.ClassDef)  # noqa: S101 - it stands there
         made.body, made.decorator_list = inside, decorators
         body: list[ast.stmt] = [
             ast.Expr(ast.Constant(about)),
-            *ast.parse(_HEAD).body,
+            *ast.parse(_HEAD + ("from metaflow import trigger" if deployment.trigger_datasets else "")).body,
             assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("FINAL", value(FINAL)),
@@ -154,13 +158,24 @@ class MetaflowExporter:
                 ),
                 ("Run it; parameters are options:", "python flow.py run"),
                 *(
-                    [("Deploy it, where its schedule counts:", "python flow.py argo-workflows create")]
-                    if deployment.schedule
+                    [("Deploy it, where its schedule and its event count:", "python flow.py argo-workflows create")]
+                    if deployment.starts_itself
                     else []
                 ),
             ),
             notes=_notes(deployment, options),
         )
+
+
+def _event(datasets: tuple[str, ...]) -> str:
+    """Metaflow waits for all of several events: what starts after any of them has one."""
+    if len(datasets) > 1:
+        raise UnsupportedError(
+            f"Metaflow cannot express a second --trigger-dataset {datasets[1]}: a flow would wait for both",
+            name="trigger-dataset",
+            fix="Name one.",
+        )
+    return datasets[0]
 
 
 def levels(deployment: Deployment) -> list[list[Stage]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from nbpipe.errors import PipelineError, UnsupportedError
 from nbpipe.export.base import Deployment, Exporter
+from nbpipe.export.verification import of
 from nbpipe.model import Stage
 
 #: What names of stages are made of: they become paths and names of tasks.
@@ -41,7 +42,20 @@ OF_STAGES = (
     "model",
     "register",
 )
-OF_ALL = ("--param", "--schedule", "--logical-date-param", "--image", "secrets")
+OF_ALL = (
+    "--param",
+    "--schedule",
+    "--trigger-file",
+    "--trigger-dataset",
+    "--logical-date-param",
+    "--image",
+    "secrets",
+)
+#: What to do where an exporter says nothing of its own.
+_INSTEAD = {
+    "--trigger-file": "Export to one that sees files: airflow, dagster, systemd, github-actions.",
+    "--trigger-dataset": "Export to one that knows datasets: airflow, dagster, prefect, metaflow.",
+}
 
 
 def asked(stage: Stage) -> Iterator[tuple[str, object]]:
@@ -81,6 +95,8 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
                 )
     whole = {
         "--schedule": deployment.schedule,
+        "--trigger-file": ", ".join(deployment.trigger_files),
+        "--trigger-dataset": ", ".join(deployment.trigger_datasets),
         "--logical-date-param": deployment.logical_date,
         "--image": deployment.image,
         "secrets": ", ".join(deployment.secrets),
@@ -90,12 +106,12 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
             raise UnsupportedError(
                 f"{exporter.title} cannot express {name} {given}",
                 name=name.removeprefix("--"),
-                fix=exporter.instead.get(name, f"Export without {name}."),
+                fix=exporter.instead.get(name, _INSTEAD.get(name, f"Export without {name}.")),
             )
     for param in deployment.params:
-        if param.required and deployment.schedule is not None and param.name != deployment.logical_date:
+        if param.required and deployment.starts_itself and param.name != deployment.logical_date:
             raise UnsupportedError(
-                f"a scheduled run has nobody who gives '{param.name}' a value",
+                f"a run that starts by itself has nobody who gives '{param.name}' a value",
                 name=param.name,
                 fix=f"Give it one: --param {param.name}=VALUE",
             )
@@ -109,7 +125,18 @@ def table(known: Mapping[str, Exporter]) -> str:
         shown = name if name.startswith("--") or name in OF_ALL else f"--{name}"
         cells = (_cell(known[each], name) for each in names)
         lines.append(f"| `{shown}` | {' | '.join(cells)} |")
+    lines.append(f"| `--verify` | {' | '.join(_verified(known[each]) for each in names)} |")
     return "\n".join(lines) + "\n"
+
+
+def _verified(exporter: Exporter) -> str:
+    """On what `--verify` runs an export."""
+    found = of(exporter)
+    if found is None:
+        return "not possible: no engine of it runs on one machine"
+    if found.needs:
+        return f"the cluster of `{found.needs[0]}`"
+    return f"`{found.packages[0]}`" if found.packages else "this Python"
 
 
 def _cell(exporter: Exporter, name: str) -> str:

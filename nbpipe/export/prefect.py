@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Literal
+from typing import Any, Literal
 
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Optional
 from prefect import flow, runtime, task
 """
+_EVENTS = "from prefect.events import DeploymentEventTrigger"
 _TASKS = '''
 class Final(Exception):
     """A failure that another try cannot mend."""
@@ -66,6 +67,7 @@ _CARRIES = {
     "register": "registered by the last task",
     "--param": "parameters of the flow, typed",
     "--schedule": "`cron` of `serve`",
+    "--trigger-dataset": "event of the asset, `triggers` of `serve`",
     "secrets": "environment of the worker",
 }
 _TYPES = {"int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "none": "None"}
@@ -96,7 +98,7 @@ class PrefectExporter:
         about = f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
         body: list[ast.stmt] = [
             ast.Expr(ast.Constant(about)),
-            *ast.parse(_HEAD).body,
+            *ast.parse(_HEAD + (_EVENTS if deployment.trigger_datasets else "")).body,
             assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("FINAL", value(FINAL)),
@@ -175,6 +177,13 @@ def _main(flow: str, deployment: Deployment) -> ast.If:
     keywords: dict[str, ast.expr] = {"name": value("nbpipe")}
     if deployment.schedule is not None:
         keywords["cron"] = value(deployment.schedule)
+    if deployment.trigger_datasets:
+        told: dict[str, Any] = {
+            "expect": ["prefect.asset.materialization.succeeded"],
+            "match": {"prefect.resource.id": list(deployment.trigger_datasets)},
+        }
+        trigger = call("DeploymentEventTrigger", **{name: value(each) for name, each in told.items()})
+        keywords["triggers"] = ast.List([trigger], ast.Load())
     test = ast.Compare(ast.Name("__name__", ast.Load()), [ast.Eq()], [ast.Constant("__main__")])
     return ast.If(test, [ast.Expr(call(f"{flow}.serve", **keywords))], [])
 

@@ -8,6 +8,7 @@ from typing import Literal
 from nbpipe.errors import UnsupportedError
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.cron_tab import notes, params_json
+from nbpipe.export.engines_here import SLURM
 from nbpipe.export.lines import words
 from nbpipe.export.names import dashed, identifier, mapped
 from nbpipe.model import Stage
@@ -87,6 +88,7 @@ class SlurmExporter:
     title = "Slurm"
     proof: Literal["executed"] = "executed"
     remote = False
+    verification = SLURM
     carries = _CARRIES
     instead = {  # noqa: RUF012 - read only
         "--schedule": "Slurm's own clock is off on most clusters: export without it, and call submit.sh from cron.",
@@ -120,8 +122,8 @@ class SlurmExporter:
                     "pip install -r requirements.txt",
                 ),
                 (
-                    "Submit a run; a partition and an account are named by variables of sbatch:",
-                    "SBATCH_PARTITION=gpu sh submit.sh",
+                    "Submit a run; `SBATCH_PARTITION=NAME` and `SBATCH_ACCOUNT=NAME` before it name a partition and an account:",
+                    "sh submit.sh",
                 ),
                 ("With another parameter, and until it has ended:", "sh submit.sh --wait NAME=VALUE"),
             ),

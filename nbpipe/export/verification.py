@@ -55,6 +55,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...]
     #: Runs the exported folder to its end.
     run: Callable[[Trial], Done]
+    #: Commands that have to be on this machine: those of a cluster are not installed for a trial.
+    needs: tuple[str, ...] = ()
     #: Says in its output that the run failed, where the exit code does not.
     failed: str = ""
     #: What it gives is read from its own report, a file at `root/report.json`, and not from the history and the store.

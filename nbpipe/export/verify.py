@@ -64,6 +64,13 @@ def refuse(scheduler: Exporter) -> Verification:
             name="verify",
             fix="Export without --verify, and look at its first run.",
         )
+    absent = [name for name in found.needs if shutil.which(name) is None]
+    if absent:
+        raise UnsupportedError(
+            f"an export for {scheduler.title} is verified on the cluster that {absent[0]} hands jobs to, and there is none here",
+            name="verify",
+            fix="Do it on a node from which jobs are submitted.",
+        )
     return found
 
 

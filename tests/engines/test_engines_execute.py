@@ -202,6 +202,25 @@ def test_a_stage_that_does_not_succeed_ends_the_run_as_it_ends_a_native_one(
     assert (site.latest().status, site.latest().exit_code) == (status, exit_code), done.stdout
 
 
+def test_a_run_that_goes_on_after_a_failure_is_in_the_history_as_it_ends(tmp_path: Path) -> None:
+    site = written(
+        tmp_path,
+        "%%stage one\nx = 1",
+        f"%%stage two\nimport pathlib\nassert pathlib.Path({str(tmp_path / 'mended')!r}).exists(), 'broken'\ny = x",
+    )
+    folder = site.export("snakemake")
+    snakemake = environment_of("snakemake", *ENGINES["snakemake"].packages) / "snakemake"
+    words = (snakemake, "--cores", "2")
+    done = site.call(*words, cwd=folder, more={"NBPIPE_RUN": "nightly"})
+    assert done.returncode != 0, done.stdout
+    assert (site.latest().id, site.latest().status) == ("r1", "failed")
+    (tmp_path / "mended").touch()
+    done = site.call(*words, cwd=folder, more={"NBPIPE_RUN": "nightly"})
+    assert done.returncode == 0, done.stdout
+    assert (site.latest().id, site.latest().status) == ("r2", "succeeded")
+    assert "'one' runs" not in done.stdout
+
+
 def test_a_run_of_airflow_is_given_the_date_that_it_is_for(tmp_path: Path) -> None:
     site = written(tmp_path, "%%params\nday: str = ''", "%%stage one\nopen('day.txt', 'w').write(day)")
     folder = site.export("airflow", "--logical-date-param", "day")

