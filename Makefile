@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-engines test-engines-quick test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-quick test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,10 @@ test-long-part: $(STAMP) ## the part of test-long that CI has time for
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long $(addprefix --ignore ,$(ONLY_BY_HAND))
 
 ONLY_BY_HAND := tests/unit/explain tests/faults/test_run_clock.py tests/equivalence/test_programs.py
+
+# With the warm parent of kernels they are part of the default suite.
+test-cold: $(STAMP) ## the equivalence and fault suites once more, without warm kernels
+	NBPIPE_FORK=0 $(BIN)/python -m pytest -n 2 --dist worksteal tests/equivalence tests/faults
 
 test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
 	$(BIN)/python -m pytest -m engines tests/engines
@@ -136,8 +140,11 @@ docs: $(STAMP) ## build the documentation, warnings are errors
 screenshots: $(STAMP) $(WIDGET) ## take the pictures of the documentation again
 	$(BIN)/python tests/browser/screenshots.py
 
-bench: $(STAMP) ## run the benchmarks and write docs/benchmarks.md
-	$(BIN)/python -m benchmarks
+bench: $(STAMP) ## run the benchmarks and write docs/benchmarks.md, part by part: REPEATS=2 CASES="peers_five first_line"
+	$(BIN)/python -m benchmarks --repeats $(REPEATS) $(CASES)
+
+REPEATS := 5
+CASES :=
 
 clean: ## remove what was built and what was run here
 	rm -rf labextension/{node_modules,lib,build} nbpipe/ui/static nbpipe/_labextension

@@ -94,27 +94,29 @@ def _examined(project: Project, target: Target, notebook: Path | None, *, full: 
     from nbpipe.targets import tested
 
     checks: list[Finding] = []
-    facts: dict[str, Any] = {}
+    each: dict[str, dict[str, Any]] = {}
     seconds: float | None = None
     try:
         need = _need(project, target, notebook)
         with _opened(target) as there:
-            facts, seconds = there.facts(sorted({*need.distributions, *need.indirect})), there.round_trip()
+            each, seconds = there.each(sorted({*need.distributions, *need.indirect})), there.round_trip()
     except TargetError as error:
         from nbpipe.targets.fit import Finding
 
         checks = [Finding(name="connection", status="failed", detail=error.message, fix=error.fix or "")]
     else:
-        from nbpipe.run.fleets import summary
-        from nbpipe.targets.fit import compare
+        from nbpipe.targets.fit import compare_each
 
-        checks = compare(target, facts, need)
+        checks = compare_each(target, each, need)
         if not full:
             checks = [item for item in checks if item.status == "failed"]
-    reached = bool(facts)
-    detail = summary(facts) if reached else checks[0].detail
+    from nbpipe.run.fleets import summaries
+
+    reached = bool(each)
+    detail = summaries(each) if reached else checks[0].detail
     if target.kind != "local":
-        tested.note(project.state, target, ready=reached, detail=detail)
+        packages = tested.packages_of(each.values(), need.distributions) if reached else {}
+        tested.note(project.state, target, ready=reached, detail=detail, packages=packages)
     return {
         "name": target.name,
         "kind": target.kind,

@@ -17,6 +17,7 @@ from nbpipe.reproduce.environment import process_environment
 from nbpipe.reproduce.scratch import BEFORE
 from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.project import Project
+from nbpipe.run.warmth import VARIABLE as KEEP_WARM
 
 #: The new run in the scratch project.
 AGAIN = "r2"
@@ -39,7 +40,8 @@ def run_again(
     """
     words = ["-m", "nbpipe", "run", str(notebook), "--fresh", "--json", "--params-from", BEFORE, "--seed", str(seed)]
     words += ["--store", str(scratch.state / "store"), "--quiet"]
-    given = _surroundings(os.environ, project.root, scratch.root)
+    # It is run once, and leaves nothing behind.
+    given = _surroundings(os.environ, project.root, scratch.root) | {KEEP_WARM: "off"}
     process = subprocess.Popen(
         [str(python or sys.executable), *words],
         cwd=notebook.parent,

@@ -9,9 +9,11 @@ import msgspec
 
 from nbpipe.errors import PipelineError
 from nbpipe.job.undo import undo
-from nbpipe.model import FileState, Outcome, Pipeline, Stage, Trace
+from nbpipe.model import FileState, Pipeline, Stage, Trace
+from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import Wanted
+from nbpipe.plan.settled import Settled
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 
@@ -30,7 +32,7 @@ class Committed:
         self._pipeline = pipeline
         self._disk = disk
         self._journal = journal
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes = Settled(index_of(pipeline))
         self.traces: dict[str, Trace] = {}
         #: Stage -> stages above that it waits for, whatever the graph says.
         self.waits: dict[str, set[str]] = {}
@@ -43,7 +45,7 @@ class Committed:
 
     def add(self, trace: Trace, folder: Path | None = None) -> None:
         """From now on this outcome stands; `folder` is that of its job, where this run ran it."""
-        self.outcomes[trace.stage] = trace.outcome
+        self.outcomes.add(trace.stage, trace.outcome)
         self.traces[trace.stage] = trace
         if folder is not None:
             self._ran[trace.stage] = folder
@@ -85,7 +87,7 @@ class Committed:
             )
 
     def _take_back(self, name: str, reason: str) -> None:
-        outcome = self.outcomes.pop(name)
+        outcome = self.outcomes.remove(name)
         del self.traces[name]
         folder = self._ran.pop(name, None)
         if folder is not None:

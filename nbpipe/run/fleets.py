@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from nbpipe import __version__
@@ -20,6 +20,7 @@ from nbpipe.targets.settings import LOCAL, Target, read_targets, target_named
 
 if TYPE_CHECKING:
     from nbpipe.executors.ssh.executor import SshExecutor
+    from nbpipe.executors.ssh.pool import PoolExecutor
 
 
 def targets_of(project: Project) -> dict[str, Target]:
@@ -75,11 +76,21 @@ def opened(project: Project, store: Store, target: Target) -> Executor:
     """An executor for the target. Nothing is connected yet."""
     if target.kind == "local":
         from nbpipe.executors.local import LocalExecutor
+        from nbpipe.run.warmth import keep_warm
 
-        return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0, memory=target.memory)
+        keep = keep_warm(project)
+        return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0, memory=target.memory, keep=keep)
+    return _reached(target, Outside(project.root, store.variable_digest).digest)
+
+
+def _reached(target: Target, here: Callable[[str], str]) -> SshExecutor | PoolExecutor:
+    if target.hosts:
+        from nbpipe.executors.ssh.pool import PoolExecutor
+
+        return PoolExecutor(target, here=here)
     from nbpipe.executors.ssh.executor import SshExecutor
 
-    return SshExecutor(target, here=Outside(project.root, store.variable_digest).digest)
+    return SshExecutor(target, here=here)
 
 
 def fitted(
@@ -96,16 +107,19 @@ def fitted(
     """
     if target.kind == "local":
         return {}
-    ssh = cast("SshExecutor", executor)
+    ssh = cast("SshExecutor | PoolExecutor", executor)
     need, whole = need_of(pipeline, runs, __version__), need_of(pipeline, here, __version__)
     if target.environment == "build":
         ssh.build(whole.distributions)
-    found = ssh.facts(sorted(whole.distributions))
-    refuse(target, compare(target, found, need))
+    each = ssh.each(sorted(whole.distributions))
+    packages = tested.packages_of(each.values(), whole.distributions)
+    tested.note(project.state, target, ready=True, detail=summaries(each), packages=packages)
+    for found in each.values():
+        refuse(target, compare(target, found, need))
     ssh.start()
-    tested.note(project.state, target, ready=True, detail=summary(found))
-    ssh.unlike = unlike(found, whole)
-    return {"kind": target.kind, "host": target.place, **found}
+    ssh.unlike = next((why for found in each.values() if (why := unlike(found, whole))), "")
+    first = next(iter(each.values()))
+    return {"kind": target.kind, "host": target.place, **first, **({"hosts": each} if target.hosts else {})}
 
 
 def _over_ssh(
@@ -121,7 +135,7 @@ def _over_ssh(
 
     Another one may turn out to have to run, too: what it gives then is reused only if its packages were compared.
     """
-    executor = cast("SshExecutor", opened(project, store, target))
+    executor = cast("SshExecutor | PoolExecutor", opened(project, store, target))
     stages = [stage for stage in here if stage.name in wanted]
     if not stages:
         executor.unlike = f"the packages of target '{target.name}' were not compared: nothing was expected to run there"
@@ -134,13 +148,11 @@ def _over_ssh(
     return executor
 
 
-def asked(target: Target) -> SshExecutor | Here:
+def asked(target: Target) -> SshExecutor | PoolExecutor | Here:
     """The machine of a target, to be asked for its `facts` and closed. Nothing is connected yet."""
     if target.kind == "local":
         return Here(target)
-    from nbpipe.executors.ssh.executor import SshExecutor
-
-    return SshExecutor(target, here=lambda _: "")
+    return _reached(target, lambda _: "")
 
 
 class Here:
@@ -154,6 +166,10 @@ class Here:
         from nbpipe.executors.ssh.there.facts import facts
 
         return facts(".", sorted({"nbpipe", *distributions}), self._target.gpus)
+
+    def each(self, distributions: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """The same, by name."""
+        return {self._target.place: self.facts(distributions)}
 
     def round_trip(self) -> float | None:
         """There is no way to it."""
@@ -177,6 +193,11 @@ def states(project: Project, targets: Iterable[Target]) -> list[dict[str, str]]:
         untested = f"{target.place}, not tested yet: nbpipe target test {target.name}"
         rows.append({**row, "state": last.state if last else "unknown", "detail": last.detail if last else untested})
     return rows
+
+
+def summaries(each: Mapping[str, Mapping[str, Any]]) -> str:
+    """The machines of a target in a line."""
+    return "; ".join(summary(facts) for facts in each.values())
 
 
 def summary(facts: Mapping[str, Any]) -> str:

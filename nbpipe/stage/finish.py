@@ -35,11 +35,13 @@ _LONGEST_TAG = 1000
 _LATEST = 20
 
 
-def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[], bool] | None = None) -> int:
+def finish(
+    site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[Mapping[str, Entry]], bool] | None = None
+) -> int:
     """Check the run, put its last files in place, record it; the exit code is that of the run.
 
-    `once` says whether it was recorded before: the history has each run once. Raises PipelineError where the results do
-    not belong to one run.
+    `once` says whether it was recorded with these ends of its stages: the history has each end of a run once. Raises
+    PipelineError where the results do not belong to one run.
     """
     params = values_of(site, ask.params, ask.texts)
     pipeline = observed(site.pipeline, store)
@@ -62,7 +64,7 @@ def finish(site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[],
             sys.stdout.write(f"nbpipe: up to date ({same})\n")
             return 0
     if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
-        if once is None or not once():
+        if once is None or not once(entries):
             recorded = _record(site, store, pipeline, ask, params, entries, problem)
             sys.stdout.write(f"nbpipe: recorded as {recorded.run}: {recorded.status}\n")
     else:

@@ -212,22 +212,26 @@ def _driven(
 ) -> SweepResult:
     from nbpipe.executors.local import LocalExecutor
     from nbpipe.run.recovery import recover
+    from nbpipe.run.signals import stopped_by_signals
+    from nbpipe.run.warmth import keep_warm
     from nbpipe.sweep.drive import Drive
     from nbpipe.sweep.shared import SharedExecutor
 
     if abandoned(prepared.project):
         recover(prepared.project, prepared.store)
-    executor = SharedExecutor(LocalExecutor(cpus=jobs), jobs=jobs)
-    try:
-        drive = Drive(prepared, study, ledger, executor, limits, on=on, listener=listener or (lambda _: None))
-        code = drive.run()
-    finally:
-        executor.close()
-    stopped = bool(drive.stopping)
-    status = "stopped" if drive.stopped_for else "interrupted" if stopped else "finished"
-    left = ledger.study()
-    assert left is not None  # noqa: S101 - it was begun
-    ledger.append("sweep-finished", status=status, best=[trial.number for trial in left.best])
+    executor = SharedExecutor(LocalExecutor(cpus=jobs, keep=keep_warm(prepared.project)), jobs=jobs)
+    drive = Drive(prepared, study, ledger, executor, limits, on=on, listener=listener or (lambda _: None))
+    # Until its end is on record: Ctrl-C behind the last trial interrupts nothing.
+    with stopped_by_signals(drive):
+        try:
+            code = drive.run()
+        finally:
+            executor.close()
+        stopped = bool(drive.stopping) and drive.left
+        status = "stopped" if drive.stopped_for else "interrupted" if stopped else "finished"
+        left = ledger.study()
+        assert left is not None  # noqa: S101 - it was begun
+        ledger.append("sweep-finished", status=status, best=[trial.number for trial in left.best])
     left = msgspec.structs.replace(left, status=status)
     if not code:
         code = EXIT_CODES["interrupted"] if stopped else _exit_code(left)

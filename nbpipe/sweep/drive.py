@@ -11,7 +11,6 @@ import msgspec
 from nbpipe.errors import UsageError
 from nbpipe.executors.base import Executor
 from nbpipe.run.api import Prepared
-from nbpipe.run.signals import stopped_by_signals
 from nbpipe.sweep.attempt import Attempt, settled
 from nbpipe.sweep.ledger import Ledger
 from nbpipe.sweep.limits import Limits
@@ -71,7 +70,7 @@ class Drive:
     def run(self) -> int:
         """Run to the end; the exit code of the failure that stopped it, or 0."""
         self._limits.begin()
-        with stopped_by_signals(self), ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
+        with ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
             while True:
                 self._begin_more(pool)
                 if not self._flying:
@@ -80,6 +79,11 @@ class Drive:
                 for future in done:
                     self._end(self._flying.pop(future), future)
         return self._exit_code
+
+    @property
+    def left(self) -> bool:
+        """Whether a trial was begun that has no end, or there is room for another one."""
+        return any(not trial.is_over for trial in self._trials.values()) or self._limits.allows(self._new())
 
     # -- beginning
 
@@ -119,13 +123,16 @@ class Drive:
             if found is None:
                 return trial
             self._record(found)
-        number = max(self._trials, default=0) + 1
+        number = self._new()
         if not self._limits.allows(number):
             return None
         params = self._searcher.ask(number)
         self._ledger.append("trial-asked", number=number, params=params)
         self._trials[number] = Trial(number=number, params=params)
         return self._trials[number]
+
+    def _new(self) -> int:
+        return max(self._trials, default=0) + 1
 
     def _began(self, number: int, run: str) -> None:
         """From the trial's own thread."""

@@ -68,6 +68,26 @@ def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Findin
     return found
 
 
+def compare_each(target: Target, each: Mapping[str, Mapping[str, Any]], need: Need) -> list[Finding]:
+    """The same of every host of a target, by name; of a host that did not answer, that it gets no jobs."""
+    if not target.hosts:
+        return [item for facts in each.values() for item in compare(target, facts, need)]
+    found = [
+        Finding(
+            name="connection",
+            status="warning",
+            detail=f"{host} does not answer: it gets no jobs",
+            fix=f"Try it by hand: ssh {host}",
+        )
+        for host in target.hosts
+        if host not in each
+    ]
+    for host, facts in each.items():
+        checks = compare(target, facts, need)
+        found += [msgspec.structs.replace(item, detail=f"{host}: {item.detail}") for item in checks]
+    return found
+
+
 def unlike(facts: Mapping[str, Any], need: Need) -> str:
     """Why what is computed there is not what would be computed here: packages of other versions; else empty."""
     there = facts["packages"]

@@ -30,6 +30,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["local", "ssh", "slurm", "ray"] = "local"
     #: ssh: as one would type it, an alias of `~/.ssh/config` or `user@host`.
     host: str = ""
+    #: ssh: several that are alike, in place of `host`; each job runs on one of them.
+    hosts: tuple[str, ...] = ()
     port: int | None = None
     #: ssh: files of this machine, instead of those that ssh looks for itself.
     identity: str = ""
@@ -64,7 +66,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def place(self) -> str:
         """Where one looks for it: the machine that is connected to, or the cluster's address."""
-        return self.host or self.address or "this machine"
+        return self.host or ", ".join(self.hosts) or self.address or "this machine"
+
+    @property
+    def members(self) -> tuple[Target, ...]:
+        """Its hosts, each as a target of its own; itself where there is one only."""
+        return tuple(msgspec.structs.replace(self, host=host, hosts=()) for host in self.hosts) or (self,)
 
 
 def read_targets(tables: Any) -> dict[str, Target]:
@@ -125,8 +132,10 @@ def _target(name: str, table: Any) -> Target:
             given[field] = read(value)
         except (ValueError, TypeError) as error:
             raise _wrong(name, f"{field}: {error}", "See docs/reference/targets.md.") from None
-    if kind == "ssh" and "host" not in given:
+    if kind == "ssh" and not {"host", "hosts"} & set(given):
         raise _wrong(name, "it has no host", 'Write host = "NAME", as you would type it after ssh.')
+    if {"host", "hosts"} <= set(given):
+        raise _wrong(name, "it has both `host` and `hosts`", "Name each machine under `hosts`.")
     if kind == "ray" and "address" not in given:
         raise _wrong(name, "it has no address", 'Write address = "http://HOST:8265", where its dashboard answers.')
     return Target(name=name, kind=kind, **given)
@@ -154,6 +163,15 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
         return text
 
     return read
+
+
+def _hosts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise TypeError('write a list of names, as in ["gpu01", "gpu02"]')
+    found = tuple(_host(one) for one in value)
+    if len(set(found)) < len(found):
+        raise ValueError("a host stands there twice")
+    return found
 
 
 def _amount(value: Any) -> float:
@@ -205,11 +223,12 @@ def _one_of(*known: str) -> Callable[[Any], str]:
 
 
 _RESOURCES: dict[str, Callable[[Any], Any]] = {"cpus": _some, "gpus": _amount, "memory": _size}
+_host = _matching(_HOST, "a host, as one types it after ssh")
 _path = _matching(_PATH, "a path")
 _word = _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:&|*()\[\]@+-]{0,254}"), "a name as Slurm has them")
 #: Of all that are reached over ssh, or lie on this machine.
 _REACHED: dict[str, Callable[[Any], Any]] = {
-    "host": _matching(_HOST, "a host, as one types it after ssh"),
+    "host": _host,
     "port": _port,
     "identity": _path,
     "config": _path,
@@ -224,7 +243,7 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
 }
 _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "local": _RESOURCES,
-    "ssh": _REACHED,
+    "ssh": {**_REACHED, "hosts": _hosts},
     "slurm": {
         **_REACHED,
         **dict.fromkeys(("partition", "constraint", "account", "qos", "gpu_type"), _word),

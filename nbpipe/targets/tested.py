@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +22,8 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     when: float
     of: str
+    #: Distribution -> version there; "" for one that was asked for and is not there.
+    packages: Mapping[str, str] = {}
 
 
 def noted(state: Path, target: Target) -> Tested | None:
@@ -29,15 +32,27 @@ def noted(state: Path, target: Target) -> Tested | None:
     return found if found is not None and found.of == _settings(target) else None
 
 
-def note(state: Path, target: Target, *, ready: bool, detail: str) -> None:
-    """Note a test. Raises OSError where the project cannot be written to."""
+def note(state: Path, target: Target, *, ready: bool, detail: str, packages: Mapping[str, str] | None = None) -> None:
+    """Note a test. What it did not ask for is known from earlier ones. Raises OSError where nothing can be written."""
+    before = noted(state, target)
+    known = {**(before.packages if before is not None else {}), **(packages or {})}
     found = _all(state)
     found[target.name] = Tested(
-        state="ready" if ready else "unreachable", detail=detail, when=time.time(), of=_settings(target)
+        state="ready" if ready else "unreachable",
+        detail=detail,
+        when=time.time(),
+        of=_settings(target),
+        packages=known,
     )
     state.mkdir(parents=True, exist_ok=True)
     (state / ".gitignore").write_text("*\n")
     write_durably(state / _FILE, msgspec.json.encode(found))
+
+
+def packages_of(machines: Iterable[Mapping[str, Any]], asked: Iterable[str]) -> dict[str, str]:
+    """What the machines of a target said of the distributions that they were asked for: one that lacks it is enough."""
+    said = [facts["packages"] for facts in machines]
+    return {name: min(packages.get(name) or "" for packages in said) for name in asked}
 
 
 def _settings(target: Target) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conformance import *  # noqa: F403 - the suite
 from executing import WITH_CHILD, Ground, Job, gone, pids
-from jobs import Bench
+from places import *  # noqa: F403 - its fixtures
+from places import Place, place_with
 from slurmd import Slurm, install, running_slurm
 from sshd import install as install_sshd
 from sshd import running_sshd
@@ -19,7 +20,6 @@ from sshd import running_sshd
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
-from nbpipe.plan.facts import Outside
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -32,45 +32,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
         yield running
 
 
-class Place:
-    """Where the test that runs has its project: executors outlive tests."""
-
-    def __init__(self, slurm: Slurm) -> None:
-        self.bench: Bench | None = None
-        self.target = slurm.target(sys.executable)
-
-    def make(self) -> SshExecutor:
-        return SshExecutor(self.target, here=self.digest)
-
-    def digest(self, path: str) -> str:
-        assert self.bench is not None
-        store = open_store(self.bench.root / "store")
-        return Outside(self.bench.project, store.variable_digest).digest(path)
-
-
 @pytest.fixture(scope="module")
 def place(slurm: Slurm) -> Iterator[Place]:
-    patch = pytest.MonkeyPatch()
-    for name in ("SLURM_CONF", "PATH"):
-        patch.setenv(name, slurm.environment[name])
-    patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    yield Place(slurm)
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def shared(place: Place) -> Iterator[SshExecutor]:
-    made = place.make()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ground(tmp_path: Path, slurm: Slurm, place: Place, shared: SshExecutor) -> Iterator[Ground]:
-    place.bench = Bench(tmp_path)
-    made = Ground(place.bench, place.make, first=shared)
-    yield made
-    made.close()
+    given = {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")}
+    with place_with(slurm.target(sys.executable), given) as made:
+        yield made
 
 
 def test_a_job_whose_node_is_lost_starts_again_on_another_and_what_the_lost_one_gives_does_not_count(

@@ -7,18 +7,17 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
 from executing import WITH_CHILD, Ground, Job, gone, pids
-from jobs import Bench
+from places import *  # noqa: F403 - its fixtures
+from places import Place, place_with
 from sshd import Sshd, install, running_sshd
 
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
-from nbpipe.plan.facts import Outside
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -33,43 +32,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield running
 
 
-class Place:
-    """Where the test that runs has its project: executors outlive tests."""
-
-    def __init__(self, sshd: Sshd) -> None:
-        self.bench: Bench | None = None
-        self.target = sshd.target(sys.executable, gpus=2.0)
-
-    def make(self) -> SshExecutor:
-        return SshExecutor(self.target, here=self.digest)
-
-    def digest(self, path: str) -> str:
-        assert self.bench is not None
-        store = open_store(self.bench.root / "store")
-        return Outside(self.bench.project, store.variable_digest).digest(path)
-
-
 @pytest.fixture(scope="module")
-def place(sshd: Sshd) -> Place:
-    return Place(sshd)
-
-
-@pytest.fixture(scope="module")
-def shared(place: Place) -> Iterator[SshExecutor]:
-    made = place.make()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ground(
-    tmp_path: Path, sshd: Sshd, place: Place, shared: SshExecutor, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Ground]:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(sshd.root / "mine"))
-    place.bench = Bench(tmp_path)
-    made = Ground(place.bench, place.make, cut=sshd.cut, first=shared)
-    yield made
-    made.close()
+def place(sshd: Sshd) -> Iterator[Place]:
+    # The worker's key is another than ours.
+    given = {"XDG_CONFIG_HOME": f"{sshd.root}/mine"}
+    with place_with(sshd.target(sys.executable, gpus=2.0), given, cut=sshd.cut) as made:
+        yield made
 
 
 def test_a_job_survives_a_cut_connection_and_its_log_has_no_hole(ground: Ground) -> None:

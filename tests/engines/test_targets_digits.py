@@ -1,19 +1,30 @@
-"""The example of handwritten digits runs on every kind of target with one changed word."""
+"""The example of handwritten digits runs on every kind of target with one changed word, as the target's page says."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from engines import ROOT, Site, made
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
+
+_TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"^\$ nbpipe (.*)$", re.MULTILINE)
+
+
+class There(NamedTuple):
+    """A project with the target of a page, and the page's commands."""
+
+    site: Site
+    commands: list[list[str]]
 
 
 def _ssh(root: Path, stack: ExitStack) -> dict[str, object]:
@@ -21,7 +32,10 @@ def _ssh(root: Path, stack: ExitStack) -> dict[str, object]:
 
     install()
     sshd = stack.enter_context(running_sshd(root / "sshd"))
-    return {"kind": "ssh", "host": "127.0.0.1", "port": sshd.port, "config": f"{sshd.root}/client"}
+    client = sshd.root / "client"
+    client.write_text(f"Host gpu01\n  HostName 127.0.0.1\n  Port {sshd.port}\n{client.read_text()}")
+    # In place of ~/.ssh/config.
+    return {"config": str(client)}
 
 
 def _slurm(root: Path, stack: ExitStack) -> dict[str, object]:
@@ -30,39 +44,47 @@ def _slurm(root: Path, stack: ExitStack) -> dict[str, object]:
     install()
     slurm = stack.enter_context(running_slurm(root / "slurm"))
     os.environ.update({name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")})
-    return {"kind": "slurm", "partition": "short"}
+    return {}
 
 
 def _ray(root: Path, stack: ExitStack) -> dict[str, object]:
     from raylets import running_ray
 
-    return {"kind": "ray", "address": stack.enter_context(running_ray()).address}
+    return {"address": stack.enter_context(running_ray()).address}
 
 
 @pytest.fixture(params=[_ssh, _slurm, _ray], ids=["ssh", "slurm", "ray"])
-def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A copy of the examples whose project has a target `there`."""
+def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[There]:
+    """The configuration of the page, with the paths and ports of this machine in it."""
     start: Callable[[Path, ExitStack], dict[str, object]] = request.param
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("SLURM_CONF", "")
+    page = (ROOT / "docs" / "reference" / f"target-{start.__name__.removeprefix('_')}.md").read_text()
+    found = _TOML.search(page)
+    assert found is not None
+    settings = found.group(1)
     with ExitStack() as stack:
-        settings = start(tmp_path, stack) | {"python": sys.executable, "folder": str(tmp_path / "worker")}
+        own = start(tmp_path, stack) | {"python": sys.executable, "folder": str(tmp_path / "worker")}
+        for name, value in own.items():
+            line = f"{name} = {json.dumps(value)}"
+            settings, replaced = re.subn(rf"^{name} = .*$", line, settings, flags=re.MULTILINE)
+            settings += "" if replaced else f"{line}\n"
         site = made(tmp_path / "site", "digits.ipynb")
-        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
-        (site.project / "nbpipe.toml").write_text(f"[targets.there]\n{lines}")
-        yield site
+        (site.project / "nbpipe.toml").write_text(settings)
+        yield There(site, [line.split() for line in _COMMAND.findall(page)])
 
 
-def test_digits_runs_there_and_what_it_gives_is_used_here(there: Site) -> None:
-    assert (ROOT / "example_notebooks" / there.notebook).is_file()
-    tested = there.nbpipe("target", "test", "there")
-    assert "answers in" in tested
-    done = _run(there, "--on", "there")
-    ran = {stage["name"]: (stage["status"], stage["on"]) for stage in done["stages"]}
-    assert set(ran.values()) == {("succeeded", "there")}
-    assert {stage["status"] for stage in _run(there)["stages"]} == {"cached"}
+def test_what_the_page_says_works_and_what_it_gives_is_used_here(there: There) -> None:
+    test, doctor, run = there.commands
+    assert "answers in" in there.site.nbpipe(*test)
+    assert "✗" not in there.site.nbpipe(*doctor)
+    target = run[-1]
+    ran = {stage["name"]: (stage["status"], stage["on"]) for stage in _run(there.site, *run)["stages"]}
+    assert set(ran.values()) == {("succeeded", target)}
+    run[-1] = "local"
+    assert {stage["status"] for stage in _run(there.site, *run)["stages"]} == {"cached"}
 
 
-def _run(there: Site, *words: str) -> Any:
+def _run(site: Site, *words: str) -> Any:
     """The document that a run prints, behind its progress."""
-    return json.loads(there.nbpipe("run", there.notebook, "--profile", "smoke", *words, "--json").splitlines()[-1])
+    return json.loads(site.nbpipe(*words, "--json").splitlines()[-1])

@@ -24,8 +24,8 @@ def _waiting(site: Site, options: str = "") -> subprocess.Popen[str]:
 
 
 def _server(site: Site) -> psutil.Process:
-    """The fork server: the only one of its command line that is a child of the driver."""
-    found = [p for p in site.processes() if "nbpipe.job.server" in p.cmdline()]
+    """The fork server: no other of these has a parent with another command line."""
+    found = [p for p in site.processes() if "nbpipe.job." in " ".join(p.cmdline())]
     pids = {p.pid for p in found}
     return next(p for p in found if p.ppid() not in pids)
 

@@ -168,6 +168,52 @@ def test_a_sweep_that_is_killed_and_then_interrupted_loses_nothing_and_repeats_n
     }, "nothing is asked for or ended twice; what was in flight is begun again"
 
 
+QUICK = "%%stage train --metrics acc\nNOTE(f'train-{lr:g}')\nacc = lr * sum(data)"
+#: Passages of named places, in the sweep's own journal and in those of its runs: before, in and behind its three trials.
+_KILLS = ("journal.after_write:2", "commit.after_trace:3", "finish.after_event:3")
+_LATER = ("journal.after_write:3", "journal.after_write:9", "journal.after_write:20", "journal.after_write:29")
+_STAGES = ("attempt.after_submit:2", "commit.before_trace:2", "finish.before_notebook:2", "finish.after_notebook:1")
+
+
+@pytest.mark.parametrize(
+    "fault", [*_KILLS, *(pytest.param(fault, marks=pytest.mark.long) for fault in (*_LATER, *_STAGES))]
+)
+def test_a_sweep_killed_anywhere_ends_with_the_same_trials_when_it_is_taken_up(site: Site, fault: str) -> None:
+    site.write(PARAMS, LOAD, QUICK)
+    words = ("sweep", "n.ipynb", "--metric", "acc:max", "-p", "lr=1,2,3", "--study", "mine", "--json")
+    killed = site.command(*words, NBPIPE_FAULT=fault)
+    assert killed.code == -signal.SIGKILL
+    assert site.quiet() == []
+    over = {trial.number: trial for trial in study(site, "mine").trials if trial.is_over}
+    done = site.command(*words)
+    assert done.code == 0, done.err
+    found = {trial.number: trial for trial in study(site, "mine").trials}
+    assert [(n, trial.params["lr"], trial.status) for n, trial in found.items()] == [
+        (1, 1.0, "complete"),
+        (2, 2.0, "complete"),
+        (3, 3.0, "complete"),
+    ]
+    assert {number: found[number] for number in over} == over, "what had ended before the kill stands"
+    assert [found[n].metrics["acc"] for n in found] == [6.0, 12.0, 18.0]
+    assert Counter(kind for kind, _ in journal(site, "mine"))["trial-ended"] == 3
+    assert all(site.ran(f"train-{lr}") <= 2 for lr in (1, 2, 3))
+    assert sum(site.ran(f"train-{lr}") for lr in (1, 2, 3)) <= 4, "only what was in flight runs again"
+
+
+def test_ctrl_c_behind_the_last_trial_interrupts_nothing(site: Site) -> None:
+    site.write(PARAMS, LOAD, QUICK)
+
+    def interrupt(trial: Any) -> None:
+        if trial.is_over and trial.params["lr"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = nbpipe.sweep(
+        site.notebook, params={"lr": "1,2"}, metrics=["acc:max"], study="mine", jobs=2, listener=interrupt
+    )
+    assert (result.exit_code, result.study.status) == (0, "finished")
+    assert study(site, "mine").status == "finished"
+
+
 CURVE = """%%stage train --metrics acc
 import nbpipe, time
 for step in range(40 if lr < 1 else 2):

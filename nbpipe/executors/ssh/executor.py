@@ -23,6 +23,8 @@ from nbpipe.targets.settings import Target
 
 #: Seconds that the packages of an environment may take to be fetched.
 _BUILDING = 3600.0
+#: Seconds that a host has to say whether it has room.
+_ROOM = 10.0
 
 
 class SshExecutor:
@@ -75,6 +77,23 @@ class SshExecutor:
         except LinkDown as error:
             raise self._unreachable(error) from None
         return min(took)
+
+    def each(self, distributions: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """The facts, by the machine's name. Raises TargetError."""
+        return {self.target.place: self.facts(distributions)}
+
+    def room(self, token: str, checkpoints: str, *, gpus: float) -> dict[str, Any]:
+        """`found`: an attempt that runs there; `checkpoints` of this name; GPUs that are `free` to one who asks for `gpus`; `cpus`.
+
+        Raises TargetError.
+        """
+        try:
+            self._link.connect()
+            asked = {"token": token, "checkpoints": checkpoints, "devices": self.target.gpus, "gpus": gpus}
+            found: dict[str, Any] = self._link.call("room", timeout=_ROOM, **asked)
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        return {**found, "cpus": self.target.cpus or found["cpus"]}
 
     def build(self, distributions: Mapping[str, str]) -> None:
         """Have these packages installed there, in an environment that jobs run in from now on. Raises TargetError.

@@ -13,6 +13,7 @@ from nbpipe.job.ambient import BY_NAME
 from nbpipe.job.definitions import state, written_state
 from nbpipe.model import AmbientState, Outcome, Trace
 from nbpipe.pipeline.code import fingerprint
+from nbpipe.pipeline.index import index_of
 from nbpipe.pipeline.params import resolve_params
 from nbpipe.plan.resolve import Wanted, wanted
 
@@ -133,7 +134,7 @@ def _traces(
 
 def _giver(pipeline: Pipeline, stage: Stage, name: str) -> str:
     """The stage above that gives a name; the last one for what only turned out to be needed."""
-    kind, _, target = stage.flow.scope.get(name, "").partition(":")
+    kind, _, target = index_of(pipeline).provider(stage.name, name).partition(":")
     return stage.flow.inputs.get(name) or (target if kind == "stage" else pipeline.stages[-2].name)
 
 

@@ -135,7 +135,7 @@ def test_one_that_does_not_stop_in_time_is_killed(made: Made, monkeypatch: pytes
 def test_the_agent_reads_and_sends_what_the_newest_start_wrote(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = Agent(keeper, None)
+    agent = Agent(keeper, None, None)
     agent._root = str(tmp_path)
     agent._batch = made.batch
     said: list[dict[str, Any]] = []

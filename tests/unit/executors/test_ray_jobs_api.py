@@ -13,7 +13,7 @@ import pytest
 from nbpipe.executors.ssh.there import ray
 from nbpipe.executors.ssh.there.ray import Scheduler
 
-_NODE = {"state": "ALIVE", "resourcesTotal": {"CPU": 4.0, "GPU": 2.0, "memory": 1e9}}
+_NODE = {"state": "ALIVE", "nodeId": "a1", "resourcesTotal": {"CPU": 4.0, "GPU": 2.0, "memory": 1e9}}
 
 
 class Cluster(ThreadingHTTPServer):
@@ -37,7 +37,7 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/nodes"):
-            rows = [{"raylet": _NODE}, {"raylet": {**_NODE, "state": "DEAD"}}, {"raylet": _NODE}]
+            rows = [{"raylet": _NODE}, {"raylet": {**_NODE, "state": "DEAD", "nodeId": "b2"}}, {"raylet": _NODE}]
             self._answer(200, {"data": {"summary": rows}})
             return
         job = self.server.jobs.get(self.path.rsplit("/", 1)[1])
@@ -110,6 +110,16 @@ def test_its_states_are_understood_and_an_outage_is_no_end(
     assert scheduler.state("nbpipe-f00")[0] == "ended"
     cluster.jobs.clear()
     assert scheduler.state("nbpipe-f00")[0] == "ended"
+
+
+def test_a_job_whose_node_is_dead_has_ended_whatever_is_said_of_the_job_yet(
+    cluster: Cluster, scheduler: Scheduler
+) -> None:
+    scheduler.submit("nbpipe-f00", "/x/f00", ["python"], {}, set())
+    cluster.jobs["nbpipe-f00"] |= {"status": "RUNNING", "driver_node_id": "a1"}
+    assert scheduler.state("nbpipe-f00") == ("running", "")
+    cluster.jobs["nbpipe-f00"]["driver_node_id"] = "b2"
+    assert scheduler.state("nbpipe-f00") == ("ended", "the node that it ran on is dead")
 
 
 def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nbpipe.executors.ssh.there import facts, keeper
+from nbpipe.executors.ssh.there import facts, keeper, objects
 from nbpipe.executors.ssh.there.agent import Agent
 
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
-    made = Agent(keeper, facts)
+    made = Agent(keeper, facts, objects)
     made.do_root(str(tmp_path))
     return made
 

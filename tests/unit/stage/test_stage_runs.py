@@ -347,6 +347,22 @@ def test_the_history_has_a_run_once_however_often_its_end_is_retried(scheduler: 
     assert scheduler.rig.project.run_ids() == ["r1"]
 
 
+def test_a_run_that_goes_on_after_a_failure_is_in_the_history_again_and_what_gives_the_same_again_is_not(
+    scheduler: Scheduler,
+) -> None:
+    scheduler.stage("make")
+    for _ in range(2):
+        assert scheduler.stage("first", fail()).exit_code == 1
+        assert [scheduler.finish(), scheduler.finish()] == [1, 1]
+    for stage in ("first", "second", "good", "last"):
+        scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}))
+    assert scheduler.finish() == 0
+    scheduler.stage("last", scheduler.rig.succeed(metrics={"m": 1.0}), fresh=True)
+    assert scheduler.finish() == 0
+    records = [read_record(scheduler.rig.project.runs / run) for run in scheduler.rig.project.run_ids()]
+    assert [record.status for record in records if record is not None] == ["succeeded", "failed", "failed"]
+
+
 def test_a_module_that_is_not_as_it_was_exported_stops_the_stage(tmp_path: Path) -> None:
     (tmp_path / "helpers.py").write_text("def f():\n    return 1\n")
     scheduler = Scheduler(tmp_path, "%%stage one\nimport helpers\nx = helpers.f()")

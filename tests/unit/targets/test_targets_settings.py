@@ -26,6 +26,12 @@ def test_everything_that_can_be_said_is_read() -> None:
     assert found.env == {"A": "1"}
 
 
+def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:
+    found = read_targets({"gpu": {"kind": "ssh", "hosts": ["gpu01", "ada@gpu02"], "gpus": 2}})["gpu"]
+    assert found.place == "gpu01, ada@gpu02"
+    assert [(one.host, one.gpus, one.hosts) for one in found.members] == [("gpu01", 2, ()), ("ada@gpu02", 2, ())]
+
+
 @pytest.mark.parametrize(
     ("name", "table", "said"),
     [
@@ -34,6 +40,11 @@ def test_everything_that_can_be_said_is_read() -> None:
         ("gpu", "ssh", "not a table"),
         ("gpu", {}, "no kind"),
         ("gpu", {"kind": "ssh"}, "no host"),
+        ("gpu", {**SSH, "hosts": ["a"]}, "both"),
+        ("gpu", {"kind": "ssh", "hosts": []}, "list of names"),
+        ("gpu", {"kind": "ssh", "hosts": ["a", "a"]}, "twice"),
+        ("gpu", {"kind": "ssh", "hosts": ["-oProxyCommand=x"]}, "not a host"),
+        ("gpu", {"kind": "slurm", "hosts": ["a"]}, "no setting 'hosts'"),
         ("gpu", {"kind": "ray"}, "no address"),
         ("gpu", {"kind": "ray", "address": "host:8265"}, "not an address"),
         ("gpu", {"kind": "ray", "address": "http://a", "partition": "b"}, "no setting 'partition'"),

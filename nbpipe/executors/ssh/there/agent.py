@@ -21,8 +21,7 @@ _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
 #: Seconds after which what nobody has used is removed.
-_DAY = 86400.0
-_FORGOTTEN = 30 * _DAY
+_FORGOTTEN = 30 * 86400.0
 
 
 class Agent:
@@ -32,10 +31,18 @@ class Agent:
     """
 
     def __init__(
-        self, keeper: Any, facts: Any, environment: Any = None, batch: Any = None, scheduler: Any = None
+        self,
+        keeper: Any,
+        facts: Any,
+        objects: Any,
+        environment: Any = None,
+        batch: Any = None,
+        scheduler: Any = None,
     ) -> None:
         self._keeper = keeper
         self._facts = facts
+        self._stored = objects
+        self._objects: Any = None
         self._environment = environment
         self._modules = (batch, scheduler)
         self._batch: Any = None
@@ -94,20 +101,13 @@ class Agent:
         if os.stat(root).st_uid != os.getuid():
             raise PermissionError(f"{root} belongs to somebody else")
         self._root = root
+        self._objects = self._stored.Objects(root)
         self._sweep(time.time() - _FORGOTTEN)
         return root
 
     def _sweep(self, before: float) -> None:
         """Remove what nobody has used for long: objects, and folders of jobs that ended and were never collected."""
-        for folder, _, names in os.walk(self._root + "/store/objects"):
-            for name in names:
-                path = os.path.join(folder, name)
-                try:
-                    found = os.stat(path)
-                    if max(found.st_atime, found.st_mtime) < before:
-                        os.unlink(path)
-                except FileNotFoundError:
-                    continue
+        self._objects.sweep(before)
         for place in glob.glob(self._root + "/checkpoints/*"):
             found_there = [place, *glob.glob(place + "/**", recursive=True)]
             if max(os.stat(path).st_mtime for path in found_there if os.path.exists(path)) < before:
@@ -151,37 +151,17 @@ class Agent:
 
     def do_missing(self, objects: list[str]) -> list[str]:
         """Which of these the store here lacks; the others are in use from now on."""
-        lacking = []
-        for name in objects:
-            path = self._object(name)
-            if os.path.isfile(path):
-                found = os.stat(path)
-                # Once a day: the store hashes a file again whose times have changed.
-                if time.time() - max(found.st_atime, found.st_mtime) > _DAY:
-                    os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))
-            else:
-                lacking.append(name)
-        return lacking
+        found: list[str] = self._objects.missing(objects)
+        return found
 
     def do_put(self, objects: dict[str, str]) -> dict[str, Any]:
         """Keep these objects, each in base64; what is there already stays."""
-        for name, data in objects.items():
-            path = self._object(name)
-            if not os.path.isfile(path):
-                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-                scratch = f"{path}.{os.getpid()}"
-                with open(scratch, "wb") as file:
-                    file.write(base64.b64decode(data))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(scratch, 0o444)
-                os.replace(scratch, path)
+        self._objects.put(objects)
         return {}
 
     def do_get(self, objects: list[str], limit: int) -> Any:
         """Those of these objects that are here, in base64; None if they are more than `limit` bytes."""
-        paths = {name: self._object(name) for name in objects if os.path.isfile(self._object(name))}
-        return self._contents(paths, limit)
+        return self._objects.get(objects, limit)
 
     def do_gather(self, job: str, without: list[str], limit: int) -> Any:
         """The regular files of a job's folder but those named, in base64; its path if they are more than `limit` bytes."""
@@ -194,22 +174,8 @@ class Agent:
                 path = os.path.join(folder, name)
                 if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
                     paths[os.path.relpath(path, base)] = path
-        found = self._contents(paths, limit)
+        found = self._stored.contents(paths, limit)
         return base if found is None else found
-
-    def _contents(self, paths: dict[str, str], limit: int) -> Any:
-        if sum(os.path.getsize(path) for path in paths.values()) > limit:
-            return None
-        found = {}
-        for name, path in paths.items():
-            with open(path, "rb") as file:
-                found[name] = base64.b64encode(file.read()).decode()
-        return found
-
-    def _object(self, name: str) -> str:
-        if not name.isalnum():
-            raise ValueError("not the name of an object")
-        return f"{self._root}/store/objects/{name[:2]}/{name}"
 
     def do_find(self, token: str) -> list[str]:
         """Rounds of an attempt that lie here, the earliest first."""
@@ -217,6 +183,17 @@ class Agent:
         # Others were just being made when an agent died.
         rounds = [name for name in names if name.rsplit("-", 1)[1].isdecimal()]
         return sorted(rounds, key=lambda name: int(name.rsplit("-", 1)[1]))
+
+    def do_room(self, token: str, checkpoints: str, devices: Any, gpus: float) -> dict[str, Any]:
+        """Whether the attempt is here, or checkpoints of this name; how many GPUs could be had, and the processors."""
+        free = 0
+        for name in self._facts.devices(devices):
+            descriptor = self._keeper.lock(name, shared=0 < gpus < 1)
+            if descriptor is not None:
+                os.close(descriptor)
+                free += 1
+        kept = bool(checkpoints) and os.path.isdir(self._root + "/checkpoints/" + os.path.basename(checkpoints))
+        return {"found": bool(self.do_find(token)), "checkpoints": kept, "free": free, "cpus": os.cpu_count()}
 
     def do_start(
         self,
@@ -250,7 +227,9 @@ class Agent:
             order = {"argv": _RUNNER, "environment": environment, "patience": patience}
             self._batch.begin(work, order, asked)
         elif not os.path.exists(work + "/keeper.json"):
-            names = self._facts.devices(devices)
+            # Those that the target's own `env` names are all that there are for it.
+            named = environment.get("CUDA_VISIBLE_DEVICES")
+            names = named.split(",") if named else self._facts.devices(devices)
             if gpus and len(names) < max(1, int(gpus)):
                 shutil.rmtree(work, ignore_errors=True)
                 raise RuntimeError(f"it asks for {gpus:g} GPUs, and there are {len(names)}")
@@ -329,9 +308,7 @@ class Agent:
 
     def do_spoilt(self, objects: list[str]) -> dict[str, Any]:
         """Remove objects that do not match their names."""
-        for name in objects:
-            if os.path.exists(self._object(name)):
-                os.unlink(self._object(name))
+        self._objects.remove(objects)
         return {}
 
     # -- what is said unasked

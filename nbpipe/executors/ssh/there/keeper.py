@@ -137,7 +137,7 @@ def keep(
         return
     given = dict(environment)
     if devices[0]:
-        given.setdefault("CUDA_VISIBLE_DEVICES", ",".join(names))
+        given["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     child = _told(ready, work, given) or _started(work, argv, given)
     if child is None:
         note(work + "/rc.json", {"code": 127})

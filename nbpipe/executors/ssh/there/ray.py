@@ -25,6 +25,8 @@ class Scheduler:
         self._address = settings["address"].rstrip("/")
         #: Job -> when it was asked for, its state and why.
         self._known: dict[str, tuple[float, str, str]] = {}
+        #: The nodes that live, and when they were asked for.
+        self._alive: tuple[float, set[str]] = (0.0, set())
         # The cluster is reached as it is written; a proxy for the web leads elsewhere.
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
@@ -65,6 +67,9 @@ class Scheduler:
         try:
             found = self._ask(f"/api/jobs/{number}")
             state, why = self._read(found)
+            if state == "running" and self._lost(found.get("driver_node_id") or ""):
+                # The cluster knows of a node at once what it may say of the job only later.
+                state, why = "ended", "the node that it ran on is dead"
         except RuntimeError as error:
             why = str(error)
         self._known[number] = (time.time(), state, why)
@@ -80,6 +85,14 @@ class Scheduler:
             return "waiting", f"Ray says: {message}" if message else ""
         return "running", ""
 
+    def _lost(self, node: str) -> bool:
+        """Whether the cluster gave this node up."""
+        when, alive = self._alive
+        if time.time() - when >= _PAUSE:
+            alive = {raylet.get("nodeId", "") for raylet in self._nodes()}
+            self._alive = (time.time(), alive)
+        return bool(node) and node not in alive
+
     def kill(self, number: str) -> None:
         """Stop it at once. Nothing happens if it has ended, or the cluster is gone."""
         try:
@@ -89,14 +102,7 @@ class Scheduler:
 
     def facts(self) -> dict[str, Any]:
         """What a node has at most, and all of them together."""
-        told = self._ask("/nodes?view=summary") or {}
-        nodes = [
-            raylet["resourcesTotal"]
-            for raylet in (row.get("raylet", {}) for row in told.get("data", {}).get("summary", []))
-            if raylet.get("state") == "ALIVE"
-        ]
-        if not nodes:
-            raise RuntimeError(f"{self._address} names no node of a Ray cluster")
+        nodes = [raylet["resourcesTotal"] for raylet in self._nodes()]
         most = int(max(node.get("GPU", 0) for node in nodes))
         return {
             "cpus": max(node.get("CPU", 0) for node in nodes),
@@ -106,6 +112,15 @@ class Scheduler:
             "slots": {name.lower() + "s": sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")},
             "nodes": len(nodes),
         }
+
+    def _nodes(self) -> list[Any]:
+        """Those that live. Raises RuntimeError where it names none: then it is no cluster."""
+        told = self._ask("/nodes?view=summary") or {}
+        named = (row.get("raylet", {}) for row in told.get("data", {}).get("summary", []))
+        found = [raylet for raylet in named if raylet.get("state") == "ALIVE"]
+        if not found:
+            raise RuntimeError(f"{self._address} names no node of a Ray cluster")
+        return found
 
     def _ask(self, path: str, order: dict[str, Any] | None = None) -> Any:
         """What the cluster answers; None where there is no such thing. Raises RuntimeError with what it says."""

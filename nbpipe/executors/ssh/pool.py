@@ -1,0 +1,169 @@
+"""Several machines that ssh reaches, as one target: each job runs on one of them, where there is room."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbpipe.errors import TargetError
+from nbpipe.executors.base import Capacity, JobState
+from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.logs import CopiedLog
+from nbpipe.job.folder import LOG
+from nbpipe.model import JobSpec
+from nbpipe.targets.settings import Target
+
+Found = TypeVar("Found")
+
+#: Seconds for which a host that did not answer is not asked again whether it has room.
+_AWAY = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A job, and what it has or will have of its host."""
+
+    on: SshExecutor
+    cpus: float
+    gpus: float
+
+
+class PoolExecutor:
+    """Gives each job to a host of `target`: to the one that has it already, or its checkpoints, else to the one with most room.
+
+    Responsibilities: a GPU goes to one job, whoever started it and from wherever; the hosts' own locks say which are
+    free. A host that does not answer gets no jobs, and one whose packages were not compared with those of here gets none
+    later. Must not look into a job.
+    """
+
+    def __init__(self, target: Target, *, here: Callable[[str], str]) -> None:
+        self.target = target
+        self._hosts = [SshExecutor(member, here=here) for member in target.members]
+        self._placed: dict[str, _Placed] = {}
+        #: Host -> until when it is not asked, as it did not answer.
+        self._away: dict[SshExecutor, float] = {}
+
+    @property
+    def unlike(self) -> str:
+        """Why results are never reused; empty where they are."""
+        return self._hosts[0].unlike
+
+    @unlike.setter
+    def unlike(self, why: str) -> None:
+        for host in self._hosts:
+            host.unlike = why
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the hosts that answer have together. Raises TargetError if none does."""
+        given = list(self._answers(lambda host: host.capacity).values())
+        memory = [one.memory for one in given]
+        return Capacity(
+            cpus=sum(one.cpus for one in given),
+            gpus=sum(one.gpus for one in given),
+            memory=sum(size for size in memory if size is not None) if None not in memory else None,
+        )
+
+    def each(self, distributions: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """Host -> what it is and has, of those that answer: only they get jobs. Raises TargetError if none does."""
+        found = self._answers(lambda host: host.facts(distributions))
+        for host in set(self._hosts) - set(found):
+            host.close()
+        self._hosts = list(found)
+        return {host.target.host: facts for host, facts in found.items()}
+
+    def round_trip(self) -> float:
+        """Seconds that a question takes at most. Raises TargetError if none answers."""
+        return max(self._answers(SshExecutor.round_trip).values())
+
+    def build(self, distributions: Mapping[str, str]) -> None:
+        """Have these packages installed on every host, at once. Raises TargetError if none answers."""
+        self._answers(lambda host: host.build(distributions))
+
+    def start(self) -> None:
+        """Begin to import on every host. Raises TargetError if none answers."""
+        self._answers(SshExecutor.start)
+
+    def _answers(
+        self, ask: Callable[[SshExecutor], Found], hosts: Sequence[SshExecutor] | None = None
+    ) -> dict[SshExecutor, Found]:
+        """What each host says, asked at once; the error of the first where none says anything."""
+        hosts = self._hosts if hosts is None else hosts
+        found: dict[SshExecutor, Found] = {}
+        errors: list[TargetError] = []
+        with ThreadPoolExecutor(max(len(hosts), 1)) as asking:
+            asked = {host: asking.submit(ask, host) for host in hosts}
+            for host, answer in asked.items():
+                try:
+                    found[host] = answer.result()
+                except TargetError as error:
+                    errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        return found
+
+    def submit(self, job_dir: Path, spec: JobSpec) -> str:
+        """Start the job on a host, or attach to it where it runs already; the same token gives the same handle."""
+        if spec.token not in self._placed:
+            host = self._choose(spec)
+            self._placed[spec.token] = _Placed(host, spec.cpus or 1.0, spec.gpus or 0.0)
+            CopiedLog(job_dir / LOG).note(f"{self.target.name}: on {host.target.host}")
+            host.submit(job_dir, spec)
+        return spec.token
+
+    def _choose(self, spec: JobSpec) -> SshExecutor:
+        rooms = self._rooms(spec)
+        if not rooms:
+            # None answers now: whichever it is given to waits for it as long as the target's patience says.
+            return self._hosts[0]
+        # What has begun holds its devices: they are not free there.
+        promised = {host: [job for job in self._of(host) if not host.poll(job).begun] for host in rooms}
+
+        def merit(host: SshExecutor) -> tuple[bool, bool, bool, float, float]:
+            room = rooms[host]
+            gpus = room["free"] - sum(self._placed[job].gpus for job in promised[host])
+            cpus = room["cpus"] - sum(self._placed[job].cpus for job in self._of(host))
+            fits = gpus >= (spec.gpus or 0.0)
+            return bool(room["found"]), bool(room["checkpoints"]), fits, gpus if spec.gpus else 0.0, cpus
+
+        # The first of equals, so that what fits on one host leaves others whole.
+        return max(rooms, key=merit)
+
+    def _rooms(self, spec: JobSpec) -> dict[SshExecutor, dict[str, Any]]:
+        """What the hosts that answer have left; one that does not is not waited for again at once."""
+        now = time.monotonic()
+        asked = [host for host in self._hosts if self._away.get(host, now) <= now]
+        checkpoints = Path(spec.checkpoints).name if spec.checkpoints else ""
+        try:
+            found = self._answers(lambda host: host.room(spec.token, checkpoints, gpus=spec.gpus or 0.0), asked)
+        except TargetError:
+            found = {}
+        self._away |= {host: now + _AWAY for host in asked if host not in found}
+        return found
+
+    def _of(self, host: SshExecutor) -> list[str]:
+        """Jobs of this run that the host has and that have not ended."""
+        mine = [token for token, placed in self._placed.items() if placed.on is host]
+        return [token for token in mine if host.poll(token).state == "running"]
+
+    def poll(self, handle: str) -> JobState:
+        """How it is, without waiting."""
+        placed = self._placed.get(handle)
+        return placed.on.poll(handle) if placed is not None else JobState("lost")
+
+    def cancel(self, handle: str, *, force: bool = False) -> None:
+        """Stop it and all it started; one that an earlier client started is looked for on every host, and killed."""
+        placed = self._placed.get(handle)
+        for host in [placed.on] if placed is not None else self._hosts:
+            host.cancel(handle, force=force)
+
+    def close(self) -> None:
+        """Stop everything that still runs, everywhere, and hang up."""
+        with contextlib.ExitStack() as closing:
+            for host in self._hosts:
+                closing.callback(host.close)

@@ -1,0 +1,84 @@
+"""What was sent to the other machine and what was computed there, by content."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from typing import Any
+
+_DAY = 86400.0
+
+
+class Objects:
+    """The store's objects below `root`. A name that could be a path is refused with ValueError."""
+
+    def __init__(self, root: str) -> None:
+        self._folder = root + "/store/objects"
+
+    def path(self, name: str) -> str:
+        """Where one lies, or would lie."""
+        if not name.isalnum():
+            raise ValueError("not the name of an object")
+        return f"{self._folder}/{name[:2]}/{name}"
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Which of these are not here; the others are in use from now on."""
+        lacking = []
+        for name in names:
+            path = self.path(name)
+            if os.path.isfile(path):
+                found = os.stat(path)
+                # Once a day: the store hashes a file again whose times have changed.
+                if time.time() - max(found.st_atime, found.st_mtime) > _DAY:
+                    os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))
+            else:
+                lacking.append(name)
+        return lacking
+
+    def put(self, objects: dict[str, str]) -> None:
+        """Keep these, each in base64; what is here already stays."""
+        for name, data in objects.items():
+            path = self.path(name)
+            if not os.path.isfile(path):
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                scratch = f"{path}.{os.getpid()}"
+                with open(scratch, "wb") as file:
+                    file.write(base64.b64decode(data))
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(scratch, 0o444)
+                os.replace(scratch, path)
+
+    def get(self, names: list[str], limit: int) -> Any:
+        """Those of these that are here, in base64; None if they are more than `limit` bytes."""
+        return contents({name: self.path(name) for name in names if os.path.isfile(self.path(name))}, limit)
+
+    def remove(self, names: list[str]) -> None:
+        """Remove these."""
+        for name in names:
+            if os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+
+    def sweep(self, before: float) -> None:
+        """Remove what nobody has used since."""
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    found = os.stat(path)
+                    if max(found.st_atime, found.st_mtime) < before:
+                        os.unlink(path)
+                except FileNotFoundError:
+                    continue
+
+
+def contents(paths: dict[str, str], limit: int) -> Any:
+    """The files, in base64; None if they are more than `limit` bytes together."""
+    if sum(os.path.getsize(path) for path in paths.values()) > limit:
+        return None
+    found = {}
+    for name, path in paths.items():
+        with open(path, "rb") as file:
+            found[name] = base64.b64encode(file.read()).decode()
+    return found
