@@ -74,7 +74,11 @@ def of(exporter: Any) -> Verification | None:
 
 
 def environment_of(name: str, packages: tuple[str, ...]) -> Path:
-    """`bin` of the engine's environment, made by uv and kept. Raises CalledProcessError where it cannot be."""
+    """`bin` of the engine's environment, made by uv and kept; two who want it at once make it once.
+
+    Raises CalledProcessError where it cannot be made.
+    """
+    import fcntl
     import shutil
 
     from blake3 import blake3
@@ -82,12 +86,17 @@ def environment_of(name: str, packages: tuple[str, ...]) -> Path:
     mark = blake3("\n".join(packages).encode()).hexdigest()[:12]
     base = Path(os.environ.get("NBPIPE_ENGINES") or Path.home() / ".cache" / "nbpipe" / "engines")
     folder = base / f"{name}-{mark}"
-    if not (folder / ".whole").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=True)
-        if packages:
-            subprocess.run([*uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *packages], check=True)
-        (folder / ".whole").touch()
+    if (folder / ".whole").exists():
+        return folder / "bin"
+    base.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".whole").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=True)
+            if packages:
+                words = ["pip", "install", "-q", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
+                subprocess.run([*uv, *words, *packages], check=True)
+            (folder / ".whole").touch()
     return folder / "bin"

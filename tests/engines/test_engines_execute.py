@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,8 @@ import launches
 import nbformat
 import pytest
 from conformance_page import hold, row
-from engines import Site, conformance, environment_of
+from engines import PROFILES, Site, conformance, environment_of
+from slurmd import install, running_slurm
 
 from nbpipe.export.registry import exporters
 
@@ -92,18 +95,30 @@ ENGINES = {
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> tuple[str, Engine, Path]:
+def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, Engine, Path]]:
+    """Name, how it is called, and `bin` of its environment; of Slurm the configuration of a cluster that runs."""
     name: str = request.param
     found = ENGINES[name]
-    return name, found, environment_of(name, *found.packages)
+    if name != "slurm":
+        yield name, found, environment_of(name, *found.packages)
+        return
+    install()
+    # Sockets have short names.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as short, running_slurm(Path(short) / "s") as cluster:
+        yield name, found, Path(cluster.environment["SLURM_CONF"])
 
 
-@pytest.fixture(scope="module", params=["weather.ipynb", "digits.ipynb"])
-def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A project whose notebook ran natively."""
-    site = engines.made(tmp_path_factory.mktemp("native"), request.param)
-    site.run_natively(*(["--profile", "smoke"] if request.param == "digits.ipynb" else []))
-    return site
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[int, str]]:
+    """Exit code and output of a native run of the pipeline with a stage that does not succeed."""
+
+    @functools.cache
+    def ran(stage: str) -> tuple[int, str]:
+        site = written(tmp_path_factory.mktemp("ended"), *failing(stage))
+        done = site.call(sys.executable, "-m", "nbpipe", "run", "n.ipynb")
+        return done.returncode, done.stdout
+
+    return ran
 
 
 def written(folder: Path, *cells: str) -> Site:
@@ -120,13 +135,18 @@ def test_those_that_are_called_executed_are_executed_here() -> None:
     assert {name for name, each in exporters().items() if each.proof == "executed"} == {*ENGINES, "script"}
 
 
+@pytest.mark.parametrize("notebook", ["weather.ipynb", "digits.ipynb"])
 def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
-    engine: tuple[str, Engine, Path], native: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engine: tuple[str, Engine, Path],
+    notebook: str,
+    natives: Callable[[str], Site],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     name, found, bin_ = engine
-    site = engines.made(tmp_path, native.notebook)
-    profile = ["--profile", "smoke"] if native.notebook == "digits.ipynb" else []
-    folder = site.export(name, *profile)
+    native = natives(notebook)
+    site = engines.made(tmp_path, notebook)
+    folder = site.export(name, *PROFILES.get(notebook, ()))
     done = found.run(site, bin_, folder, {})
     assert done.returncode == 0, done.stdout
     record = site.latest()
@@ -134,11 +154,11 @@ def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
     compared = conformance(native.native, site.results(record.id, site.store))
     with capsys.disabled():
         for stage, (equal, count) in compared.items():
-            said = f"{name:<10} {native.notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}"
+            said = f"{name:<10} {notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}"
             print(f"\n  {said}", end="")  # noqa: T201 - the table that people want to see
     assert compared
     assert all(equal for equal, _ in compared.values())
-    hold(row(name, next(iter(found.packages), name), native.notebook, compared))
+    hold(row(name, next(iter(found.packages), name), notebook, compared))
 
 
 def test_failures_and_parameters_are_those_of_a_native_run(engine: tuple[str, Engine, Path], tmp_path: Path) -> None:
@@ -175,30 +195,30 @@ ENDS = {
 }
 
 
+def failing(stage: str) -> tuple[str, ...]:
+    """The cells of a pipeline whose first stage is this."""
+    return "%%params\nn: int = 1", f"%%stage one{stage}", "%%stage two\nopen('two.txt', 'w').write(str(x))"
+
+
 @pytest.mark.parametrize("cell", ENDS, ids=["a cell that raises", "a cell that exits", "a cell that takes too long"])
 def test_a_stage_that_does_not_succeed_ends_the_run_as_it_ends_a_native_one(
-    engine: tuple[str, Engine, Path], tmp_path: Path, cell: str
+    engine: tuple[str, Engine, Path], ended: Callable[[str], tuple[int, str]], tmp_path: Path, cell: str
 ) -> None:
     """Nothing below it runs, and the history says why; the scheduler calls it a failure."""
     name, found, bin_ = engine
-    limit = " --timeout 15s" if "sleep" in cell and "timeout" in exporters()[name].carries else ""
+    limit = " --timeout 2s" if "sleep" in cell and "timeout" in exporters()[name].carries else ""
     if "sleep" in cell and not limit:
         pytest.skip("--timeout is refused")
-    site = written(
-        tmp_path,
-        "%%params\nn: int = 1",
-        f"%%stage one{limit}\nx = n\n{cell}",
-        "%%stage two\nopen('two.txt', 'w').write(str(x))",
-    )
     status, exit_code, said = ENDS[cell]
-    native = site.call(sys.executable, "-m", "nbpipe", "run", "n.ipynb")
-    assert (native.returncode, said in native.stdout) == (exit_code, True), native.stdout
+    stage = f"{limit}\nx = n\n{cell}"
+    code, output = ended(stage)
+    assert (code, said in output) == (exit_code, True), output
+    site = written(tmp_path, *failing(stage))
     folder = site.export(name)
     done = found.run(site, bin_, folder, {})
     assert done.returncode != 0 or "DagRun failed" in done.stdout, done.stdout
     assert said in done.stdout, done.stdout
     assert not (site.project / "two.txt").exists()
-    assert site.latest().id != "r1", done.stdout
     assert (site.latest().status, site.latest().exit_code) == (status, exit_code), done.stdout
 
 

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import engines
 import pytest
-from engines import conformance, environment_of
-from slurmd import install, running_slurm
+from engines import PROFILES, Site, conformance, environment_of
+from slurmd import Slurm, install, running_slurm
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
 _PACKAGES = ("snakemake==9.27.1", "snakemake-executor-plugin-slurm==2.8.0")
 
 
-def test_every_rule_is_a_job_of_the_cluster_and_gives_what_a_native_run_gives(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Slurm]:
     install()
-    bin_ = environment_of("snakemake-slurm", *_PACKAGES)
-    native = engines.made(tmp_path / "native", "quickstart.ipynb")
-    native.run_natively()
-    site = engines.made(tmp_path / "exported", "quickstart.ipynb")
-    folder = site.export("snakemake")
     # Sockets have short names.
-    with tempfile.TemporaryDirectory(prefix="slurm-") as short, running_slurm(Path(short) / "s") as cluster:
-        more = {name: cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
-        # The plugin's own srun is given few variables SLURM_*, and this cluster has no file in /etc that says where it is.
-        srun = tmp_path / "srun"
-        srun.write_text(f'#!/bin/sh\nSLURM_CONF={more["SLURM_CONF"]} exec {shutil.which("srun")} "$@"\n')
-        srun.chmod(0o755)
-        more["PATH"] = f"{tmp_path}:{bin_}:{more['PATH']}"
-        words = ("--executor", "slurm", "--jobs", "2", "--slurm-logdir", str(tmp_path / "logs"))
-        often = ("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2")
-        resources = ("--default-resources", "mem_mb=500", "runtime=10", "slurm_account=root", "slurm_partition=short")
-        done = site.call(bin_ / "snakemake", *words, *often, *resources, cwd=folder, more=more)
-        jobs = cluster.call("sacct", "--noheader", "--parsable2", "--allocations", "--format=State").split()
+    with tempfile.TemporaryDirectory(prefix="slurm-") as short, running_slurm(Path(short) / "s") as running:
+        yield running
+
+
+@pytest.mark.parametrize("notebook", ["weather.ipynb", "digits.ipynb"])
+def test_every_rule_is_a_job_of_the_cluster_and_gives_what_a_native_run_gives(
+    notebook: str, cluster: Slurm, natives: Callable[[str], Site], tmp_path: Path
+) -> None:
+    bin_ = environment_of("snakemake-slurm", *_PACKAGES)
+    native = natives(notebook)
+    site = engines.made(tmp_path / "exported", notebook)
+    folder = site.export("snakemake", *PROFILES.get(notebook, ()))
+    more = {name: cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
+    # The plugin's own srun is given few variables SLURM_*, and this cluster has no file in /etc that says where it is.
+    srun = tmp_path / "srun"
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={more["SLURM_CONF"]} exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
+    more["PATH"] = f"{tmp_path}:{bin_}:{more['PATH']}"
+    words = ("--executor", "slurm", "--jobs", "2", "--slurm-logdir", str(tmp_path / "logs"))
+    often = ("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2")
+    resources = ("--default-resources", "mem_mb=500", "runtime=10", "slurm_account=root", "slurm_partition=short")
+    before = jobs(cluster)
+    done = site.call(bin_ / "snakemake", *words, *often, *resources, cwd=folder, more=more)
     said = "".join(log.read_text() for log in sorted((tmp_path / "logs").rglob("*.log")))
     assert done.returncode == 0, done.stdout + said
     record = site.latest()
@@ -44,4 +52,11 @@ def test_every_rule_is_a_job_of_the_cluster_and_gives_what_a_native_run_gives(tm
     assert compared
     assert all(equal for equal, _ in compared.values()), compared
     # A job per stage, and one that records the run.
-    assert jobs == ["COMPLETED"] * (len(compared) + 1)
+    assert jobs(cluster)[len(before) :] == ["COMPLETED"] * (len(compared) + 1)
+
+
+def jobs(cluster: Slurm) -> list[str]:
+    """The state of each that was ever submitted, the oldest first."""
+    return cluster.call(
+        "sacct", "--noheader", "--parsable2", "--allocations", "--starttime=2020-01-01", "--format=State"
+    ).split()

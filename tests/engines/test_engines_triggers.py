@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import socket
 import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -68,9 +73,9 @@ runpy.run_path("flow.py", run_name="__main__")
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    made = Site(tmp_path_factory.mktemp("triggers"), "n.ipynb")
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path, "n.ipynb")
     (made.project / "data").mkdir(parents=True)
     (made.project / "nbpipe.toml").touch()
     (made.project / "data" / "x.csv").write_text("1")
@@ -90,16 +95,7 @@ def test_airflow_looks_at_the_files_and_updates_the_asset_that_the_pipeline_is_s
     bin_ = bin_of("airflow")
     triggers = ("--trigger-file", "data/*.csv", "--trigger-dataset", "s3://bucket/orders", "--schedule", "@daily")
     folder = site.export("airflow", *triggers)
-    home = site.root / "airflow"
-    (home / "dags").mkdir(parents=True)
-    (home / "dags" / "exported").symlink_to(folder)
-    more = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    migrated = site.call(bin_ / "airflow", "db", "migrate", more=more)
-    assert migrated.returncode == 0, migrated.stdout
+    more = airflow_home(site, bin_, folder)
     loaded = site.call(bin_ / "python", "-c", _DAGS, more=more)
     assert loaded.returncode == 0, loaded.stdout
     assert json.loads(loaded.stdout.splitlines()[-1]) == {
@@ -116,9 +112,101 @@ def test_airflow_looks_at_the_files_and_updates_the_asset_that_the_pipeline_is_s
             file.write_text(change)
         done = site.call(bin_ / "airflow", "dags", "test", "n.files", more=more)
         assert "DagRun failed" not in done.stdout, done.stdout
-        with contextlib.closing(sqlite3.connect(home / "airflow.db")) as database:
-            counts += database.execute("select count(*) from asset_event").fetchone()
+        counts.append(asked(site, "select count(*) from asset_event")[0][0])
     assert counts == [0, 0, 1, 1]
+
+
+def test_the_scheduler_of_airflow_starts_a_run_by_itself_once_a_file_holds_something_else(site: Site) -> None:
+    """Its scheduler, DAG processor and API server run; nobody triggers anything."""
+    bin_ = bin_of("airflow")
+    folder = site.export("airflow", "--trigger-file", "data/*.csv")
+    port = free_port()
+    more = airflow_home(site, bin_, folder) | {
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests only, of more than 64 bytes: 0123456789abcdefghij",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+    }
+    states = "select dag_id, run_type, state from dag_run order by id"
+    commands = {"api-server": (), "dag-processor": (), "scheduler": ("--skip-serve-logs",)}
+    with running(site, {name: (str(bin_ / "airflow"), name, *words) for name, words in commands.items()}, more) as logs:
+        looked = ("n.files", "scheduled", "success")
+        wait_for(lambda: looked in asked(site, states), logs)
+        # The first look has remembered what there is.
+        assert all(dag == "n.files" for dag, _, _ in asked(site, states))
+        (site.project / "data" / "x.csv").write_text("22")
+        wait_for(lambda: ("n", "asset_triggered", "success") in asked(site, states), logs)
+        assert [each[1] for each in asked(site, states) if each[0] == "n"] == ["asset_triggered"]
+    assert site.latest().status == "succeeded"
+    assert asked(site, "select count(*) from asset_event") == [(1,)]
+
+
+def airflow_home(site: Site, bin_: Path, folder: Path) -> dict[str, str]:
+    """The variables of an Airflow with a database of its own, which sees the exported folder."""
+    home = site.root / "airflow"
+    (home / "dags").mkdir(parents=True)
+    (home / "dags" / "exported").symlink_to(folder)
+    more = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    migrated = site.call(bin_ / "airflow", "db", "migrate", more=more)
+    assert migrated.returncode == 0, migrated.stdout
+    return more
+
+
+def asked(site: Site, query: str) -> list[tuple[object, ...]]:
+    """Rows of Airflow's database."""
+    with contextlib.closing(sqlite3.connect(site.root / "airflow" / "airflow.db", timeout=60)) as database:
+        return database.execute(query).fetchall()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(site: Site, commands: Mapping[str, tuple[str, ...]], more: Mapping[str, str]) -> Iterator[Path]:
+    """Services until the block ends, each in a session of its own; the folder of their logs."""
+    logs = site.root / "logs"
+    logs.mkdir()
+    started = []
+    try:
+        for name, words in commands.items():
+            with (logs / name).open("wb") as log:
+                service = subprocess.Popen(
+                    words,
+                    cwd=site.root,
+                    env=site.environment(more),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            started.append(service)
+        yield logs
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for service in started:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(service.pid, number)
+            for service in started:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    service.wait(20)
+
+
+def wait_for(reached: Callable[[], bool], logs: Path) -> None:
+    until = time.monotonic() + 600
+    while not reached():
+        said = "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted(logs.iterdir()))
+        assert time.monotonic() < until, said
+        time.sleep(0.5)
 
 
 def test_a_sensor_of_dagster_asks_for_a_run_when_a_file_holds_something_else_or_an_asset_is_updated(site: Site) -> None:

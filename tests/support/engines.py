@@ -20,6 +20,8 @@ from nbpipe.store import open_store
 ROOT = Path(__file__).parents[2]
 _KEY = "a key for the tests only"
 _LONGEST = 1200.0
+#: Options with which an example is run and exported.
+PROFILES = {"digits.ipynb": ("--profile", "smoke")}
 
 
 def environment_of(name: str, *packages: str) -> Path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from pathlib import Path
 
 from engines import Site
-from slurmd import install, running_slurm
 
 Done = subprocess.CompletedProcess[str]
 
@@ -70,13 +68,9 @@ def flyte(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
     return site.call(bin_ / "pyflyte", "run", "workflow.py", Path(site.notebook).stem, *options, cwd=folder, more=more)
 
 
-def slurm(site: Site, _bin: Path, folder: Path, params: dict[str, int]) -> Done:
-    """`sh submit.sh --wait` on a cluster of our own; what its jobs wrote is shown."""
-    install()
+def slurm(site: Site, configuration: Path, folder: Path, params: dict[str, int]) -> Done:
+    """`sh submit.sh --wait` on the cluster of this configuration; what its jobs wrote is shown."""
     given = [f"{name}={value}" for name, value in params.items()]
-    # Sockets have short names.
-    with tempfile.TemporaryDirectory(prefix="slurm-") as short, running_slurm(Path(short) / "s") as cluster:
-        more = {name: cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
-        done = site.call("sh", "submit.sh", "--wait", *given, cwd=folder, more=more)
+    done = site.call("sh", "submit.sh", "--wait", *given, cwd=folder, more={"SLURM_CONF": str(configuration)})
     done.stdout += "".join(log.read_text() for log in sorted((folder / "logs").iterdir()))
     return done

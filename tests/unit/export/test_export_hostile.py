@@ -113,13 +113,17 @@ def texts_in(path: str, text: str) -> set[str]:
     return set()
 
 
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.long) for turn in range(1, 6))])
 @pytest.mark.parametrize("name", exporters())
-def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
+def test_every_hostile_text_comes_back_and_nothing_is_run(name: str, turn: int) -> None:
+    """Each of the texts in one of the places; after six turns it was in all of them."""
     global _watching  # noqa: PLW0603 - an audit hook cannot be taken away again
     exporter = exporters()[name]
     exporter.definition(deployment(("n", "d", "h", "e", "i", "c"), exporter))  # what is imported on use is imported now
-    for start in range(0, len(_TEXTS), 6):
-        texts = tuple((_TEXTS + _TEXTS[:6])[start : start + 6])
+    groups = [tuple((_TEXTS + _TEXTS[:6])[start : start + 6]) for start in range(0, len(_TEXTS), 6)]
+    groups = [texts[turn:] + texts[:turn] for texts in groups]
+    while groups:
+        texts = groups.pop()
         given = deployment(texts, exporter)
         _seen.clear()
         _watching = True
@@ -128,7 +132,10 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
             try:
                 written: Definition = exporter.definition(given)
             except UnsupportedError:
-                assert any(mark in text for text in texts for mark in _REFUSED[name])
+                # The others come back without those that it has no escape for.
+                left = tuple("x" if any(mark in text for mark in _REFUSED[name]) else text for text in texts)
+                assert left != texts
+                groups.append(left)
                 continue
             readme(exporter, given, written)
         finally:
@@ -147,11 +154,12 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", exporters())
-@pytest.mark.parametrize("stage", ["../x", "-rf", "$(x)", "{0.__class__}", "a b", "A", "", "🦀", "a" * 300, "x\n"])
-def test_what_is_no_name_of_a_stage_never_becomes_a_task(name: str, stage: str) -> None:
+def test_what_is_no_name_of_a_stage_never_becomes_a_task(name: str) -> None:
     exporter = exporters()[name]
     given = deployment(("n", "d", "h", "e", "i", "c"), exporter)
-    bad = Stage(name=stage, kind="stage", cells=())
-    pipeline = msgspec.structs.replace(given.pipeline, stages=(*given.stages, bad))
-    with pytest.raises(PipelineError, match="is not the name of a stage"):
-        options.check(exporter, msgspec.structs.replace(given, pipeline=pipeline))
+    texts = [text for text in _TEXTS if not re.fullmatch("[a-z][a-z0-9_-]{0,62}", text)]
+    for stage in ("../x", "-rf", "$(x)", "{0.__class__}", "a b", "A", "", "🦀", "a" * 300, "x\n", *texts):
+        bad = Stage(name=stage, kind="stage", cells=())
+        pipeline = msgspec.structs.replace(given.pipeline, stages=(*given.stages, bad))
+        with pytest.raises(PipelineError, match="is not the name of a stage"):
+            options.check(exporter, msgspec.structs.replace(given, pipeline=pipeline))
