@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nbpipe.store import Store, open_store
 from nbpipe.ui.bundle import is_built
 
 if TYPE_CHECKING:
+    import engines
     from kernels import Live
 
 #: Shells and kernels of tests that are not about trials leave none behind.
@@ -47,6 +49,20 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = compared_runs(tmp_path_factory.mktemp("compared"))
     yield made
     made.end_all()
+
+
+@pytest.fixture(scope="session")
+def natives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], engines.Site]:
+    """A project whose notebook ran natively: once, whatever number of schedulers it is compared with."""
+    import engines
+
+    @functools.cache
+    def ran(notebook: str) -> engines.Site:
+        site = engines.made(tmp_path_factory.mktemp("native"), notebook)
+        site.run_natively(*engines.PROFILES.get(notebook, ()))
+        return site
+
+    return ran
 
 
 @pytest.fixture
