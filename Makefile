@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-quick test-matrix test-oldest test-shared test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-quick test-matrix test-oldest test-oldest-all test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,7 +58,7 @@ demo: $(STAMP) widget ## run an example notebook as a pipeline; run it again: up
 	@echo "           make lab                                               (the same in JupyterLab, with the sidebar)"
 
 lab: $(LINK) ## start JupyterLab, with nbpipe in it, on the example notebooks
-	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --ServerApp.root_dir=example_notebooks --LabApp.default_url=/lab/tree/$(notdir $(EXAMPLE))
+	$(BIN)/python -m jupyterlab $(AS_ROOT) --ip=127.0.0.1 --ServerApp.root_dir=example_notebooks --LabApp.default_url=/lab/tree/$(notdir $(EXAMPLE))
 
 # The browser tests share one lab and one browser, and go before the others: pages are slow beside a busy suite.
 test: $(STAMP) test-ui ## run every test of the default suite
@@ -107,11 +107,15 @@ test-matrix: test-oldest test-shared ## the extension in JupyterLab 4.4, in Note
 test-oldest: $(VENV)-oldest/.installed $(WIDGET)
 	$(VENV)-oldest/bin/python -m pytest tests/browser/test_notebook7.py $(ON_OLDEST)
 
+test-oldest-all: $(VENV)-oldest/.installed $(WIDGET) ## every browser test in JupyterLab 4.4 (CI runs a few: test-oldest, in test-matrix)
+	$(VENV)-oldest/bin/python -m pytest tests/browser --ignore tests/browser/test_collaboration.py
+
 test-shared: $(VENV)-shared/.installed $(WIDGET)
 	$(VENV)-shared/bin/python -m pytest tests/browser/test_collaboration.py
 
 ON_OLDEST := tests/browser/test_lab_journey.py::test_with_the_mouse_alone \
 	tests/browser/test_browser_panel.py::test_a_run_from_the_command_line_and_one_from_the_panel_appear_by_themselves \
+	tests/browser/test_browser_panel.py::test_a_tab_asked_for_while_the_lab_still_restores_its_layout_is_in_front_afterwards \
 	tests/browser/test_lab_cells.py::test_a_cell_is_tagged_renamed_and_untagged_with_the_mouse_and_nothing_else_changes
 
 test-ui: $(WIDGET) ## the front-end's unit tests

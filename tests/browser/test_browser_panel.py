@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,21 @@ acc = min(0.5 + lr, 1.0) * len(x) / 3""",
     '%%check good_enough --metric "acc > 0.4"\nassert acc',
 )
 PANEL = "#nbpipe-panel"
+COMPARE = "args => void window.jupyterapp.commands.execute('nbpipe:compare-runs', args)"
+#: Asks for a comparison as soon as one is in the page, whatever else the lab has to restore.
+ASK_EARLY = """(() => {
+  let restored = false;
+  const watch = new MutationObserver(() => {
+    const app = window.jupyterapp;
+    app?.restored.then(() => { restored = true; });
+    if (app && document.querySelector('.nbp-View')) {
+      watch.disconnect();
+      void app.commands.execute('nbpipe:compare-runs', %s);
+      window.asked = restored ? 'afterwards' : 'before it was restored';
+    }
+  });
+  watch.observe(document, { childList: true, subtree: true });
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +171,33 @@ def test_runs_are_compared_in_a_tab_their_log_read_in_another_and_all_is_there_a
     panel.get_by_text("Details r2", exact=True).wait_for()
     assert panel.get_by_label("check r2").is_checked()
     assert panel.get_by_label("baseline r1").get_attribute("aria-pressed") == "true"
+    # Tabs that were restored show what they are asked for from now on.
+    page.evaluate("args => void window.jupyterapp.commands.execute('nbpipe:open-log', args)", asked)
+    log.get_by_role("region", name="log of load").wait_for()
+    page.evaluate(COMPARE, {"path": "panel/flow.ipynb", "runs": ["r2", "now"]})
+    page.get_by_role("region", name="Compare r2 ↔ now").locator(".nbp-diff").get_by_role(
+        "tab", name="Params"
+    ).wait_for()
+
+
+def test_a_tab_asked_for_while_the_lab_still_restores_its_layout_is_in_front_afterwards(flow: Lab, page: Any) -> None:
+    opened(flow, page)
+    asked = {"path": "panel/flow.ipynb", "runs": ["r1", "r2"]}
+    page.evaluate(COMPARE, asked)
+    page.get_by_role("region", name="Compare r1 ↔ r2").get_by_role("row", name="lr param").wait_for()
+    page.get_by_role("tab", name="flow.ipynb").first.click()
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    # The lab writes its layout down a moment after it changed.
+    page.wait_for_timeout(2500)
+    page.add_init_script(ASK_EARLY % json.dumps({**asked, "baseline": "r2"}))
+    page.goto(f"{flow.url}/lab?token=tests")
+    page.wait_for_function("window.asked")
+    assert page.evaluate("window.asked") == "before it was restored"
+    page.evaluate("window.jupyterapp.restored.then(() => undefined)")
+    tab = page.get_by_role("region", name="Compare r2 ↔ r1")
+    tab.get_by_role("row", name="lr param").wait_for()
+    tab.get_by_role("columnheader", name="r2 baseline").wait_for()
+    assert page.locator(".nbp-View").count() == 1
 
 
 def test_the_keyboard_alone_runs_opens_and_compares_and_axe_finds_nothing_in_either_theme(flow: Lab, page: Any) -> None:

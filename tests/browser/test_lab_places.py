@@ -135,7 +135,7 @@ def test_make_lab_shows_the_example_with_the_panel_beside_it(page: Any, tmp_path
         check=True,
     )
     recipe = said.stdout.splitlines()[-1].split()
-    assert recipe[1] == "lab"
+    assert recipe[1:3] == ["-m", "jupyterlab"]
     shutil.copytree(
         ROOT / "example_notebooks", tmp_path / "project/example_notebooks", ignore=shutil.ignore_patterns(".nbpipe")
     )

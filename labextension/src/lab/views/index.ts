@@ -80,6 +80,24 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
     ...Object.fromEntries(['run', 'stage', 'runs', 'baseline'].flatMap((key) => pair(args, key))),
     path: text(args.path) || nbpipe.path,
   });
+  /** Tabs on their way: who asks for the same meanwhile waits for it. */
+  const opening = new Map<string, Promise<MainAreaWidget<View>>>();
+  const open = async (id: string, args: Args, activate: boolean): Promise<MainAreaWidget<View>> => {
+    const content = await kind.make(nbpipe, args);
+    const tab = new MainAreaWidget({ content });
+    tab.toolbar.hide();
+    tab.id = id;
+    tab.title.icon = content.title.icon;
+    tab.title.closable = true;
+    name(tab);
+    app.shell.add(tab, 'main', { mode: 'tab-after', activate });
+    await tracker.add(tab);
+    return tab;
+  };
+  let restored = false;
+  void app.restored.then(() => {
+    restored = true;
+  });
   app.commands.addCommand(kind.command, {
     label: kind.label,
     caption: kind.caption,
@@ -89,29 +107,33 @@ function register(app: JupyterFrontEnd, nbpipe: INbpipe, kind: Kind, restorer: I
       const said = about(given as Args);
       const args = (await kind.complete?.(nbpipe, said)) ?? said;
       const id = kind.id(args);
-      let tab = tracker.find((one) => one.id === id);
-      if (!tab) {
-        const content = await kind.make(nbpipe, args);
-        tab = new MainAreaWidget({ content });
-        tab.toolbar.hide();
-        tab.id = id;
-        tab.title.icon = content.title.icon;
-        tab.title.closable = true;
-        name(tab);
-        app.shell.add(tab, 'main', { mode: 'tab-after' });
-        await tracker.add(tab);
-      } else if (asksForAnother(args, tab.content.args)) {
+      const first = !opening.has(id) && !tracker.find((one) => one.id === id);
+      if (first) {
+        opening.set(
+          id,
+          open(id, args, !given.restoring).finally(() => opening.delete(id)),
+        );
+      }
+      const tab = (await opening.get(id)) ?? tracker.find((one) => one.id === id);
+      if (!tab || given.restoring) {
+        return tab;
+      }
+      if (!first && asksForAnother(args, tab.content.args)) {
         tab.content.become(await kind.make(nbpipe, { ...tab.content.args, ...args }));
         name(tab);
         await tracker.save(tab);
       }
       app.shell.activateById(tab.id);
+      if (!restored) {
+        // The layout that the lab restores brings its own tab to the front, once all are there.
+        void app.restored.then(() => app.shell.activateById(tab.id));
+      }
       return tab;
     },
   });
   void restorer?.restore(tracker, {
     command: kind.command,
-    args: ({ content }) => content.args,
+    args: ({ content }) => ({ ...content.args, restoring: true }),
     name: ({ id }) => id,
   });
 }
