@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.devices import Devices
+from nbpipe.executors.servers import ForkServer
 from nbpipe.job.launch import HASH_SEED
+from nbpipe.job.libraries import suit
 from nbpipe.model import JobSpec
 
 _GRACE = 1.5
-#: For a server that has been told to end.
-_END = 10.0
 
 
 @dataclass
@@ -33,13 +31,15 @@ class _Job:
     pid: int | None = None
     child: subprocess.Popen[bytes] | None = None
     code: int | None = None
+    server: ForkServer | None = None
 
 
 class LocalExecutor:
-    """Runs each job in a process group of its own. `warm=False` never uses the fork server.
+    """Runs each job in a process group of its own. `warm=False` never uses a fork server.
 
-    The server is started by the first job; `start` does it earlier. Everything dies with this process, but for the parent
-    of fork servers that is kept warm for `keep` seconds after its last use, if that is not 0.
+    The server is started by the first job; `start` does it earlier. Jobs that import one of the modules `libraries` come
+    from a second one, which has imported them. Everything dies with this process, but for the parents of fork servers
+    that are kept warm for `keep` seconds after their last use, if that is not 0.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class LocalExecutor:
         memory: int | None = None,
         warm: bool = True,
         keep: float = 0.0,
+        libraries: Sequence[str] = (),
     ) -> None:
         self._devices = Devices(gpus)
         self._capacity = Capacity(
@@ -59,9 +60,11 @@ class LocalExecutor:
         self._keep = keep
         self._jobs: dict[str, _Job] = {}
         self._by_folder: dict[str, _Job] = {}
-        self._server: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._partial = b""
+        self._server: ForkServer | None = None
+        self._libraries = tuple(libraries)
+        self._stocked: ForkServer | None = None
+        #: How many jobs would have come from the second server.
+        self._importing = 0
 
     @property
     def capacity(self) -> Capacity:
@@ -70,24 +73,22 @@ class LocalExecutor:
 
     def start(self) -> None:
         """Start the fork server, so that its imports are done when the first job comes."""
-        if not self._warm or self._channel is not None:
-            return
-        if self._keep:
-            from nbpipe.executors import warm
+        if self._warm and self._server is None:
+            self._server = ForkServer(self._keep)
 
-            self._channel = warm.connect(self._keep)
-            if self._channel is not None:
-                return
-        mine, theirs = socket.socketpair()
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "nbpipe.job.server", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**HASH_SEED, **os.environ},
-        )
-        theirs.close()
-        self._channel = mine
+    def _from(self, spec: JobSpec) -> ForkServer | None:
+        """The server that a job comes from; None where it starts cold."""
+        if not self._warm:
+            return None
+        if self._libraries and suit(spec):
+            self._importing += 1
+            # For one job that is not kept, it would import what the job then imports itself.
+            if self._stocked is None and (self._keep or self._importing > 1):
+                self._stocked = ForkServer(self._keep, self._libraries)
+            if self._stocked is not None and self._stocked.lives:
+                return self._stocked
+        self.start()
+        return self._server
 
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job; the same token gives the same handle."""
@@ -96,7 +97,6 @@ class LocalExecutor:
         job = _Job(job_dir.resolve(), spec)
         self._jobs[spec.token] = job
         self._by_folder[str(job.folder)] = job
-        self.start()
         self._begin(job)
         return spec.token
 
@@ -106,11 +106,10 @@ class LocalExecutor:
         if given is None:
             return
         job.begun = True
-        if self._channel is not None:
-            with contextlib.suppress(OSError):
-                self._channel.sendall(json.dumps({"job": str(job.folder), "env": given}).encode() + b"\n")
-                return
-            self._lose_server()
+        job.server = self._from(job.spec)
+        if job.server is not None and job.server.begin(job.folder, given):
+            return
+        job.server = None
         with (job.folder / "runner.log").open("ab") as log:
             job.child = subprocess.Popen(
                 [sys.executable, "-m", "nbpipe.job", str(job.folder)],
@@ -135,8 +134,13 @@ class LocalExecutor:
             job.code = job.child.poll()
         elif job.code is None:
             self._listen()
-            if job.code is None and self._channel is None:
+            if job.code is None and (job.server is None or not job.server.lives):
                 self._devices.give_back(handle)
+                if job.server is not None and job.server is self._stocked and not job.server.spoke:
+                    # It could not import what it was told to, and has started nothing.
+                    self._libraries = ()
+                    self._begin(job)
+                    return JobState("running", begun=job.begun)
                 return JobState("lost")
         if job.code is None:
             return JobState("running")
@@ -144,32 +148,16 @@ class LocalExecutor:
         return JobState("exited", job.code)
 
     def _listen(self, timeout: float = 0.0) -> None:
-        """Take in what the server says; its end means that its jobs are lost."""
-        while self._channel is not None and select.select([self._channel], [], [], timeout)[0]:
-            try:
-                data = self._channel.recv(65536)
-            except OSError:
-                data = b""
-            if not data:
-                self._lose_server()
-                return
-            self._partial += data
-            *lines, self._partial = self._partial.split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if "ready" in message:
-                    continue
+        """Take in what the servers say; the end of one means that its jobs are lost."""
+        for server in filter(None, (self._server, self._stocked)):
+            for message in server.listen(timeout):
                 job = self._by_folder[message.get("started") or message["ended"]]
                 if "pid" in message:
                     job.pid = message["pid"]
                 else:
                     job.code = message["code"]
-            timeout = 0.0
-
-    def _lose_server(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-        self._channel, self._warm = None, False
+        if self._server is not None and not self._server.lives:
+            self._warm = False
 
     def cancel(self, handle: str, *, force: bool = False) -> None:
         """INT, TERM, then KILL to the job's group; its kernel goes with it."""
@@ -200,17 +188,10 @@ class LocalExecutor:
         for handle in self._jobs:
             if self.poll(handle).state == "running":
                 self.cancel(handle)
-        if self._channel is not None:
-            # The server ends when it hears nothing more, and with it what its jobs have started.
-            with contextlib.suppress(OSError):
-                self._channel.shutdown(socket.SHUT_WR)
-                self._channel.settimeout(_END)
-                while self._channel.recv(65536):
-                    pass
-        self._lose_server()
-        if self._server is not None:
-            self._server.wait(timeout=_END)
-            self._server = None
+        for server in filter(None, (self._server, self._stocked)):
+            server.close()
+        self._server = self._stocked = None
+        self._warm = False
 
 
 def _memory() -> int | None:

@@ -17,12 +17,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from nbpipe.job.launch import HASH_SEED
 
 #: How many are kept; those that were not used for longest end.
-_MOST = 3
+_MOST = 4
 _PATIENCE = 10.0
 #: Variables that no module reads which a parent imports, and that differ from one terminal, test or run to the next.
 _OTHER = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID"}
@@ -40,14 +41,18 @@ main()
 """
 
 
-def connect(keep: float) -> socket.socket | None:
-    """A channel to a fork server that a warm parent made for this process; None where there can be none."""
+def connect(keep: float, libraries: Sequence[str] = ()) -> socket.socket | None:
+    """A channel to a fork server that a warm parent made for this process; None where there can be none.
+
+    The parent has imported the modules `libraries`, or others of the same libraries, and keeps them from the jobs until
+    their code imports them.
+    """
     folder = _folder()
     if folder is None:
         return None
-    place = folder / f"{identity(keep)}.sock"
+    place = folder / f"{identity(keep, libraries)}.sock"
     try:
-        return _enter(place) or _start(place, keep)
+        return _enter(place) or _start(place, keep, libraries)
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -80,13 +85,13 @@ def _folder() -> Path | None:
     return folder if private and found.st_uid == os.getuid() else None
 
 
-def identity(keep: float) -> str:
+def identity(keep: float, libraries: Sequence[str] = ()) -> str:
     """All that this process has from its start, as one name. A parent has the same, and is kept as long."""
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
     spaces = [_link(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "user", "ipc", "uts")]
     facts = [
         [sys.executable, sys.version, sys.prefix, __file__],
-        [sorted(_kept().items()), keep, os.getuid(), os.getgid(), sorted(os.getgroups())],
+        [sorted(_kept().items()), keep, sorted({name.partition(".")[0] for name in libraries}), os.getuid(), os.getgid(), sorted(os.getgroups())],
         [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _text("/proc/self/cgroup")],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
@@ -120,7 +125,7 @@ def _enter(place: Path) -> socket.socket | None:
     return None
 
 
-def _start(place: Path, keep: float) -> socket.socket:
+def _start(place: Path, keep: float, libraries: Sequence[str]) -> socket.socket:
     """Start a parent and connect to it; it answers once it has imported what it needs."""
     for old in sorted(place.parent.glob("*.sock"), key=_used)[: 1 - _MOST]:
         old.unlink(missing_ok=True)
@@ -130,7 +135,7 @@ def _start(place: Path, keep: float) -> socket.socket:
         listener.bind(str(own))
         own.chmod(0o600)
         listener.listen(64)
-        given = [listener.fileno(), place, own.stat().st_ino, keep]
+        given = [listener.fileno(), place, own.stat().st_ino, keep, *libraries]
         own.replace(place)
         subprocess.run(
             [sys.executable, "-c", _START, root, *map(str, given)],

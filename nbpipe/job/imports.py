@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
+from nbpipe.job.shelf import SHELF
 from nbpipe.job.sources import is_local
 
 
@@ -30,8 +31,9 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         self._depth = 0
 
     def install(self) -> None:
-        """Put it in front."""
+        """Put it in front. A library that was loaded ahead comes with others, of which nobody else is told."""
         sys.meta_path.insert(0, self)
+        SHELF.told = lambda name: self._loaded(name) if name in self._names else None
 
     def find_spec(
         self, fullname: str, path: Any = None, _target: ModuleType | None = None
@@ -40,7 +42,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         local = self._may_be_local(fullname, path)
         if fullname not in self._names and not local and self._depth:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        spec = SHELF.find_spec(fullname, path) or importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
             return None
         local = local and is_local(spec.origin or "", self._project)

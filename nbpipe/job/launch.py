@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
+
+from nbpipe.job.shelf import SHELF
 
 _PR_SET_PDEATHSIG = 1
 #: Names that stand for the Python that runs the job.
@@ -89,7 +93,7 @@ def start_kernel(
     Raises `jupyter_client.kernelspec.NoSuchKernel`.
     """
     if kernel in _OWN:
-        if fork and can_fork():
+        if fork and can_fork() and SHELF.fits(str(cwd), env):
             return KernelProcess(_fork(connection_file, cwd, env, log))
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file)]
     else:
@@ -140,6 +144,8 @@ def _fork(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> i
 def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> None:
     """Turn this forked process into what `python -m ipykernel_launcher` is."""
     atexit._clear()  # noqa: SLF001 - handlers of the parent are for the parent
+    for end in (logging.shutdown, weakref.finalize._exitfunc):  # type: ignore[attr-defined]  # noqa: SLF001
+        atexit.register(end)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

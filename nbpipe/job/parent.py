@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 from nbpipe.job.server import Server, preload
+from nbpipe.job.shelf import SHELF
 
 _LOOK = 5.0
 #: What a child ends with that found this process out of date.
@@ -134,7 +135,7 @@ def stamps(known: Stamps | None = None) -> Stamps:
     With `known`, of the files that it has. A file that is gone has zeros.
     """
     if known is None:
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())} | SHELF.files()
         folders = [*site.getsitepackages(), site.getusersitepackages(), sys.executable, f"{sys.prefix}/pyvenv.cfg"]
         known = dict.fromkeys([file for file in files if isinstance(file, str)] + folders, (0, 0, 0))
     return {file: _stamp(file) for file in known}
@@ -156,9 +157,11 @@ def _inode(place: str) -> int | None:
 
 
 def main() -> None:
-    """The arguments: descriptor of the socket to listen on, its path, its inode, and for how long to keep this process."""
+    """The arguments: descriptor of the socket to listen on, its path, its inode, for how long to keep this process, modules."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     listener = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(listener.fileno(), False)  # noqa: FBT003 - its only form
-    preload()
+    if not preload(sys.argv[5:]):
+        Path(sys.argv[2]).unlink(missing_ok=True)
+        return
     Parent(listener, sys.argv[2], int(sys.argv[3]), float(sys.argv[4])).serve()

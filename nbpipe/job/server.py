@@ -15,11 +15,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
+from nbpipe.job.shelf import SHELF
 from nbpipe.notebook.libraries import nbformat
 from nbpipe.store import formats
 
@@ -157,16 +159,16 @@ def kill_kernel(job: Path) -> None:
 
 
 def main() -> None:
-    """Serve on the socket whose descriptor is the only argument."""
+    """Serve on the socket whose descriptor is the first argument; the others are modules to import ahead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(channel.fileno(), False)  # noqa: FBT003 - its only form
-    preload()
-    Server(channel).serve()
+    if preload(sys.argv[2:]):
+        Server(channel).serve()
 
 
-def preload() -> None:
-    """Import what every job needs, so that this process can become one at once."""
+def preload(libraries: Sequence[str] = ()) -> bool:
+    """Import what every job needs, so that this process can become one at once; false where it cannot be forked after it."""
     import gc
     import importlib
 
@@ -183,7 +185,9 @@ def preload() -> None:
         del os.environ[_REMARK]
     formats.of_others()
     _leave_folder()
+    safe = not libraries or SHELF.fill(libraries)
     gc.freeze()
+    return safe
 
 
 def _leave_folder() -> None:

@@ -172,9 +172,10 @@ def run_prepared(  # noqa: PLR0913 - likewise
     own = executor is None
     if executor is None:
         from nbpipe.executors.local import LocalExecutor
-        from nbpipe.run.warmth import keep_warm
+        from nbpipe.run.warmth import keep_warm, warm_libraries
 
-        executor = LocalExecutor(cpus=jobs, keep=keep_warm(project))
+        libraries = warm_libraries(project, pipeline)
+        executor = LocalExecutor(cpus=jobs, keep=keep_warm(project), libraries=libraries)
     drive: Drive | None = None
     fleet = Fleet({LOCAL: executor}, default=LOCAL)
     try:

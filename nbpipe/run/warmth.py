@@ -6,6 +6,8 @@ import os
 import sys
 
 from nbpipe.errors import UsageError
+from nbpipe.job.libraries import of_pipeline
+from nbpipe.model import Pipeline
 from nbpipe.notebook.quantities import read_duration, shown
 from nbpipe.run.configured import configured
 from nbpipe.run.project import Project
@@ -16,6 +18,9 @@ SETTING = "keep_warm"
 #: Set for a run that a person has started without a terminal: in the lab, in a notebook.
 WAITED_FOR = "NBPIPE_WAITED_FOR"
 _DEFAULT = 600.0
+#: Whether libraries that stages import are imported ahead: a setting that is true or false, and a variable that is `off`.
+LIBRARIES = "warm_libraries"
+NO_LIBRARIES = "NBPIPE_WARM_LIBRARIES"
 
 
 def keep_warm(project: Project) -> float:
@@ -37,3 +42,16 @@ def keep_warm(project: Project) -> float:
         return read_duration(given)
     except ValueError as error:
         raise UsageError(f"{SETTING}: {error}", name=shown(given), fix=f'Write {SETTING} = "10m", or "off".') from None
+
+
+def warm_libraries(project: Project, pipeline: Pipeline) -> tuple[str, ...]:
+    """Modules that the pipeline imports and that may be imported ahead of its stages; none where that is turned off.
+
+    Raises UsageError for a setting that is neither true nor false.
+    """
+    given = configured(project, LIBRARIES)
+    if given not in (None, True, False):
+        raise UsageError(f"{LIBRARIES}: {shown(given)} is neither true nor false", name=LIBRARIES)
+    if given is False or os.environ.get(NO_LIBRARIES, "").lower() in {"0", "off", "false"}:
+        return ()
+    return of_pipeline(pipeline)

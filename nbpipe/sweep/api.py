@@ -213,13 +213,15 @@ def _driven(
     from nbpipe.executors.local import LocalExecutor
     from nbpipe.run.recovery import recover
     from nbpipe.run.signals import stopped_by_signals
-    from nbpipe.run.warmth import keep_warm
+    from nbpipe.run.warmth import keep_warm, warm_libraries
     from nbpipe.sweep.drive import Drive
     from nbpipe.sweep.shared import SharedExecutor
 
     if abandoned(prepared.project):
         recover(prepared.project, prepared.store)
-    executor = SharedExecutor(LocalExecutor(cpus=jobs, keep=keep_warm(prepared.project)), jobs=jobs)
+    project = prepared.project
+    libraries = warm_libraries(project, prepared.pipeline(()))
+    executor = SharedExecutor(LocalExecutor(cpus=jobs, keep=keep_warm(project), libraries=libraries), jobs=jobs)
     drive = Drive(prepared, study, ledger, executor, limits, on=on, listener=listener or (lambda _: None))
     # Until its end is on record: Ctrl-C behind the last trial interrupts nothing.
     with stopped_by_signals(drive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -108,8 +109,8 @@ def test_a_lost_server_is_lost_jobs_and_later_ones_still_run(bench: Bench) -> No
     folder, spec = bench.write("import time; time.sleep(60)")
     handle = executor.submit(folder, spec)
     assert executor._server is not None
-    executor._server.kill()
-    executor._server.wait()
+    assert executor._server.pid is not None
+    os.kill(executor._server.pid, signal.SIGKILL)
     assert _wait(executor, handle, 5) == JobState("lost")
     later = executor.submit(*bench.write("x = 1"))
     assert _wait(executor, later) == JobState("exited", 0)
@@ -159,3 +160,47 @@ def _gone(pid: int, seconds: float) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+_SERVER = "import pandas, psutil; print(' '.join(psutil.Process().parents()[1].cmdline()))"
+
+
+def test_the_second_job_that_imports_a_library_finds_it_loaded_ahead(bench: Bench) -> None:
+    """The first one imports it itself: for one job alone nothing is gained."""
+    executor = LocalExecutor(libraries=("pandas",))
+    for ahead in (False, True):
+        assert _wait(executor, executor.submit(*bench.write(_SERVER))) == JobState("exited", 0)
+        assert ("pandas" in bench.printed()) is ahead
+    assert _wait(executor, executor.submit(*bench.write("x = 1"))) == JobState("exited", 0)
+    body = "import pandas\npandas.DataFrame({'a': [1]}).sum().sum()\nprint(pandas.__spec__.loader.__class__.__name__)"
+    assert _wait(executor, executor.submit(*bench.write(body))) == JobState("exited", 0)
+    assert bench.printed() == "SourceFileLoader\n"
+    executor.close()
+
+
+@pytest.mark.long
+def test_a_folder_that_covers_a_part_of_a_library_gets_a_cold_kernel(bench: Bench) -> None:
+    executor = LocalExecutor(libraries=("sklearn",))
+    (bench.project / "threadpoolctl.py").write_text("raise RuntimeError('mine')")
+    for _ in range(2):
+        _wait(executor, executor.submit(*bench.write("import sklearn")))
+        assert any("mine" in json.dumps(line) for line in bench.log())
+    executor.close()
+
+
+def test_a_module_of_the_project_is_not_the_one_that_the_parent_has_imported(bench: Bench) -> None:
+    (bench.project / "papermill.py").write_text("mine = 1")
+    assert bench.run("import papermill\nprint(papermill.mine)").status == "succeeded"
+
+
+def test_a_server_that_cannot_load_ahead_loses_no_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = bench.root / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import sys\nif 'pandas' in sys.argv[2:] or 'pandas' in sys.orig_argv:\n    sys.exit(1)"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{broken}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    executor = LocalExecutor(libraries=("pandas",))
+    for _ in range(3):
+        assert _wait(executor, executor.submit(*bench.write("import pandas"))) == JobState("exited", 0)
+    executor.close()

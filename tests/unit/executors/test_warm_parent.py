@@ -139,14 +139,14 @@ def test_a_parent_that_nobody_uses_ends_and_leaves_no_socket(runtime: Path) -> N
     assert list(runtime.rglob("*.sock")) == []
 
 
-def test_there_are_three_at_most(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+def test_there_are_four_at_most(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
     found = []
-    for number in range(4):
+    for number in range(5):
         monkeypatch.setenv("OF_ITS_OWN", str(number))
         channel = warm.connect(60.0)
         assert channel is not None
         found.append(channel)
-    assert len(list(runtime.rglob("*.sock"))) == 3
+    assert len(list(runtime.rglob("*.sock"))) == 4
     _wait_for(lambda: len(warm.parents()) == 3)
     for channel in found:
         channel.close()
@@ -204,3 +204,11 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_parent_for_each_set_of_libraries_loaded_ahead(runtime: Path) -> None:
+    channels = [warm.connect(60.0, names) for names in ((), ("pandas",), ("pandas.api",), ("torch", "pandas"))]
+    assert all(channels)
+    assert len(list(runtime.rglob("*.sock"))) == 3
+    for channel in filter(None, channels):
+        channel.close()

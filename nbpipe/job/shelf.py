@@ -1,0 +1,219 @@
+"""Libraries that a parent of kernels has imported, put away so that no code sees them until it imports them.
+
+The parent imports them once (`Shelf.fill`), and takes their modules, and what their import changed around them, out of
+the process. A kernel that is forked from it imports `torch`: it gets the modules that the import of torch needs, no
+others, and the changes that went with them, in the order in which they came. Nothing is executed again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from nbpipe.errors import UnsupportedError
+from nbpipe.job.libraries import SETTINGS
+from nbpipe.job.loading import Loading, noted
+
+_find = importlib.machinery.PathFinder.find_spec
+
+
+class Shelf(importlib.abc.MetaPathFinder):
+    """The modules that are put away, and a finder that gives them back."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, ModuleType] = {}
+        self._specs: dict[str, Any] = {}
+        #: Those that their package has as an attribute; some packages delete it.
+        self._bound: set[str] = set()
+        self._loading = Loading()
+        #: The settings that the modules were imported with, and what their import set.
+        self._environ: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        self._path: list[str] = []
+        #: Called with the name of each module that came with another one.
+        self.told: Callable[[str], None] = lambda _: None
+
+    def fill(self, names: Iterable[str]) -> bool:
+        """Import the modules and put them away; false where the process cannot be forked any more. Once only."""
+        loading, before = Loading(), set(sys.modules)
+        finalizers = dict.fromkeys(_finalizers())
+        self._environ, self._path = _settings(os.environ), list(sys.path)
+        filters, environ = list(warnings.filters), dict(os.environ)
+        with noted(loading):
+            for name in names:
+                # Not every name is a module, and what cannot be imported here fails in the kernel, where it is asked for.
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+        loading.tick()
+        warnings.filters[:], survivors = filters, list(warnings.filters)  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+        loading.filters = [(owner, entry) for owner, entry in loading.filters if entry in survivors]
+        self._values = {name: os.environ.get(name, "") for name in loading.variables}
+        for name in loading.variables:
+            if name in environ:
+                os.environ[name] = environ[name]
+            else:
+                os.environ.pop(name, None)
+        for finalizer in _finalizers():
+            # At the end of a kernel that never asked for its library it would find nothing of it.
+            finalizer.atexit = finalizer.atexit and finalizer in finalizers
+        self._loading = loading
+        tops = [name for name in loading.begun if name not in before]
+        # What a module has put into `sys.modules` itself goes with it.
+        extra = [name for name in sys.modules if name not in before and name not in loading.begun]
+        for name in [*tops, *extra]:
+            if name in sys.modules:
+                self._put_away(name, loading)
+        sys.meta_path.insert(0, self)
+        return threading.active_count() == 1
+
+    def _put_away(self, name: str, loading: Loading) -> None:
+        above, _, last = name.rpartition(".")
+        if name not in loading.begun:
+            owner = above
+            while owner and owner not in loading.begun:
+                owner = owner.rpartition(".")[0]
+            if not owner:
+                return
+            loading.needs.setdefault(owner, set()).add(name)
+        module = self._modules[name] = sys.modules.pop(name)
+        self._specs[name] = getattr(module, "__spec__", None)
+        parent = self._modules.get(above) or sys.modules.get(above)
+        # By the namespace: some modules refuse attributes that they do not know.
+        if parent is not None and vars(parent).get(last) is module:
+            del vars(parent)[last]
+            self._bound.add(name)
+
+    def find_spec(
+        self, fullname: str, path: Any = None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The module that was put away, if the path still leads to the same file."""
+        module = self._modules.get(fullname)
+        if module is None:
+            return None
+        spec = _find(fullname, path)
+        own = self._specs[fullname]
+        if spec is None or own is None or spec.origin != own.origin:
+            return None
+        spec.loader = _Given(self, module)
+        return spec
+
+    def give(self, fullname: str) -> None:
+        """Put the module and all that its import needs back where it was. Raises UnsupportedError where settings changed."""
+        loading = self._loading
+        self._compare(fullname)
+        wanted = self._closure(fullname, loading)
+        given = [name for name in self._modules if name in wanted]
+        modules = {name: self._modules.pop(name) for name in given}
+        sys.modules.update(modules)
+        for name, module in modules.items():
+            if self._specs[name] is not None:
+                vars(module)["__spec__"] = self._specs[name]
+            above, _, last = name.rpartition(".")
+            if name in self._bound and above in sys.modules:
+                vars(sys.modules[above])[last] = module
+        self._change(set(given), loading)
+        for name in given:
+            if name != fullname:
+                self.told(name)
+
+    def fits(self, folder: str, env: Mapping[str, str]) -> bool:
+        """Whether a kernel in this folder, with these variables beside this process's own, would import the same."""
+        if _own(folder) & {name.partition(".")[0] for name in (*self._modules, *sys.modules)}:
+            return False
+        return not self._modules or _settings({**os.environ, **env}) == self._environ
+
+    def files(self) -> set[str]:
+        """Files of what is put away."""
+        return {file for module in self._modules.values() if isinstance(file := getattr(module, "__file__", None), str)}
+
+    def _closure(self, fullname: str, loading: Loading) -> set[str]:
+        todo, found = [fullname], set[str]()
+        while todo:
+            name = todo.pop()
+            if name in found:
+                continue
+            found.add(name)
+            todo += loading.needs.get(name, ())
+            todo += [name.rpartition(".")[0]] if "." in name else []
+        return found
+
+    def _change(self, given: set[str], loading: Loading) -> None:
+        """Do again what the import of these modules changed around them."""
+        entries = [entry for owner, entry in loading.filters if owner in given]
+        if entries:
+            warnings.filters[:0] = reversed(entries)  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+        for name, owner in loading.variables.items():
+            if owner in given:
+                os.environ[name] = self._values[name]
+        now = _settings(os.environ)
+        self._environ |= {name: text for name, text in now.items() if loading.variables.get(name) in given}
+        for owner, (call, args, kwargs) in loading.exits:
+            if owner in given:
+                atexit.register(call, *args, **kwargs)
+        for owner, stream, text in loading.said:
+            if owner in given:
+                getattr(sys, stream).write(text)
+
+    def _compare(self, fullname: str) -> None:
+        """The import was done with settings that hold still, and from the same places."""
+        now = _settings(os.environ)
+        changed = sorted(name for name in now.keys() | self._environ.keys() if now.get(name) != self._environ.get(name))
+        tops = {name.partition(".")[0] for name in self._modules}
+        changed += [part for part in sys.path if part not in self._path and _own(part or os.curdir) & tops]
+        if changed:
+            # No ImportError: code that can do without the library would go on without it.
+            raise UnsupportedError(
+                f"{', '.join(changed)} changed before '{fullname}' was imported, which was loaded ahead",
+                name=fullname,
+                fix="Load nothing ahead in this project: warm_libraries = false under [tool.nbpipe].",
+            )
+
+
+class _Given(importlib.abc.Loader):
+    """Gives a module that has been executed already."""
+
+    def __init__(self, shelf: Shelf, module: ModuleType) -> None:
+        self._shelf, self._module = shelf, module
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:  # noqa: ARG002
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._shelf.give(module.__name__)
+
+
+def _own(folder: str) -> set[str]:
+    """Top-level modules that a folder would give; nbpipe itself lies in the folder of those who work on it."""
+    found = set()
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                found.add(entry.name[:-3])
+            elif os.path.exists(f"{entry.path}/__init__.py"):  # noqa: PTH110 - many, for every job
+                found.add(entry.name)
+    return found - {"nbpipe"}
+
+
+def _finalizers() -> list[Any]:
+    return list(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _settings(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environ.items() if SETTINGS.fullmatch(name)}
+
+
+#: This process's own, inherited by all that are forked from it.
+SHELF = Shelf()

@@ -1,0 +1,135 @@
+"""What is loaded ahead and taken from the shelf is what an import in a fresh process gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+
+_LOOK = """
+import json, os, sys, warnings
+def attributes(module):
+    return sorted(name for name in vars(module) if not name.startswith("__"))
+def look():
+    named = [name for name in sorted(sys.modules) if name.partition(".")[0] in {TOPS}]
+    return {
+        "modules": named,
+        "attributes": {name: attributes(sys.modules[name]) for name in named},
+        "filters": [str(each) for each in warnings.filters],
+        "environ": dict(os.environ),
+    }
+"""
+_AHEAD = """
+from nbpipe.job.shelf import SHELF
+SHELF.fill({AHEAD})
+"""
+
+
+def _seen(folder: Path, tops: set[str], ahead: list[str], code: str) -> Any:
+    """What `look()` gives after the code, in a process of its own that has loaded `ahead`."""
+    start = _AHEAD.format(AHEAD=ahead) if ahead else ""
+    program = f"{_LOOK.replace('{TOPS}', repr(tops))}\n{start}\n{code}\nprint(json.dumps(look()))\nos._exit(0)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program.replace("os._exit(0)", "sys.stdout.flush(); os._exit(0)")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3]}{os.pathsep}{folder / 'installed'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def _installed(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / "installed" / name.replace("__", "/")
+        path = path / "__init__.py" if name in {"one", "two"} else path.with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    _installed(
+        tmp_path,
+        one="import os, warnings\nwarnings.filterwarnings('ignore', message='one')\nos.environ['ONE'] = '1'\nfrom one import a\n",
+        one__a="from shared import value\nimport one.b\ndel one.b\n",
+        one__b="",
+        one__later="import two",
+        two="import warnings\nwarnings.filterwarnings('error', message='two')\nimport shared, sys\nsys.modules['two.made'] = shared\n",
+        shared="value = []\nimport atexit\natexit.register(value.append, 1)\n",
+    )
+    return tmp_path
+
+
+_TOPS = {"one", "two", "shared"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "pass",
+        "import one",
+        "import two",
+        "import shared",
+        "import two, one",
+        "import one.later",
+        "from one import later",
+        "import one.a as a\nimport warnings\nwarnings.simplefilter('ignore')\nimport two",
+        "import warnings\nwarnings.simplefilter('ignore')\nimport one",
+        "import os\nos.environ['MINE'] = '2'\nimport one",
+    ],
+)
+def test_an_import_gives_what_it_gives_in_a_fresh_process(folder: Path, code: str) -> None:
+    fresh = _seen(folder, _TOPS, [], code)
+    assert _seen(folder, _TOPS, ["one", "one.later", "two", "no.such.module", "one.a.value"], code) == fresh
+    assert fresh["modules"] or code == "pass"
+
+
+def test_the_project_s_own_module_of_that_name_is_the_one_that_is_imported(folder: Path) -> None:
+    (folder / "two.py").write_text("mine = 1")
+    seen = _seen(folder, _TOPS, ["one", "two"], "import two")
+    assert seen["attributes"]["two"] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os; os.environ['OMP_NUM_THREADS'] = '1'", "OMP_NUM_THREADS changed before 'one'"),
+        ("import sys, pathlib; pathlib.Path('own').mkdir(); pathlib.Path('own/shared.py').touch(); sys.path.insert(0, 'own')",
+         "own changed before 'one'"),
+    ],
+)  # fmt: skip
+def test_what_would_make_the_import_another_one_is_said(folder: Path, code: str, said: str) -> None:
+    tried = "try:\n    import one\nexcept ImportError:\n    pass\nexcept Exception as error:\n    os.environ['SAID'] = str(error)"
+    seen = _seen(folder, _TOPS, ["one", "two"], f"{code}\n{tried}")
+    assert said in seen["environ"]["SAID"]
+    assert "warm_libraries" in seen["environ"]["SAID"]
+
+
+def test_what_a_library_prints_when_it_is_imported_is_printed_when_it_is_asked_for(folder: Path) -> None:
+    _installed(folder, loud="import sys\nprint('loud')\nstream = sys.stdout\n")
+    code = (
+        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    import loud\n"
+        "    print('later', file=loud.stream)\nos.environ['SAID'] = out.getvalue()"
+    )
+    assert _seen(folder, {"loud"}, ["loud"], code)["environ"]["SAID"] == "loud\nlater\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "code", ["import pandas", "import sklearn", "import torch", "import torch, pandas", "import scipy"]
+)
+def test_the_libraries_that_are_loaded_ahead(tmp_path: Path, code: str) -> None:
+    tops = {"pandas", "sklearn", "torch", "scipy", "joblib", "sympy", "dateutil", "pyarrow", "multiprocessing", "http"}
+    ahead = ["pandas", "sklearn.linear_model", "sklearn.datasets", "scipy.stats", "torch", "torch.nn"]
+    fresh = _seen(tmp_path, tops, [], code)
+    assert _seen(tmp_path, tops, ahead, code) == fresh
+    assert len(fresh["modules"]) > 100 or code == "import scipy"
