@@ -147,7 +147,7 @@ def test_there_are_four_at_most(monkeypatch: pytest.MonkeyPatch, runtime: Path) 
         assert channel is not None
         found.append(channel)
     assert len(list(runtime.rglob("*.sock"))) == 4
-    _wait_for(lambda: len(warm.parents()) == 3)
+    _wait_for(lambda: len(warm.parents()) == 4)
     for channel in found:
         channel.close()
 
