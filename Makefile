@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-quick test-matrix test-oldest test-oldest-all test-shared test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-exports test-engines-targets test-engines-quick test-matrix test-oldest test-oldest-all test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,8 +77,16 @@ ONLY_BY_HAND := tests/unit/explain tests/faults/test_run_clock.py tests/equivale
 test-cold: $(STAMP) ## the equivalence and fault suites once more, without warm kernels
 	NBPIPE_FORK=0 $(BIN)/python -m pytest -n 2 --dist worksteal tests/equivalence tests/faults
 
-test-engines: $(STAMP) ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
-	$(BIN)/python -m pytest -m engines tests/engines
+test-engines: test-engines-exports test-engines-targets ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
+
+# They wait for services most of the time. Engines are kept in NBPIPE_ENGINES, by default ~/.cache/nbpipe/engines.
+test-engines-exports: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m engines $(EXPORTED)
+
+test-engines-targets: $(STAMP)
+	$(BIN)/python -m pytest -m engines tests/engines $(addprefix --ignore ,$(EXPORTED))
+
+EXPORTED := $(sort $(wildcard tests/engines/test_engines_*.py))
 
 test-engines-quick: $(STAMP) ## the part of test-engines that a few minutes suffice for: the lightest engines, and all that is checked for form
 	$(BIN)/python -m pytest -m engines -k "$(QUICK)" tests/engines/test_engines_validate.py tests/engines/test_engines_script.py \

@@ -27,6 +27,16 @@ os.environ.setdefault("NBPIPE_TRIALS", "0")
 os.environ.setdefault("NBPIPE_KEEP_WARM", "60s")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have compared on an engine, as the documentation's table has it."""
+    reports = [report for each in terminalreporter.stats.values() for report in each]
+    found = {text for each in reports for name, text in getattr(each, "user_properties", ()) if name == "conformance"}
+    if found:
+        terminalreporter.section("compared with nbpipe run: stages, things")
+        for row in sorted(found):
+            terminalreporter.write_line(row)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A project of its own, of which no process outlives the test."""

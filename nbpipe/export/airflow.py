@@ -101,7 +101,7 @@ class AirflowExporter:
             assign("STAGES", value({task: stage for stage, task in tasks.items()})),
             assign("PARAMS", value([param.name for param in deployment.params])),
             assign("DATE", value(deployment.logical_date or None)),
-            assign("DEFAULT_DATE", value(_default_date(deployment))),
+            assign("DEFAULT_DATE", value(deployment.default_date)),
             assign("FINAL", value(FINAL)),
             *ast.parse(_RUN).body,
             *airflow_assets.looking_tasks(deployment, dag),
@@ -136,12 +136,6 @@ class AirflowExporter:
             ),
             notes=_notes(deployment),
         )
-
-
-def _default_date(deployment: Deployment) -> str | None:
-    """What the parameter for the date is where nobody has set it."""
-    found = (param for param in deployment.params if param.name == deployment.logical_date and not param.required)
-    return next((param.default for param in found), None)
 
 
 def _dag(name: str, deployment: Deployment) -> ast.Call:

@@ -56,6 +56,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return self.schedule is not None or bool(self.trigger_files or self.trigger_datasets)
 
     @property
+    def default_date(self) -> str | None:
+        """What the parameter for the date is where nobody has set it; None where it is required."""
+        found = (param for param in self.params if param.name == self.logical_date and not param.required)
+        return next((param.default for param in found), None)
+
+    @property
     def stages_last(self) -> tuple[str, ...]:
         """Stages that no other waits for."""
         awaited = {name for names in self.order.values() for name in names}

@@ -72,6 +72,16 @@ def nbpipe_op(name, *what, waits=True, retries=0):
     nothing = dagster.Out(dagster.Nothing)
     return dagster.op(name=name, out=nothing, required_resource_keys={"params"}, tags={"nbpipe/stage": what[0]}, **options)(run_stage)
 '''
+_PARAMS = "return dict(context.resource_config)"
+_DATED = '''
+def dated(run, instance, given):
+    """The parameters with the date that the run is for, unless somebody has given it another one."""
+    if given.get(DATE, DEFAULT_DATE) != DEFAULT_DATE:
+        return given
+    first = instance.get_run_record_by_id(run.root_run_id or run.run_id)
+    planned = first.dagster_run.tags.get(".dagster/scheduled_execution_time")
+    return {**given, DATE: planned[:10] if planned else f"{first.create_timestamp:%Y-%m-%d}"}
+'''
 _FAILED = '''
 @dagster.run_failure_sensor(monitored_jobs=[pipeline_job], default_status=dagster.DefaultSensorStatus.RUNNING)
 def record_failed_run(context):
@@ -90,6 +100,7 @@ _CARRIES = {
     "register": "registered by the last op",
     "--param": "config of the resource `params`, typed",
     "--schedule": "`ScheduleDefinition`",
+    "--logical-date-param": "time of the schedule, or the run's start",
     "--trigger-file": "sensor with a cursor",
     "--trigger-dataset": "`asset_sensor`",
     "secrets": "environment of the code location",
@@ -117,7 +128,16 @@ class DagsterExporter:
         ops = mapped((stage.name for stage in deployment.stages), identifier, taken=_TAKEN)
         job = mapped([pipeline.name], identifier, taken=[*_TAKEN, *ops.values()])[pipeline.name]
         about = f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."
-        fields = [_field(param) for param in deployment.params]
+        dated = deployment.logical_date
+        fields = [_field(param, dated=param.name == dated) for param in deployment.params]
+        ops_text, failed = _OPS, _FAILED
+        if dated:
+            ops_text = _DATED + _OPS.replace(
+                _PARAMS, "return dated(context.run, context.instance, dict(context.resource_config))"
+            )
+            failed = _FAILED.replace(
+                "dagster_run, given,", "dagster_run, dated(context.dagster_run, context.instance, given),"
+            )
         names, sensors = dagster_sensors.sensors(deployment)
         body: list[ast.stmt] = [
             ast.Expr(ast.Constant(about)),
@@ -126,9 +146,10 @@ class DagsterExporter:
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("FINAL", value(FINAL)),
             assign("PARAMS", ast.Dict([value(param.name) for param in deployment.params], list(fields))),
-            *ast.parse(_OPS).body,
+            *([assign("DATE", value(dated)), assign("DEFAULT_DATE", value(deployment.default_date))] if dated else []),
+            *ast.parse(ops_text).body,
             _job(job, ops, deployment),
-            *ast.parse(_FAILED).body,
+            *ast.parse(failed).body,
             *sensors,
             assign("defs", _definitions(deployment, names)),
         ]
@@ -147,8 +168,8 @@ class DagsterExporter:
         )
 
 
-def _field(param: Param) -> ast.Call:
-    keywords: dict[str, ast.expr] = {"is_required": value(param.required)}
+def _field(param: Param, *, dated: bool) -> ast.Call:
+    keywords: dict[str, ast.expr] = {"is_required": value(param.required and not dated)}
     if not param.required:
         keywords["default_value"] = value(param.default)
     if param.help:

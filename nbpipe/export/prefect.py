@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Any, Literal
 
+import msgspec
+
 from nbpipe.export.airflow import FINAL
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.engines_here import PREFECT
@@ -59,6 +61,10 @@ def stage_task(name, *what, **options):
         run_stage, name=name, log_prints=True, retry_delay_seconds=1, retry_condition_fn=another_try, **options
     )
 '''
+_DATED = """
+if given[DATE] == DEFAULT_DATE:
+    given = {**given, DATE: f"{runtime.flow_run.scheduled_start_time:%Y-%m-%d}"}
+"""
 _CARRIES = {
     "after": "`wait_for`",
     "retries": "`retries` of the task",
@@ -68,6 +74,7 @@ _CARRIES = {
     "--param": "parameters of the flow, typed",
     "--schedule": "`cron` of `serve`",
     "--trigger-dataset": "event of the asset, `triggers` of `serve`",
+    "--logical-date-param": "`scheduled_start_time` of the run",
     "secrets": "environment of the worker",
 }
 _TYPES = {"int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "none": "None"}
@@ -102,6 +109,7 @@ class PrefectExporter:
             assign("FOLDER", ast.parse("Path(__file__).resolve().parent", mode="eval").body),
             assign("PYTHON", ast.parse("os.environ.get('NBPIPE_PYTHON', sys.executable)", mode="eval").body),
             assign("FINAL", value(FINAL)),
+            *_dates(deployment),
             *ast.parse(_TASKS).body,
             *(
                 assign(
@@ -132,11 +140,19 @@ class PrefectExporter:
         )
 
 
+def _dates(deployment: Deployment) -> list[ast.stmt]:
+    """The parameter that gets the date of each run, and what it is where nobody has set it."""
+    if not deployment.logical_date:
+        return []
+    return [assign("DATE", value(deployment.logical_date)), assign("DEFAULT_DATE", value(deployment.default_date))]
+
+
 def _run(name: str, names: dict[str, str], deployment: Deployment) -> ast.FunctionDef:
     """Submits every task, and records the run whatever came of them."""
     body: list[ast.stmt] = [
         ast.Expr(ast.Constant("Submit the stages as the graph allows; the last task fails if one of them did.")),
         assign("run", ast.parse("str(runtime.flow_run.id)", mode="eval").body),
+        *ast.parse(_DATED if deployment.logical_date else "").body,
     ]
     local = {stage: f"{task}_ends" for stage, task in names.items()}
     for stage in deployment.stages:
@@ -156,7 +172,13 @@ def _run(name: str, names: dict[str, str], deployment: Deployment) -> ast.Functi
 
 def _flow(name: str, run: str, deployment: Deployment) -> ast.FunctionDef:
     """The function whose parameters are those of the pipeline, keyword only: required ones may come after others."""
-    params = deployment.params
+    dated = deployment.logical_date
+    params = tuple(
+        msgspec.structs.replace(param, required=False, default=None, optional=True)
+        if param.name == dated and param.required
+        else param
+        for param in deployment.params
+    )
     arguments = ast.arguments(
         [],
         [],

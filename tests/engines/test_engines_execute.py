@@ -9,7 +9,6 @@ import functools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import nbformat
 import pytest
 from conformance_page import hold, row
 from engines import PROFILES, Site, conformance, environment_of
+from services import airflow_home
 from slurmd import install, running_slurm
 
 from nbpipe.export.registry import exporters
@@ -37,31 +37,22 @@ class Engine:
     """How a scheduler is installed, and how it runs an exported folder with other values for some parameters."""
 
     packages: tuple[str, ...]
-    run: Callable[[Site, Path, Path, dict[str, int]], Done]
+    run: Callable[[Site, Path, Path, Mapping[str, object]], Done]
 
 
 def _airflow(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
-    home = site.root / "airflow"
-    dags = home / "dags"
-    more = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    if not dags.exists():
-        dags.mkdir(parents=True)
-        migrated = site.call(bin_ / "airflow", "db", "migrate", more=more)
-        assert migrated.returncode == 0, migrated.stdout
-    shutil.rmtree(dags)
-    dags.mkdir()
-    (dags / "exported").symlink_to(folder)
+    more = airflow_home(site, bin_, folder)
     conf = ["--conf", json.dumps(params)] if params else []
     name = Path(site.notebook).stem
     return site.call(bin_ / "airflow", "dags", "test", name, *conf, more=more)
 
 
-def _snakemake(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def _snakemake(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     config = ["--config", *(f"{name}={value}" for name, value in params.items())] if params else []
     return site.call(bin_ / "snakemake", "--cores", "2", *config, cwd=folder)
 
 
-def _dvc(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def _dvc(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     more = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if not (folder / ".dvc").exists():
         site.call(bin_ / "dvc", "init", "--no-scm", "-q", cwd=folder, more=more)
@@ -70,9 +61,9 @@ def _dvc(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
     return site.call(bin_ / "dvc", "repro", cwd=folder, more=more)
 
 
-def _prefect(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def _prefect(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     name = Path(site.notebook).stem
-    given = ", ".join(f"{key}={value}" for key, value in params.items())
+    given = ", ".join(f"{key}={value!r}" for key, value in params.items())
     more = {
         "PREFECT_HOME": str(site.root / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -141,7 +132,7 @@ def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
     notebook: str,
     natives: Callable[[str], Site],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     name, found, bin_ = engine
     native = natives(notebook)
@@ -152,13 +143,11 @@ def test_a_run_of_the_scheduler_gives_what_a_native_run_gives(
     record = site.latest()
     assert record.status == "succeeded", done.stdout
     compared = conformance(native.native, site.results(record.id, site.store))
-    with capsys.disabled():
-        for stage, (equal, count) in compared.items():
-            said = f"{name:<10} {notebook:<18} {stage:<12} {'equal' if equal else 'DIFFERS'}  {count}"
-            print(f"\n  {said}", end="")  # noqa: T201 - the table that people want to see
+    made = row(name, next(iter(found.packages), name), notebook, compared)
+    record_property("conformance", made)
     assert compared
-    assert all(equal for equal, _ in compared.values())
-    hold(row(name, next(iter(found.packages), name), notebook, compared))
+    assert all(equal for equal, _ in compared.values()), compared
+    hold(made)
 
 
 def test_failures_and_parameters_are_those_of_a_native_run(engine: tuple[str, Engine, Path], tmp_path: Path) -> None:
@@ -241,12 +230,16 @@ def test_a_run_that_goes_on_after_a_failure_is_in_the_history_as_it_ends(tmp_pat
     assert "'one' runs" not in done.stdout
 
 
-def test_a_run_of_airflow_is_given_the_date_that_it_is_for(tmp_path: Path) -> None:
-    site = written(tmp_path, "%%params\nday: str = ''", "%%stage one\nopen('day.txt', 'w').write(day)")
-    folder = site.export("airflow", "--logical-date-param", "day")
-    bin_ = environment_of("airflow", *ENGINES["airflow"].packages)
-    done = _airflow(site, bin_, folder, {})
+@pytest.mark.parametrize(
+    ("name", "default"), [("airflow", " = ''"), ("dagster", " = ''"), ("dagster", ""), ("prefect", "")]
+)
+def test_a_run_is_given_the_date_that_it_is_for(name: str, default: str, tmp_path: Path) -> None:
+    site = written(tmp_path, f"%%params\nday: str{default}", "%%stage one\nopen('day.txt', 'w').write(day)")
+    folder = site.export(name, "--logical-date-param", "day")
+    found = ENGINES[name]
+    bin_ = environment_of(name, *found.packages)
+    done = found.run(site, bin_, folder, {})
     assert done.returncode == 0, done.stdout
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", (site.project / "day.txt").read_text()), done.stdout
-    done = _airflow(site, bin_, folder, {"day": "2001-02-03"})
+    done = found.run(site, bin_, folder, {"day": "2001-02-03"})
     assert (site.project / "day.txt").read_text() == "2001-02-03", done.stdout

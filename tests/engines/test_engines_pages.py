@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import nbformat
 import pytest
 from engines import ROOT, Site, environment_of
+from services import airflow_home, running
 from slurmd import install, running_slurm
+from tracked import answers, free_port
 
 from nbpipe.export.registry import exporter
 from nbpipe.export.verification import of
+from nbpipe.run.project import Project
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
@@ -35,7 +39,11 @@ _NAMES = (
     "systemd",
     "script",
     "github-actions",
+    "airflow",
+    "prefect",
 )
+#: Prefect's, where a server runs; the first goes on until somebody stops it.
+_SERVED = ("python flow.py", "prefect deployment run digits/nbpipe -p lr=0.01")
 #: What stands in for what would change this machine: it takes what it is given.
 _STANDINS = {
     "pip": "",
@@ -55,6 +63,12 @@ def site(tmp_path: Path) -> Site:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
     nbformat.write(book, made.project / "digits.ipynb")
     made.call("git", "init", "-q")
+    # An experiment of DVC goes out from a commit, and is one.
+    made.call("git", "config", "user.name", "me")
+    made.call("git", "config", "user.email", "me@localhost")
+    made.call("git", "add", "-A")
+    done = made.call("git", "commit", "-q", "-m", "first")
+    assert done.returncode == 0, done.stdout
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, script in _STANDINS.items():
@@ -70,7 +84,7 @@ def commands(name: str, folder: Path) -> list[str]:
     shown = re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     found = [line.strip() for block in readme for line in block.splitlines()]
     found += [line.removeprefix("$ ") for block in shown for line in block.splitlines() if line.startswith("$ ")]
-    served = {"prefect": ("python flow.py",)}.get(name, ())
+    served = {"prefect": _SERVED}.get(name, ())
     kept = [each for each in found if not each.startswith((*_ELSEWHERE, "nbpipe ")) and each not in served]
     return [each.replace("NAME=VALUE", "lr=0.2") for each in kept]
 
@@ -102,6 +116,10 @@ def test_the_commands_of_the_readme_and_of_the_page_work_as_they_stand(name: str
     if exporter(name).remote:  # where the image, the project and the store are here
         more |= {"NBPIPE_PROJECT": str(site.project), "NBPIPE_STORE": str(site.store)}
     (site.root / "dagster.yaml").touch()
+    if name == "airflow":
+        more |= airflow_home(site, Path(more["PATH"].split(":")[1]))
+    if name == "prefect":
+        more |= {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     if name == "slurm":
         install()
         # Sockets have short names.
@@ -121,3 +139,25 @@ def test_the_commands_of_the_readme_and_of_the_page_work_as_they_stand(name: str
         assert made.get(name, folder).exists()
         return
     assert site.latest().status == "succeeded"
+
+
+def test_a_flow_of_prefect_that_is_served_runs_when_somebody_asks(site: Site) -> None:
+    """The page's own commands, with a server of our own."""
+    folder, port = site.export("prefect"), free_port()
+    page = (ROOT / "docs" / "reference" / "export-prefect.md").read_text()
+    assert all(f"$ {command}\n" in page for command in _SERVED)
+    serve, ask = _SERVED
+    more = {
+        "PATH": path_of("prefect", site),
+        "PREFECT_HOME": str(site.root / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    bin_ = Path(more["PATH"].split(":")[1])
+    command = (str(bin_ / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    with running(site, {"server": command}, more) as server:
+        server.wait_for(lambda: answers(port))
+        with running(site, {"flow": ("bash", "-c", f"cd {shlex.quote(str(folder))}\n{serve}")}, more) as served:
+            served.wait_for(lambda: site.call("bash", "-c", ask, cwd=folder, more=more).returncode == 0)
+            served.wait_for(lambda: bool(Project(site.project).run_ids()))
+            served.wait_for(lambda: site.latest().status == "succeeded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import engines
@@ -15,7 +16,9 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("notebook", ["quickstart.ipynb", "digits.ipynb", "weather.ipynb"])
-def test_every_value_of_the_example_is_that_of_a_native_run(notebook: str, tmp_path: Path) -> None:
+def test_every_value_of_the_example_is_that_of_a_native_run(
+    notebook: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     site = engines.made(tmp_path, notebook)
     profile = ["--profile", "smoke"] if notebook == "digits.ipynb" else []
     done = site.call(
@@ -26,7 +29,9 @@ def test_every_value_of_the_example_is_that_of_a_native_run(notebook: str, tmp_p
     assert verified["equal"], verified
     compared = {each["stage"]: (not each["different"], each["compared"]) for each in verified["stages"]}
     if notebook != "quickstart.ipynb":
-        hold(row("script", "python", notebook, compared))
+        made = row("script", "python", notebook, compared)
+        record_property("conformance", made)
+        hold(made)
 
 
 def test_the_package_runs_and_installs_where_there_is_no_nbpipe(tmp_path: Path) -> None:

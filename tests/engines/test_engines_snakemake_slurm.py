@@ -9,6 +9,7 @@ from pathlib import Path
 
 import engines
 import pytest
+from conformance_page import hold, row
 from engines import PROFILES, Site, conformance, environment_of
 from slurmd import Slurm, install, running_slurm
 
@@ -27,7 +28,11 @@ def cluster() -> Iterator[Slurm]:
 
 @pytest.mark.parametrize("notebook", ["weather.ipynb", "digits.ipynb"])
 def test_every_rule_is_a_job_of_the_cluster_and_gives_what_a_native_run_gives(
-    notebook: str, cluster: Slurm, natives: Callable[[str], Site], tmp_path: Path
+    notebook: str,
+    cluster: Slurm,
+    natives: Callable[[str], Site],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     bin_ = environment_of("snakemake-slurm", *_PACKAGES)
     native = natives(notebook)
@@ -49,8 +54,11 @@ def test_every_rule_is_a_job_of_the_cluster_and_gives_what_a_native_run_gives(
     record = site.latest()
     assert record.status == "succeeded", done.stdout
     compared = conformance(native.native, site.results(record.id, site.store))
+    made = row("snakemake", _PACKAGES[0], f"{Path(notebook).stem}, on Slurm", compared)
+    record_property("conformance", made)
     assert compared
     assert all(equal for equal, _ in compared.values()), compared
+    hold(made)
     # A job per stage, and one that records the run.
     assert jobs(cluster)[len(before) :] == ["COMPLETED"] * (len(compared) + 1)
 

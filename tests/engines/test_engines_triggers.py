@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import socket
 import sqlite3
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import nbformat
 import pytest
 from engines import Site, environment_of
+from services import airflow_home, running
+from tracked import free_port
 
 from nbpipe.export.registry import exporter
 from nbpipe.export.verification import of
@@ -132,81 +129,24 @@ def test_the_scheduler_of_airflow_starts_a_run_by_itself_once_a_file_holds_somet
     }
     states = "select dag_id, run_type, state from dag_run order by id"
     commands = {"api-server": (), "dag-processor": (), "scheduler": ("--skip-serve-logs",)}
-    with running(site, {name: (str(bin_ / "airflow"), name, *words) for name, words in commands.items()}, more) as logs:
+    with running(
+        site, {name: (str(bin_ / "airflow"), name, *words) for name, words in commands.items()}, more
+    ) as services:
         looked = ("n.files", "scheduled", "success")
-        wait_for(lambda: looked in asked(site, states), logs)
+        services.wait_for(lambda: looked in asked(site, states))
         # The first look has remembered what there is.
         assert all(dag == "n.files" for dag, _, _ in asked(site, states))
         (site.project / "data" / "x.csv").write_text("22")
-        wait_for(lambda: ("n", "asset_triggered", "success") in asked(site, states), logs)
+        services.wait_for(lambda: ("n", "asset_triggered", "success") in asked(site, states))
         assert [each[1] for each in asked(site, states) if each[0] == "n"] == ["asset_triggered"]
     assert site.latest().status == "succeeded"
     assert asked(site, "select count(*) from asset_event") == [(1,)]
-
-
-def airflow_home(site: Site, bin_: Path, folder: Path) -> dict[str, str]:
-    """The variables of an Airflow with a database of its own, which sees the exported folder."""
-    home = site.root / "airflow"
-    (home / "dags").mkdir(parents=True)
-    (home / "dags" / "exported").symlink_to(folder)
-    more = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    migrated = site.call(bin_ / "airflow", "db", "migrate", more=more)
-    assert migrated.returncode == 0, migrated.stdout
-    return more
 
 
 def asked(site: Site, query: str) -> list[tuple[object, ...]]:
     """Rows of Airflow's database."""
     with contextlib.closing(sqlite3.connect(site.root / "airflow" / "airflow.db", timeout=60)) as database:
         return database.execute(query).fetchall()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(site: Site, commands: Mapping[str, tuple[str, ...]], more: Mapping[str, str]) -> Iterator[Path]:
-    """Services until the block ends, each in a session of its own; the folder of their logs."""
-    logs = site.root / "logs"
-    logs.mkdir()
-    started = []
-    try:
-        for name, words in commands.items():
-            with (logs / name).open("wb") as log:
-                service = subprocess.Popen(
-                    words,
-                    cwd=site.root,
-                    env=site.environment(more),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            started.append(service)
-        yield logs
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for service in started:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(service.pid, number)
-            for service in started:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    service.wait(20)
-
-
-def wait_for(reached: Callable[[], bool], logs: Path) -> None:
-    until = time.monotonic() + 600
-    while not reached():
-        said = "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted(logs.iterdir()))
-        assert time.monotonic() < until, said
-        time.sleep(0.5)
 
 
 def test_a_sensor_of_dagster_asks_for_a_run_when_a_file_holds_something_else_or_an_asset_is_updated(site: Site) -> None:

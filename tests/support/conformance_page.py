@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +25,15 @@ def row(scheduler: str, engine: str, notebook: str, compared: Mapping[str, tuple
 
 def hold(made: str) -> None:
     """Raise AssertionError where the page says something else; with `NBPIPE_WRITE_CONFORMANCE` it is given this row."""
-    others = [each for each in rows() if _about(each) != _about(made)]
     if os.environ.get("NBPIPE_WRITE_CONFORMANCE"):
-        head, _, rest = PAGE.read_text().partition(_BEGIN)
-        table = "".join(f"{each}\n" for each in sorted([*others, made]))
-        PAGE.write_text(f"{head}{_BEGIN}{table}{_END}{rest.partition(_END)[2]}")
+        with PAGE.open("r+") as page:
+            fcntl.flock(page, fcntl.LOCK_EX)  # tests may run side by side
+            head, _, rest = page.read().partition(_BEGIN)
+            others = [each for each in rows() if _about(each) != _about(made)]
+            table = "".join(f"{each}\n" for each in sorted([*others, made]))
+            page.seek(0)
+            page.write(f"{head}{_BEGIN}{table}{_END}{rest.partition(_END)[2]}")
+            page.truncate()
     said = [each for each in rows() if _about(each) == _about(made)]
     assert said in ([], [made]), f"docs/reference/{PAGE.name} says {said}, and the run gave {made}"
 

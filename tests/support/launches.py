@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from engines import Site
@@ -22,7 +23,7 @@ definitions.record_failed_run(context)
 """
 
 
-def dagster(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def dagster(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     """`dagster job execute`; a run that failed is shown to the sensor, as the daemon does."""
     home = site.root / "dagster"
     home.mkdir(exist_ok=True)
@@ -38,7 +39,7 @@ def dagster(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Don
     return done
 
 
-def metaflow(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def metaflow(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     """`python flow.py run`."""
     more = {"METAFLOW_USER": "tests", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(site.root), "HOME": str(site.root)}
     options = [f"--{name}={value}" for name, value in params.items()]
@@ -54,21 +55,21 @@ getattr(pipeline, sys.argv[1])(**json.loads(sys.argv[3]))
 """
 
 
-def kfp(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def kfp(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     """Kubeflow's own local runner, where the folder of the image, the project and the store are here."""
     more = {"NBPIPE_FOLDER": str(folder), "NBPIPE_PROJECT": str(site.project), "NBPIPE_STORE": str(site.store)}
     words = (Path(site.notebook).stem, str(site.root / "kfp"), json.dumps(params))
     return site.call(bin_ / "python", "-W", "ignore", "-c", _KFP, *words, cwd=folder, more=more)
 
 
-def flyte(site: Site, bin_: Path, folder: Path, params: dict[str, int]) -> Done:
+def flyte(site: Site, bin_: Path, folder: Path, params: Mapping[str, object]) -> Done:
     """`pyflyte run`, where the project and the store are here."""
     more = {"NBPIPE_PROJECT": str(site.project), "NBPIPE_STORE": str(site.store), "HOME": str(site.root)}
     options = [word for name, value in params.items() for word in (f"--{name}", str(value))]
     return site.call(bin_ / "pyflyte", "run", "workflow.py", Path(site.notebook).stem, *options, cwd=folder, more=more)
 
 
-def slurm(site: Site, configuration: Path, folder: Path, params: dict[str, int]) -> Done:
+def slurm(site: Site, configuration: Path, folder: Path, params: Mapping[str, object]) -> Done:
     """`sh submit.sh --wait` on the cluster of this configuration; what its jobs wrote is shown."""
     given = [f"{name}={value}" for name, value in params.items()]
     done = site.call("sh", "submit.sh", "--wait", *given, cwd=folder, more={"SLURM_CONF": str(configuration)})

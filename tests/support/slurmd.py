@@ -5,11 +5,13 @@ All its daemons run in the foreground as children of this process, and end with 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,25 +36,31 @@ def _path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
+def _install() -> None:
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text(_NO_SERVICES)
+        policy.chmod(0o755)
+    try:
+        subprocess.run(["apt-get", "update"], check=False, capture_output=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "--no-install-recommends", *_PACKAGES],
+            check=False,
+            capture_output=True,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
+    finally:
+        if ours:
+            policy.unlink()
+
+
 def install() -> None:
     """Install what is missing, where that is this user's to do; else say what to install."""
-    if missing() and os.getuid() == 0 and shutil.which("apt-get"):
-        policy = Path("/usr/sbin/policy-rc.d")
-        ours = not policy.exists()
-        if ours:
-            policy.write_text(_NO_SERVICES)
-            policy.chmod(0o755)
-        try:
-            subprocess.run(["apt-get", "update"], check=False, capture_output=True)
-            subprocess.run(
-                ["apt-get", "install", "-y", "--no-install-recommends", *_PACKAGES],
-                check=False,
-                capture_output=True,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            )
-        finally:
-            if ours:
-                policy.unlink()
+    with (Path(tempfile.gettempdir()) / f"nbpipe-tests-{os.getuid()}-install.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run side by side
+        if missing() and os.getuid() == 0 and shutil.which("apt-get"):
+            _install()
     assert not missing(), missing()
 
 

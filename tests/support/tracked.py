@@ -94,7 +94,7 @@ def free_port() -> int:
     return port
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -127,7 +127,7 @@ def server(folder: Path, port: int) -> Iterator[None]:
         process = psutil.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
     try:
         deadline = time.monotonic() + 150
-        while not _answers(port):
+        while not answers(port):
             assert process.poll() is None, (folder / "server.log").read_text()
             assert time.monotonic() < deadline, "the server does not start"
             time.sleep(0.1)
