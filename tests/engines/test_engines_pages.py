@@ -15,6 +15,7 @@ from engines import ROOT, Site, environment_of
 from services import airflow_home, running
 from slurmd import install, running_slurm
 from tracked import answers, free_port
+from written_exporter import documented
 
 from nbpipe.export.registry import exporter
 from nbpipe.export.verification import of
@@ -161,3 +162,13 @@ def test_a_flow_of_prefect_that_is_served_runs_when_somebody_asks(site: Site) ->
             served.wait_for(lambda: site.call("bash", "-c", ask, cwd=folder, more=more).returncode == 0)
             served.wait_for(lambda: bool(Project(site.project).run_ids()))
             served.wait_for(lambda: site.latest().status == "succeeded")
+
+
+def test_the_exporter_of_the_page_is_found_once_it_is_installed_and_its_script_runs(site: Site) -> None:
+    installed = documented(site.root / "site")
+    more = {"PYTHONPATH": f"{ROOT}:{installed}", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = site.call(sys.executable, "-m", "nbpipe", "export", "digits.ipynb", "--to", "shell", more=more)
+    assert done.returncode == 0, done.stdout
+    done = site.call("sh", site.project / "exports" / "digits-shell" / "run.sh", "today", more=more)
+    assert done.returncode == 0, done.stdout
+    assert "'good' succeeded" in done.stdout

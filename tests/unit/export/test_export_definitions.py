@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from conformance_page import rows
+from written_exporter import documented
 
 from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.export.api import Exported, deployment_of, export_notebook
@@ -174,24 +175,14 @@ def test_the_table_of_conformance_speaks_of_schedulers_that_are_executed_and_of_
 def test_the_exporter_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbpipe.export import registry
 
-    page = (ROOT / "docs/reference/export.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    found: dict[str, Any] = {}
-    exec(code, found)  # noqa: S102 - the documentation's own
-
-    class Entry:
-        name = "shell"
-
-        def load(self) -> Any:
-            return found["EXPORTER"]
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry()] if group == "nbpipe.exporters" else [])
+    monkeypatch.syspath_prepend(documented(tmp_path / "site"))
     registry.exporters.cache_clear()
     try:
         exported = export(notebook(tmp_path, "%%stage one\nx = 1", "%%stage two\ny = x"), "shell")
         assert "for stage in one two; do" in (exported.folder / "run.sh").read_text()
         with pytest.raises(UnsupportedError, match="A shell script cannot express --gpus 1"):
             export(notebook(tmp_path, "%%stage one --gpus 1\nx = 1"), "shell")
+        assert table(exporters()).startswith("| option | airflow |")
     finally:
         registry.exporters.cache_clear()
 
