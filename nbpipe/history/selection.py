@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbpipe.errors import UsageError
 from nbpipe.history.conditions import SPACES, Column, condition_sql
 from nbpipe.history.index import Index
+from nbpipe.run.project import Project
+from nbpipe.run.renames import stays
 
 if TYPE_CHECKING:
     from nbpipe.history.search import Query, Source
@@ -65,9 +67,7 @@ def select(index: Index, query: Query, root: Path, source: Source = "local") -> 
         if wanted:
             demand(f"rows.{column} IN ({', '.join('?' * len(wanted))})", *wanted)
     if query.notebook:
-        paths = _paths(index, query.notebook, root)
-        marks = ", ".join("?" * len(paths))
-        demand(f"(rows.pipeline = ? OR rows.notebook IN ({marks}))", query.notebook, *paths)
+        demand(*_of_notebook(index, query.notebook, root))
     if query.since is not None:
         demand("rows.started >= ?", query.since)
     if query.until is not None:
@@ -117,11 +117,18 @@ def _order(query: Query, names: _Names) -> str:
     return f"{column.num} IS NULL, {column.num}, {column.text} IS NULL, {column.text} COLLATE NOCASE, {_NEWEST}"
 
 
-def _paths(index: Index, notebook: str, root: Path) -> list[str]:
-    """How the rows write the path of this notebook."""
-    wanted, base = str(Path(notebook).resolve()), root.resolve()
-    known = [path for (path,) in index.connection.execute("SELECT DISTINCT notebook FROM rows")]
-    return [path for path in known if os.path.normpath(base / path) == wanted]
+def _of_notebook(index: Index, notebook: str, root: Path) -> tuple[Any, ...]:
+    """A condition for the rows of a pipeline, or of a notebook under every path that it had, and the values in it."""
+    base = root.resolve()
+    written = [path for (path,) in index.connection.execute("SELECT DISTINCT notebook FROM rows")]
+    condition = "rows.pipeline = ?"
+    values: list[Any] = [notebook]
+    for stay in stays(Project(base), Path(notebook).resolve()):
+        wanted = os.path.normpath(base / stay.path)
+        for path in (path for path in written if os.path.normpath(base / path) == wanted):
+            condition += " OR (rows.notebook = ? AND rows.began >= ? AND rows.began < ?)"
+            values += [path, stay.since, stay.until]
+    return f"({condition})", *values
 
 
 class _Names:

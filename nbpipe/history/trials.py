@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbpipe.errors import UsageError
-from nbpipe.run.project import Project
+from nbpipe.run.project import Project, relative
+from nbpipe.run.renames import Stay, stays
 from nbpipe.tracking.trial import TRIAL_ID, Ran, Seen, Trial, TrialError, read_trial
 
 __all__ = ["Ran", "Seen", "Trial", "TrialError", "load_trial", "trial_folder", "trial_ids", "trials"]
@@ -60,6 +61,7 @@ def trials(
     found: list[Trial] = []
     if limit is not None and limit <= 0:
         return found
+    had = stays(project, Path(notebook).resolve()) if notebook is not None else []
     for trial in trials_newest_first(project):
         if stage is not None and trial.stage != stage:
             continue
@@ -67,7 +69,7 @@ def trials(
             continue
         if kernel is not None and trial.kernel != kernel:
             continue
-        if notebook is not None and not _is_of(trial, project, notebook):
+        if notebook is not None and not _is_of(trial, project, str(notebook), had):
             continue
         found.append(trial)
         if len(found) == limit:
@@ -84,9 +86,10 @@ def trials_newest_first(project: Project) -> Iterator[Trial]:
             yield trial
 
 
-def _is_of(trial: Trial, project: Project, notebook: Path | str) -> bool:
+def _is_of(trial: Trial, project: Project, name: str, had: list[Stay]) -> bool:
     if not trial.notebook:
         return False
-    if Path(trial.notebook).stem == str(notebook):
+    if Path(trial.notebook).stem == name:
         return True
-    return os.path.normpath(project.root / trial.notebook) == os.path.normpath(Path(notebook).resolve())
+    path = relative(project.root / trial.notebook, project.root)
+    return any(stay.covers(path, trial.started) for stay in had)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbpipe.run import record as records
 from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.project import Project
+from nbpipe.run.renames import stays
 
 _LATEST = 5
 #: Runs, of any notebook, among which those are looked for.
@@ -15,9 +16,10 @@ def expected_seconds(project: Project, notebook: str) -> dict[str, float]:
     """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it."""
     found: dict[str, float] = {}
     looked_at = 0
+    names = {stay.path for stay in stays(project, notebook)}
     for run in project.run_ids()[:_MOST]:
         record = records.read(project.runs / run)
-        if record is None or record.notebook != notebook:
+        if record is None or record.notebook not in names:
             continue
         latest = {
             event.stage: float(event.data.get("seconds", 0.0))

@@ -25,6 +25,7 @@ acc = min(0.5 + lr, 1.0) * len(x) / 3""",
     '%%check good_enough --metric "acc > 0.4"\nassert acc',
 )
 PANEL = "#nbpipe-panel"
+CHOSEN = "path => document.querySelector('#nbpipe-panel select')?.value === path"
 COMPARE = "args => void window.jupyterapp.commands.execute('nbpipe:compare-runs', args)"
 #: Asks for a comparison as soon as one is in the page, whatever else the lab has to restore.
 ASK_EARLY = """(() => {
@@ -237,3 +238,22 @@ def test_a_server_without_nbpipe_is_said_in_a_line(flow: Lab, page: Any) -> None
     page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-panel')")
     page.locator(PANEL).get_by_role("alert").get_by_text("The server has no nbpipe").wait_for()
     assert page.locator(".jp-Dialog").count() == 0
+
+
+def test_a_notebook_that_is_renamed_in_the_lab_keeps_its_runs(flow: Lab, page: Any) -> None:
+    flow.write("panel/before.ipynb", "%%stage once\nx = 'this notebook alone'")
+    nbpipe(flow, "run", "before.ipynb", "--quiet").check_returncode()
+    flow.open(page, "panel/before.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('nbpipe:open-panel')")
+    runs = page.locator(f"{PANEL} tr[data-run] .nbp-status-succeeded")
+    page.wait_for_function(CHOSEN, arg="panel/before.ipynb")
+    runs.first.wait_for(timeout=60_000)
+    assert runs.count() == 1
+    page.evaluate("void window.jupyterapp.commands.execute('docmanager:rename')")
+    field = page.locator(".jp-Dialog input")
+    field.fill("after.ipynb")
+    page.keyboard.press("Enter")
+    page.wait_for_function(CHOSEN, arg="panel/after.ipynb")
+    page.get_by_text("up to date (r").wait_for()
+    runs.first.wait_for()
+    assert runs.count() == 1

@@ -105,3 +105,25 @@ def test_an_answer_that_takes_too_long_is_given_up(ask: Any, desk: Any, monkeypa
     monkeypatch.setattr(desk, "_patience", 0.0)
     status, answer = ask("GET", "runs", path="")
     assert (status, answer["code"]) == (503, "timeout")
+
+
+def test_a_notebook_that_the_lab_renames_keeps_its_runs(
+    ask: Any, folder: Path, jp_fetch: Any, jp_asyncio_loop: Any
+) -> None:
+    def rename(path: str, name: str) -> None:
+        body = json.dumps({"path": name})
+        jp_asyncio_loop.run_until_complete(jp_fetch("api", "contents", path, method="PATCH", body=body))
+
+    (folder / "kept").mkdir()
+    rename("digits.ipynb", "kept/numbers.ipynb")
+    status, page = ask("GET", "runs", path="kept/numbers.ipynb")
+    assert status == 200
+    assert [row["run"] for row in page["rows"]] == ["r3", "r2", "r1"]
+    rename("kept", "moved")
+    status, page = ask("GET", "runs", path="moved/numbers.ipynb")
+    assert page["total"] == 3
+    # Looking changes nothing.
+    noted = (folder / ".nbpipe" / "renames.jsonl").read_bytes()
+    assert noted.count(b"\n") == 2
+    ask("GET", "runs", path="moved/numbers.ipynb")
+    assert (folder / ".nbpipe" / "renames.jsonl").read_bytes() == noted
