@@ -325,6 +325,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     gpus: float | None = None
     cpus: float | None = None
     memory: int | None = None
+    #: Of its container, where there are containers; "" for that of the target.
+    image: str = ""
     #: Processes that run its cells together; None for the kernel alone.
     nproc: int | None = None
     #: Files and folders of the project that it is known to read, from `project`; they travel with it to another machine.

@@ -109,6 +109,7 @@ def prepare(
         known_metrics=wanted.metrics,
         champion=dict(champion),
         gpus=options.gpus,
+        image=options.image or "",
         cpus=options.cpus,
         memory=options.memory,
         nproc=options.nproc,

@@ -12,8 +12,6 @@ from nbpipe.errors import UsageError
 from nbpipe.notebook import quantities as q
 
 LOCAL = "local"
-#: Kinds that people will ask for, and that are not there yet.
-_TO_COME = ("kubernetes",)
 #: What ssh itself may be told to connect to: an alias of its configuration, a name or an address, a user before it.
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]{0,254}")
 _PATH = re.compile(r"(?:~/|/)?[^\x00-\x1f\x7f]{1,1000}")
@@ -21,13 +19,14 @@ _ADDRESS = re.compile(r"https?://[A-Za-z0-9_.\[\]:-]{1,255}(?:/[A-Za-z0-9_./-]*)
 _HIGHEST_PORT = 65535
 _MOST = 1_000_000
 _SHORTEST_KEEP = 60.0
+_MOST_RESTARTS = 100
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A named place to run. Sizes are bytes, times are seconds; what is None is found out there."""
 
     name: str
-    kind: Literal["local", "ssh", "slurm", "ray"] = "local"
+    kind: Literal["local", "ssh", "slurm", "ray", "kubernetes"] = "local"
     #: ssh: as one would type it, an alias of `~/.ssh/config` or `user@host`.
     host: str = ""
     #: ssh: several that are alike, in place of `host`; each job runs on one of them.
@@ -62,11 +61,28 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     time: float | None = None
     #: ray: where the cluster's dashboard answers, as `http://HOST:8265`.
     address: str = ""
+    #: kubernetes: that of the pods, where a stage names none.
+    image: str = ""
+    #: kubernetes: the volume claim whose files lie at `folder`, in pods and where `kubectl` is called.
+    claim: str = ""
+    #: kubernetes: those of kubectl where they are empty.
+    context: str = ""
+    namespace: str = ""
+    service_account: str = ""
+    pull_secret: str = ""
+    node_selector: dict[str, str] = {}
+    #: kubernetes: as `kubectl taint` writes them.
+    tolerations: tuple[str, ...] = ()
+    #: kubernetes: variable -> `SECRET/KEY` of the namespace.
+    secrets: dict[str, str] = {}
+    gpu_resource: str = "nvidia.com/gpu"
+    #: kubernetes: how often a pod that was lost is started anew; preemptions do not count.
+    restarts: int = 3
 
     @property
     def place(self) -> str:
         """Where one looks for it: the machine that is connected to, or the cluster's address."""
-        return self.host or ", ".join(self.hosts) or self.address or "this machine"
+        return self.host or ", ".join(self.hosts) or self.address or self.context or "this machine"
 
     @property
     def members(self) -> tuple[Target, ...]:
@@ -112,10 +128,7 @@ def _target(name: str, table: Any) -> Target:
         raise _wrong(name, "it is not a table", f"Write [tool.nbpipe.targets.{name}].")
     kind = table.get("kind", "local" if name == LOCAL else None)
     if kind is None:
-        raise _wrong(name, "it has no kind", 'Write kind = "ssh", "slurm", "ray" or "local".')
-    if kind in _TO_COME:
-        fix = f"The kinds are {', '.join(_KINDS)}; or leave the target out."
-        raise _wrong(name, f"targets of kind {kind} are not there yet in this version", fix)
+        raise _wrong(name, "it has no kind", 'Write kind = "ssh", "slurm", "ray", "kubernetes" or "local".')
     if kind not in _KINDS:
         raise _wrong(name, f"{_shown(kind)} is no kind of target", f"The kinds are {', '.join(_KINDS)}.")
     if name == LOCAL and kind != "local":
@@ -138,6 +151,11 @@ def _target(name: str, table: Any) -> Target:
         raise _wrong(name, "it has both `host` and `hosts`", "Name each machine under `hosts`.")
     if kind == "ray" and "address" not in given:
         raise _wrong(name, "it has no address", 'Write address = "http://HOST:8265", where its dashboard answers.')
+    if kind == "kubernetes" and not {"image", "claim", "folder"} <= set(given):
+        wanted = 'image = "NAME:TAG", claim = "NAME", folder = "/PATH"'
+        raise _wrong(
+            name, "it has no image, claim or folder", f"Write {wanted}: see docs/reference/target-kubernetes.md."
+        )
     return Target(name=name, kind=kind, **given)
 
 
@@ -222,10 +240,40 @@ def _one_of(*known: str) -> Callable[[Any], str]:
     return read
 
 
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_RESTARTS:
+        raise ValueError(f"{_shown(value)} is not a whole number from 0 to {_MOST_RESTARTS}")
+    return value
+
+
+def _table(of_key: Callable[[Any], str], of_value: Callable[[Any], str]) -> Callable[[Any], dict[str, str]]:
+    def read(value: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise TypeError('write a table of NAME = "VALUE"')
+        return {of_key(name): of_value(text) for name, text in value.items()}
+
+    return read
+
+
+def _taints(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError('write a list, as in ["nvidia.com/gpu:NoSchedule"]')
+    return tuple(map(_taint, value))
+
+
 _RESOURCES: dict[str, Callable[[Any], Any]] = {"cpus": _some, "gpus": _amount, "memory": _size}
 _host = _matching(_HOST, "a host, as one types it after ssh")
 _path = _matching(_PATH, "a path")
 _word = _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:&|*()\[\]@+-]{0,254}"), "a name as Slurm has them")
+_label = _matching(re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"), "a name as Kubernetes has them")
+_key = _matching(re.compile(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"), "a label's key")
+_value = _matching(re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?"), "a label's value")
+_taint = _matching(
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,252}(?:=[A-Za-z0-9_.-]{0,63})?(?::(?:NoSchedule|NoExecute))?"),
+    "a taint, as in KEY=VALUE:NoSchedule",
+)
+_reference = _matching(re.compile(r"[a-z0-9][a-z0-9.-]{0,252}/[A-Za-z0-9_.-]{1,253}"), "SECRET/KEY")
+_variable = _matching(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}"), "the name of a variable")
 #: Of all that are reached over ssh, or lie on this machine.
 _REACHED: dict[str, Callable[[Any], Any]] = {
     "host": _host,
@@ -250,4 +298,16 @@ _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "time": _duration,
     },
     "ray": {**_REACHED, "address": _matching(_ADDRESS, "an address like http://HOST:8265")},
+    "kubernetes": {
+        **{name: read for name, read in _REACHED.items() if name != "environment"},
+        "folder": _matching(re.compile(r"/[^\x00-\x1f\x7f:]{1,1000}"), "an absolute path without a colon"),
+        "image": lambda value: q.read_image(_text(value)),
+        "context": _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@-]{0,253}"), "a context of kubectl"),
+        **dict.fromkeys(("claim", "namespace", "service_account", "pull_secret"), _label),
+        "node_selector": _table(_key, _value),
+        "tolerations": _taints,
+        "secrets": _table(_variable, _reference),
+        "gpu_resource": _key,
+        "restarts": _count,
+    },
 }

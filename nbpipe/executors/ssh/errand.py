@@ -233,7 +233,8 @@ class Errand:
             took = time.monotonic() - started
             self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.2f} s")
         target = self._link.target
-        secrets = values_of(self._spec.secrets, os.environ)
+        # Those that the target names are there already.
+        secrets = values_of([name for name in self._spec.secrets if name not in target.secrets], os.environ)
         self._link.call(
             "start",
             job=self.job,
@@ -245,7 +246,7 @@ class Errand:
             gpus=self._spec.gpus or 0.0,
             devices=target.gpus,
             patience=target.keep,
-            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout")},
+            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image")},
         )
 
     def _watch(self) -> int | None:

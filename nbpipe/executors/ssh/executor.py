@@ -23,6 +23,8 @@ from nbpipe.targets.settings import Target
 
 #: Seconds that the packages of an environment may take to be fetched.
 _BUILDING = 3600.0
+#: Seconds that a target has to say what it has: on Kubernetes a pod has to come, for which a node may have to come.
+_LOOKING = 600.0
 #: Seconds that a host has to say whether it has room.
 _ROOM = 10.0
 
@@ -59,7 +61,8 @@ class SshExecutor:
             try:
                 self._link.connect()
                 asked = sorted({"nbpipe", *distributions})
-                found = self._link.call("facts", distributions=asked, gpus=self.target.gpus)
+                given = {"gpus": self.target.gpus, "environment": self.target.env}
+                found = self._link.call("facts", timeout=_LOOKING, distributions=asked, **given)
                 self._facts = {**found, "built": True} if self._built else found
             except LinkDown as error:
                 raise self._unreachable(error) from None

@@ -9,6 +9,7 @@ import queue
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -127,6 +128,9 @@ class Link:
     def _command(self) -> list[str]:
         """What starts the agent: over ssh, or here where the target names no host."""
         target, python = self.target, self.target.python
+        if target.kind == "kubernetes":
+            # That one is of the pods.
+            python = "python3" if target.host else sys.executable
         if not target.host:
             return [_file(python), "-c", _BOOT]
         # A quoted ~ is no home.

@@ -124,11 +124,13 @@ class Agent:
             except FileNotFoundError:  # another connection collected it meanwhile
                 continue
 
-    def do_facts(self, distributions: list[str], gpus: Any = None) -> dict[str, Any]:
-        """What this machine is and has."""
+    def do_facts(
+        self, distributions: list[str], gpus: Any = None, environment: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What this machine is and has; jobs are given this `environment`."""
         found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
         if self._batch is not None:
-            found.update(self._batch.facts())
+            found.update(self._batch.facts(self._root, self._facts.source, distributions, environment or {}))
         return found
 
     def do_ping(self) -> str:
@@ -224,7 +226,8 @@ class Agent:
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
         if self._batch is not None:
-            order = {"argv": _RUNNER, "environment": environment, "patience": patience}
+            runner = [self._batch.python, *_RUNNER[1:]]
+            order = {"argv": runner, "environment": environment, "patience": patience}
             self._batch.begin(work, order, asked)
         elif not os.path.exists(work + "/keeper.json"):
             # Those that the target's own `env` names are all that there are for it.

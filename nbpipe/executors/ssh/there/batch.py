@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from typing import Any
@@ -32,9 +33,20 @@ class Batch:
         #: Folder -> when its job is killed if it has not stopped.
         self._stopping: dict[str, float] = {}
 
-    def facts(self) -> dict[str, Any]:
-        """What jobs can have, in place of what this machine has. Raises RuntimeError for what the scheduler refuses."""
+    @property
+    def python(self) -> str:
+        """That of the jobs: the agent's own, unless they see another."""
+        return str(getattr(self._scheduler, "python", sys.executable))
+
+    def facts(self, *look: Any) -> dict[str, Any]:
+        """What jobs can have, in place of what this machine has. Raises RuntimeError for what the scheduler refuses.
+
+        Where jobs do not see what this machine has, one of them looks around: `look` are the arguments of `probe`.
+        """
         found: dict[str, Any] = self._scheduler.facts()
+        if hasattr(self._scheduler, "probe"):
+            seen = self._scheduler.probe(*look)
+            found = {**seen, **found, "rsync": shutil.which("rsync") or ""}
         return found
 
     def begin(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -50,7 +62,7 @@ class Batch:
             json.dump(order, file)
         number = self._scheduler.find(name) if tried else ""
         if not number:
-            command = [sys.executable, work + "/keeper.py", work]
+            command = [self.python, work + "/keeper.py", work]
             number = self._scheduler.submit(name, work, command, asked, set(order["environment"]))
         self._keeper.note(work + "/batch.json", {"id": number})
 

@@ -260,6 +260,9 @@ def lock(name: str, *, shared: bool) -> int | None:
 def keep_for_scheduler(work: str) -> None:
     """On a node: run the job whose folder is `work` in a folder of this start's own, unless it ended or was cancelled."""
     number = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    if os.environ.get("NBPIPE_START") == "next":
+        # Nobody counts the pods of a job; whoever comes later is newer.
+        number = max((int(name) + 1 for name in os.listdir(work) if name.isdecimal()), default=0)
     if os.path.exists(work + "/cancel") or any(os.path.exists(f"{work}/{n}/rc.json") for n in range(number)):
         return
     mine = f"{work}/{number}"
