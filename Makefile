@@ -77,7 +77,7 @@ ONLY_BY_HAND := tests/unit/explain tests/faults/test_run_clock.py tests/equivale
 test-cold: $(STAMP) ## the equivalence and fault suites once more, without warm kernels
 	NBPIPE_FORK=0 $(BIN)/python -m pytest -n 2 --dist worksteal tests/equivalence tests/faults
 
-test-engines: test-engines-exports test-engines-targets ## run exports on the schedulers themselves, and stages over ssh, on Slurm and on Ray; installs what they need
+test-engines: test-engines-exports test-engines-targets ## run exports on the schedulers themselves, and stages over ssh, on Slurm, Ray and Kubernetes; installs what they need
 
 # They wait for services most of the time. Engines are kept in NBPIPE_ENGINES, by default ~/.cache/nbpipe/engines.
 test-engines-exports: $(STAMP)

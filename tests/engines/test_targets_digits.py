@@ -53,18 +53,27 @@ def _ray(root: Path, stack: ExitStack) -> dict[str, object]:
     return {"address": stack.enter_context(running_ray()).address}
 
 
-@pytest.fixture(params=[_ssh, _slurm, _ray], ids=["ssh", "slurm", "ray"])
+def _kubernetes(root: Path, stack: ExitStack) -> dict[str, object]:
+    from kubes import IMAGES, running_kubernetes
+
+    cluster = stack.enter_context(running_kubernetes(root / "kubernetes"))
+    os.environ.update(cluster.environment)
+    return {"folder": str(cluster.root / "shared"), "claim": "data", "image": f"{IMAGES}digits:1"}
+
+
+@pytest.fixture(params=[_ssh, _slurm, _ray, _kubernetes], ids=["ssh", "slurm", "ray", "kubernetes"])
 def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[There]:
     """The configuration of the page, with the paths and ports of this machine in it."""
     start: Callable[[Path, ExitStack], dict[str, object]] = request.param
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("SLURM_CONF", "")
+    monkeypatch.setenv("KUBECONFIG", "")
     page = (ROOT / "docs" / "reference" / f"target-{start.__name__.removeprefix('_')}.md").read_text()
     found = _TOML.search(page)
     assert found is not None
     settings = found.group(1)
     with ExitStack() as stack:
-        own = start(tmp_path, stack) | {"python": sys.executable, "folder": str(tmp_path / "worker")}
+        own = {"python": sys.executable, "folder": str(tmp_path / "worker")} | start(tmp_path, stack)
         for name, value in own.items():
             line = f"{name} = {json.dumps(value)}"
             settings, replaced = re.subn(rf"^{name} = .*$", line, settings, flags=re.MULTILINE)

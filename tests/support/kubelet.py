@@ -49,8 +49,8 @@ class Api:
         """What it answers. Raises OSError."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
-        request = urllib.request.Request(self._server + path, data=data, headers=headers, method=verb)
-        with urllib.request.urlopen(request, context=self._context, timeout=10) as answer:
+        request = urllib.request.Request(self._server + path, data=data, headers=headers, method=verb)  # noqa: S310 - https
+        with urllib.request.urlopen(request, context=self._context, timeout=10) as answer:  # noqa: S310 - likewise
             return json.load(answer)
 
     def merge(self, path: str, body: Any) -> None:
@@ -130,7 +130,9 @@ class Kubelet:
         namespace = pod["metadata"]["namespace"]
         if not spec["image"].startswith(IMAGES):
             return self._waits(container, "ImagePullBackOff", f'Back-off pulling image "{spec["image"]}"')
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), _MARK: uid}
+        # As an image would have them.
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+        environment[_MARK] = uid
         for variable in spec.get("env", []):
             try:
                 environment[variable["name"]] = self._value(namespace, variable)

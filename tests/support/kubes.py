@@ -62,8 +62,13 @@ class Kubernetes:
 
     def target(self, python: str, **fields: object) -> Target:
         """A target that leads here."""
-        given = {"name": "cluster", "kind": "kubernetes", "python": python, "folder": str(self.root / "shared")}
-        given |= {"image": f"{IMAGES}digits:1", "claim": "data", "env": {"PYTHONPATH": str(ROOT)}}
+        given: dict[str, object] = {
+            "name": "cluster",
+            "kind": "kubernetes",
+            "python": python,
+            "folder": str(self.root / "shared"),
+        }
+        given |= {"image": f"{IMAGES}digits:1", "claim": "data"}
         return Target(**{**given, **fields})  # type: ignore[arg-type]
 
     def daemon(self, name: str, *words: str | Path) -> None:
@@ -75,12 +80,15 @@ class Kubernetes:
                 stdout=log,
                 stderr=log,
                 cwd=self.root,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
 
     def node(self, name: str) -> None:
         """Start a node."""
-        self.daemon(name, sys.executable, Path(__file__).parent / "kubelet.py", self.server, "admin", name, self.root / name)
+        self.daemon(
+            name, sys.executable, Path(__file__).parent / "kubelet.py", self.server, "admin", name, self.root / name
+        )
 
     def lose(self, name: str) -> None:
         """A node dies without a word; what it had started goes on."""
@@ -93,6 +101,11 @@ class Kubernetes:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=job-name={job}"
         found: list[Any] = self.api.call("GET", path)["items"]
         return found
+
+    def jobs(self, part: str) -> list[str]:
+        """Those with this in their names."""
+        found = self.api.call("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")["items"]
+        return [job["metadata"]["name"] for job in found if part in job["metadata"]["name"]]
 
     def ready(self) -> int:
         """How many nodes take pods."""
@@ -165,6 +178,7 @@ def _start(cluster: Kubernetes) -> None:
         f"--token-auth-file={root}/tokens.csv", "--authorization-mode=RBAC", "--service-account-issuer=https://tests",
         f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
         "--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true", "--endpoint-reconciler-type=none",
+        "--kubelet-preferred-address-types=InternalIP",
     )  # fmt: skip
     cluster.wait(lambda: cluster.api.call("GET", "/version"))
     cluster.daemon(

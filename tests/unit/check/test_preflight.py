@@ -202,4 +202,4 @@ def test_a_target_that_the_project_does_not_describe_is_said_with_its_cell(tmp_p
     assert [(item.stage, item.cell, item.name) for item in wrong] == [("b", 2, "gpi")]
     assert "Did you mean 'gpu'?" in wrong[0].fix
     (tmp_path / "nbpipe.toml").write_text('[targets.gpu]\nkind = "kubernetes"\n')
-    assert any("not there yet" in item.message for item in found(tmp_path, *cells))
+    assert any("no image, claim or folder" in item.message for item in found(tmp_path, *cells))

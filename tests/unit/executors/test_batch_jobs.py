@@ -101,6 +101,15 @@ def test_each_start_works_in_a_folder_of_its_own_and_the_newest_counts(made: Mad
     assert made.batch.state(made.work) == {"state": "exited", "code": 0}
 
 
+def test_where_nobody_counts_starts_each_is_newer_than_the_last(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBPIPE_START", "next")
+    made.begin()
+    for number in range(2):
+        made.queue.start()
+        assert made.batch.start_of(made.work)[0] == number
+        Path(made.work, str(number), "rc.json").unlink()
+
+
 def test_a_job_that_waits_is_taken_out_of_the_queue_and_does_not_begin_any_more(made: Made) -> None:
     made.begin()
     Path(made.work, "cancel").touch()

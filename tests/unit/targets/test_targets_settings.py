@@ -10,6 +10,7 @@ from nbpipe.errors import UsageError
 from nbpipe.targets.settings import Target, read_targets, target_named
 
 SSH = {"kind": "ssh", "host": "gpu01"}
+PODS = {"kind": "kubernetes", "image": "r/x:1", "claim": "data", "folder": "/shared"}
 
 
 def test_this_machine_is_always_a_target() -> None:
@@ -32,6 +33,13 @@ def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:
     assert [(one.host, one.gpus, one.hosts) for one in found.members] == [("gpu01", 2, ()), ("ada@gpu02", 2, ())]
 
 
+def test_all_that_pods_can_be_given_is_read() -> None:
+    said = {"node_selector": {"cloud.google.com/pool": "l4"}, "tolerations": ["nvidia.com/gpu", "spot=true:NoSchedule"]}
+    found = read_targets({"gpu": {**PODS, **said, "secrets": {"HF_TOKEN": "vault/hf-token"}, "restarts": 0}})["gpu"]
+    assert (found.node_selector, list(found.tolerations)) == (said["node_selector"], said["tolerations"])
+    assert (found.secrets, found.restarts, found.gpu_resource) == ({"HF_TOKEN": "vault/hf-token"}, 0, "nvidia.com/gpu")
+
+
 @pytest.mark.parametrize(
     ("name", "table", "said"),
     [
@@ -51,7 +59,18 @@ def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:
         ("gpu", {"kind": "slurm", "partition": "--wrap=x"}, "not a name"),
         ("gpu", {"kind": "slurm", "constraint": "a b"}, "not a name"),
         ("gpu", {"kind": "slurm", "time": "long"}, "not a duration"),
-        ("gpu", {"kind": "kubernetes"}, "not there yet"),
+        ("gpu", {"kind": "kubernetes"}, "no image, claim or folder"),
+        ("gpu", {**PODS, "folder": "~/x"}, "absolute path"),
+        ("gpu", {**PODS, "image": "a b"}, "image"),
+        ("gpu", {**PODS, "claim": "A_b"}, "not a name"),
+        ("gpu", {**PODS, "context": "--server=x"}, "not a context"),
+        ("gpu", {**PODS, "tolerations": "spot"}, "write a list"),
+        ("gpu", {**PODS, "tolerations": ["spot=true:Never"]}, "not a taint"),
+        ("gpu", {**PODS, "secrets": {"A": "vault"}}, "not SECRET/KEY"),
+        ("gpu", {**PODS, "secrets": {"A=B": "vault/a"}}, "name of a variable"),
+        ("gpu", {**PODS, "node_selector": {"pool": "a b"}}, "label's value"),
+        ("gpu", {**PODS, "restarts": -1}, "whole number"),
+        ("gpu", {**PODS, "environment": "build"}, "no setting 'environment'"),
         ("gpu", {"kind": "shh"}, "no kind of target"),
         ("local", SSH, "this machine"),
         ("gpu", {**SSH, "pyhton": "x"}, "no setting 'pyhton'"),

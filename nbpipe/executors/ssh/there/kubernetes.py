@@ -35,6 +35,7 @@ _NEVER = (
     "CreateContainerConfigError",
     "RunContainerError",
 )
+_NO_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 #: Exit codes of a container that was killed from outside: 128 and the signal.
 _KILLED = (137, 143)
 _SAID = 300
@@ -336,6 +337,8 @@ def read_pod(pod: dict[str, Any]) -> tuple[str, str]:
             if each["type"] == "PodScheduled" and each["status"] == "False"
         ]
         said = refused[0].get("message", "") if refused else waiting.get("message") or waiting.get("reason") or ""
+        if _NO_CLAIM.search(said):
+            return "ended", said[:_SAID]
         return "waiting", f"pod {name} waits: {said}"[:_SAID] if said else ""
     return "running", f"pod {name} starts on {pod['spec'].get('nodeName', '')}"
 
