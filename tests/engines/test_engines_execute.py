@@ -18,10 +18,9 @@ from pathlib import Path
 
 import engines
 import launches
-import nbformat
 import pytest
 from conformance_page import hold, row
-from engines import PROFILES, Site, conformance, environment_of
+from engines import PROFILES, Site, conformance, environment_of, written
 from services import airflow_home
 from slurmd import install, running_slurm
 
@@ -110,16 +109,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[int
         return done.returncode, done.stdout
 
     return ran
-
-
-def written(folder: Path, *cells: str) -> Site:
-    """A project with a notebook of these cells."""
-    site = Site(folder, "n.ipynb")
-    site.project.mkdir(parents=True)
-    (site.project / "nbpipe.toml").touch()
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
-    nbformat.write(book, site.project / "n.ipynb")
-    return site
 
 
 def test_those_that_are_called_executed_are_executed_here() -> None:

@@ -9,9 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
 import pytest
-from engines import ROOT, Site, environment_of
+from engines import ROOT, Site, environment_of, written
 from services import airflow_home, running
 from slurmd import install, running_slurm
 from tracked import answers, free_port
@@ -57,12 +56,8 @@ _STANDINS = {
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """A repository whose notebook is called as the one of the pages, with the parameters that they set."""
-    made = Site(tmp_path, "digits.ipynb")
-    made.project.mkdir(parents=True)
-    (made.project / "nbpipe.toml").touch()
-    cells = ["%%params\nlr: float = 0.1", "%%stage train\nx = lr", "%%check good\nassert x > 0"]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
-    nbformat.write(book, made.project / "digits.ipynb")
+    cells = ("%%params\nlr: float = 0.1", "%%stage train\nx = lr", "%%check good\nassert x > 0")
+    made = written(tmp_path, *cells, name="digits.ipynb")
     made.call("git", "init", "-q")
     # An experiment of DVC goes out from a commit, and is one.
     made.call("git", "config", "user.name", "me")

@@ -8,9 +8,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-import nbformat
 import pytest
-from engines import Site, environment_of
+from engines import Site, environment_of, written
 from services import airflow_home, running
 from tracked import free_port
 
@@ -72,13 +71,10 @@ runpy.run_path("flow.py", run_name="__main__")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    made = Site(tmp_path, "n.ipynb")
-    (made.project / "data").mkdir(parents=True)
-    (made.project / "nbpipe.toml").touch()
+    cells = ("%%params\nn: int = 1", "%%stage one --reads data/*.csv\nx = n + len(open('data/x.csv').read())")
+    made = written(tmp_path, *cells)
+    (made.project / "data").mkdir()
     (made.project / "data" / "x.csv").write_text("1")
-    cells = ["%%params\nn: int = 1", "%%stage one --reads data/*.csv\nx = n + len(open('data/x.csv').read())"]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
-    nbformat.write(book, made.project / "n.ipynb")
     return made
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from engines import Site, environment_of
+from engines import Site, environment_of, written
 
 from nbpipe.export.registry import exporters
 
@@ -65,16 +65,7 @@ def bin_() -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    import nbformat
-
-    made = Site(tmp_path_factory.mktemp("validated"), "n.ipynb")
-    made.project.mkdir(parents=True)
-    (made.project / "nbpipe.toml").touch()
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(_CELLS)]
-    )
-    nbformat.write(book, made.project / "n.ipynb")
-    return made
+    return written(tmp_path_factory.mktemp("validated"), *_CELLS)
 
 
 def export(site: Site, to: str, *words: str) -> Path:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
 
 import engines
 import pytest
+from engines import written
 from slurmd import install, running_slurm
 
+from nbpipe.errors import EXIT_CODES
 from nbpipe.export.registry import exporters
 from nbpipe.export.verification import of
 
@@ -48,3 +51,17 @@ def test_an_export_for_slurm_is_verified_on_the_cluster_that_sbatch_leads_to(tmp
     words = (sys.executable, "-m", "nbpipe", "export", "quickstart.ipynb", "--to", "slurm", "--verify")
     nowhere = site.call(*words, more={"PATH": str(tmp_path / "shared")})
     assert (nowhere.returncode, "there is none here" in nowhere.stdout) == (3, True), nowhere.stdout
+
+
+def test_a_value_that_differs_is_named_and_a_check_that_says_no_on_both_sides_is_equal(tmp_path: Path) -> None:
+    random = written(tmp_path / "random", "%%stage one\nimport uuid\nx = uuid.uuid4().hex", "%%stage two\ny = len(x)")
+    done = random.call(sys.executable, "-m", "nbpipe", "export", "n.ipynb", "--to", "dvc", "--verify")
+    assert done.returncode == EXIT_CODES["rejected"], done.stdout
+    one, two = (line.split() for line in done.stdout.splitlines() if line.startswith(("  one ", "  two ")))
+    assert one[:3] == ["one", "succeeded", "differs"], done.stdout
+    assert "value x" in done.stdout
+    assert two[:2] == ["two", "succeeded"]
+    checked = written(tmp_path / "checked", "%%stage one\nx = 1", "%%check good\nassert x > 1", "%%stage two\ny = x")
+    done = checked.call(sys.executable, "-m", "nbpipe", "export", "n.ipynb", "--to", "dvc", "--verify")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^  good +rejected +equal", done.stdout, re.MULTILINE), done.stdout

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
+
 from nbpipe.export import verification
 from nbpipe.export.registry import exporter
 from nbpipe.model import Trace
@@ -127,6 +129,16 @@ def made(root: Path, notebook: str) -> Site:
     site = Site(root, notebook)
     shutil.copytree(ROOT / "example_notebooks", site.project, ignore=shutil.ignore_patterns(".nbpipe", "exports"))
     (site.project / "nbpipe.toml").touch()
+    return site
+
+
+def written(folder: Path, *cells: str, name: str = "n.ipynb") -> Site:
+    """A project with a notebook of these cells."""
+    site = Site(folder, name)
+    site.project.mkdir(parents=True)
+    (site.project / "nbpipe.toml").touch()
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=f"c{n}") for n, cell in enumerate(cells)])
+    nbformat.write(book, site.project / name)
     return site
 
 
