@@ -16,15 +16,21 @@ from benchmarks.page import PAGE, Page, machine
 
 
 def main() -> int:
-    """Run every case, or those named, and write their sections; the others stay as they are. 1 if a case failed to run."""
+    """Run every case, or those named, and write their sections; the others stay as they are. 1 if a case failed to run.
+
+    With `--compare` nothing is written: 1 as well if a ratio to the first line of its table has grown.
+    """
     asked = _arguments()
     known = {case.__name__: case for case in cases.ALL}
     page = Page(PAGE.read_text())
-    failed = []
+    failed, slower = [], []
     for name in asked.cases or known:
         print(f"{name} …", flush=True)
         try:
             for section in _sections(known[name](asked.repeats)):
+                if asked.compare:
+                    slower += page.slower(section, asked.slack)
+                    continue
                 page.put(section, f"{machine()} {_load()}".strip())
                 page.put(goals(page))
                 page.write()
@@ -32,7 +38,10 @@ def main() -> int:
             failed.append(name)
             print(f"{name} failed: {type(error).__name__}: {error}", flush=True)
             continue
-        print(page.text_of(section.title), flush=True)
+        print(section.table if asked.compare else page.text_of(section.title), flush=True)
+    if asked.compare:
+        print("\n".join(["slower than published:", *slower]) if slower else "no ratio has grown")
+        return 1 if slower or failed else 0
     page.put(goals(page))
     page.write()
     print(page.text_of(goals(page).title))
@@ -43,6 +52,8 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each figure; slow ones have fewer (default 5)")
+    parser.add_argument("--compare", action="store_true", help="compare ratios with the page, and write nothing")
+    parser.add_argument("--slack", type=float, default=1.5, help="how many times a ratio may have grown (default 1.5)")
     names = [case.__name__ for case in cases.ALL]
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"only these: {', '.join(names)}")
     found = parser.parse_args()

@@ -23,14 +23,10 @@ from benchmarks.notebooks import NBPIPE, chain, notebook, papermill, plain
 from benchmarks.peers.case import CASES as PEERS
 from benchmarks.profiles import nothing_to_do, stage_start
 from benchmarks.remote_inputs import remote_inputs
+from benchmarks.scale import beside, nothing_at_scale, scheduling
+from benchmarks.settle import settle
 from benchmarks.stages import cells, first_line, objects
 from benchmarks.sweeps import sweeping
-from nbpipe.model import Outcome, Trace
-from nbpipe.pipeline.extract import extract
-from nbpipe.pipeline.index import index_of
-from nbpipe.plan.resolve import wanted
-from nbpipe.plan.settled import Settled
-from nbpipe.store import open_store
 
 #: Title, note and figures; or sections, of which later ones of the same title replace the earlier.
 Given = tuple[str, str, list[Figure]] | Iterator[Section]
@@ -156,21 +152,6 @@ print(s{n})"""
     return [body.replace("{n}", str(n)).replace("{stage}", str(n // 10)) for n in range(cells)]
 
 
-def _settle(path: Path) -> None:
-    """Put a result of every stage into the store, as if it had run."""
-    store = open_store(path.parent / ".nbpipe" / "store")
-    pipeline = extract(path)
-    committed = Settled(index_of(pipeline))
-    for stage in pipeline.stages:
-        target = wanted(pipeline, stage.name, committed, {})
-        if target is None:
-            raise RuntimeError(stage.name)
-        outputs = {name: store.save_values({name: 1}, stage=stage.name)[name] for name in stage.flow.outputs}
-        outcome = Outcome(stage=stage.name, attempt=1, token="", status="succeeded", outputs=outputs)
-        store.traces.commit(Trace(key=target.key, stage=stage.name, parts=target.parts, outcome=outcome, run="r1"))
-        committed.add(stage.name, outcome)
-
-
 def planning(repeats: int) -> tuple[str, str, list[Figure]]:
     """Whole `nbpipe plan` commands on notebooks whose results are all in the store."""
     figures = []
@@ -178,7 +159,7 @@ def planning(repeats: int) -> tuple[str, str, list[Figure]]:
     for stages in (5, 100, 1000, 4000):
         folder = Path(tempfile.mkdtemp())
         (folder / "nbpipe.toml").touch()
-        _settle(notebook(folder, chain(stages)))
+        settle(notebook(folder, chain(stages)))
 
         def measure(at: Path = folder) -> float:
             return command(plan, at)
@@ -247,6 +228,9 @@ ALL: list[Case] = [
     stage_start,
     cells,
     objects,
+    nothing_at_scale,
+    scheduling,
+    beside,
     planning,
     extraction,
     exports,

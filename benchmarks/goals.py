@@ -13,6 +13,9 @@ _LINE = "What a stage costs before its first line"
 _CELLS = "Notebooks of many trivial cells"
 _OBJECT = "Storing an object of 1 GB"
 _LIVE = "A cell in a live notebook"
+_NOTHING = "Nothing to do, by the number of stages"
+_SCHEDULING = "Scheduling"
+_BESIDE = "What goes on beside a run"
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ GOALS = (
     Goal(
         "P1",
         "nothing to do",
-        (Check("5 stages", _FIVE, "nbpipe run, nothing to do", 0.06),),
+        (
+            Check("5 stages", _NOTHING, "nbpipe run, 5 stages", 0.06),
+            Check("100 stages", _NOTHING, "nbpipe run, 100 stages", 0.08),
+            Check("1,000 stages", _NOTHING, "nbpipe run, 1,000 stages", 0.15),
+        ),
         "imports of click, msgspec and blake3, and the record of the latest run: see *Where the time goes*",
-        "100 and 1,000 stages",
     ),
     Goal(
         "P2",
@@ -59,7 +65,8 @@ GOALS = (
             Check("first line", _LINE, "from the end of the stage above to the first line", 0.015),
             Check("torch and pandas imported", _LINE, "from there until torch and pandas are imported", 0.2),
         ),
-        "no kernel waits ahead of its stage, and the parent does not import the notebook's own libraries (ADR 0012)",
+        "no kernel waits ahead of its stage: IPython and its sockets start then; libraries are loaded ahead (ADR 0013), what "
+        "is left of them is finding and binding their modules",
     ),
     Goal(
         "P4",
@@ -67,9 +74,9 @@ GOALS = (
         (
             Check("100 cells, the job", _CELLS, "nbpipe, 100 cells, the job alone", 0.35),
             Check("per cell", _CELLS, "nbpipe, per cell, of 1,000 less 100", 0.0035),
+            Check("per cell, 10 MB printed", _CELLS, "nbpipe, per cell, of 1,000 less 10 that print 10 MB", 0.0035),
         ),
         "starting the kernel, and one round trip over ZeroMQ per cell",
-        "10 MB of output",
     ),
     Goal(
         "P5",
@@ -126,13 +133,25 @@ GOALS = (
         ),
         "Python itself, click, msgspec; for a plan the reader of notebooks and the grammar",
     ),
-    Goal("P10", "scheduling per stage", (), "", "with an executor that does nothing, up to 10,000 stages"),
+    Goal(
+        "P10",
+        "scheduling per stage",
+        (
+            Check("1,600 stages, 200 at once", _SCHEDULING, "per stage, 1,600 stages wide", 0.001),
+            Check("1,600 stages in a chain", _SCHEDULING, "per stage, 1,600 stages in a chain", 0.001),
+        ),
+        "twelve waits for the disk (fsync) per stage; and what stands is looked at again after every stage that ends, so the "
+        "cost per stage grows with their number",
+        "10,000 stages",
+    ),
     Goal(
         "P11",
         "MLflow on the critical path; warm pool idle",
-        (),
-        "delivery is another process's work (`docs/guide/tracking.md`); the parent sleeps in a system call while it waits",
-        "the time that a run waits for it, and the load of an idle parent",
+        (
+            Check("a run of five stages", _BESIDE, "what tracking adds, median of the differences", 0.001),
+            Check("idle, per second", _BESIDE, "processor time of a waiting parent, in one second", 0.01),
+        ),
+        "delivery is another process's work (`docs/guide/tracking.md`); the run starts that process, and spools what it sends",
     ),
 )
 

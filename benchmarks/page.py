@@ -15,7 +15,7 @@ _HEAD = """# Benchmarks
 
 Written by `python -m benchmarks` (`make bench`), section by section: each says on what it was measured. Medians, in brackets the
 fastest and the slowest. Tracking is off. Compare lines of one table with each other."""
-_ROW = re.compile(r"^\| (.+?) \| ([0-9.]+) \(", re.MULTILINE)
+_ROW = re.compile(r"^\| (.+?) \| (-?[0-9.]+) \(", re.MULTILINE)
 
 
 class Page:
@@ -39,6 +39,15 @@ class Page:
         found = dict(_ROW.findall(self._sections.get(title, "")))
         return float(found[row]) if row in found else None
 
+    def slower(self, section: Section, slack: float) -> list[str]:
+        """Lines of a new section whose ratio to its first line is more than `slack` times what the page says."""
+        before, now = (_ratios(text) for text in (self._sections.get(section.title, ""), section.table))
+        return [
+            f"{section.title}: {row}: {now[row]:.2f} times the first line, {before[row]:.2f} on the page"
+            for row in before.keys() & now.keys()
+            if now[row] > slack * before[row]
+        ]
+
     def write(self) -> None:
         """Replace the file at once: it is whole whenever somebody looks."""
         first = sorted(self._sections, key=lambda title: not title.startswith("Figures to reach"))
@@ -46,6 +55,12 @@ class Page:
         scratch = PAGE.with_name(f".{PAGE.name}.{os.getpid()}")
         scratch.write_text(text)
         scratch.replace(PAGE)
+
+
+def _ratios(text: str) -> dict[str, float]:
+    found = {row: float(seconds) for row, seconds in _ROW.findall(text)}
+    base = next(iter(found.values()), 0.0)
+    return {row: seconds / base for row, seconds in found.items()} if base else {}
 
 
 def machine() -> str:

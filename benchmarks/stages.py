@@ -80,7 +80,25 @@ def cells(repeats: int) -> tuple[str, str, list[Figure]]:
         shutil.rmtree(folder)
     each = [(many - few) / 900 for few, many in zip(figures[2].seconds, figures[5].seconds, strict=False)]
     figures.append(Figure("nbpipe, per cell, of 1,000 less 100", each))
-    return CELLS, "Whole commands, and the job alone as it says itself. No cell prints anything.", figures
+    few, many = (_printing(number, min(repeats, 2)) for number in (10, 1000))
+    each = [(b - a) / 990 for a, b in zip(few.seconds, many.seconds, strict=True)]
+    figures += [few, many, Figure("nbpipe, per cell, of 1,000 less 10 that print 10 MB", each)]
+    return CELLS, "Whole commands, and the job alone as it says itself.", figures
+
+
+def _printing(number: int, times: int) -> Figure:
+    """So many cells that print 10 MB between them; the job alone."""
+    figure = Figure(f"nbpipe, {number:,} cells that print 10 MB, the job alone")
+    folder = Path(tempfile.mkdtemp())
+    body = f"print(('x' * 99 + '\\n') * {100_000 // number})"
+    notebook(folder, ["%%params\nk: int = 1", *[f"%%stage s\n{body}"] * number])
+    for _ in range(times):
+        shutil.rmtree(folder / ".nbpipe", ignore_errors=True)
+        command([*NBPIPE, "run", "bench.ipynb", "--quiet"], folder)
+        verdict = json.loads(next(folder.glob(".nbpipe/runs/*/jobs/*/verdict.json")).read_text())
+        figure.seconds.append(verdict["seconds"]["total"])
+    shutil.rmtree(folder)
+    return figure
 
 
 def objects(repeats: int) -> tuple[str, str, list[Figure]]:

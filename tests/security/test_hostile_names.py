@@ -122,6 +122,7 @@ def test_planning_checking_and_drawing_run_nothing_of_the_notebook(tmp_path: Pat
     assert after == before
 
 
+@pytest.mark.long
 def test_a_logged_name_cannot_lead_out_of_the_artifacts(tmp_path: Path) -> None:
     write(tmp_path, "n.ipynb", "%%stage one\nimport mlflow\nmlflow.log_text('x', 'a/../b.txt')")
     code, _ = nbpipe(tmp_path, "run", "n.ipynb")

@@ -103,6 +103,7 @@ def test_questions_mean_the_same_for_rows_of_the_server(
     assert asked(shared[0], **question) == rows
 
 
+@pytest.mark.long
 def test_a_server_with_more_runs_than_are_kept_is_asked_itself_and_filters(
     shared: tuple[Project, Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_server_with_more_runs_than_are_kept_is_asked_itself_and_filters(
     forget(theirs)
 
 
+@pytest.mark.long
 def test_what_others_add_and_delete_is_seen(shared: tuple[Project, Project], monkeypatch: pytest.MonkeyPatch) -> None:
     mine, theirs = shared
     monkeypatch.setattr(mirror, "FRESH", 0.0)

@@ -101,6 +101,7 @@ def move(models: Models, version: str) -> None:
     models.move("shop", type(model.changes[0])(alias="champion", version=version, at=time.time()))
 
 
+@pytest.mark.long
 def test_a_rejected_run_is_promoted_by_force_only(project: Path) -> None:
     told = said(project, "promote", "r4", "--as", "bold", code=2)
     assert "rejected" in told["error"]["message"]
@@ -108,6 +109,7 @@ def test_a_rejected_run_is_promoted_by_force_only(project: Path) -> None:
     assert said(project, "promote", "r4", "--as", "bold", "--force")["alias"] == "bold"
 
 
+@pytest.mark.long
 def test_a_variable_that_the_notebook_does_not_register_is_taken_from_the_store(project: Path) -> None:
     change = said(project, "promote", "r2", "--stage", "train", "--model", "other", "--register", "side")
     assert (change["model"], change["version"]) == ("side", "1")

@@ -60,6 +60,7 @@ def test_a_server_that_is_down_costs_no_run_and_gets_each_once_although_deliveri
     assert not (project / ".nbpipe" / "mlflow.db").exists()
 
 
+@pytest.mark.long
 def test_a_run_whose_process_was_killed_is_shown_as_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     make_database(project / ".nbpipe" / "mlflow.db")

@@ -84,6 +84,7 @@ def steps(site: Site, job: dict[str, Any], clone: Path, **more: str) -> dict[str
     return codes
 
 
+@pytest.mark.long
 def test_a_pull_request_is_told_what_runs_again_and_which_metrics_move(site: Site) -> None:
     job = workflow(site)["jobs"]["notebook"]
     git(site.folder, "init", "-q", "-b", "main")

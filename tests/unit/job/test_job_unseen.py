@@ -73,6 +73,7 @@ def test_a_value_that_is_one_object_with_a_module_s_is_a_warning(bench: Bench) -
     assert outcome.warnings == ("'mine' and helper.data are one object here, and two in later stages",)
 
 
+@pytest.mark.long
 def test_what_libraries_do_when_they_are_imported_and_used_is_no_warning(bench: Bench) -> None:
     outcome = bench.run(
         "import helper, logging, mlflow, numpy as np, pandas as pd, sklearn.linear_model, torch",

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from nbpipe.tracking.spool import read_spool, stage_environment
 
 CODE = """
@@ -19,6 +21,7 @@ mlflow.sklearn.log_model(model, name="line", pip_requirements=[])
 """
 
 
+@pytest.mark.long
 def test_autolog_and_log_model_land_in_the_spool(tmp_path: Path) -> None:
     env = os.environ | stage_environment(tmp_path)
     subprocess.run([sys.executable, "-c", CODE], check=True, env=env, capture_output=True, cwd=tmp_path)
