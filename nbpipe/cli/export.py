@@ -41,6 +41,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 @click.option(
     "--logical-date-param", "logical_date", metavar="NAME", help="The parameter that gets the date of each run."
 )
+@click.option("--fresh", is_flag=True, help="Each run is a full rebuild: it reuses nothing.")
 @click.option("--ci", is_flag=True, help="github-actions: a workflow for pull requests, too.")
 @click.option("--verify", is_flag=True, help="Run it on the scheduler's own engine, in a copy, and compare.")
 @click.option("--force", is_flag=True, help="Write over files that were edited, or were not written by an export.")
@@ -59,6 +60,7 @@ def command(  # noqa: PLR0913 - one per option
     seed: int,
     image: str | None,
     logical_date: str | None,
+    fresh: bool,
     ci: bool,
     verify: bool,
     force: bool,
@@ -100,6 +102,7 @@ def command(  # noqa: PLR0913 - one per option
         logical_date=logical_date or "",
         trigger_files=files,
         trigger_datasets=datasets,
+        fresh=fresh,
         force=force,
     )
     report = None

@@ -91,7 +91,14 @@ def identity(keep: float, libraries: Sequence[str] = ()) -> str:
     spaces = [_link(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "user", "ipc", "uts")]
     facts = [
         [sys.executable, sys.version, sys.prefix, __file__],
-        [sorted(_kept().items()), keep, sorted({name.partition(".")[0] for name in libraries}), os.getuid(), os.getgid(), sorted(os.getgroups())],
+        [
+            sorted(_kept().items()),
+            keep,
+            sorted({name.partition(".")[0] for name in libraries}),
+            os.getuid(),
+            os.getgid(),
+            sorted(os.getgroups()),
+        ],
         [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _text("/proc/self/cgroup")],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]

@@ -61,12 +61,14 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
     logical_date: str = "",
     trigger_files: Sequence[str] = (),
     trigger_datasets: Sequence[str] = (),
+    fresh: bool = False,
     force: bool = False,
 ) -> Exported:
     """Write the pipeline of `notebook` for the scheduler `to` into the folder `out`.
 
     `params` and `profile` become the defaults of the deployment. Raises NbpipeError for a bad notebook, for what the
     scheduler cannot express, and for a file that would be lost (`force` writes over it); nothing is written then.
+    The runs of a `fresh` one reuse nothing.
     """
     scheduler = find_exporter(to)
     path = Path(notebook.path)
@@ -87,7 +89,8 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
         trigger_datasets=trigger_datasets,
     )
     definition = scheduler.definition(deployment)
-    notes = (*_notes(scheduler, deployment), *definition.notes)
+    rebuilds = ("its runs reuse nothing (--fresh), unless NBPIPE_FRESH is 0",) if fresh else ()
+    notes = (*_notes(scheduler, deployment), *rebuilds, *definition.notes)
     definition = msgspec.structs.replace(definition, notes=notes)
     changes = write(
         folder,
@@ -101,6 +104,7 @@ def export_notebook(  # noqa: PLR0913 - one per option of `nbpipe export`
             store=deployment.store,
             params=deployment.given,
             seed=seed,
+            fresh=fresh,
             order=deployment.order,
             secrets=deployment.secrets,
         ),

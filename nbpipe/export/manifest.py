@@ -32,6 +32,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     #: Seed for what the notebook does not seed itself.
     seed: int = 0
+    #: Its runs reuse nothing.
+    fresh: bool = False
     #: Stage -> stages it waits for on the scheduler.
     order: dict[str, tuple[str, ...]] = {}
     secrets: tuple[str, ...] = ()

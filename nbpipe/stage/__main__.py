@@ -38,7 +38,6 @@ def _run(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     texts = {**_values(given.texts), **dict(_pair(word) for word in given.param)}
     params = _values(given.params)
-    fresh = given.fresh or os.environ.get("NBPIPE_FRESH") == "1"
     from nbpipe.stage.api import Ask, run_stage
     from nbpipe.stage.book import Amended, StoreBook, book_of
     from nbpipe.stage.site import site_of
@@ -47,6 +46,7 @@ def _run(arguments: list[str]) -> int:
 
     with site_of(Path(given.folder).resolve(), given.project) as site:
         store = open_store(given.store or site.store)
+        fresh = given.fresh or os.environ.get("NBPIPE_FRESH", str(int(site.manifest.fresh))) == "1"
         if given.all:
             from nbpipe.stage.pipelines import values_of
             from nbpipe.stage.whole import run_whole

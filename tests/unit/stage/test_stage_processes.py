@@ -63,6 +63,17 @@ def test_the_script_of_a_clock_runs_the_whole_pipeline_and_knows_what_nbpipe_run
     assert (done.code, "not started, the run before is still on" in done.err) == (75, True)
 
 
+def test_runs_of_a_fresh_export_reuse_nothing_unless_they_are_told_to(project: Site) -> None:
+    out = project.root / "fresh"
+    assert project.command("export", "n.ipynb", "--to", "slurm", "--fresh", "-o", str(out)).code == 0
+    assert "reuse nothing" in (out / "README.md").read_text()
+    words = (sys.executable, "-m", "nbpipe.stage", out, "one", "--run")
+    more = {"NBPIPE_PROJECT": str(project.folder)}
+    assert "seen: x" in started(project, *words, "a", **more).out
+    done = started(project, *words, "b", NBPIPE_FRESH="0", **more)
+    assert (done.code, "seen: x" in done.out) == (0, False)
+
+
 def test_stages_without_the_project_work_in_a_folder_of_their_own_with_the_keys_of_a_native_run(project: Site) -> None:
     store = project.root / "shared"
     words = ("--to", "argo", "--image", "i", "--store", store.as_uri(), "-o", str(project.root / "image"))
