@@ -112,13 +112,17 @@ def fitted(
     if target.environment == "build":
         ssh.build(whole.distributions)
     each = ssh.each(sorted(whole.distributions))
-    packages = tested.packages_of(each.values(), whole.distributions)
+    built = target.environment == "build"
+    packages = dict(whole.distributions) if built else tested.packages_of(each.values(), whole.distributions)
     tested.note(project.state, target, ready=True, detail=summaries(each), packages=packages)
     for found in each.values():
         refuse(target, compare(target, found, need))
     ssh.start()
-    ssh.unlike = next((why for found in each.values() if (why := unlike(found, whole))), "")
+    # What is built has the versions of here.
+    ssh.unlike = "" if built else next((why for found in each.values() if (why := unlike(found, whole))), "")
     first = next(iter(each.values()))
+    if built:
+        first = {**first, "python": pipeline.python, "packages": packages}
     return {"kind": target.kind, "host": target.place, **first, **({"hosts": each} if target.hosts else {})}
 
 

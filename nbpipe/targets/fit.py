@@ -59,8 +59,8 @@ def need_of(pipeline: Pipeline, stages: Iterable[Stage], nbpipe: str) -> Need:
 def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]:
     """Everything that was looked at, what is wrong included."""
     found = [_system(facts)]
-    if target.environment == "build" and not facts.get("built"):
-        found.append(Finding(name="packages", status="ok", detail="are installed with uv before a run"))
+    if target.environment == "build":
+        found.append(Finding(name="packages", status="ok", detail="are installed with uv while inputs travel"))
     else:
         found += [_python(target, facts, need), _nbpipe(target, facts, need), *_packages(target, facts, need)]
         found += _indirect(facts, need)

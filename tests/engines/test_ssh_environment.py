@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from executing import Job
+from jobs import Bench
 from runs import Site
 from sshd import Sshd, install, running_sshd
 
-from nbpipe.errors import TargetError
+from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.packages import packages_of
+from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
 
@@ -56,9 +61,39 @@ def test_a_bare_python_gets_the_packages_of_here_once_and_runs_the_stage(
     assert set(site.run().stages.values()) == {"cached"}
 
 
-def test_what_cannot_be_built_is_said_before_anything_runs(site: Site, sshd: Sshd) -> None:
-    executor = SshExecutor(sshd.target(sys.executable, folder=f"{site.root}/worker"), here=lambda _: "")
-    with pytest.raises(TargetError, match="uv cannot build"):
-        executor.build({"a-package-that-nobody-wrote": "0.0.1"})
-    assert [path for path in (site.root / "worker" / "environments").iterdir() if path.is_dir()] == []
+def test_a_job_whose_packages_cannot_be_installed_fails_by_what_uv_said(sshd: Sshd, tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    executor = SshExecutor(sshd.target(sys.executable, folder=f"{tmp_path}/worker"), here=lambda _: "")
+    executor.build({"a-package-that-nobody-wrote": "0.0.1"})
+    inputs = open_store(tmp_path / "store").save_values({"a": b"x" * 3_000_000}, stage="s")
+    for number in (1, 2):
+        folder, spec = bench.write("print('ran')", inputs=inputs, attempt=number)
+        job = Job(executor, folder, spec, executor.submit(folder, spec))
+        assert job.wait().returncode == 4
+        assert job.outcome.status == "lost"
+        assert job.outcome.failure is not None
+        assert "uv cannot build" in job.outcome.failure.message
+        assert "a-package-that-nobody-wrote" in job.outcome.failure.message
+    assert [path for path in (tmp_path / "worker" / "environments").iterdir() if path.is_dir()] == []
+    assert not list((tmp_path / "worker" / "work").iterdir())
+    executor.close()
+
+
+def test_inputs_travel_while_uv_installs(sshd: Sshd, tmp_path: Path) -> None:
+    """The environment is held up by its lock until the inputs are there."""
+    bench, worker = Bench(tmp_path), tmp_path / "worker"
+    executor = SshExecutor(sshd.target(sys.executable, folder=str(worker)), here=lambda _: "")
+    packages = packages_of({"cowsay": "6.1"})
+    (worker / "environments").mkdir(parents=True)
+    with (worker / "environments" / f"{packages.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        executor.build({"cowsay": "6.1"})
+        inputs = open_store(tmp_path / "store").save_values({"a": b"x" * 3_000_000}, stage="s")
+        folder, spec = bench.write("import cowsay\nprint(len(a), cowsay.__file__)", inputs=inputs)
+        job = Job(executor, folder, spec, executor.submit(folder, spec))
+        job.await_log("waits for the packages")
+        assert "sent" in job.log
+        assert executor.poll(job.handle) == JobState("running", begun=False)
+    assert job.wait(200) == JobState("exited", 0)
+    assert bench.printed().startswith(f"3000000 {worker}/environments/{packages.name}/")
     executor.close()

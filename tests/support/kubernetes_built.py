@@ -5,6 +5,7 @@ It takes ten minutes on two cores, once; they are kept beside the environments o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -27,15 +28,22 @@ def built() -> Path:
     folder = base / f"kubernetes-{VERSION}"
     if shutil.which("etcd") is None:
         _install()
+    base.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(base, folder)
+    return folder
+
+
+def _make(base: Path, folder: Path) -> None:
     if not (folder / ".whole").exists():
         if any(shutil.which(tool) is None for tool in _TOOLS):
             _install()
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir()
         with tempfile.TemporaryDirectory(prefix="kubernetes-", dir=base) as scratch:
             _build(Path(scratch), folder)
         (folder / ".whole").touch()
-    return folder
 
 
 def _install() -> None:

@@ -22,6 +22,7 @@ from nbpipe.executors.ssh.cargo import Cargo
 from nbpipe.executors.ssh.homecoming import Homecoming
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.logs import CopiedLog
+from nbpipe.executors.ssh.packages import Environment
 from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
 from nbpipe.job.folder import LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
@@ -32,6 +33,8 @@ from nbpipe.store.trust import Signer
 
 #: How often a job is started again because something it reads had not been sent.
 _ROUNDS = 6
+#: Seconds between two questions whether an environment is built.
+_BUILDING = 0.2
 #: Seconds that a cancelled job is waited for when its machine does not answer.
 _FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
@@ -57,8 +60,9 @@ class Errand:
     judge success: the verdict is the worker's, a failure to get one is ours.
     """
 
-    def __init__(self, shared: Errands, folder: Path, spec: JobSpec) -> None:
+    def __init__(self, shared: Errands, folder: Path, spec: JobSpec, environment: Environment | None = None) -> None:
         self._shared = shared
+        self._environment = environment
         self._link = shared.link
         self._folder = folder
         self._spec = spec
@@ -157,7 +161,8 @@ class Errand:
         cargo = Cargo(Path(spec.project), self._shared.store, self._worker, scratch)
         inputs, ambient = cargo.load_values(spec.inputs), cargo.load_values(spec.ambient)
         cargo.load_files(spec.ships)
-        self._reach(lambda: self._link.call("warm", environment={**HASH_SEED, **target.env}))
+        if self._environment is None:
+            self._reach(lambda: self._link.call("warm", environment={**HASH_SEED, **target.env}))
         found = self._reach(lambda: self._link.call("find", token=spec.token))
         number = int(found[-1].rpartition("-")[2]) if found else 0
         if found:
@@ -168,7 +173,11 @@ class Errand:
                 return JobState("exited", 130)
             if not found:
                 there = msgspec.structs.replace(self._placed(), inputs=inputs, ambient=ambient)
-                self._reach(lambda there=there: self._ship(cargo, there))  # type: ignore[misc]
+                self._reach(lambda: self._send(cargo))
+                python = self._built()
+                if self._stop:
+                    return JobState("exited", 130)
+                self._reach(lambda there=there, python=python: self._begin(cargo, there, python))  # type: ignore[misc]
             code = self._watch()
             if code is None:
                 return JobState("lost")
@@ -225,13 +234,28 @@ class Errand:
             ships=(),
         )
 
-    def _ship(self, cargo: Cargo, there: JobSpec) -> None:
+    def _send(self, cargo: Cargo) -> None:
         missing = self._link.call("missing", objects=sorted(cargo.objects))
         if missing:
             started = time.monotonic()
             size = send_objects(self._link, {name: cargo.objects[name] for name in missing})
             took = time.monotonic() - started
             self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.2f} s")
+
+    def _built(self) -> str:
+        """The interpreter of the environment that was built meanwhile; "" where none is. Raises TargetError."""
+        told = False
+        while self._environment is not None and not self._stop:
+            python: str = self._reach(self._environment.ask)
+            if python:
+                return python
+            if not told:
+                told = True
+                self._log.note(f"waits for the packages, which uv installs on {there_name(self._link)}")
+            self._changed.wait(_BUILDING)
+        return ""
+
+    def _begin(self, cargo: Cargo, there: JobSpec, python: str) -> None:
         target = self._link.target
         # Those that the target names are there already.
         secrets = values_of([name for name in self._spec.secrets if name not in target.secrets], os.environ)
@@ -246,6 +270,7 @@ class Errand:
             gpus=self._spec.gpus or 0.0,
             devices=target.gpus,
             patience=target.keep,
+            python=python,
             asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image")},
         )
 

@@ -9,20 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.errand import Errand, Errands
 from nbpipe.executors.ssh.link import Link, LinkDown
-from nbpipe.executors.ssh.packages import packages_of
+from nbpipe.executors.ssh.packages import Environment, packages_of
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 from nbpipe.store import open_store
 from nbpipe.targets.settings import Target
 
-#: Seconds that the packages of an environment may take to be fetched.
-_BUILDING = 3600.0
 #: Seconds that a target has to say what it has: on Kubernetes a pod has to come, for which a node may have to come.
 _LOOKING = 600.0
 #: Seconds that a host has to say whether it has room.
@@ -43,7 +39,7 @@ class SshExecutor:
         self._errands: dict[str, Errand] = {}
         self._shared: dict[str, Errands] = {}
         self._facts: dict[str, Any] = {}
-        self._built = False
+        self._environment: Environment | None = None
 
     @property
     def capacity(self) -> Capacity:
@@ -63,7 +59,7 @@ class SshExecutor:
                 asked = sorted({"nbpipe", *distributions})
                 given = {"gpus": self.target.gpus, "environment": self.target.env}
                 found = self._link.call("facts", timeout=_LOOKING, distributions=asked, **given)
-                self._facts = {**found, "built": True} if self._built else found
+                self._facts = found
             except LinkDown as error:
                 raise self._unreachable(error) from None
         return self._facts
@@ -99,26 +95,27 @@ class SshExecutor:
         return {**found, "cpus": self.target.cpus or found["cpus"]}
 
     def build(self, distributions: Mapping[str, str]) -> None:
-        """Have these packages installed there, in an environment that jobs run in from now on. Raises TargetError.
+        """Begin to install these packages there, in an environment that jobs submitted from now on run in.
 
-        Nothing must have been submitted yet. It takes minutes the first time, and is looked up from then on.
+        It takes minutes the first time, and is looked up from then on; jobs wait for it once all they need is there.
+        Raises TargetError for what is known at once, such as that there is no uv.
         """
         packages = packages_of(distributions)
+        if self._environment is None or self._environment.packages != packages:
+            self._environment = Environment(self._link, packages)
         try:
-            self._link.connect()
-            asked = {"minor": packages.python, "requirements": packages.requirements, "package": packages.package}
-            python = self._link.call("build", timeout=_BUILDING, name=packages.name, **asked)
+            self._environment.ask()
         except LinkDown as error:
             raise self._unreachable(error) from None
-        self._link.close()
-        self._link = Link(msgspec.structs.replace(self.target, python=python), self._hear)
-        self._facts, self._built = {}, True
 
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""
+        if self._environment is not None and not self._environment.python:
+            return
+        python = self._environment.python if self._environment is not None else ""
         try:
             self._link.connect()
-            self._link.call("warm", environment={**HASH_SEED, **self.target.env})
+            self._link.call("warm", environment={**HASH_SEED, **self.target.env}, python=python)
         except LinkDown as error:
             raise self._unreachable(error) from None
 
@@ -130,7 +127,7 @@ class SshExecutor:
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job, or attach to it if it runs there already; the same token gives the same handle."""
         if spec.token not in self._errands:
-            errand = Errand(self._for(spec.store), job_dir.resolve(), spec)
+            errand = Errand(self._for(spec.store), job_dir.resolve(), spec, self._environment)
             self._errands[spec.token] = errand
             errand.start()
         return spec.token

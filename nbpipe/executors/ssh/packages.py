@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from nbpipe import __version__
+from nbpipe.errors import TargetError
+from nbpipe.executors.ssh.link import Link
 from nbpipe.pipeline.environment import TOOLS, python_minor
 
 #: A moment for every entry: the same files are the same bytes.
@@ -28,6 +32,39 @@ class Packages:
     requirements: tuple[str, ...]
     #: nbpipe, a zip in base64: no index has the version that is at work here.
     package: str
+
+
+class Environment:
+    """An environment that is built there while inputs travel. Safe to use from several threads."""
+
+    def __init__(self, link: Link, packages: Packages) -> None:
+        self.packages = packages
+        #: The interpreter, once it is known.
+        self.python = ""
+        self._link = link
+        self._lock = threading.Lock()
+        #: On which connection the package itself was sent.
+        self._told = 0
+        self._failure: TargetError | None = None
+
+    def ask(self) -> str:
+        """The interpreter, "" while it is built; begins to build it. Raises TargetError with uv's words, or LinkDown."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self.python:
+                return self.python
+            self._link.connect()
+            first, self._told = self._told != self._link.generation, self._link.generation
+            asked: dict[str, Any] = {"minor": self.packages.python, "requirements": self.packages.requirements}
+            try:
+                package = self.packages.package if first else ""
+                self.python = self._link.call("build", name=self.packages.name, package=package, **asked)
+            except TargetError as error:
+                # Jobs that wait for it fail by the same; it is not tried again for each of them.
+                self._failure = error
+                raise
+            return self.python
 
 
 def packages_of(distributions: Mapping[str, str]) -> Packages:

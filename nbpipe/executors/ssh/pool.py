@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +72,22 @@ class PoolExecutor:
     def each(self, distributions: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """Host -> what it is and has, of those that answer: only they get jobs. Raises TargetError if none does."""
         found = self._answers(lambda host: host.facts(distributions))
-        for host in set(self._hosts) - set(found):
-            host.close()
-        self._hosts = list(found)
+        self._keep(found)
         return {host.target.host: facts for host, facts in found.items()}
 
     def round_trip(self) -> float:
         """Seconds that a question takes at most. Raises TargetError if none answers."""
         return max(self._answers(SshExecutor.round_trip).values())
 
+    def _keep(self, hosts: Iterable[SshExecutor]) -> None:
+        kept = list(hosts)
+        for host in set(self._hosts) - set(kept):
+            host.close()
+        self._hosts = kept
+
     def build(self, distributions: Mapping[str, str]) -> None:
-        """Have these packages installed on every host, at once. Raises TargetError if none answers."""
-        self._answers(lambda host: host.build(distributions))
+        """Begin to install these packages on every host; one that cannot gets no jobs. Raises TargetError if none can."""
+        self._keep(self._answers(lambda host: host.build(distributions)))
 
     def start(self) -> None:
         """Begin to import on every host. Raises TargetError if none answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import link as links
 from nbpipe.executors.ssh.link import Link, LinkDown
+from nbpipe.executors.ssh.there import environment
 from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
 from nbpipe.targets.settings import Target
 
@@ -80,3 +82,35 @@ def test_what_was_not_asked_for_is_not_taken_though_it_is_sent(
 def test_what_the_scheduler_lacks_is_said(link: Link) -> None:
     with pytest.raises(TargetError, match="sinfo"):
         link.call("facts", distributions=[], gpus=None)
+
+
+def test_environments_are_built_beside_all_else_and_a_failure_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    ended: list[Exception | str] = [RuntimeError("uv cannot build it"), "/env/bin/python"]
+
+    def build(*asked: object) -> str:
+        assert go.wait(30)
+        found = ended.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(environment, "build", build)
+    monkeypatch.setattr(environment, "_uv", lambda: "uv")
+    builds = environment.Builds()
+    order = ("/root", "name", "3.11", ["a==1"], "")
+    assert builds.build(*order) == ""
+    go.set()
+    monkeypatch.setattr(environment, "_MOMENT", 30.0)
+    with pytest.raises(RuntimeError, match="uv cannot build it"):
+        builds.build(*order)
+    assert builds.build(*order) == "/env/bin/python"
+
+
+def test_where_there_is_no_uv_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise RuntimeError("there is no `uv`")
+
+    monkeypatch.setattr(environment, "_uv", none)
+    with pytest.raises(RuntimeError, match="no `uv`"):
+        environment.Builds().build("/root", "name", "3.11", [], "")

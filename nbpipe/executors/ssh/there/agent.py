@@ -16,7 +16,6 @@ import sys
 import time
 from typing import Any
 
-_RUNNER = [sys.executable, "-m", "nbpipe.job.elsewhere"]
 _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
@@ -43,7 +42,7 @@ class Agent:
         self._facts = facts
         self._stored = objects
         self._objects: Any = None
-        self._environment = environment
+        self._builds = environment.Builds() if environment is not None else None
         self._modules = (batch, scheduler)
         self._batch: Any = None
         self._root = ""
@@ -57,6 +56,7 @@ class Agent:
         #: The pipe to a keeper that waits with a runner, and what such a runner is started with.
         self._spare = -1
         self._spare_environment: dict[str, str] | None = None
+        self._spare_python = ""
 
     def serve(self) -> None:
         """Until the other side closes the connection."""
@@ -138,16 +138,21 @@ class Agent:
         return ""
 
     def do_build(self, name: str, minor: str, requirements: list[str], package: str) -> str:
-        """The interpreter of an environment with these packages."""
+        """The interpreter of an environment with these packages; "" while it is built, beside all else."""
         if not name.isalnum():
             raise ValueError("not the name of an environment")
-        found: str = self._environment.build(self._root, name, minor, requirements, package)
+        if self._builds is None:
+            raise RuntimeError("environments are not built here")
+        found: str = self._builds.build(self._root, name, minor, requirements, package)
         return found
 
-    def do_warm(self, environment: dict[str, str]) -> dict[str, Any]:
-        """Have a runner ready from now on, as long as this connection lasts."""
+    def do_warm(self, environment: dict[str, str], python: str = "") -> dict[str, Any]:
+        """Have a runner of this Python ready from now on, as long as this connection lasts."""
         if self._batch is None:
-            self._spare_environment = environment
+            if self._spare_python != python and self._spare >= 0:
+                os.close(self._spare)
+                self._spare = -1
+            self._spare_environment, self._spare_python = environment, python
             self._warm()
         return {}
 
@@ -206,9 +211,11 @@ class Agent:
         devices: Any,
         patience: float,
         asked: dict[str, Any],
+        python: str = "",
     ) -> dict[str, Any]:
         """Start a job, once: where it was started already, it is only looked at. `files` lie in its folder.
 
+        `python` is that of an environment which was built; without, it is the agent's own, or that of the nodes.
         `asked` is what its stage asks for; a scheduler finds room for that.
         """
         work = self._work(job)
@@ -226,8 +233,7 @@ class Agent:
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
         if self._batch is not None:
-            runner = [self._batch.python, *_RUNNER[1:]]
-            order = {"argv": runner, "environment": environment, "patience": patience}
+            order = {"argv": _runner(python or self._batch.python), "environment": environment, "patience": patience}
             self._batch.begin(work, order, asked)
         elif not os.path.exists(work + "/keeper.json"):
             # Those that the target's own `env` names are all that there are for it.
@@ -238,15 +244,18 @@ class Agent:
                 raise RuntimeError(f"it asks for {gpus:g} GPUs, and there are {len(names)}")
             given = dict(os.environ)
             given.update(environment)
-            self._begin({"work": work, "environment": given, "devices": (gpus, names), "patience": patience})
+            order = {"work": work, "environment": given, "devices": (gpus, names), "patience": patience}
+            self._begin(order, python)
             until = time.time() + 10
             while not os.path.exists(work + "/keeper.json") and time.time() < until:
                 time.sleep(0.002)
         return self._state(job)
 
-    def _begin(self, order: dict[str, Any]) -> None:
+    def _begin(self, order: dict[str, Any], python: str) -> None:
         """Give the job to the keeper that waits; to a new one where none does."""
-        spare, self._spare = self._spare, -1
+        spare = -1
+        if python == self._spare_python:
+            spare, self._spare = self._spare, -1
         if spare >= 0:
             try:
                 with os.fdopen(spare, "w") as orders:
@@ -254,7 +263,7 @@ class Agent:
                 return
             except OSError:
                 pass
-        self._keeper.detach(lambda: self._keeper.keep(argv=_RUNNER, **order))
+        self._keeper.detach(lambda: self._keeper.keep(argv=_runner(python), **order))
 
     def _warm(self) -> None:
         if self._spare >= 0 or self._spare_environment is None:
@@ -262,7 +271,8 @@ class Agent:
         given = dict(os.environ)
         given.update(self._spare_environment)
         there, self._spare = os.pipe()
-        self._keeper.detach(lambda: self._keeper.wait_for_order(there, _RUNNER, given, self._root), open_end=there)
+        argv = _runner(self._spare_python)
+        self._keeper.detach(lambda: self._keeper.wait_for_order(there, argv, given, self._root), open_end=there)
         os.close(there)
 
     def do_watch(self, job: str, offset: int, start: int = -1) -> dict[str, Any]:
@@ -393,3 +403,7 @@ class Agent:
         if not job.replace("-", "").isalnum():
             raise ValueError("not the name of a job")
         return f"{self._root}/work/{job}"
+
+
+def _runner(python: str) -> list[str]:
+    return [python or sys.executable, "-m", "nbpipe.job.elsewhere"]

@@ -9,9 +9,46 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from typing import Any
 
 _LAST_LINES = 6
+#: Seconds that a question waits for its answer, and the agent with it: one that is built already is found at once.
+_MOMENT = 0.05
+
+
+class Builds:
+    """Environments that are built while the agent answers other questions."""
+
+    def __init__(self) -> None:
+        #: Name -> the thread that builds it; the interpreter or what went wrong is left in `_ended`.
+        self._threads: dict[str, threading.Thread] = {}
+        self._ended: dict[str, Any] = {}
+
+    def build(self, root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
+        """The interpreter of the environment `name`, "" while it is built: ask again. Raises RuntimeError with uv's words."""
+        if name not in self._threads:
+            _uv()
+
+            def work() -> None:
+                try:
+                    self._ended[name] = build(root, name, minor, requirements, package)
+                except Exception as error:  # noqa: BLE001 - the one who asks next hears of it
+                    self._ended[name] = error
+
+            # It ends with the agent: the next one begins anew.
+            self._threads[name] = threading.Thread(target=work, daemon=True)
+            self._threads[name].start()
+        self._threads[name].join(_MOMENT)
+        if name not in self._ended:
+            return ""
+        # A failure is said once; who asks again tries again.
+        del self._threads[name]
+        found = self._ended.pop(name)
+        if isinstance(found, Exception):
+            raise found
+        return str(found)
 
 
 def build(root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
@@ -41,7 +78,8 @@ def _install(place: str, minor: str, requirements: list[str], package: str) -> N
         listed = place + "/requirements.txt"
         with open(listed, "w") as file:
             file.write("".join(f"{line}\n" for line in requirements))
-        _call([uv, "pip", "install", "--quiet", "--python", place + "/bin/python", "--requirements", listed])
+        python = place + "/bin/python"
+        _call([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--requirements", listed])
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
             archive.extractall(f"{place}/lib/python{minor}/site-packages")
         with open(place + "/nbpipe.whole", "w"):
