@@ -2,20 +2,33 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/preact';
 import { afterEach, expect, test, vi } from 'vitest';
 
-import { ExportForm, type ExportRefusal, type ExportWishes } from '../src/lab/export/form';
+import { ExportForm, wishesToSend, type ExportRefusal, type ExportWishes } from '../src/lab/export/form';
 import { hunksOf } from '../src/lab/export/unified';
 import type { Exporter } from '../src/shared/api';
 
 afterEach(cleanup);
 
-const WISHES: ExportWishes = { out: '', schedule: '', image: '', store: '', profile: '', force: false };
+const WISHES: ExportWishes = {
+  out: '',
+  schedule: '',
+  image: '',
+  store: '',
+  profile: '',
+  trigger_files: '',
+  trigger_datasets: '',
+  force: false,
+};
 
-function form(proof: Exporter['proof'], answers: (ExportRefusal | undefined)[]) {
+function form(
+  proof: Exporter['proof'],
+  answers: (ExportRefusal | undefined)[],
+  triggers: Exporter['triggers'] = [],
+) {
   const asked: ExportWishes[] = [];
   const onStage = vi.fn();
   render(
     <ExportForm
-      exporter={{ name: 'argo', title: 'Argo', proof }}
+      exporter={{ name: 'argo', title: 'Argo', proof, triggers }}
       folder="work/exports/flow-argo"
       profiles={['smoke']}
       wishes={WISHES}
@@ -69,6 +82,23 @@ test('the profile that is chosen is the one that is asked for', async () => {
   fireEvent(profile, new Event('change', { bubbles: true }));
   fireEvent.click(screen.getByRole('button', { name: 'Export' }));
   await waitFor(() => expect(asked).toEqual([{ ...WISHES, profile: 'smoke' }]));
+});
+
+test('what starts a run is asked for where the scheduler can be told, one a line', async () => {
+  form('executed', []);
+  expect(screen.queryByLabelText('Files')).toBeNull();
+  expect(screen.queryByLabelText('Datasets')).toBeNull();
+  cleanup();
+  const { asked } = form('executed', [undefined], ['file']);
+  expect(screen.queryByLabelText('Datasets')).toBeNull();
+  fireEvent.input(screen.getByLabelText('Files'), { target: { value: ' data/*.csv\n\nmore.csv ' } });
+  fireEvent.click(screen.getByRole('button', { name: 'Export' }));
+  await waitFor(() => expect(asked).toHaveLength(1));
+  expect(wishesToSend(asked[0] ?? WISHES)).toEqual({ trigger_files: ['data/*.csv', 'more.csv'] });
+  expect(wishesToSend({ ...WISHES, trigger_datasets: 's3://b/x', force: true })).toEqual({
+    trigger_datasets: ['s3://b/x'],
+    force: true,
+  });
 });
 
 test('a unified diff is read into its pieces', () => {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -142,6 +142,9 @@ class ExportQuestion(Draft, frozen=True, kw_only=True):
     schedule: str | None = None
     image: str | None = None
     store: str | None = None
+    #: Paths from the notebook's folder, and names that the scheduler knows: what starts a run when it changes.
+    trigger_files: Annotated[list[str], msgspec.Meta(max_length=_MANY)] = []
+    trigger_datasets: Annotated[list[str], msgspec.Meta(max_length=_MANY)] = []
     out: str | None = None
     force: bool = False
 

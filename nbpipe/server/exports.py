@@ -40,6 +40,8 @@ def export(asked: Asked[ExportQuestion]) -> dict[str, Any]:
             schedule=question.schedule,
             image=question.image,
             store=question.store,
+            trigger_files=question.trigger_files,
+            trigger_datasets=question.trigger_datasets,
             force=question.force,
         )
     except NbpipeError as error:

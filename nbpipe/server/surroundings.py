@@ -26,5 +26,14 @@ def exporters(_asked: object) -> dict[str, Any]:
     """Exporters that are installed."""
     from nbpipe.export.registry import exporters as installed
 
-    found = installed().values()
-    return {"exporters": [{"name": each.name, "title": each.title, "proof": each.proof} for each in found]}
+    return {
+        "exporters": [
+            {
+                "name": each.name,
+                "title": each.title,
+                "proof": each.proof,
+                "triggers": [kind for kind in ("file", "dataset") if f"--trigger-{kind}" in each.carries],
+            }
+            for each in installed().values()
+        ]
+    }

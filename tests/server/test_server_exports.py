@@ -24,6 +24,45 @@ def test_the_lab_is_told_which_schedulers_there_are(ask: Any) -> None:
     told = ask("GET", "exporters")[1]["exporters"]
     assert {each["name"] for each in told} == set(exporters())
     assert {each["proof"] for each in told} <= {"executed", "validated"}
+    triggers = {each["name"]: each["triggers"] for each in told}
+    assert (triggers["airflow"], triggers["systemd"], triggers["cron"]) == (["file", "dataset"], ["file"], [])
+
+
+def test_what_starts_a_run_is_told_to_a_scheduler_that_has_it(ask: Any, small: Path) -> None:
+    files = {"trigger_files": ["data/*.csv"]}
+    asked = {"to": "airflow", **files, "trigger_datasets": ["s3://bucket/orders"]}
+    status, answer = ask("POST", "export", path="n.ipynb", **asked)
+    assert status == 200
+    written = (small / answer["definition"]).read_text()
+    assert "Asset('s3://bucket/orders')" in written
+    assert "data/*.csv" in written
+    for to, given, named in (
+        ("cron", files, "--trigger-file"),
+        ("systemd", {"trigger_datasets": ["s3://bucket/orders"]}, "--trigger-dataset"),
+    ):
+        status, answer = ask("POST", "export", path="n.ipynb", to=to, **given)
+        assert (status, answer["code"]) == (422, "unsupported")
+        assert named in answer["message"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"trigger_files": ["../../etc/passwd"]},
+        {"trigger_files": ["/etc/passwd"]},
+        {"trigger_files": ["a\nb"]},
+        {"trigger_files": "data.csv"},
+        {"trigger_files": [3]},
+        {"trigger_files": ["a"] * 10_000},
+        {"trigger_datasets": ["s3://me:secret@bucket/x"]},
+        {"trigger_datasets": ["x'; import os"]},
+    ],
+)
+def test_what_is_no_trigger_is_refused_and_nothing_is_written(ask: Any, small: Path, given: dict[str, Any]) -> None:
+    status, answer = ask("POST", "export", path="n.ipynb", to="airflow", **given)
+    assert (status, answer["code"]) == (400, "usage")
+    assert "secret" not in str(answer)
+    assert not (small / "exports").exists()
 
 
 def test_an_export_is_written_beside_the_notebook_and_shows_what_changed(ask: Any, small: Path) -> None:

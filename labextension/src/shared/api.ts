@@ -314,6 +314,8 @@ export interface Exporter {
   title: string;
   /** Whether nbpipe's tests run what it writes on its scheduler, or only check the form of it. */
   proof: 'executed' | 'validated';
+  /** What can start a run there besides people and clocks. */
+  triggers: ('file' | 'dataset')[];
 }
 
 /** GET exporters */
@@ -328,6 +330,8 @@ export interface ExportQuestion extends NotebookQuestion {
   profile?: string;
   schedule?: string;
   image?: string;
+  trigger_files?: string[];
+  trigger_datasets?: string[];
   /** A URL. */
   store?: string;
   /** A folder of the lab. */

@@ -8,9 +8,18 @@ import type { Entry } from '../menu';
 import { baseName } from '../notebooks';
 import type { INbpipe } from '../tokens';
 import { askForExport } from './dialog';
-import type { ExportRefusal, ExportWishes } from './form';
+import { wishesToSend, type ExportRefusal, type ExportWishes } from './form';
 
-const NOTHING: ExportWishes = { out: '', schedule: '', image: '', store: '', profile: '', force: false };
+const NOTHING: ExportWishes = {
+  out: '',
+  schedule: '',
+  image: '',
+  store: '',
+  profile: '',
+  trigger_files: '',
+  trigger_datasets: '',
+  force: false,
+};
 
 /**
  * Writes pipelines for schedulers.
@@ -78,9 +87,8 @@ export class Exports {
     const { stages } = pipeline;
     const write = async (wishes: ExportWishes): Promise<Exported | ExportRefusal> => {
       this.wishes.set(key, { ...wishes, force: false });
-      const given = Object.entries(wishes).filter(([, value]) => value !== '' && value !== false);
       try {
-        return await api.exportTo({ ...about, to: exporter.name, ...Object.fromEntries(given) });
+        return await api.exportTo({ ...about, to: exporter.name, ...wishesToSend(wishes) });
       } catch (error) {
         return refusalOf(error, stages);
       }

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { useState, type ReactNode } from 'react';
 
-import type { Exporter } from '../../shared/api';
+import type { Exporter, ExportQuestion } from '../../shared/api';
 import { useOwnId } from '../../shared/ownId';
 
 /** What is asked before a pipeline is written for a scheduler; "" where nothing is said. */
@@ -11,7 +11,27 @@ export interface ExportWishes {
   image: string;
   store: string;
   profile: string;
+  /** One a line. */
+  trigger_files: string;
+  trigger_datasets: string;
   force: boolean;
+}
+
+/** What was wished for, as the server wants to hear it; nothing of what was left empty. */
+export function wishesToSend(wishes: ExportWishes): Partial<ExportQuestion> {
+  const { trigger_files, trigger_datasets, ...plain } = wishes;
+  const listed = { trigger_files: lines(trigger_files), trigger_datasets: lines(trigger_datasets) };
+  const given = Object.entries({ ...plain, ...listed }).filter(([, value]) =>
+    typeof value === 'boolean' ? value : value.length > 0,
+  );
+  return Object.fromEntries(given);
+}
+
+function lines(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
 
 /** Why it was not written. */
@@ -58,6 +78,18 @@ export function ExportForm(props: Props) {
       onChange={(event) => change({ [name]: event.currentTarget.value })}
     />
   );
+  const lines = (name: 'trigger_files' | 'trigger_datasets', placeholder: string) => (id: string) => (
+    <textarea
+      id={id}
+      className="nbp-input"
+      rows={2}
+      spellCheck={false}
+      placeholder={placeholder}
+      aria-describedby={`${id}-help`}
+      value={now[name]}
+      onChange={(event) => change({ [name]: event.currentTarget.value })}
+    />
+  );
   return (
     <form
       className="nbp-form"
@@ -84,6 +116,25 @@ export function ExportForm(props: Props) {
       >
         {text('schedule', '30 6 * * 1-5')}
       </Field>
+      {exporter.triggers.includes('file') ? (
+        <Field
+          label={trans.__('Files')}
+          help={trans.__('A run starts when one of these changes. From the notebook’s folder, one a line.')}
+        >
+          {lines('trigger_files', 'data/*.csv')}
+        </Field>
+      ) : null}
+      {exporter.triggers.includes('dataset') ? (
+        <Field
+          label={trans.__('Datasets')}
+          help={trans.__(
+            'A run starts when %1 is told that one of these was updated. One a line.',
+            exporter.title,
+          )}
+        >
+          {lines('trigger_datasets', 's3://bucket/orders')}
+        </Field>
+      ) : null}
       <Field
         label={trans.__('Image')}
         help={trans.__('Container of the stages, where the scheduler has them.')}
