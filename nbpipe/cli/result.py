@@ -27,11 +27,12 @@ def show_result(result: RunResult, state: RunState, notebook: Path, out: TextIO,
 
     project = find_project(notebook)
     color = wants_color()
-    if result.up_to_date:
-        from nbpipe.history.query import detail
+    if result.up_to_date and as_json:
+        from nbpipe.history.alive import is_alive
+        from nbpipe.history.state import run_state
 
         # Nothing ran, so nothing was told: what the earlier run told counts.
-        state = detail(project, result.run).state
+        state = run_state(project.run_folder(result.run), is_alive)
 
     def say(parts: list[Part]) -> None:
         click.echo(paint(parts), file=out, color=color)

@@ -15,7 +15,7 @@ from nbpipe.model import Notebook, Outline, Param
 #: Outlines whose analysis is kept: a lab asks about the notebooks that are open, again and again.
 MOST = 32
 #: Bytes of a question from which on its answer is kept between processes: smaller ones are answered sooner than looked up.
-LARGE = 10_000
+LARGE = 1_000
 
 
 def analysis(outline: Outline, params: tuple[Param, ...]) -> Flow:

@@ -16,6 +16,8 @@ from pathlib import Path
 from nbpipe.job.shelf import SHELF
 
 _PR_SET_PDEATHSIG = 1
+#: No file of history, as when papermill starts a kernel: the user's own is not for jobs.
+_OPTIONS = ("--HistoryManager.hist_file=:memory:",)
 #: Names that stand for the Python that runs the job.
 _OWN = frozenset({"", "python3", "python"})
 
@@ -95,7 +97,7 @@ def start_kernel(
     if kernel in _OWN:
         if fork and can_fork() and SHELF.fits(str(cwd), env):
             return KernelProcess(_fork(connection_file, cwd, env, log))
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file)]
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file), *_OPTIONS]
     else:
         from jupyter_client.kernelspec import KernelSpecManager
 
@@ -157,14 +159,14 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     os.closerange(3, 64)
     os.environ.update(env)
     os.chdir(cwd)
-    sys.argv = ["ipykernel_launcher", "-f", str(connection_file)]
+    sys.argv = ["ipykernel_launcher", "-f", str(connection_file), *_OPTIONS]
     import site
 
     sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
     from ipykernel.kernelapp import IPKernelApp
 
     app = IPKernelApp.instance()
-    app.initialize(["-f", str(connection_file)])
+    app.initialize(sys.argv[1:])
     app.start()
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     atexit._run_exitfuncs()  # noqa: SLF001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 import re
 import sys
 import types
@@ -47,7 +48,7 @@ class Unseen:
     def start(self) -> None:
         """Note what is there."""
         self._before = self._look()
-        self._modules = {name: _kept(module) for name, module in self._watched()}
+        self._modules = {name: vars(module).copy() for name, module in self._watched()}
         self._background.start()
 
     def around_import(self, done: bool) -> None:  # noqa: FBT001
@@ -71,8 +72,7 @@ class Unseen:
             (f"{name}.{key}", key, value, now.get(key))
             for name, module in self._watched()
             for now in [vars(module)]
-            for key, value in self._modules.get(name, {}).items()
-            if now.get(key) is not value
+            for key, value in _replaced(self._modules.get(name, {}), now)
         ]
         if changed:
             carried, words = _said(cells)
@@ -138,9 +138,16 @@ def _said(cells: Iterable[str]) -> tuple[set[str], set[str]]:
     return carried, words
 
 
-def _kept(module: Any) -> dict[str, Any]:
-    """Public functions, classes and settings of a module."""
-    return {name: value for name, value in vars(module).copy().items() if isinstance(value, _KEPT) and name[:1] != "_"}
+def _replaced(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Public functions, classes and settings of a module that are others now, as they were before."""
+    # Nearly always nothing is: that is found without a look at each name.
+    if len(before) == len(now) and all(map(operator.is_, before.values(), now.values())):
+        return []
+    return [
+        (name, value)
+        for name, value in before.items()
+        if now.get(name) is not value and name[:1] != "_" and isinstance(value, _KEPT)
+    ]
 
 
 def _callables(module: Any) -> dict[str, Any]:
