@@ -142,8 +142,6 @@ def test_make_lab_shows_the_example_with_the_panel_beside_it(page: Any, tmp_path
     own = {"XDG_CONFIG_HOME": str(tmp_path / "own"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     with running_lab(tmp_path, own, recipe=recipe) as lab:
         page.goto(f"{lab.url}/?token=tests")
-        page.locator(".jp-Notebook .nbp-CellBadge", has_text="train_cnn").first.wait_for(
-            state="attached", timeout=LONG
-        )
+        page.locator(".jp-Notebook .nbp-CellBadge", has_text="train_cnn").first.wait_for(state="attached", timeout=LONG)
         page.locator(".jp-SideBar [data-id=nbpipe-panel]").click()
         page.locator(f"{PANEL} .nbp-graph [data-stage=train_cnn]").first.wait_for(timeout=LONG)
