@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,25 @@ def test_a_diff_has_all_parts_as_data_and_refuses_what_is_not_there(project: Pro
         nbpipe.diff("r1", "r999", project=project.root)
     with pytest.raises(UsageError):
         nbpipe.history(where="acc >", project=project.root)
+
+
+@built
+def test_the_wheel_brings_the_lab_what_was_built_and_the_server_its_extension(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    # What is there is taken as it is: nothing is built, nothing fetched.
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        data = next(name for name in archive.namelist() if "/etc/jupyter/jupyter_server_config.d/" in name)
+        assert json.loads(archive.read(data)) == {"ServerApp": {"jpserver_extensions": {"nbpipe": True}}}
+        lab = next(
+            name for name in archive.namelist() if name.endswith("@nbpipe/labextension/install.json")
+        ).removesuffix("install.json")
+        for file in (root / "nbpipe" / "_labextension").rglob("*"):
+            if file.is_file():
+                inside = lab + file.relative_to(root / "nbpipe" / "_labextension").as_posix()
+                assert archive.read(inside) == file.read_bytes(), inside
+        load = json.loads(archive.read(f"{lab}package.json"))["jupyterlab"]["_build"]["load"]
+        assert f"{lab}{load}" in archive.namelist()
+        assert archive.read("nbpipe/ui/static/widget.js") == bundle.SCRIPT.read_bytes()
