@@ -271,7 +271,8 @@ def _param(param: Param, option: str) -> ast.Call:
 
 def _capital(name: str) -> str:
     text = identifier(name)
-    return text[:1].upper() + text[1:]
+    # `true` becomes a keyword.
+    return identifier(text[:1].upper() + text[1:])
 
 
 def _notes(deployment: Deployment, options: dict[str, str]) -> tuple[str, ...]:
