@@ -1,17 +1,19 @@
-"""A cell of a notebook that runs on a machine that ssh reaches."""
+"""A cell of a notebook that runs elsewhere: on a machine that ssh reaches, and where a scheduler says."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from executing import gone
 from notebooks import Kernel, kernel
 from runs import Site
-from sshd import Sshd, install, running_sshd
 
 from nbpipe.run import record as records
 
@@ -29,20 +31,60 @@ x = n + rows[0]
 """
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+class Place(NamedTuple):
+    """Settings of a target, and the environment in which it is reached."""
+
+    settings: dict[str, object]
+    environment: dict[str, str]
+
+
+def _ssh(root: Path, stack: ExitStack) -> Place:
+    from sshd import install, running_sshd
+
     install()
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
+    sshd = stack.enter_context(running_sshd(root / "sshd"))
+    return Place(
+        {"host": "127.0.0.1", "port": sshd.port, "config": f"{sshd.root}/client", "folder": f"{root}/worker"}, {}
+    )
+
+
+def _slurm(root: Path, stack: ExitStack) -> Place:
+    from slurmd import install, running_slurm
+
+    install()
+    slurm = stack.enter_context(running_slurm(root / "slurm"))
+    return Place({"folder": f"{root}/worker"}, {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")})
+
+
+def _ray(root: Path, stack: ExitStack) -> Place:
+    from raylets import running_ray
+
+    return Place({"address": stack.enter_context(running_ray()).address, "folder": f"{root}/worker"}, {})
+
+
+def _kubernetes(root: Path, stack: ExitStack) -> Place:
+    from kubes import IMAGES, running_kubernetes
+
+    cluster = stack.enter_context(running_kubernetes(root / "kubernetes"))
+    settings = {"folder": f"{cluster.root}/shared", "claim": "data", "image": f"{IMAGES}digits:1"}
+    return Place(settings, cluster.environment)
+
+
+@pytest.fixture(scope="module", params=[_ssh, _slurm, _ray, _kubernetes], ids=["ssh", "slurm", "ray", "kubernetes"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with ExitStack() as stack:
+        found = request.param(tmp_path_factory.mktemp("place"), stack)
+        kind = request.param.__name__.removeprefix("_")
+        yield found._replace(settings={"kind": kind, "python": sys.executable, **found.settings})
 
 
 @pytest.fixture
-def there(site: Site, sshd: Sshd) -> Site:
+def there(site: Site, place: Place, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A project with the target `box`."""
-    (site.folder / "nbpipe.toml").write_text(
-        f'[targets.box]\nkind = "ssh"\nhost = "127.0.0.1"\nport = {sshd.port}\npython = "{sys.executable}"\n'
-        f'config = "{sshd.root}/client"\nfolder = "{site.root}/worker"\n'
-    )
+    for name, text in place.environment.items():
+        monkeypatch.setenv(name, text)
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in place.settings.items())
+    (site.folder / "nbpipe.toml").write_text(f"[targets.box]\n{lines}")
     return site
 
 
@@ -77,7 +119,9 @@ def test_output_streams_into_the_cell_and_the_stop_button_stops_the_job_there(th
     assert live.run("%%stage bad --on box\n1 / 0") == "ZeroDivisionError"
 
 
-def test_a_retry_there_goes_on_from_its_checkpoint_and_ranks_start_there_too(there: Site, live: Kernel) -> None:
+def test_a_retry_there_goes_on_from_its_checkpoint_and_ranks_start_there_too(
+    there: Site, live: Kernel, place: Place
+) -> None:
     source = """%%stage train --on box --retries 1 --nproc 2
 import nbpipe, os
 kept = nbpipe.checkpoint_dir() / os.environ['RANK']
@@ -86,7 +130,7 @@ kept.touch()
 assert step, 'preempted'"""
     assert live.run(source) == "", live.shown()
     assert live.value("step") == "2"
-    assert not list((there.root / "worker" / "checkpoints").iterdir())
+    assert not list(Path(str(place.settings["folder"]), "checkpoints").iterdir())
     assert (there.folder / ".nbpipe/runs/r1/jobs/train.2/rank-1.log").exists()
 
 
