@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 #: They ask a server, a cluster or a registry, or go on until somebody stops them.
 _ELSEWHERE = (
     *("docker ", "kubectl ", "kfp run ", "kfp recurring-run ", "pyflyte run --remote ", "gh ", "dagster dev "),
-    "python flow.py argo-workflows ",
+    *("python flow.py argo-workflows ", "vh "),
 )
 _NAMES = (
     "snakemake",
@@ -41,7 +41,10 @@ _NAMES = (
     "github-actions",
     "airflow",
     "prefect",
+    "valohai",
 )
+#: What they have users install beside an engine: `pip` itself does nothing here.
+_BESIDE = {"valohai": ("valohai-yaml==0.61.0",)}
 #: Prefect's, where a server runs; the first goes on until somebody stops it.
 _SERVED = ("python flow.py", "prefect deployment run digits/nbpipe -p lr=0.01")
 #: What stands in for what would change this machine: it takes what it is given.
@@ -88,7 +91,8 @@ def commands(name: str, folder: Path) -> list[str]:
 def path_of(name: str, site: Site) -> str:
     """The engine's own commands come first; DVC calls the Python of the stages."""
     how = of(exporter(name))
-    own = [str(environment_of(name, *how.packages))] if how is not None and how.packages else []
+    packages = how.packages if how is not None else _BESIDE.get(name, ())
+    own = [str(environment_of(name, *packages))] if packages else []
     stages = [str(Path(sys.executable).parent)]
     return ":".join([str(site.root / "tools"), *(stages + own if name == "dvc" else own + stages), os.environ["PATH"]])
 
@@ -130,7 +134,7 @@ def test_the_commands_of_the_readme_and_of_the_page_work_as_they_stand(name: str
         words = ("--pkgs", "workflow", "package", "--image", "python:3", "--output", "digits.tgz")
         done = site.call("pyflyte", *words, cwd=folder, more=more)
         assert (done.returncode, (folder / "digits.tgz").exists()) == (0, True), done.stdout
-    if name in ("kfp", "github-actions", "script"):
+    if name in ("kfp", "github-actions", "script", "valohai"):
         made = {"kfp": folder / "pipeline.yaml", "github-actions": site.project / ".github/workflows/nbpipe-digits.yml"}
         assert made.get(name, folder).exists()
         return
