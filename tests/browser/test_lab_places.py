@@ -124,6 +124,17 @@ def test_a_pipeline_is_made_with_the_launcher_and_run_from_the_file_browser(lab:
     file.click(button="right")
     page.get_by_role("menuitem", name="Show Runs").click()
     page.locator(f"{PANEL} tr[data-run=r1] .nbp-status-succeeded").wait_for()
+    # What starts it elsewhere is typed a line each: there, Enter ends a line, not the form.
+    page.evaluate("void window.jupyterapp.commands.execute('nbpipe:export', { to: 'airflow' })")
+    page.get_by_role("form", name="export").get_by_role("textbox", name="Files").click()
+    page.keyboard.type("data/*.csv")
+    page.keyboard.press("Enter")
+    page.keyboard.type("more.csv")
+    page.get_by_role("form", name="export").get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Show folder").wait_for()
+    written = (lab.folder / "launched/exports/Untitled-airflow/dag.py").read_text()
+    assert "data/*.csv" in written
+    assert "more.csv" in written
 
 
 def test_make_lab_shows_the_example_with_the_panel_beside_it(page: Any, tmp_path: Path) -> None:
