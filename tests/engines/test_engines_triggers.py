@@ -15,6 +15,7 @@ from tracked import free_port
 
 from nbpipe.export.registry import exporter
 from nbpipe.export.verification import of
+from nbpipe.run.project import Project
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3600)]
 
@@ -158,6 +159,22 @@ def test_a_sensor_of_dagster_asks_for_a_run_when_a_file_holds_something_else_or_
     assert done.returncode == 0, done.stdout
     assert "files [0, 0, 1, 0, 0]" in done.stdout, done.stdout
     assert "dataset 0 1 0" in done.stdout, done.stdout
+
+
+def test_the_daemon_of_dagster_starts_a_run_by_itself_once_a_file_holds_something_else(site: Site) -> None:
+    folder = site.export("dagster", "--trigger-file", "data/*.csv")
+    home = site.root / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").touch()
+    more = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    words = (str(bin_of("dagster") / "dagster-daemon"), "run", "-f", str(folder / "definitions.py"))
+    with running(site, {"daemon": words}, more) as daemon:
+        daemon.wait_for(lambda: "no file has changed" in (daemon.logs / "daemon").read_text())
+        # The first look has remembered what there is.
+        assert not Project(site.project).run_ids()
+        (site.project / "data" / "x.csv").write_text("22")
+        daemon.wait_for(lambda: bool(Project(site.project).run_ids()))
+        daemon.wait_for(lambda: site.latest().status == "succeeded")
 
 
 def test_prefect_takes_the_event_of_the_asset_for_a_trigger(site: Site) -> None:
