@@ -24,7 +24,8 @@ from nbpipe.job.launch import HASH_SEED
 
 #: How many are kept; those that were not used for longest end.
 _MOST = 4
-_PATIENCE = 10.0
+#: Seconds for a parent to answer; one that somebody else has just started is still importing libraries.
+_PATIENCE = 60.0
 #: Variables that no module reads which a parent imports, and that differ from one terminal, test or run to the next.
 _OTHER = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID"}
 _OTHER |= {"XDG_SESSION_ID", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "INVOCATION_ID", "JOURNAL_STREAM"}
@@ -91,14 +92,8 @@ def identity(keep: float, libraries: Sequence[str] = ()) -> str:
     spaces = [_link(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "user", "ipc", "uts")]
     facts = [
         [sys.executable, sys.version, sys.prefix, __file__],
-        [
-            sorted(_kept().items()),
-            keep,
-            sorted({name.partition(".")[0] for name in libraries}),
-            os.getuid(),
-            os.getgid(),
-            sorted(os.getgroups()),
-        ],
+        [sorted(_kept().items()), keep, sorted({name.partition(".")[0] for name in libraries})],
+        [os.getuid(), os.getgid(), sorted(os.getgroups())],
         [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _text("/proc/self/cgroup")],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
