@@ -71,6 +71,7 @@ class Parent:
         self._leave()
 
     def _fork(self, connection: socket.socket, pipes: tuple[int, int]) -> None:
+        own = os.getpid()
         pid = os.fork()
         if pid:
             self._children.add(pid)
@@ -83,7 +84,7 @@ class Parent:
             self._listener.close()
             for end in pipes:
                 os.close(end)
-            code = _serve(connection, self._stamps)
+            code = _serve(connection, self._stamps, own)
         finally:
             os._exit(code)
 
@@ -102,7 +103,7 @@ class Parent:
             Path(self._place).unlink(missing_ok=True)
 
 
-def _serve(connection: socket.socket, known: Stamps) -> int:
+def _serve(connection: socket.socket, known: Stamps, parent: int) -> int:
     """Be the fork server of whoever has connected; the exit code."""
     connection.settimeout(_HELLO)
     said = b""
@@ -114,7 +115,7 @@ def _serve(connection: socket.socket, known: Stamps) -> int:
     hello, _, rest = said.partition(b"\n")
     asked = json.loads(hello)
     if not asked:
-        connection.sendall(json.dumps({"parent": os.getppid()}).encode() + b"\n")
+        connection.sendall(json.dumps({"parent": parent}).encode() + b"\n")
         return 0
     if stamps(known) != known:
         return _STALE
