@@ -20,7 +20,7 @@ EXAMPLE := example_notebooks/digits.ipynb
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-fast test-long test-cold test-engines test-engines-exports test-engines-targets test-engines-quick test-matrix test-oldest test-oldest-all test-shared test-ui widget lint lint-ui format docs screenshots bench clean
+.PHONY: help demo lab test test-fast test-browser test-long test-long-part test-cold test-engines test-engines-exports test-engines-targets test-engines-quick test-matrix test-oldest test-oldest-all test-shared test-ui widget lint lint-ui format docs screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,8 +62,14 @@ lab: $(LINK) ## start JupyterLab, with nbpipe in it, on the example notebooks
 
 # The browser tests share one lab and one browser, and go before the others: pages are slow beside a busy suite.
 test: $(STAMP) test-ui ## run every test of the default suite
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest $(JOURNEYS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
+
+test-browser: $(STAMP) $(WIDGET) ## the browser tests that the default suite has no time for
+	$(BIN)/python -m pytest tests/browser $(addprefix --ignore ,$(JOURNEYS) tests/browser/test_notebook7.py tests/browser/test_collaboration.py)
+
+# From an untagged notebook to an export, by the mouse and by the keyboard; the panel; names that look like markup.
+JOURNEYS := tests/browser/test_lab_journey.py tests/browser/test_browser_panel.py tests/browser/test_browser_safety.py
 
 test-long: $(STAMP) ## the tests that take too long for the default suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
