@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -34,8 +35,8 @@ x = n + rows[0]
 class Place(NamedTuple):
     """Settings of a target, and the environment in which it is reached."""
 
-    settings: dict[str, object]
-    environment: dict[str, str]
+    settings: Mapping[str, object]
+    environment: Mapping[str, str]
 
 
 def _ssh(root: Path, stack: ExitStack) -> Place:
@@ -59,7 +60,9 @@ def _slurm(root: Path, stack: ExitStack) -> Place:
 def _ray(root: Path, stack: ExitStack) -> Place:
     from raylets import running_ray
 
-    return Place({"address": stack.enter_context(running_ray()).address, "folder": f"{root}/worker"}, {})
+    # The cluster has a folder of its own for temporary files; what lies in that of here would be an input of the stage.
+    settings = {"address": stack.enter_context(running_ray()).address, "folder": f"{root}/worker"}
+    return Place({**settings, "env.TMPDIR": tempfile.gettempdir()}, {})
 
 
 def _kubernetes(root: Path, stack: ExitStack) -> Place:

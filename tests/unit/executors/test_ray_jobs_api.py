@@ -120,6 +120,9 @@ def test_a_job_whose_node_is_dead_has_ended_whatever_is_said_of_the_job_yet(
     assert scheduler.state("nbpipe-f00") == ("running", "")
     cluster.jobs["nbpipe-f00"]["driver_node_id"] = "b2"
     assert scheduler.state("nbpipe-f00") == ("ended", "the node that it ran on is dead")
+    cluster.jobs["nbpipe-f00"] |= {"status": "FAILED", "message": "Job supervisor actor died: the actor died because"}
+    scheduler._known.clear()
+    assert scheduler.state("nbpipe-f00") == ("ended", "the node that it ran on is dead")
 
 
 def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:

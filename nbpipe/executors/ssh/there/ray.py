@@ -67,8 +67,8 @@ class Scheduler:
         try:
             found = self._ask(f"/api/jobs/{number}")
             state, why = self._read(found)
-            if state == "running" and self._lost(found.get("driver_node_id") or ""):
-                # The cluster knows of a node at once what it may say of the job only later.
+            if state != "waiting" and self._lost((found or {}).get("driver_node_id") or ""):
+                # The cluster knows of a node at once what it may say of the job only later, and in many words.
                 state, why = "ended", "the node that it ran on is dead"
         except RuntimeError as error:
             why = str(error)
