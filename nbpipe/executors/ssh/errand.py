@@ -75,6 +75,8 @@ class Errand:
         self._reason = ""
         self._deaf: OSError | None = None
         self._stop = ""
+        #: Whether it ended as its packages could not be installed.
+        self.unbuilt = False
         #: Name of the job there: its token and how often it was started.
         self.job = ""
         self.state = JobState("running", begun=False)
@@ -147,6 +149,7 @@ class Errand:
                 self._log.note(f"{error.message}; the job there could not be told to stop, and ends within {hours:g} h")
             self.state = JobState("exited", -9 if self._stop == "kill" else 130)
             return
+        self.unbuilt = self._environment is not None and error is self._environment.failure
         failure = Failure(code=error.code, message=error.message, name=error.name, fix=error.fix or "")
         spec = self._spec
         outcome = Outcome(stage=spec.stage, attempt=spec.attempt, token=spec.token, status=status, failure=failure)

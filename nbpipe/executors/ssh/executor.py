@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,15 +99,27 @@ class SshExecutor:
         """Begin to install these packages there, in an environment that jobs submitted from now on run in.
 
         It takes minutes the first time, and is looked up from then on; jobs wait for it once all they need is there.
+        What failed before is tried again.
         Raises TargetError for what is known at once, such as that there is no uv.
         """
         packages = packages_of(distributions)
-        if self._environment is None or self._environment.packages != packages:
-            self._environment = Environment(self._link, packages)
+        known = self._environment
+        if known is None or known.packages != packages or known.failure is not None:
+            known = self._environment = Environment(self._link, packages)
         try:
-            self._environment.ask()
+            known.ask()
         except LinkDown as error:
             raise self._unreachable(error) from None
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the packages could not be installed there: jobs fail by that until `build` is asked for again."""
+        return self._environment is not None and self._environment.failure is not None
+
+    def unbuilt(self, handle: str) -> bool:
+        """Whether the job ended without having begun, as the packages could not be installed."""
+        errand = self._errands.get(handle)
+        return errand is not None and errand.unbuilt and errand.state.state != "running"
 
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""
@@ -137,8 +150,9 @@ class SshExecutor:
             store = open_store(location)
             # The worker gets a key of its own: what it signs is believed of its stages only.
             key = store.signer.sign("worker", [self.target.name.encode(), self.target.host.encode()])
-            self._shared[location] = Errands(self._link, store, key, self._here, self.unlike)
-        return self._shared[location]
+            self._shared[location] = Errands(self._link, store, key, self._here)
+        # The packages are compared anew for each cell of a notebook: what is found holds for its own job only.
+        return dataclasses.replace(self._shared[location], unlike=self.unlike)
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         errand = self._errands.get(str(message.get("job", "")).rpartition("-")[0])

@@ -45,13 +45,14 @@ class Environment:
         self._lock = threading.Lock()
         #: On which connection the package itself was sent.
         self._told = 0
-        self._failure: TargetError | None = None
+        #: Why it cannot be built: jobs that wait for it fail by the same, without another try for each.
+        self.failure: TargetError | None = None
 
     def ask(self) -> str:
         """The interpreter, "" while it is built; begins to build it. Raises TargetError with uv's words, or LinkDown."""
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             if self.python:
                 return self.python
             self._link.connect()
@@ -61,8 +62,7 @@ class Environment:
                 package = self.packages.package if first else ""
                 self.python = self._link.call("build", name=self.packages.name, package=package, **asked)
             except TargetError as error:
-                # Jobs that wait for it fail by the same; it is not tried again for each of them.
-                self._failure = error
+                self.failure = error
                 raise
             return self.python
 

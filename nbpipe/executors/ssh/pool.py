@@ -14,7 +14,7 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.logs import CopiedLog
-from nbpipe.job.folder import LOG
+from nbpipe.job.folder import LOG, VERDICT
 from nbpipe.model import JobSpec
 from nbpipe.targets.settings import Target
 
@@ -26,25 +26,36 @@ _AWAY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A job, and what it has or will have of its host."""
+    """A job, its folder here, and the host that has it."""
 
     on: SshExecutor
-    cpus: float
-    gpus: float
+    folder: Path
+    spec: JobSpec
+
+    @property
+    def cpus(self) -> float:
+        """What it has or will have of its host."""
+        return self.spec.cpus or 1.0
+
+    @property
+    def gpus(self) -> float:
+        """The same of its GPUs."""
+        return self.spec.gpus or 0.0
 
 
 class PoolExecutor:
     """Gives each job to a host of `target`: to the one that has it already, or its checkpoints, else to the one with most room.
 
     Responsibilities: a GPU goes to one job, whoever started it and from wherever; the hosts' own locks say which are
-    free. A host that does not answer gets no jobs, and one whose packages were not compared with those of here gets none
-    later. Must not look into a job.
+    free. A host that does not answer gets no jobs, nor one that cannot install the packages, and one whose packages were
+    not compared with those of here gets none later. Must not look into a job.
     """
 
     def __init__(self, target: Target, *, here: Callable[[str], str]) -> None:
         self.target = target
         self._hosts = [SshExecutor(member, here=here) for member in target.members]
         self._placed: dict[str, _Placed] = {}
+        self._cancelled: set[str] = set()
         #: Host -> until when it is not asked, as it did not answer.
         self._away: dict[SshExecutor, float] = {}
 
@@ -114,17 +125,20 @@ class PoolExecutor:
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job on a host, or attach to it where it runs already; the same token gives the same handle."""
         if spec.token not in self._placed:
-            host = self._choose(spec)
-            self._placed[spec.token] = _Placed(host, spec.cpus or 1.0, spec.gpus or 0.0)
-            CopiedLog(job_dir / LOG).note(f"{self.target.name}: on {host.target.host}")
-            host.submit(job_dir, spec)
+            self._place(job_dir, spec)
         return spec.token
+
+    def _place(self, job_dir: Path, spec: JobSpec) -> None:
+        host = self._choose(spec)
+        self._placed[spec.token] = _Placed(host, job_dir, spec)
+        CopiedLog(job_dir / LOG).note(f"{self.target.name}: on {host.target.host}")
+        host.submit(job_dir, spec)
 
     def _choose(self, spec: JobSpec) -> SshExecutor:
         rooms = self._rooms(spec)
         if not rooms:
             # None answers now: whichever it is given to waits for it as long as the target's patience says.
-            return self._hosts[0]
+            return self._fit()[0]
         # What has begun holds its devices: they are not free there.
         promised = {host: [job for job in self._of(host) if not host.poll(job).begun] for host in rooms}
 
@@ -141,7 +155,7 @@ class PoolExecutor:
     def _rooms(self, spec: JobSpec) -> dict[SshExecutor, dict[str, Any]]:
         """What the hosts that answer have left; one that does not is not waited for again at once."""
         now = time.monotonic()
-        asked = [host for host in self._hosts if self._away.get(host, now) <= now]
+        asked = [host for host in self._fit() if self._away.get(host, now) <= now]
         checkpoints = Path(spec.checkpoints).name if spec.checkpoints else ""
         try:
             found = self._answers(lambda host: host.room(spec.token, checkpoints, gpus=spec.gpus or 0.0), asked)
@@ -150,19 +164,30 @@ class PoolExecutor:
         self._away |= {host: now + _AWAY for host in asked if host not in found}
         return found
 
+    def _fit(self) -> list[SshExecutor]:
+        """Hosts that have the packages, or may still get them; all where none does, so that a job says why."""
+        return [host for host in self._hosts if not host.unfit] or self._hosts
+
     def _of(self, host: SshExecutor) -> list[str]:
         """Jobs of this run that the host has and that have not ended."""
         mine = [token for token, placed in self._placed.items() if placed.on is host]
         return [token for token in mine if host.poll(token).state == "running"]
 
     def poll(self, handle: str) -> JobState:
-        """How it is, without waiting."""
+        """How it is. A job that its host could not install packages for is given to another one."""
         placed = self._placed.get(handle)
-        return placed.on.poll(handle) if placed is not None else JobState("lost")
+        if placed is None:
+            return JobState("lost")
+        again = placed.on.unfit and placed.on.unbuilt(handle) and handle not in self._cancelled
+        if again and not all(host.unfit for host in self._hosts):
+            (placed.folder / VERDICT).unlink(missing_ok=True)
+            self._place(placed.folder, placed.spec)
+        return self._placed[handle].on.poll(handle)
 
     def cancel(self, handle: str, *, force: bool = False) -> None:
         """Stop it and all it started; one that an earlier client started is looked for on every host, and killed."""
         placed = self._placed.get(handle)
+        self._cancelled.add(handle)
         for host in [placed.on] if placed is not None else self._hosts:
             host.cancel(handle, force=force)
 

@@ -64,22 +64,23 @@ def build(root: str, name: str, minor: str, requirements: list[str], package: st
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.isfile(place + "/nbpipe.whole"):
             shutil.rmtree(place, ignore_errors=True)
-            _install(place, minor, requirements, package)
+            _install(place, minor, requirements, package, lock.fileno())
         os.utime(place + "/nbpipe.whole")
     return python
 
 
-def _install(place: str, minor: str, requirements: list[str], package: str) -> None:
+def _install(place: str, minor: str, requirements: list[str], package: str, lock: int) -> None:
     uv = _uv()
     own = ".".join(map(str, sys.version_info[:2])) == minor
     try:
         # uv takes the interpreter at hand, else looks for another, and fetches one where it may.
-        _call([uv, "venv", "--quiet", "--python", sys.executable if own else minor, place])
+        _call([uv, "venv", "--quiet", "--python", sys.executable if own else minor, place], lock)
         listed = place + "/requirements.txt"
         with open(listed, "w") as file:
             file.write("".join(f"{line}\n" for line in requirements))
         python = place + "/bin/python"
-        _call([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--requirements", listed])
+        words = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--requirements", listed]
+        _call(words, lock)
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
             archive.extractall(f"{place}/lib/python{minor}/site-packages")
         with open(place + "/nbpipe.whole", "w"):
@@ -99,9 +100,15 @@ def _uv() -> str:
     return found
 
 
-def _call(words: list[str]) -> None:
+def _call(words: list[str], lock: int) -> None:
+    # uv outlives an agent whose connection breaks; the lock is held for as long as it works in the folder.
     done = subprocess.run(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        pass_fds=[lock],
     )
     if done.returncode:
         said = done.stdout.decode("utf-8", "replace").strip().splitlines()[-_LAST_LINES:]

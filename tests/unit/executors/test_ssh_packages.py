@@ -1,0 +1,126 @@
+"""What is said of a machine's packages holds for the job it was said of, and a failure to install them no longer than it lasts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from executing import Job
+from jobs import Bench
+
+from nbpipe.errors import TargetError
+from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.pool import PoolExecutor
+from nbpipe.executors.ssh.there import environment
+from nbpipe.targets.settings import Target
+
+_UV = """#!/bin/sh
+[ "$1" = venv ] || exit 0
+touch {root}/began
+while [ ! -e {root}/go ]; do sleep 0.02; done
+"""
+
+
+class Machine(SshExecutor):
+    """Answers as the agent there would; `says` is what it says of installing."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target, here=lambda _: "")
+        self.says: Any = ""
+        self._link.connect = lambda: None  # type: ignore[method-assign]
+        self._link.call = self._call  # type: ignore[method-assign]
+
+    def _call(self, do: str, **_: Any) -> Any:
+        if do == "build" and isinstance(self.says, Exception):
+            raise self.says
+        room = {"found": False, "checkpoints": False, "free": 0, "cpus": 4}
+        return {"build": self.says, "find": [], "missing": [], "room": room}[do]
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine(Target(name="gpu", kind="ssh", host="nowhere", environment="build"))
+
+
+def test_each_job_has_the_reason_that_was_found_for_it(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    location = str(tmp_path / "store")
+    assert machine._for(location).unlike == ""
+    machine.unlike = "packages differ: numpy 1 (here 2)"
+    assert machine._for(location).unlike == machine.unlike
+    machine.unlike = ""
+    assert machine._for(location).unlike == ""
+
+
+def test_what_could_not_be_installed_is_tried_again_for_the_next_run_or_cell(machine: Machine) -> None:
+    machine.says = TargetError("uv cannot build the environment: no room")
+    for _ in range(2):
+        with pytest.raises(TargetError, match="no room"):
+            machine.build({"cowsay": "6.1"})
+    machine.says = "/there/bin/python"
+    machine.build({"cowsay": "6.1"})
+    assert machine._environment is not None
+    assert machine._environment.python == "/there/bin/python"
+
+
+def test_a_host_that_cannot_install_the_packages_keeps_no_job_from_those_that_can(tmp_path: Path) -> None:
+    target = Target(name="gpus", kind="ssh", hosts=("a", "b"), environment="build")
+    pool = PoolExecutor(target, here=lambda _: "")
+    a, b = (Machine(member) for member in target.members)
+    pool._hosts = [a, b]
+    pool.build({"cowsay": "6.1"})
+    a.says = TargetError("uv cannot build the environment: no room")
+    bench = Bench(tmp_path)
+    written = [bench.write("1", attempt=number) for number in (1, 2)]
+    first, second = (Job(pool, folder, spec, pool.submit(folder, spec)) for folder, spec in written)
+    for job in (first, second):
+        job.await_log("gpus: on b")
+        job.await_log("waits for the packages")
+    assert "gpus: on a" in first.log
+    b.says = TargetError("uv cannot build the environment: no compiler")
+    for job in (first, second):
+        job.wait()
+        assert job.outcome.failure is not None
+        assert "no compiler" in job.outcome.failure.message
+
+
+def test_a_job_that_was_cancelled_meanwhile_is_not_given_to_another_host(tmp_path: Path) -> None:
+    target = Target(name="gpus", kind="ssh", hosts=("a", "b"), environment="build")
+    pool = PoolExecutor(target, here=lambda _: "")
+    a, b = (Machine(member) for member in target.members)
+    pool._hosts = [a, b]
+    pool.build({"cowsay": "6.1"})
+    a.says = TargetError("uv cannot build the environment: no room")
+    folder, spec = Bench(tmp_path).write("1")
+    handle = pool.submit(folder, spec)
+    while a.poll(handle).state == "running":
+        time.sleep(0.02)
+    pool.cancel(handle)
+    assert pool.poll(handle).state == "exited"
+    assert b.poll(handle).state == "lost"
+
+
+def test_uv_has_its_folder_to_itself_also_once_the_connection_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "uv").write_text(_UV.format(root=tmp_path))
+    (tmp_path / "uv").chmod(0o755)
+    code = f"import runpy, sys\nrunpy.run_path({environment.__file__!r})['build']({str(tmp_path)!r}, 'e', '3', [], '')"
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    agent = subprocess.Popen([sys.executable, "-c", code], env=path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "began").exists():
+        assert agent.poll() is None
+        time.sleep(0.02)
+    agent.kill()
+    agent.wait()
+    with (tmp_path / "environments" / "e.lock").open("w") as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (tmp_path / "go").touch()
+        fcntl.flock(lock, fcntl.LOCK_EX)
