@@ -154,6 +154,10 @@ class LocalExecutor:
                 job = self._by_folder[message.get("started") or message["ended"]]
                 if "pid" in message:
                     job.pid = message["pid"]
+                    if job.code is not None:
+                        # It was withdrawn, a moment too late.
+                        with contextlib.suppress(ProcessLookupError):
+                            os.killpg(message["pid"], signal.SIGKILL)
                 else:
                     job.code = message["code"]
         if self._server is not None and not self._server.lives:
@@ -161,6 +165,7 @@ class LocalExecutor:
 
     def cancel(self, handle: str, *, force: bool = False) -> None:
         """INT, TERM, then KILL to the job's group; its kernel goes with it."""
+        from nbpipe.job.folder import withdraw
         from nbpipe.job.server import kill_kernel
 
         job = self._jobs.get(handle)
@@ -181,6 +186,11 @@ class LocalExecutor:
             until = time.monotonic() + (_GRACE / 2 if number != signal.SIGKILL else 0.5)
             while self.poll(handle).state == "running" and time.monotonic() < until:
                 time.sleep(0.01)
+        if job.pid is None and job.child is None:
+            # The server has not come to it yet, and shall not start it any more.
+            job.code = 130 if job.code is None else job.code
+            withdraw(job.folder)
+            self._listen(0.05)
         kill_kernel(job.folder)
 
     def close(self) -> None:

@@ -89,7 +89,10 @@ class ForkServer:
 
     def close(self) -> None:
         """It ends when it hears nothing more, and with it what its jobs have started."""
-        if self._channel is not None:
+        if not self.spoke and self._child is not None:
+            # It may be importing for a long time, and has started nothing.
+            self._child.kill()
+        if self._channel is not None and self.spoke:
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
                 self._channel.settimeout(_END)
@@ -97,7 +100,11 @@ class ForkServer:
                     pass
         self._lose()
         if self._child is not None:
-            self._child.wait(timeout=_END)
+            try:
+                self._child.wait(timeout=_END)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
             self._child = None
 
     def _lose(self) -> None:

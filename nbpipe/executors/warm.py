@@ -100,8 +100,12 @@ def identity(keep: float, libraries: Sequence[str] = ()) -> str:
 
 
 def _kept() -> dict[str, str]:
-    """The environment that a parent is started with."""
-    return {name: text for name, text in os.environ.items() if name not in _OTHER and not name.startswith(_OTHERS)}
+    """The environment that a parent is started with, in a folder of its own."""
+    kept = {name: text for name, text in os.environ.items() if name not in _OTHER and not name.startswith(_OTHERS)}
+    if "PYTHONPATH" in kept:
+        parts = kept["PYTHONPATH"].split(os.pathsep)
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts if part)
+    return kept
 
 
 def _enter(place: Path) -> socket.socket | None:

@@ -100,6 +100,7 @@ class PrefectExporter:
         # No parameter of the user may hide what the flow's own body calls.
         run = mapped(["run_pipeline"], identifier, taken=[param.name for param in deployment.params])["run_pipeline"]
         taken = [run, _RECORD, "nbpipe", "another_try", "stage_task", "given", "flow", "task", "runtime", "Final"]
+        taken += ["DATE", "DEFAULT_DATE", "FOLDER", "PYTHON", "FINAL"]
         flow = mapped([pipeline.name], identifier, taken=taken)[pipeline.name]
         names = mapped((stage.name for stage in deployment.stages), lambda n: identifier(f"task_{n}"), taken=[flow])
         about = f"The pipeline {pipeline.name!r}, version {pipeline.version[:7]}. Written by nbpipe export."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbpipe.errors import NbpipeError
 from nbpipe.run import record as records
+from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.project import Project
 from nbpipe.run.renames import stays
 from nbpipe.store import open_store
@@ -14,10 +15,13 @@ _LATEST = 20
 
 def latest_types(project: Project, notebook: str) -> dict[str, str]:
     """Variable -> qualified name of its type; empty where no run of the notebook is known. Loads no value."""
-    names = {stay.path for stay in stays(project, notebook)}
+    had = stays(project, notebook)
     for run in project.run_ids()[:_LATEST]:
         record = records.read(project.runs / run)
-        if record is None or record.notebook not in names or record.status != "succeeded":
+        if record is None or record.status != "succeeded" or not any(stay.path == record.notebook for stay in had):
+            continue
+        began = next((event.time for event in read(project.runs / run / JOURNAL)), 0.0)
+        if not any(stay.covers(record.notebook, began) for stay in had):
             continue
         try:
             traces = open_store(record.store or project.store).traces

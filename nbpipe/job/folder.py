@@ -26,6 +26,20 @@ NEEDS = "needs.json"
 LOOKED = "looked.json"
 
 
+#: There if a job shall not be started any more.
+WITHDRAWN = "withdrawn"
+
+
+def withdraw(job: Path) -> None:
+    """Nobody shall start this job who has not begun it yet."""
+    (job / WITHDRAWN).touch()
+
+
+def withdrawn(job: Path) -> bool:
+    """Whether that was said."""
+    return (job / WITHDRAWN).exists()
+
+
 def rank_folder(job: Path, rank: int) -> Path:
     """What one of several processes of a job writes of itself."""
     return job / f"rank-{rank}"

@@ -30,6 +30,7 @@ from nbpipe.job.observe import Observer
 from nbpipe.job.readers import NATIVE, watch
 from nbpipe.job.redact import Redactor
 from nbpipe.job.seeds import Seeds
+from nbpipe.job.shelf import SHELF
 from nbpipe.job.sources import is_local
 from nbpipe.job.surroundings import Surroundings
 from nbpipe.job.unseen import Unseen
@@ -134,6 +135,8 @@ class Session:
 
     def finish(self) -> None:
         """Observe, store, and write the sentinel. Thresholds that do not hold are a failure of status rejected."""
+        if SHELF.refused is not None:
+            raise SHELF.refused
         ended = time.monotonic()
         self.seconds["cells"] = ended - self.seconds.pop("started")
         self.variables.stop()

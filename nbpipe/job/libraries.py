@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,17 +15,37 @@ ROOTS = ("pandas", "scipy", "sklearn", "torch")
 #: Variables that they, and what they load, look at when they are imported.
 SETTINGS = re.compile(
     r"(OMP|GOMP|KMP|MKL|OPENBLAS|GOTO|BLIS|NUMEXPR|NPY|NUMPY|PANDAS|ARROW|SCIPY|SKLEARN|JOBLIB|LOKY|TORCH|PYTORCH|ATEN|CUDA"
-    r"|CUBLAS|CUDNN|NCCL|NVIDIA|TRITON|USE|DISABLE|LD|MALLOC|PYTHON|LANG|LC|TZ|TMPDIR|TEMP|HOME|PATH)(_.*)?|.*_NUM_THREADS"
+    r"|CUBLAS|CUDNN|NCCL|NVIDIA|TRITON|USE|DISABLE|LD|MALLOC|PYTHON|LANG|LC|TZ|TMPDIR|TEMP|HOME|PATH|TQDM)(_.*)?"
+    r"|TORCH.*|.*_NUM_THREADS"
 )
+#: Those of them that are read when a process starts, not when it imports.
+EARLY = re.compile(r"(LD|MALLOC)_.*|PATH|HOME|PYTHON.*")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(.*)|import[ \t]+(.*))", re.MULTILINE)
 _NAME = re.compile(r"^\s*([\w.]+)")
 #: Code that says one of these may have changed what an import gives before it imports.
 _UNSURE = re.compile(
     r"environ|putenv|%env|%set_env|dotenv|sys\.(?:path|modules|meta_path|flags|set)|importlib|__import__|__builtins__"
-    r"|addsitedir|setrlimit|setaffinity|runpy|%run|%pylab|%load_ext|ctypes|find_spec|reload"
+    r"|addsitedir|setrlimit|setaffinity|runpy|%run|%pylab|%load_ext|ctypes|find_spec|reload|__subclasses__|dictConfig|fileConfig"
+    r"|^[ \t]*!|%%!|%%bash|%%sh|%%script|%sx|%system|\bpip\b|\bconda\b|\buv\b|subprocess|os\.system|popen|experimental",
+    re.MULTILINE,
 )
+#: Packages that set nothing around them when they are imported. Another one that does may do so before a library is.
+_CALM = {*ROOTS, *sys.stdlib_module_names, "IPython", "PIL", "ipywidgets", "joblib", "matplotlib", "matplotlib_inline"}
+_CALM |= {
+    "nbpipe",
+    "networkx",
+    "numpy",
+    "plotly",
+    "psutil",
+    "pyarrow",
+    "requests",
+    "seaborn",
+    "statsmodels",
+    "tqdm",
+    "yaml",
+}
 _PYTHONS = ("", "python", "python3")
-#: Modules and packages of one project that are looked for.
+#: Files of one project that are looked through.
 _MOST = 500
 
 
@@ -49,9 +70,12 @@ def suit(spec: JobSpec) -> bool:
         or {"@environ", "@sys.path"} & spec.ambient.keys()
     ):
         return False
-    if any(SETTINGS.fullmatch(name) for name in spec.env) or any(_UNSURE.search(text) for text in texts):
+    if spec.env or any(_UNSURE.search(text) for text in texts):
         return False
-    return not any(_UNSURE.search(text) for text in _own_modules({Path(spec.cwd), Path(spec.project)}, texts))
+    own, sources = _own_modules({Path(spec.cwd), Path(spec.project)}, texts)
+    if any(_UNSURE.search(text) for text in sources):
+        return False
+    return _tops([*texts, *sources]) <= _CALM | own
 
 
 def _imported(texts: Iterable[str]) -> tuple[str, ...]:
@@ -62,7 +86,8 @@ def _imported(texts: Iterable[str]) -> tuple[str, ...]:
                 found |= dict.fromkeys([base, *(f"{base}.{name}" for name in _listed(names))])
             else:
                 found |= dict.fromkeys(_listed(plain))
-    return tuple(name for name in found if name.partition(".")[0] in ROOTS)
+    # What switches something on in another module would do so for stages that never imported it.
+    return tuple(name for name in found if name.partition(".")[0] in ROOTS and "experimental" not in name)
 
 
 def _listed(names: str) -> list[str]:
@@ -71,20 +96,27 @@ def _listed(names: str) -> list[str]:
     return [match[1] for name in each if (match := _NAME.match(name))]
 
 
-def _own_modules(folders: Iterable[Path], texts: Iterable[str]) -> Iterable[str]:
-    """Sources of the project's own modules that the texts import, and that those import."""
-    todo = list(texts)
-    seen: set[Path] = set()
+def _own_modules(folders: Iterable[Path], texts: Iterable[str]) -> tuple[set[str], list[str]]:
+    """The project's own modules that the texts import, and that those import: top-level names, and sources."""
+    names, sources, todo = set[str](), list[str](), list(texts)
+    seen: set[str] = set()
     while todo:
-        tops = {name.partition(".")[0] for found in _IMPORT.findall(todo.pop()) for name in _all(found)}
-        for place in {folder / top for folder in folders for top in tops if top} - seen:
-            seen.add(place)
-            for path in [place.with_suffix(".py"), *(place.rglob("*.py") if place.is_dir() else ())]:
-                try:
-                    todo.append(path.read_text(encoding="utf-8", errors="replace"))
-                except OSError:
-                    continue
-                yield todo[-1] if len(seen) < _MOST else "importlib"
+        for top in _tops([todo.pop()]) - seen:
+            seen.add(top)
+            for place in [folder / top for folder in folders]:
+                for path in [place.with_suffix(".py"), *(place.rglob("*.py") if place.is_dir() else ())]:
+                    try:
+                        todo.append(path.read_text(encoding="utf-8", errors="replace"))
+                    except OSError:
+                        continue
+                    names.add(top)
+                    sources.append(todo[-1] if len(sources) < _MOST else "importlib")
+    return names, sources
+
+
+def _tops(texts: Iterable[str]) -> set[str]:
+    found = [each for text in texts for each in _IMPORT.findall(text)]
+    return {name.partition(".")[0] for each in found for name in _all(each)} - {""}
 
 
 def _all(found: tuple[str, str, str]) -> list[str]:

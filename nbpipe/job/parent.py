@@ -23,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+from nbpipe.job.loading import Stamp, stamp
 from nbpipe.job.server import Server, preload
 from nbpipe.job.shelf import SHELF
 
@@ -32,7 +33,7 @@ _STALE = 3
 _HELLO = 10.0
 _LONGEST = 4 << 20
 
-Stamps = dict[str, tuple[int, int, int]]
+Stamps = dict[str, Stamp]
 
 
 class Parent:
@@ -136,18 +137,12 @@ def stamps(known: Stamps | None = None) -> Stamps:
     With `known`, of the files that it has. A file that is gone has zeros.
     """
     if known is None:
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())} | SHELF.files()
+        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         folders = [*site.getsitepackages(), site.getusersitepackages(), sys.executable, f"{sys.prefix}/pyvenv.cfg"]
-        known = dict.fromkeys([file for file in files if isinstance(file, str)] + folders, (0, 0, 0))
-    return {file: _stamp(file) for file in known}
-
-
-def _stamp(file: str) -> tuple[int, int, int]:
-    try:
-        found = os.stat(file)  # noqa: PTH116 - a thousand of them
-    except OSError:
-        return (0, 0, 0)
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+        names = [file for file in files if isinstance(file, str)] + folders
+        # What was put away is known from before it was executed.
+        return {**{file: stamp(file) for file in names}, **SHELF.stamps()}
+    return {file: stamp(file) for file in known}
 
 
 def _inode(place: str) -> int | None:

@@ -38,6 +38,8 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
         return 2
     from nbpipe.job.verdict import exit_code, failed
 
+    if files.withdrawn(folder):
+        return 130
     done = files.read_verdict(folder, spec.token)
     if done is not None:
         return exit_code(done)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipe.job.folder import KERNEL_PID
+from nbpipe.job.folder import KERNEL_PID, withdrawn
 from nbpipe.job.launch import die_with_parent
 from nbpipe.job.shelf import SHELF
 from nbpipe.notebook.libraries import nbformat
@@ -28,6 +28,11 @@ from nbpipe.store import formats
 # Not matplotlib: it settles its backend and hooks into IPython when it is imported, which must happen in the kernel.
 _PRELOADED = (
     "papermill",
+    # Its lazy parts: bound by one library that uses them, they would look imported to nobody's import of another.
+    *(
+        f"numpy.{name}"
+        for name in ("random", "fft", "linalg", "ma", "polynomial", "lib", "rec", "char", "strings", "ctypeslib")
+    ),
     "nbformat",
     "jupyter_client.blocking.client",
     "ipykernel.kernelapp",
@@ -96,11 +101,14 @@ class Server:
 
     def _start(self, asked: dict[str, Any], pipes: tuple[int, int]) -> None:
         job: str = asked["job"]
+        if withdrawn(Path(job)):
+            self._tell({"ended": job, "code": 130})
+            return
         parent = os.getpid()
         pid = os.fork()
         if pid:
             self._jobs[pid] = job
-            self._say({"started": job, "pid": pid})
+            self._tell({"started": job, "pid": pid})
             return
         code = 4
         try:
@@ -126,11 +134,12 @@ class Server:
             job = self._jobs.pop(pid, None)
             if job is not None:
                 kill_kernel(Path(job))
-                with contextlib.suppress(OSError):
-                    self._say({"ended": job, "code": os.waitstatus_to_exitcode(status)})
+                self._tell({"ended": job, "code": os.waitstatus_to_exitcode(status)})
 
-    def _say(self, message: dict[str, object]) -> None:
-        self._channel.sendall(json.dumps(message).encode() + b"\n")
+    def _tell(self, message: dict[str, object]) -> None:
+        """The orchestrator, if it still listens: that it does not is noticed where it is listened to."""
+        with contextlib.suppress(OSError):
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _kill_all(self) -> None:
         for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):

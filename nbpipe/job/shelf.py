@@ -16,14 +16,13 @@ import os
 import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from nbpipe.errors import UnsupportedError
-from nbpipe.job.libraries import SETTINGS
-from nbpipe.job.loading import Loading, noted
+from nbpipe.job.libraries import EARLY, SETTINGS
+from nbpipe.job.loading import Loading, Stamp, noted, stamp
 
 _find = importlib.machinery.PathFinder.find_spec
 
@@ -43,13 +42,17 @@ class Shelf(importlib.abc.MetaPathFinder):
         self._path: list[str] = []
         #: Called with the name of each module that came with another one.
         self.told: Callable[[str], None] = lambda _: None
+        #: Why a module was not given; a stage in which that happened does not succeed.
+        self.refused: UnsupportedError | None = None
 
     def fill(self, names: Iterable[str]) -> bool:
         """Import the modules and put them away; false where the process cannot be forked any more. Once only."""
-        loading, before = Loading(), set(sys.modules)
-        finalizers = dict.fromkeys(_finalizers())
+        filters, environ, before = list(warnings.filters), dict(os.environ), set(sys.modules)
+        # Whether a warning is shown is for the filters of who imports.
+        warnings.simplefilter("always")
+        loading = Loading()
         self._environ, self._path = _settings(os.environ), list(sys.path)
-        filters, environ = list(warnings.filters), dict(os.environ)
+        drawn = _drawn()
         with noted(loading):
             for name in names:
                 # Not every name is a module, and what cannot be imported here fails in the kernel, where it is asked for.
@@ -65,9 +68,10 @@ class Shelf(importlib.abc.MetaPathFinder):
                 os.environ[name] = environ[name]
             else:
                 os.environ.pop(name, None)
-        for finalizer in _finalizers():
+        loading.finalizers = [(owner, each) for owner, each in loading.finalizers if each.alive and each.atexit]
+        for _, finalizer in loading.finalizers:
             # At the end of a kernel that never asked for its library it would find nothing of it.
-            finalizer.atexit = finalizer.atexit and finalizer in finalizers
+            finalizer.atexit = False
         self._loading = loading
         tops = [name for name in loading.begun if name not in before]
         # What a module has put into `sys.modules` itself goes with it.
@@ -76,7 +80,7 @@ class Shelf(importlib.abc.MetaPathFinder):
             if name in sys.modules:
                 self._put_away(name, loading)
         sys.meta_path.insert(0, self)
-        return threading.active_count() == 1
+        return threading.active_count() == 1 and _drawn() == drawn
 
     def _put_away(self, name: str, loading: Loading) -> None:
         above, _, last = name.rpartition(".")
@@ -132,11 +136,15 @@ class Shelf(importlib.abc.MetaPathFinder):
         """Whether a kernel in this folder, with these variables beside this process's own, would import the same."""
         if _own(folder) & {name.partition(".")[0] for name in (*self._modules, *sys.modules)}:
             return False
+        if any(stamp(file) != known for file, known in self.stamps().items()):
+            return False
         return not self._modules or _settings({**os.environ, **env}) == self._environ
 
-    def files(self) -> set[str]:
-        """Files of what is put away."""
-        return {file for module in self._modules.values() if isinstance(file := getattr(module, "__file__", None), str)}
+    def stamps(self) -> dict[str, Stamp]:
+        """Files of what is put away, as they were just before they were executed."""
+        origins = {name: getattr(spec, "origin", None) for name, spec in self._specs.items() if name in self._modules}
+        begun = self._loading.begun
+        return {file: begun[name] for name, file in origins.items() if isinstance(file, str) and name in begun}
 
     def _closure(self, fullname: str, loading: Loading) -> set[str]:
         todo, found = [fullname], set[str]()
@@ -146,6 +154,11 @@ class Shelf(importlib.abc.MetaPathFinder):
                 continue
             found.add(name)
             todo += loading.needs.get(name, ())
+            if name in self._modules:
+                # What it was bound to without an import statement: an attribute of a package that imports on use.
+                todo += [
+                    owner for value in vars(self._modules[name]).values() if (owner := _owner(value)) in self._modules
+                ]
             todo += [name.rpartition(".")[0]] if "." in name else []
         return found
 
@@ -163,23 +176,34 @@ class Shelf(importlib.abc.MetaPathFinder):
         for owner, (call, args, kwargs) in loading.exits:
             if owner in given:
                 atexit.register(call, *args, **kwargs)
+        for owner, finalizer in loading.finalizers:
+            if owner in given and finalizer.alive:
+                finalizer.atexit = True
+        for owner, draw in loading.draws:
+            if owner in given:
+                draw()
         for owner, stream, text in loading.said:
             if owner in given:
                 getattr(sys, stream).write(text)
+        for owner, said in loading.warned:
+            if owner in given:
+                warnings.warn_explicit(said.message, said.category, said.filename, said.lineno, source=said.source)
 
     def _compare(self, fullname: str) -> None:
         """The import was done with settings that hold still, and from the same places."""
         now = _settings(os.environ)
-        changed = sorted(name for name in now.keys() | self._environ.keys() if now.get(name) != self._environ.get(name))
+        names = [name for name in now.keys() | self._environ.keys() if not EARLY.fullmatch(name)]
+        changed = sorted(name for name in names if now.get(name) != self._environ.get(name))
         tops = {name.partition(".")[0] for name in self._modules}
         changed += [part for part in sys.path if part not in self._path and _own(part or os.curdir) & tops]
         if changed:
-            # No ImportError: code that can do without the library would go on without it.
-            raise UnsupportedError(
+            # No ImportError: code that can do without the library would go on without it. Whoever catches it is told later.
+            self.refused = UnsupportedError(
                 f"{', '.join(changed)} changed before '{fullname}' was imported, which was loaded ahead",
                 name=fullname,
                 fix="Load nothing ahead in this project: warm_libraries = false under [tool.nbpipe].",
             )
+            raise self.refused
 
 
 class _Given(importlib.abc.Loader):
@@ -207,8 +231,21 @@ def _own(folder: str) -> set[str]:
     return found - {"nbpipe"}
 
 
-def _finalizers() -> list[Any]:
-    return list(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+def _owner(value: Any) -> str:
+    """The module that a value is, or that made it."""
+    # By the class itself: what stands for a module may import it when it is asked.
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        return str(vars(value).get("__name__", ""))
+    if kind is FunctionType:
+        return str(value.__module__)
+    return str(vars(value).get("__module__", "")) if issubclass(kind, type) else ""
+
+
+def _drawn() -> str:
+    """The random state of numpy: what draws from it when it is imported has to do so in the kernel."""
+    numpy = sys.modules.get("numpy.random")
+    return repr(numpy.get_state(legacy=True)) if numpy is not None else ""
 
 
 def _settings(environ: Mapping[str, str]) -> dict[str, str]:

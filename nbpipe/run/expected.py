@@ -16,15 +16,16 @@ def expected_seconds(project: Project, notebook: str) -> dict[str, float]:
     """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it."""
     found: dict[str, float] = {}
     looked_at = 0
-    names = {stay.path for stay in stays(project, notebook)}
+    had = stays(project, notebook)
     for run in project.run_ids()[:_MOST]:
         record = records.read(project.runs / run)
-        if record is None or record.notebook not in names:
+        if record is None or not any(stay.path == record.notebook for stay in had):
+            continue
+        events = list(read(project.runs / run / JOURNAL))
+        if not events or not any(stay.covers(record.notebook, events[0].time) for stay in had):
             continue
         latest = {
-            event.stage: float(event.data.get("seconds", 0.0))
-            for event in read(project.runs / run / JOURNAL)
-            if event.kind == "stage-succeeded"
+            event.stage: float(event.data.get("seconds", 0.0)) for event in events if event.kind == "stage-succeeded"
         }
         found = {**latest, **found}
         looked_at += 1

@@ -16,8 +16,8 @@ import msgspec
 from nbpipe.run.project import Project, find_project, relative
 
 RENAMES = "renames.jsonl"
-#: More turns than this are a file that somebody made up.
-_MOST_STAYS = 1000
+#: More turns than this are a file that somebody made up, and more than a question to SQLite may have.
+_MOST_STAYS = 300
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True):

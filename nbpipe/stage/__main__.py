@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> int:
 
     with site_of(Path(given.folder).resolve(), given.project) as site:
         store = open_store(given.store or site.store)
-        fresh = given.fresh or os.environ.get("NBPIPE_FRESH", str(int(site.manifest.fresh))) == "1"
+        fresh = given.fresh or (os.environ.get("NBPIPE_FRESH") or str(int(site.manifest.fresh))) != "0"
         if given.all:
             from nbpipe.stage.pipelines import values_of
             from nbpipe.stage.whole import run_whole

@@ -179,6 +179,49 @@ def test_the_second_job_that_imports_a_library_finds_it_loaded_ahead(bench: Benc
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import scipy.stats\nprint(scipy.stats.norm.rvs(size=3))",
+        "import pandas\nprint(pandas.Series([1, 2, 3]).sample(2).tolist(), pandas.get_option('display.encoding'))",
+        "from sklearn.linear_model import SGDClassifier\nprint(SGDClassifier().fit([[0], [1], [2]], [0, 1, 1]).coef_)",
+        "import sklearn\nprint(hasattr(sklearn, 'svm'), hasattr(sklearn, 'datasets'))",
+        "import torch, pandas\nprint(torch.rand(2), torch.get_num_threads())",
+    ],
+)
+def test_a_job_gives_the_same_with_libraries_loaded_ahead(bench: Bench, body: str) -> None:
+    names = ("pandas", "scipy.stats", "sklearn.linear_model", "sklearn.datasets", "torch")
+    told = []
+    for executor in (LocalExecutor(), LocalExecutor(libraries=names)):
+        for _ in range(2):
+            folder, spec = bench.write(body, seed=7)
+            assert _wait(executor, executor.submit(folder, spec)) == JobState("exited", 0)
+            outcome = read_verdict(folder, spec.token)
+            assert outcome is not None
+            told.append((bench.printed(), sorted(state.name for state in outcome.ambient), outcome.warnings))
+        executor.close()
+    assert told[1:] == told[:1] * 3
+
+
+def test_a_job_that_is_cancelled_while_its_server_still_imports_never_begins(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = bench.root / "slow"
+    slow.mkdir()
+    (slow / "scipy.py").write_text("import time\ntime.sleep(4)")
+    monkeypatch.setenv("PYTHONPATH", f"{slow}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    executor = LocalExecutor(libraries=("scipy",))
+    _wait(executor, executor.submit(*bench.write("import scipy")))
+    handle = executor.submit(*bench.write("import scipy, pathlib\npathlib.Path('begun').touch()"))
+    executor.cancel(handle)
+    assert executor.poll(handle) == JobState("exited", 130)
+    assert _wait(executor, executor.submit(*bench.write("import scipy"))) == JobState("exited", 0)
+    assert not (bench.project / "begun").exists()
+    executor.submit(*bench.write("x = 1"))
+    executor.close()
+
+
+@pytest.mark.long
 def test_a_folder_that_covers_a_part_of_a_library_gets_a_cold_kernel(bench: Bench) -> None:
     executor = LocalExecutor(libraries=("sklearn",))
     (bench.project / "threadpoolctl.py").write_text("raise RuntimeError('mine')")

@@ -215,3 +215,16 @@ def test_a_parent_for_each_set_of_libraries_loaded_ahead(runtime: Path) -> None:
     assert len(list(runtime.rglob("*.sock"))) == 3
     for channel in filter(None, channels):
         channel.close()
+
+
+def test_a_relative_python_path_is_that_of_the_caller(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.root / "src").mkdir()
+    (bench.root / "src/only_here.py").touch()
+    monkeypatch.chdir(bench.root)
+    monkeypatch.setenv("PYTHONPATH", f"src{os.pathsep}{Path(warm.__file__).parents[2]}")
+    executor = LocalExecutor(keep=60.0)
+    handle = executor.submit(*bench.write("import only_here"))
+    while executor.poll(handle).state == "running":
+        time.sleep(0.02)
+    assert executor.poll(handle).returncode == 0
+    executor.close()

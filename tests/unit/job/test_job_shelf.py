@@ -114,6 +114,66 @@ def test_what_would_make_the_import_another_one_is_said(folder: Path, code: str,
     assert "warm_libraries" in seen["environ"]["SAID"]
 
 
+def test_who_catches_the_refusal_is_told_all_the_same(folder: Path) -> None:
+    code = (
+        "import os; os.environ['OMP_NUM_THREADS'] = '1'\ntry:\n    import one\nexcept Exception:\n    pass\n"
+        "os.environ['SAID'] = str(SHELF.refused)"
+    )
+    assert "OMP_NUM_THREADS" in _seen(folder, _TOPS, ["one"], code)["environ"]["SAID"]
+
+
+def test_a_library_that_was_installed_anew_meanwhile_does_not_fit(folder: Path) -> None:
+    code = (
+        "fits = [SHELF.fits('.', {})]\nopen('installed/two/__init__.py', 'a').write('new = 1')\nfits.append(SHELF.fits('.', {}))\n"
+        "fits.append(SHELF.fits('.', {'MKL_NUM_THREADS': '1'}))\nos.environ['SAID'] = str(fits)"
+    )
+    assert _seen(folder, _TOPS, ["one", "two"], code)["environ"]["SAID"] == "[True, False, False]"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "warnings.simplefilter('ignore')",
+        "warnings.simplefilter('error')",
+        "pass",
+        "caught = warnings.catch_warnings(record=True); noted = caught.__enter__()",
+    ],
+)
+def test_warnings_of_an_import_are_for_the_filters_of_who_imports(folder: Path, before: str) -> None:
+    _installed(
+        folder,
+        warning="import warnings\nwarnings.warn('old', stacklevel=2)\nwarnings.warn('dated', DeprecationWarning)\n",
+    )
+    code = (
+        f"import contextlib, io, warnings\nnoted = []\n{before}\nwith contextlib.redirect_stderr(io.StringIO()) as out:\n"
+        "    try:\n        import warning\n    except Warning as error:\n        print('raised', error, file=out)\n"
+        "os.environ['SAID'] = f'{out.getvalue().count(\"old\")} {\"raised\" in out.getvalue()} {len(noted)}'"
+    )
+    fresh = _seen(folder, set(), [], code)["environ"]["SAID"]
+    assert _seen(folder, set(), ["warning"], code)["environ"]["SAID"] == fresh
+
+
+def test_what_a_library_leaves_for_the_end_is_done_only_where_it_was_imported(folder: Path) -> None:
+    _installed(folder, late="import weakref\nclass A: pass\na = A()\nweakref.finalize(a, print, 'end of late')\n")
+    for code in ("pass", "import late"):
+        ends = []
+        for ahead in ([], ["late"]):
+            program = f"{_AHEAD.format(AHEAD=ahead) if ahead else ''}\n{code}"
+            env = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3]}{os.pathsep}{folder / 'installed'}"}
+            ran = subprocess.run(
+                [sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True, check=True
+            )
+            ends.append(ran.stdout)
+        assert ends[0] == ends[1] == ("end of late\n" if code != "pass" else "")
+
+
+def test_what_a_library_draws_when_it_is_imported_is_drawn_when_it_is_asked_for(folder: Path) -> None:
+    _installed(folder, drawing="from random import randint\nfirst = randint(0, 1 << 24)\n")
+    code = "import random\nrandom.seed(3)\nimport drawing\nos.environ['SAID'] = f'{random.random()} {drawing.randint(0, 1 << 24)}'"
+    fresh = _seen(folder, set(), [], code)["environ"]["SAID"]
+    assert _seen(folder, set(), ["drawing"], code)["environ"]["SAID"] == fresh
+
+
 def test_what_a_library_prints_when_it_is_imported_is_printed_when_it_is_asked_for(folder: Path) -> None:
     _installed(folder, loud="import sys\nprint('loud')\nstream = sys.stdout\n")
     code = (
