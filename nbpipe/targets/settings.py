@@ -61,7 +61,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     time: float | None = None
     #: ray: where the cluster's dashboard answers, as `http://HOST:8265`.
     address: str = ""
-    #: kubernetes: that of the pods, where a stage names none.
+    #: kubernetes: that of the pods.
     image: str = ""
     #: kubernetes: the volume claim whose files lie at `folder`, in pods and where `kubectl` is called.
     claim: str = ""
@@ -76,8 +76,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     #: kubernetes: variable -> `SECRET/KEY` of the namespace.
     secrets: dict[str, str] = {}
     gpu_resource: str = "nvidia.com/gpu"
-    #: kubernetes: how often a pod that was lost is started anew; preemptions do not count.
-    restarts: int = 3
+    #: kubernetes: how often a pod that was lost, or preempted, is started anew.
+    restarts: int = 10
 
     @property
     def place(self) -> str:

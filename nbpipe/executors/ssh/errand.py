@@ -180,7 +180,12 @@ class Errand:
                 python = self._built()
                 if self._stop:
                     return JobState("exited", 130)
-                self._reach(lambda there=there, python=python: self._begin(cargo, there, python))  # type: ignore[misc]
+                try:
+                    self._reach(lambda there=there, python=python: self._begin(cargo, there, python))  # type: ignore[misc]
+                except TargetError:
+                    # A scheduler may have it nevertheless, where its answer was lost.
+                    self._leave()
+                    raise
             code = self._watch()
             if code is None:
                 return JobState("lost")

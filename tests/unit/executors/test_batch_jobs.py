@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,26 @@ def test_a_job_that_waits_is_taken_out_of_the_queue_and_does_not_begin_any_more(
     assert made.batch.state(made.work) == {"state": "exited", "code": 130}
     made.queue.start()
     assert made.batch.start_of(made.work)[0] == -1
+
+
+def test_a_job_whose_number_was_lost_is_killed_by_its_name(made: Made) -> None:
+    made.begin()
+    Path(made.work, "batch.json").unlink()
+    made.batch.cancel(made.work, force=True)
+    assert made.queue.killed == ["1"]
+
+
+def test_a_job_whose_folder_is_removed_ends(made: Made) -> None:
+    made.begin("import time; time.sleep(60)")
+    node = subprocess.Popen(made.queue.handed[0][1], env={**os.environ, "SLURM_RESTART_COUNT": "0"})
+    while not Path(made.work, "0", "runner.json").exists():
+        assert node.poll() is None
+        time.sleep(0.02)
+    runner = json.loads(Path(made.work, "0", "runner.json").read_text())["pid"]
+    shutil.rmtree(made.work)
+    assert node.wait(30) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(runner, 0)
 
 
 def test_a_job_that_ends_without_a_word_is_lost_once_its_files_had_time_to_be_seen(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from nbpipe.executors.ssh.there import kubernetes
 from nbpipe.executors.ssh.there.kubernetes import Scheduler, manifest, quantity, read_pod
 from nbpipe.targets.settings import Target
 
@@ -17,7 +20,9 @@ SETTINGS = msgspec.to_builtins(TARGET)
 
 
 def _pod(phase: str, state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
-    statuses = [{"state": state}] if state else []
+    # Meshes put a container of their own beside that of the stage, and before it.
+    beside = {"name": "proxy", "state": {"running": {}}}
+    statuses = [beside, {"name": "stage", "state": state}] if state else [beside]
     return {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": phase, "containerStatuses": statuses, **status}}
 
 
@@ -41,6 +46,9 @@ def _ended(code: int, reason: str = "Error") -> dict[str, Any]:
         (_pod("Failed", _ended(137)), "waiting", "lost: Error"),
         (_pod("Failed", _ended(137, "OOMKilled")), "ended", "--memory"),
         (_pod("Failed", _ended(2)), "ended", "code 2"),
+        (_pod("Running", _ended(2)), "ended", "code 2"),
+        (_pod("Running", _ended(137)), "ended", "lost: Error"),
+        (_pod("Failed", _ended(137), reason="DeadlineExceeded"), "ended", "--timeout"),
         (_pod("Failed", reason="Evicted", message="low on disk"), "waiting", "low on disk"),
         (
             _pod("Failed", _ended(2), conditions=[{"type": "DisruptionTarget", "status": "True", "message": "spot"}]),
@@ -71,7 +79,16 @@ def test_a_job_asks_for_what_its_stage_asks_for() -> None:
         {"key": "a", "operator": "Equal", "value": "b", "effect": "NoSchedule"},
         {"key": "c", "operator": "Exists"},
     ]
-    assert made["spec"]["activeDeadlineSeconds"] > 60
+    # The time that it waits for a node is not the stage's.
+    assert pod["activeDeadlineSeconds"] > 60
+    assert "activeDeadlineSeconds" not in made["spec"]
+
+
+def test_a_pod_of_a_node_that_does_not_answer_is_replaced_before_it_has_ended_and_how_often_is_bounded() -> None:
+    spec = manifest(SETTINGS, "nbpipe-x", "/shared", ["true"], {})["spec"]
+    # The API allows no replacement of a pod that is being deleted where there is a podFailurePolicy.
+    assert "podFailurePolicy" not in spec
+    assert spec["backoffLimit"] == TARGET.restarts > 0
 
 
 def test_secrets_are_references_and_a_job_without_gpus_sees_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +126,111 @@ def test_where_nodes_may_not_be_listed_the_target_has_to_say(monkeypatch: pytest
             raise RuntimeError("kubectl says: Error from server (Forbidden): nodes is forbidden")
         return "digits"
 
-    monkeypatch.setattr(kubernetes.Scheduler, "_call", call)
+    monkeypatch.setattr(Scheduler, "_call", call)
     with pytest.raises(RuntimeError, match="set cpus, memory"):
         Scheduler(SETTINGS).facts()
     found = Scheduler({**SETTINGS, "cpus": 8.0, "memory": 1 << 30, "gpus": 2.0}).facts()
     assert (found["cpus"], found["devices"], found["nodes"]) == (8, ["0", "1"], 1)
+
+
+def test_nodes_that_come_when_a_pod_asks_for_them_are_as_the_target_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes: list[Any] = []
+    monkeypatch.setattr(Scheduler, "_call", lambda *_: json.dumps({"items": nodes}))
+    with pytest.raises(RuntimeError, match=r"no node of the cluster.*set cpus, memory"):
+        Scheduler(SETTINGS).facts()
+    said = {**SETTINGS, "cpus": 8.0, "memory": 1 << 30, "gpus": 2.0}
+    found = Scheduler(said).facts()
+    assert (found["cpus"], found["memory"], found["devices"], found["nodes"]) == (8, 1 << 30, ["0", "1"], 1)
+    small = {"cpu": "940m", "memory": "1Gi"}
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": small}
+    nodes.append({"metadata": {}, "spec": {}, "status": status})
+    found = Scheduler(said).facts()
+    assert (found["cpus"], found["devices"]) == (0.94, ["0", "1"])
+    small["nvidia.com/gpu"] = "1"
+    assert Scheduler(said).facts()["devices"] == ["0"]
+
+
+@dataclass
+class Cluster:
+    """Takes jobs, and answers, or fails to, as it is told."""
+
+    jobs: dict[str, Any] = field(default_factory=dict)
+    pods: list[Any] = field(default_factory=list)
+    lost: bool = False
+    deleted: list[str] = field(default_factory=list)
+
+    def call(self, words: list[str], text: str = "") -> str:
+        path = words[2].partition("?")[0]
+        if words[0] == "create":
+            order = json.loads(text)
+            self.jobs[order["metadata"]["name"]] = order
+            if self.lost:
+                raise RuntimeError("the cluster does not answer within 60 s")
+        elif words[0] == "delete":
+            self.deleted.append(path.rpartition("/")[2])
+        elif path.endswith("/pods"):
+            return json.dumps({"items": self.pods})
+        elif path.rpartition("/")[2] not in self.jobs:
+            raise RuntimeError("kubectl says: Error from server (NotFound)")
+        return '{"kind": "Job"}'
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster()
+    monkeypatch.setattr(Scheduler, "_call", lambda _, *given: made.call(*given))
+    return made
+
+
+def test_a_job_that_is_there_although_the_answer_was_lost_is_known(cluster: Cluster) -> None:
+    cluster.lost = True
+    handed = Scheduler({**SETTINGS, "namespace": "n"}).submit("nbpipe-x", "/shared/work/x", ["true"], {}, set())
+    assert handed == "nbpipe-x"
+    assert list(cluster.jobs) == ["nbpipe-x"]
+
+
+def test_a_pod_that_looks_around_ends_also_when_nobody_is_left_to_delete_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Scheduler, "state", lambda *_: ("ended", "no image"))
+    with pytest.raises(RuntimeError, match="no image"):
+        Scheduler({**SETTINGS, "namespace": "n"}).probe(str(tmp_path), "", [], {})
+    (order,) = cluster.jobs.values()
+    assert 0 < order["spec"]["activeDeadlineSeconds"] <= 600
+
+
+def test_a_job_that_is_home_is_deleted_where_something_else_goes_on_in_its_pod(cluster: Cluster) -> None:
+    scheduler = Scheduler({**SETTINGS, "namespace": "n"})
+    cluster.pods = [{"spec": {"containers": [{"name": "stage"}]}}]
+    scheduler.forget("nbpipe-x")
+    assert cluster.deleted == []
+    cluster.pods[0]["spec"]["containers"].append({"name": "proxy"})
+    scheduler.forget("nbpipe-x")
+    assert "nbpipe-x" in cluster.deleted
+
+
+def test_however_many_jobs_there_are_half_of_the_time_is_left_to_listen_and_each_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, asked = [1000.0], []
+
+    def ask(_: Scheduler, name: str) -> tuple[str, str]:
+        clock[0] += 1.0
+        asked.append(name)
+        return "running", ""
+
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    monkeypatch.setattr(Scheduler, "_asked", ask)
+    scheduler, names = Scheduler(SETTINGS), [f"j{number}" for number in range(20)]
+    for _ in range(3000):
+        before = len(asked)
+        for name in names:
+            scheduler.state(name)
+        assert len(asked) - before <= 1
+        clock[0] += 0.05
+    counts = [asked.count(name) for name in names]
+    assert min(counts) >= 2
+    assert max(counts) - min(counts) <= 1
 
 
 def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

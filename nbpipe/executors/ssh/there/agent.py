@@ -316,6 +316,8 @@ class Agent:
         """Its results are home: nothing of it has to stay."""
         for known in (self._watched, self._starts, self._said):
             known.pop(job, None)
+        if self._batch is not None:
+            self._batch.forget(self._work(job))
         shutil.rmtree(self._work(job), ignore_errors=True)
         return {}
 

@@ -6,6 +6,7 @@ given up for dead may live, and finish; what it writes lies in its own folder, a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -104,11 +105,26 @@ class Batch:
             self._stopping.setdefault(work, time.time() + _GRACE)
 
     def _kill(self, work: str) -> None:
-        handed = _read(work + "/batch.json")
-        if handed:
-            self._scheduler.kill(handed["id"])
+        number = self._number(work)
+        if number:
+            self._scheduler.kill(number)
         begun = self.start_of(work)[0] >= 0
         self._keeper.note(work + "/rc.json", {"code": -9 if begun else 130})
+
+    def _number(self, work: str) -> str:
+        """What the scheduler calls it, also where its answer was lost; empty where it does not know it, or does not answer."""
+        handed = _read(work + "/batch.json")
+        if handed or not os.path.exists(work + "/order.json"):
+            return str(handed.get("id", ""))
+        with contextlib.suppress(RuntimeError):
+            return str(self._scheduler.find("nbpipe-" + os.path.basename(work)))
+        return ""
+
+    def forget(self, work: str) -> None:
+        """Its results are home: the scheduler need not keep anything of it, either."""
+        handed = _read(work + "/batch.json")
+        if handed and hasattr(self._scheduler, "forget"):
+            self._scheduler.forget(handed["id"])
 
     def gone(self, work: str) -> bool:
         """Whether nothing of it runs any more, as far as can be told without asking the scheduler."""

@@ -150,7 +150,8 @@ def keep(
         if os.path.exists(work + "/cancel") or _forgotten(work, patience):
             _stop(child)
     kill_kernel(work)
-    note(work + "/rc.json", {"code": child.returncode})
+    with contextlib.suppress(FileNotFoundError):
+        note(work + "/rc.json", {"code": child.returncode})
     for descriptor in held:
         os.close(descriptor)
 
@@ -208,6 +209,9 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 def _forgotten(work: str, patience: float) -> bool:
     try:
         return time.time() - os.stat(work + "/asked").st_mtime > patience
+    except FileNotFoundError:
+        # Its folder was removed: nobody can ask for it any more.
+        return True
     except OSError:
         return False
 

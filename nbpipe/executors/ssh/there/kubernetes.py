@@ -27,6 +27,8 @@ _SPARE = 900
 _GRACE, _DEAF = 5, 15
 #: Seconds for which an ended Job is kept, to be looked at.
 _KEPT = 3600
+#: What the container of ours is called.
+_CONTAINER = "stage"
 #: What a container waits for that does not come by waiting.
 _NEVER = (
     "InvalidImageName",
@@ -60,15 +62,22 @@ class Scheduler:
         self._namespace = settings.get("namespace") or ""
         #: Job -> when it was asked for, its state and why.
         self._known: dict[str, tuple[float, str, str]] = {}
+        #: Until when nothing is asked of any job, and how long not of the same one.
+        self._rest, self._pause = 0.0, _PAUSE
 
     def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
         """Hand a job in; what it is called, which is its name here: handed in twice it is there once."""
         del hidden  # nothing of this process's environment is passed on
         root = os.path.dirname(os.path.dirname(work))
+        return self._hand_in(manifest(self._settings, name, root, command, asked))
+
+    def _hand_in(self, order: dict[str, Any]) -> str:
+        name: str = order["metadata"]["name"]
         try:
-            self._create(manifest(self._settings, name, root, command, asked))
-        except RuntimeError as error:
-            if "AlreadyExists" not in str(error):
+            self._create(order)
+        except RuntimeError:
+            # Where it is there, it was handed in twice, or the answer was lost.
+            if not self.find(name):
                 raise
         return name
 
@@ -81,22 +90,26 @@ class Scheduler:
 
     def state(self, number: str) -> tuple[str, str]:
         """`waiting`, `running` or `ended`, and why; what was heard last, where the cluster does not answer."""
-        when, state, why = self._known.get(number, (0.0, "waiting", ""))
-        if time.time() - when < _PAUSE:
+        when, state, why = self._known.setdefault(number, (0.0, "waiting", ""))
+        began = time.time()
+        if began < self._rest or began - when < self._pause:
             return state, why
         try:
             state, why = self._asked(number)
         except RuntimeError as error:
             why = str(error)
-        self._known[number] = (time.time(), state, why)
+        now = time.time()
+        self._known[number] = (now, state, why)
+        # Nobody is heard while the cluster is asked: as much time is left for that, and every job has its turn.
+        self._rest = now + (now - began)
+        self._pause = max(_PAUSE, 3 * (now - began) * sum(state != "ended" for _, state, _ in self._known.values()))
         return state, why
 
     def _asked(self, name: str) -> tuple[str, str]:
         job = self._get(f"{self._jobs()}/{name}")
         if not job:
             return "ended", f"Kubernetes does not know job {name}: it was deleted"
-        pods = (self._get(f"{self._core()}/pods?labelSelector=job-name={name}") or {}).get("items", [])
-        pods.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
+        pods = sorted(self._pods(name), key=lambda pod: pod["metadata"]["creationTimestamp"])
         state, why = read_pod(pods[-1]) if pods else ("waiting", self._complaint(name))
         ended = [each for each in job["status"].get("conditions") or [] if each["status"] == "True"]
         for each in ended:
@@ -120,14 +133,26 @@ class Scheduler:
     def _last_words(self, pod: dict[str, Any]) -> str:
         """The last line that its container printed: what stopped it before there was a log of ours."""
         try:
-            path = f"{self._core()}/pods/{pod['metadata']['name']}/log?tailLines=1"
+            path = f"{self._core()}/pods/{pod['metadata']['name']}/log?tailLines=1&container={_CONTAINER}"
             said = self._call(["get", "--raw", path]).strip()
         except RuntimeError:
             return ""
         return f": {said[:_SAID]}" if said else ""
 
+    def forget(self, number: str) -> None:
+        """Its results are home. Where the cluster put a container beside ours, which may go on for ever, it is deleted."""
+        self._known.pop(number, None)
+        with contextlib.suppress(RuntimeError):
+            if any(len(pod["spec"]["containers"]) > 1 for pod in self._pods(number)):
+                self.kill(number)
+
+    def _pods(self, number: str) -> list[Any]:
+        found = self._get(f"{self._core()}/pods?labelSelector=job-name={number}") or {}
+        return list(found.get("items", []))
+
     def kill(self, number: str) -> None:
         """Delete the job and its pods at once. Nothing happens if it has ended, or the cluster is gone."""
+        self._known.pop(number, None)
         pods = f"{self._core()}/pods?labelSelector=job-name={number}&gracePeriodSeconds=1"
         for path in (f"{self._jobs()}/{number}?propagationPolicy=Background", pods):
             with contextlib.suppress(RuntimeError):
@@ -143,16 +168,20 @@ class Scheduler:
         except RuntimeError as error:
             if "Forbidden" not in str(error):
                 raise
-            if None in (settings.get("cpus"), settings.get("memory")):
-                raise RuntimeError("the nodes may not be listed: set cpus, memory and gpus of the target") from None
-            nodes = [(settings["cpus"], settings["memory"], settings.get("gpus") or 0)]
+            nodes, wrong = [], "the nodes may not be listed"
         else:
             nodes = [found for node in listed if (found := self._room(node))]
+            wrong = "no node of the cluster takes such a pod: see node_selector and tolerations, and for nodes that still have to come"
+        said = settings.get("gpus") or 0.0
         if not nodes:
-            raise RuntimeError("no node of the cluster takes such a pod: see node_selector and tolerations")
+            if None in (settings.get("cpus"), settings.get("memory")):
+                raise RuntimeError(f"{wrong}: set cpus, memory and gpus of the target")
+            nodes = [(settings["cpus"], settings["memory"], said)]
         most = [max(node[n] for node in nodes) for n in range(3)]
+        # Where no node has any, those that have them may come when a pod asks for one.
+        most[2] = most[2] or said
         return {
-            "cpus": int(most[0]),
+            "cpus": int(most[0]) or most[0],
             "memory": int(most[1]),
             "gpus": [],
             "devices": [str(number) for number in range(int(most[2]))],
@@ -189,7 +218,10 @@ class Scheduler:
             shown = [f"{key}={text}" for key, text in environment.items()]
             told = folder + "/facts.json"
             words = [self.python, folder + "/look.py", root, json.dumps(distributions), told]
-            self.submit(name, folder, ["env", *shown, *words], {}, set())
+            order = manifest(self._settings, name, root, ["env", *shown, *words], {})
+            # Of its time, waiting included: where nobody is left who could delete it, it ends.
+            order["spec"]["activeDeadlineSeconds"] = int(_PROBE)
+            self._hand_in(order)
             until, state, why = time.time() + _PROBE, "waiting", ""
             while not os.path.exists(told):
                 if state == "ended" or time.time() > until:
@@ -265,7 +297,7 @@ def manifest(
         secret, _, key = place.partition("/")
         variables.append({"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
     container = {
-        "name": "stage",
+        "name": _CONTAINER,
         "image": asked.get("image") or settings["image"],
         "command": command,
         "env": variables,
@@ -298,34 +330,37 @@ def manifest(
     spec: dict[str, Any] = {
         "backoffLimit": settings["restarts"],
         "ttlSecondsAfterFinished": _KEPT,
-        # A pod that was preempted or drained does not count among those.
-        "podFailurePolicy": {
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-        },
+        # No `podFailurePolicy`: with one, a pod of a node that does not answer is not replaced before it has ended.
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
     if asked.get("timeout"):
-        # Of the job's time, waiting included: it only ends what nobody stops.
-        spec["activeDeadlineSeconds"] = math.ceil(asked["timeout"] + _SPARE) * (settings["restarts"] + 1)
+        # From its start on a node, not of the time that it waits for one: it only ends what nobody stops.
+        pod["activeDeadlineSeconds"] = math.ceil(asked["timeout"] + _SPARE)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
 def read_pod(pod: dict[str, Any]) -> tuple[str, str]:
     """`waiting`, `running` or `ended`, and why, as far as one pod tells. `ended` where another would end like it."""
     status, name = pod["status"], pod["metadata"]["name"]
-    containers = status.get("containerStatuses") or [{}]
-    now = containers[0].get("state") or {}
+    # A cluster may put containers of its own beside ours, which go on when it has ended.
+    ours = [each for each in status.get("containerStatuses") or [] if each["name"] == _CONTAINER]
+    now = (ours[0].get("state") if ours else None) or {}
     if pod["metadata"].get("deletionTimestamp"):
         return "waiting", f"pod {name} was deleted"
-    if status.get("phase") == "Failed":
-        ended = now.get("terminated") or {}
+    ended = now.get("terminated") or {}
+    if status.get("phase") == "Failed" or ended.get("exitCode"):
         code, reason = ended.get("exitCode"), ended.get("reason") or ""
         disrupted = [each for each in status.get("conditions") or [] if each["type"] == "DisruptionTarget"]
         why = disrupted[0].get("message") if disrupted else status.get("message") or status.get("reason")
         if reason == "OOMKilled":
             return "ended", "the pod ran out of memory: ask for more with --memory"
+        if status.get("reason") == "DeadlineExceeded":
+            return "ended", f"pod {name} ran {_SPARE} s longer than --timeout allows"
         if disrupted or status.get("reason") or code is None or code in _KILLED:
-            return "waiting", f"pod {name} was lost: {why or reason or code}"[:_SAID]
+            # Another one comes once this one has failed, which it does not while a container beside ours goes on.
+            return "waiting" if status[
+                "phase"
+            ] == "Failed" else "ended", f"pod {name} was lost: {why or reason or code}"[:_SAID]
         return "ended", f"the container ended with code {code} ({reason})"
     waiting = now.get("waiting") or {}
     if waiting.get("reason") in _NEVER:
@@ -348,7 +383,8 @@ def quantity(text: str) -> float:
     found = _QUANTITY.fullmatch(str(text))
     if found is None:
         return 0.0
-    return float(found[1]) * (0.001 if found[2] == "m" else _UNITS.get(found[2] or "", 1))
+    number = float(found[1])
+    return number / 1000 if found[2] == "m" else number * _UNITS.get(found[2] or "", 1)
 
 
 def _tolerations(settings: dict[str, Any]) -> list[dict[str, Any]]:

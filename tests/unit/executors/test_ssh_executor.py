@@ -1,4 +1,4 @@
-"""What is said of a machine's packages holds for the job it was said of, and a failure to install them no longer than it lasts."""
+"""What is found of a machine holds for the job it was found for, and a failure no longer than it lasts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,20 @@ class Machine(SshExecutor):
     def __init__(self, target: Target) -> None:
         super().__init__(target, here=lambda _: "")
         self.says: Any = ""
+        self.starts: Any = {}
+        self.cancelled: list[str] = []
         self._link.connect = lambda: None  # type: ignore[method-assign]
         self._link.call = self._call  # type: ignore[method-assign]
 
-    def _call(self, do: str, **_: Any) -> Any:
-        if do == "build" and isinstance(self.says, Exception):
-            raise self.says
+    def _call(self, do: str, **asked: Any) -> Any:
         room = {"found": False, "checkpoints": False, "free": 0, "cpus": 4}
-        return {"build": self.says, "find": [], "missing": [], "room": room}[do]
+        answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
+        if do == "cancel":
+            self.cancelled.append(asked["job"])
+        found = answers.get(do, {})
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 @pytest.fixture
@@ -106,6 +112,14 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_given_to_another_host(tmp_pat
     pool.cancel(handle)
     assert pool.poll(handle).state == "exited"
     assert b.poll(handle).state == "lost"
+
+
+def test_a_job_that_may_have_been_handed_in_is_not_left_there(machine: Machine, tmp_path: Path) -> None:
+    machine.starts = TargetError("kubectl says: connection reset by peer")
+    folder, spec = Bench(tmp_path).write("1")
+    job = Job(machine, folder, spec, machine.submit(folder, spec))
+    assert job.wait().returncode == 4
+    assert machine.cancelled == [f"{spec.token}-0"]
 
 
 def test_uv_has_its_folder_to_itself_also_once_the_connection_is_gone(tmp_path: Path) -> None:
