@@ -44,16 +44,17 @@ def test_a_job_whose_node_is_lost_starts_again_on_another_and_what_the_lost_one_
 ) -> None:
     go = ground.bench.root
     job = ground.submit(
-        "import os, time\nnode = os.environ['SLURMD_NODENAME']\nprint('on', node, flush=True)\n"
+        "import os, time\nnode = os.environ['SLURMD_NODENAME']\nprint('begins on', node, flush=True)\n"
         f"while not os.path.exists('{go}/' + node):\n    time.sleep(0.05)\n"
         "open('model.txt', 'w').write(node)\nprint('done', node)",
         outputs=("node",),
     )
-    job.await_log("on n1")
+    # Slurm's own word, that it starts there, comes earlier.
+    job.await_log("begins on n1")
     late = next((slurm.root / "shared" / "work").glob(f"{job.spec.token}-0/0"))
     slurm.lose("n1")
     try:
-        job.await_log("on n2")
+        job.await_log("begins on n2")
         (go / "n1").touch()
         until = time.monotonic() + 30
         while not (late / "rc.json").exists():
