@@ -18,8 +18,14 @@ SETTINGS = re.compile(
     r"|CUBLAS|CUDNN|NCCL|NVIDIA|TRITON|USE|DISABLE|LD|MALLOC|PYTHON|LANG|LC|TZ|TMPDIR|TEMP|HOME|PATH|TQDM)(_.*)?"
     r"|TORCH.*|.*_NUM_THREADS"
 )
-#: Those of them that are read when a process starts, not when it imports.
-EARLY = re.compile(r"(LD|MALLOC)_.*|PATH|HOME|PYTHON.*")
+#: Library -> those of them that its own import reads; all of them read how many threads there are to be.
+OWN_SETTINGS = {
+    "pandas": re.compile(r"(PANDAS|ARROW|NUMEXPR)_.*"),
+    "scipy": re.compile(r"(SCIPY|OPENBLAS)_.*"),
+    "sklearn": re.compile(r"(SKLEARN|SCIPY|JOBLIB|LOKY|KMP)_.*"),
+    "torch": re.compile(r"(TORCH|PYTORCH|ATEN|CUDA|NVIDIA|TRITON|USE|KMP|MKL).*"),
+}
+THREADS = re.compile(r"(OMP|GOMP|MKL|OPENBLAS|BLIS)_.*|.*_NUM_THREADS")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(.*)|import[ \t]+(.*))", re.MULTILINE)
 _NAME = re.compile(r"^\s*([\w.]+)")
 #: Code that says one of these may have changed what an import gives before it imports.

@@ -16,12 +16,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
 from nbpipe.errors import UnsupportedError
-from nbpipe.job.libraries import EARLY, SETTINGS
+from nbpipe.job.libraries import OWN_SETTINGS, SETTINGS, THREADS
 from nbpipe.job.loading import Loading, Stamp, noted, stamp
 
 _find = importlib.machinery.PathFinder.find_spec
@@ -116,9 +116,9 @@ class Shelf(importlib.abc.MetaPathFinder):
     def give(self, fullname: str) -> None:
         """Put the module and all that its import needs back where it was. Raises UnsupportedError where settings changed."""
         loading = self._loading
-        self._compare(fullname)
         wanted = self._closure(fullname, loading)
         given = [name for name in self._modules if name in wanted]
+        self._compare(fullname, given)
         modules = {name: self._modules.pop(name) for name in given}
         sys.modules.update(modules)
         for name, module in modules.items():
@@ -189,11 +189,12 @@ class Shelf(importlib.abc.MetaPathFinder):
             if owner in given:
                 warnings.warn_explicit(said.message, said.category, said.filename, said.lineno, source=said.source)
 
-    def _compare(self, fullname: str) -> None:
-        """The import was done with settings that hold still, and from the same places."""
+    def _compare(self, fullname: str, given: Collection[str]) -> None:
+        """The import was done with settings that hold still, as far as the libraries read them, and from the same places."""
         now = _settings(os.environ)
-        names = [name for name in now.keys() | self._environ.keys() if not EARLY.fullmatch(name)]
-        changed = sorted(name for name in names if now.get(name) != self._environ.get(name))
+        reads = [THREADS, *(own for library, own in OWN_SETTINGS.items() if library in given)]
+        names = [name for name in now.keys() | self._environ.keys() if any(each.fullmatch(name) for each in reads)]
+        changed = sorted(name for name in names if len(reads) > 1 and now.get(name) != self._environ.get(name))
         tops = {name.partition(".")[0] for name in self._modules}
         changed += [part for part in sys.path if part not in self._path and _own(part or os.curdir) & tops]
         if changed:

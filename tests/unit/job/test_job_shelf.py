@@ -102,24 +102,26 @@ def test_the_project_s_own_module_of_that_name_is_the_one_that_is_imported(folde
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("import os; os.environ['OMP_NUM_THREADS'] = '1'", "OMP_NUM_THREADS changed before 'one'"),
+        ("import os; os.environ['OMP_NUM_THREADS'] = '1'", "OMP_NUM_THREADS changed before 'scipy'"),
         ("import sys, pathlib; pathlib.Path('own').mkdir(); pathlib.Path('own/shared.py').touch(); sys.path.insert(0, 'own')",
-         "own changed before 'one'"),
+         "own changed before 'scipy'"),
     ],
 )  # fmt: skip
 def test_what_would_make_the_import_another_one_is_said(folder: Path, code: str, said: str) -> None:
-    tried = "try:\n    import one\nexcept ImportError:\n    pass\nexcept Exception as error:\n    os.environ['SAID'] = str(error)"
-    seen = _seen(folder, _TOPS, ["one", "two"], f"{code}\n{tried}")
+    _installed(folder, scipy="import shared")
+    tried = "try:\n    import scipy\nexcept ImportError:\n    pass\nexcept Exception as error:\n    os.environ['SAID'] = str(error)"
+    seen = _seen(folder, _TOPS, ["scipy", "two", "one"], f"{code}\n{tried}")
     assert said in seen["environ"]["SAID"]
     assert "warm_libraries" in seen["environ"]["SAID"]
 
 
 def test_who_catches_the_refusal_is_told_all_the_same(folder: Path) -> None:
+    _installed(folder, scipy="")
     code = (
-        "import os; os.environ['OMP_NUM_THREADS'] = '1'\ntry:\n    import one\nexcept Exception:\n    pass\n"
+        "import os; os.environ['OMP_NUM_THREADS'] = '1'\ntry:\n    import scipy\nexcept Exception:\n    pass\n"
         "os.environ['SAID'] = str(SHELF.refused)"
     )
-    assert "OMP_NUM_THREADS" in _seen(folder, _TOPS, ["one"], code)["environ"]["SAID"]
+    assert "OMP_NUM_THREADS" in _seen(folder, _TOPS, ["scipy"], code)["environ"]["SAID"]
 
 
 def test_a_library_that_was_installed_anew_meanwhile_does_not_fit(folder: Path) -> None:
@@ -193,3 +195,12 @@ def test_the_libraries_that_are_loaded_ahead(tmp_path: Path, code: str) -> None:
     fresh = _seen(tmp_path, tops, [], code)
     assert _seen(tmp_path, tops, ahead, code) == fresh
     assert len(fresh["modules"]) > 100 or code == "import scipy"
+
+
+def test_what_a_library_sets_when_it_is_used_is_no_reason_against_another_import(folder: Path) -> None:
+    (folder / "installed/scipy").mkdir()
+    for name in ("__init__", "io"):
+        (folder / f"installed/scipy/{name}.py").touch()
+    code = "import os\nos.environ['TORCHINDUCTOR_CACHE_DIR'] = '/tmp/x'\nimport one, scipy.io"
+    fresh = _seen(folder, {"one", "scipy"}, [], code)
+    assert _seen(folder, {"one", "scipy"}, ["one", "scipy.io"], code) == fresh
