@@ -38,6 +38,8 @@ class Searcher:
         self._spec = spec
         self._lock = threading.Lock()
         self._live: dict[int, optuna.Trial] = {}
+        #: Steps of a running trial that optuna knows.
+        self._reported: dict[int, set[int]] = {}
         self._distributions = {dimension.name: self._distribution(dimension) for dimension in spec.space}
         with _quiet():
             self._study = self._optuna.create_study(
@@ -65,15 +67,25 @@ class Searcher:
         with self._lock, _quiet():
             live = self._live[number]
             for step, value in sorted(points.items()):
-                live.report(value, step)
+                self._report(number, step, value)
                 if live.should_prune():
                     return step
             return None
+
+    def _report(self, number: int, step: int, value: float) -> None:
+        known = self._reported.setdefault(number, set())
+        if step not in known:
+            known.add(step)
+            self._live[number].report(value, step)
 
     def tell(self, trial: Trial) -> None:
         """Take in how a trial that was asked for ended."""
         states = self._optuna.trial.TrialState
         with self._lock, _quiet():
+            # What it logged last was seen when it had ended, and others are compared with that, too.
+            for step, value in sorted(trial.steps.items()):
+                self._report(trial.number, step, value)
+            self._reported.pop(trial.number, None)
             live = self._live.pop(trial.number)
             if trial.status == "pruned":
                 self._study.tell(live, state=states.PRUNED)

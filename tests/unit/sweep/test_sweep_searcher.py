@@ -101,6 +101,14 @@ def test_a_trial_far_below_the_median_is_weak_and_a_good_one_is_not() -> None:
     assert searcher.weak_at(6, {0: 0.1, 1: 0.1, 7: 0.1}) == 0, "seen late, when no other trial has come as far"
 
 
+def test_a_trial_that_ended_before_anybody_looked_counts_with_all_its_steps() -> None:
+    searcher = Searcher(spec({"n": "1:9"}, sampler="random", startup=1))
+    params = searcher.ask(1)
+    searcher.tell(Trial(number=1, status="complete", params=params, values=(0.8,), steps={0: 0.5, 1: 0.8}))
+    searcher.ask(2)
+    assert searcher.weak_at(2, {1: 0.1}) == 1
+
+
 def test_ends_of_every_kind_are_taken_in_and_known_again_after_a_restart() -> None:
     asked = spec({"n": "1:9"}, sampler="tpe", startup=2)
     ends: list[dict[str, Any]] = [
