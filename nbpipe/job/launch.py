@@ -18,6 +18,8 @@ from nbpipe.job.shelf import SHELF
 _PR_SET_PDEATHSIG = 1
 #: No file of history, as when papermill starts a kernel: the user's own is not for jobs.
 _OPTIONS = ("--HistoryManager.hist_file=:memory:",)
+#: Seconds.
+_LAST_FLUSH = 2.0
 #: Names that stand for the Python that runs the job.
 _OWN = frozenset({"", "python3", "python"})
 
@@ -168,5 +170,10 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
     app.start()
+    # The thread that heard of the end still flushes; stopped after the thread that it flushes to, it would wait for ten seconds.
+    control = getattr(app, "control_thread", None)
+    if control is not None and control.is_alive():
+        control.stop()
+        control.join(_LAST_FLUSH)
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     atexit._run_exitfuncs()  # noqa: SLF001
