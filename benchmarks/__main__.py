@@ -83,8 +83,9 @@ def _load() -> str:
 
 
 def _seconds(number: float) -> str:
-    """Hundredths, and of less than a tenth of a second four places."""
-    return f"{number:.2f}" if number >= 0.1 else f"{number:.4f}"  # noqa: PLR2004 - as said
+    """Hundredths; four places of less than a tenth of a second, six of less than a hundredth: goals are held against them."""
+    places = 2 if abs(number) >= 0.1 else 4 if abs(number) >= 0.01 else 6  # noqa: PLR2004 - as said
+    return f"{number:.{places}f}"
 
 
 def _table(figures: list[Figure]) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipe.job.folder import KERNEL_PID, withdrawn
+from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
 from nbpipe.job.shelf import SHELF
 from nbpipe.notebook.libraries import nbformat
@@ -101,9 +101,6 @@ class Server:
 
     def _start(self, asked: dict[str, Any], pipes: tuple[int, int]) -> None:
         job: str = asked["job"]
-        if withdrawn(Path(job)):
-            self._tell({"ended": job, "code": 130})
-            return
         parent = os.getpid()
         pid = os.fork()
         if pid:
