@@ -39,6 +39,11 @@ def secret(name: str) -> str:
     return value
 
 
+def is_name(name: object) -> bool:
+    """Whether a secret may be called so: it is that of a variable."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 def given_out() -> frozenset[str]:
     """Every value that `secret` returned in this process."""
     return frozenset(_given)
@@ -46,7 +51,7 @@ def given_out() -> frozenset[str]:
 
 def value_of(name: str, environment: Mapping[str, str]) -> str:
     """The value, from the environment or the file it names. Raises SecretError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise SecretError(f"{str(name)[:80]!a} is not the name of a secret", fix="Use the name of a variable.")
     value = environment.get(name)
     file = environment.get(f"{name}_FILE")

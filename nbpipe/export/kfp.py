@@ -221,7 +221,7 @@ def _pipeline(name: str, title: str, draw: str, deployment: Deployment) -> ast.F
     made.body = [ast.Expr(call(draw, given))]
     # Kubeflow's compiler writes it into a comment of one line.
     said = "; ".join([deployment.pipeline.name, *(f"{param.name}: {param.help}" for param in params if param.help)])
-    made.decorator_list = [call("dsl.pipeline", name=value(title), description=value(_line(said)))]
+    made.decorator_list = [call("dsl.pipeline", name=value(title), description=value(one_line(said)))]
     return made
 
 
@@ -241,7 +241,8 @@ def _default(param: Param) -> Any:
     return json.dumps(param.default)
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A description as Kubeflow's compiler can write it: without line breaks and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

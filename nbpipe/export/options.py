@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from nbpipe.credentials import is_name
 from nbpipe.errors import PipelineError, UnsupportedError
 from nbpipe.export.base import Deployment, Exporter
 from nbpipe.export.verification import of
@@ -93,6 +94,11 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
                     name=name,
                     fix=exporter.instead.get(name, f"Take --{name} off the stage."),
                 )
+    for secret in deployment.secrets:
+        if not is_name(secret):
+            raise PipelineError(
+                f"{secret[:80]!a} is not the name of a secret", name=secret[:80], fix="Use the name of a variable."
+            )
     whole = {
         "--schedule": deployment.schedule,
         "--trigger-file": ", ".join(deployment.trigger_files),

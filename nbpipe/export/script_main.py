@@ -149,8 +149,10 @@ def _run(deployment: Deployment, body: list[ast.stmt]) -> str:
 def _parser(deployment: Deployment) -> str:
     """`_parser`, through a tree: what stands in it is text of people."""
     options = mapped((param.name for param in deployment.params), _same, taken=["help", "folder"])
-    about = value(f"The pipeline {deployment.pipeline.name}.".replace("%", "%%"))
-    made = call("argparse.ArgumentParser", prog=value("python -m PACKAGE"), description=about)
+    about = f"The pipeline {deployment.pipeline.name}."
+    # Only then argparse fills it in.
+    about = about.replace("%", "%%") if "%(prog)" in about else about
+    made = call("argparse.ArgumentParser", prog=value("python -m PACKAGE"), description=value(about))
     made.keywords[0].value = dotted("__package__")
     body: list[ast.stmt] = [assign("parser", made)]
     for param in deployment.params:

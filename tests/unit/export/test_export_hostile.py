@@ -8,20 +8,22 @@ import json
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
+from definitions import read, stages_called
 from hostile import hostile
 
 from nbpipe.errors import PipelineError, UnsupportedError
-from nbpipe.export import options
+from nbpipe.export import kfp, options
 from nbpipe.export.base import Definition, Deployment, Exporter
 from nbpipe.export.page import readme
 from nbpipe.export.registry import exporters
 from nbpipe.model import Code, Options, Param, Pipeline, Stage
+from nbpipe.pipeline.codec import decode, encode, stamped, version_of
 
 _TEXTS = hostile()
 _FORBIDDEN = {
@@ -37,6 +39,19 @@ _FORBIDDEN = {
 #: The schedulers' own templates: what they have no escape for is refused.
 _BREAKS = ("\n", "\r", "\0", "\x1b", "\x7f", "\u2028", "\ufeff")
 _REFUSED = {"argo": ("{{", "}}"), "github-actions": ("${{",), "kfp": ("{{$", "{{channel:", *_BREAKS)}
+#: Whose definitions say what a parameter may be, and what it is for: each by itself, or together with the name.
+_CHOICES = {"airflow", "prefect", "script", "github-actions", "argo", "valohai"}
+_HELP = {"airflow", "dagster", "metaflow", "script", "github-actions", "argo", "valohai"}
+_ABOUT: dict[str, Callable[[str], str]] = {"prefect": str, "kfp": kfp.one_line, "script": str}
+#: Names that a stage may have, and that mean something to a reader of YAML, to Python, or to an engine.
+_NAMES = (
+    *("true", "false", "null", "yes", "no", "on", "off", "y", "n", "e1", "inf", "nan"),
+    *("class", "def", "import", "none", "match", "type", "print", "self", "json", "os", "sys", "datetime"),
+    *("start", "end", "main", "next", "name", "input", "index", "merge_artifacts", "all", "done", "rule", "workflow"),
+    *("record_run", "record-run", "record_run_2", "record_failed_run", "stage", "stages", "run", "task", "flow", "dag"),
+    *("nbpipe", "given", "params", "defs", "setup", "checks", "measures", "registry", "definitions", "metrics"),
+    *("fit_model", "fit-model", "fit_model_2", "fit--model", "fit-", "a" * 63, "a" * 62 + "b", "a" * 62 + "-"),
+)
 _seen: list[str] = []
 _watching = False
 
@@ -59,12 +74,13 @@ def deployment(texts: tuple[str, ...], exporter: Exporter) -> Deployment:
     )
     # Where the code itself is written, it is code that holds the text.
     body, told = (f"{name!r}", {}) if exporter.name == "script" else (name, {"E": env})
+    options = Options(env=told, image=image or None if "image" in exporter.carries else None)
     stages = (
-        Stage(name="one", kind="stage", cells=(Code(cell=1, body=body),), options=Options(env=told)),
+        Stage(name="one", kind="stage", cells=(Code(cell=1, body=body),), options=options),
         Stage(name="two", kind="check", cells=(Code(cell=2, body=body),), after=("one",)),
     )
     return Deployment(
-        pipeline=Pipeline(name=name, version="0" * 64, stages=stages, params=params),
+        pipeline=stamped(Pipeline(name=name, version="", stages=stages, params=params)),
         order={"one": (), "two": ("one",)},
         params=params,
         image=(image or "i") if "--image" in exporter.carries else None,
@@ -75,42 +91,45 @@ def deployment(texts: tuple[str, ...], exporter: Exporter) -> Deployment:
     )
 
 
-def leaves(data: Any) -> Iterator[str]:
-    """Every text in plain data."""
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, dict):
-        for key, item in data.items():
-            yield from leaves(key)
-            yield from leaves(item)
-    elif isinstance(data, (list, tuple)):
-        for item in data:
-            yield from leaves(item)
-
-
-def texts_in(path: str, text: str) -> set[str]:
-    """Every text that a reader of the format finds in a file; fails where it does not parse."""
+def parse(path: str, text: str) -> None:
+    """Fails where a file is not of its format."""
     if path.endswith(".py"):
-        return {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    if path.endswith("Snakefile"):
-        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-        plain = (t.string for t in tokens if t.type == tokenize.STRING and t.string[0] in "'\"")
-        return set(map(ast.literal_eval, plain))
-    if path.endswith(".json"):
-        return set(leaves(json.loads(text)))
-    if path.endswith((".yaml", ".yml")):
-        found: set[str] = set()
-        for document in yaml.safe_load_all(text):
-            found |= set(leaves(document))
-            # A parameter may travel as one JSON text.
-            for leaf in list(found):
-                if leaf[:1] in '{["':
-                    try:
-                        found |= set(leaves(json.loads(leaf)))
-                    except ValueError:
-                        continue
-        return found
-    return set()
+        ast.parse(text)
+    elif path.endswith("Snakefile"):
+        list(tokenize.generate_tokens(io.StringIO(text).readline))
+    elif path.endswith(".json"):
+        json.loads(text)
+    elif path.endswith((".yaml", ".yml")):
+        list(yaml.safe_load_all(text))
+
+
+def comes_back(exporter: Exporter, given: Deployment, texts: tuple[str, ...], written: Definition) -> None:
+    """Each text, from where its scheduler finds it; from the bundle, which the job reads, where that has no place for it."""
+    name, default, text_help, env, image, choice = texts
+    bundle = decode(encode(given.pipeline))
+    assert version_of(bundle) == given.pipeline.version
+    assert bundle.name == name
+    assert bundle.stages[0].options.env == ({} if exporter.name == "script" else {"E": env})
+    assert [param.help for param in bundle.params] == [text_help, "", ""]
+    assert bundle.params == given.params
+    found = read(exporter.name, written.files, given.params)
+    values = {"p": default, "q": choice, "r": {default: [choice, -1, 0.5, None, True]}}
+    assert {param: told["default"] for param, told in found.params.items()} == values
+    chosen = tuple(found.params["q"].get("choices", (choice, f"{choice}2")))
+    assert (chosen, "choices" in found.params["q"]) == ((choice, f"{choice}2"), exporter.name in _CHOICES)
+    # An empty one may be left out, or be the parameter's name.
+    assert found.params["p"].get("help", text_help) in ([text_help] if text_help else ["", "p"])
+    assert bool(text_help and "help" in found.params["p"]) == bool(text_help and exporter.name in _HELP)
+    if exporter.name in _ABOUT:
+        assert found.about is not None
+        for said in (name, f"p: {text_help}" if text_help and exporter.name != "script" else ""):
+            assert _ABOUT[exporter.name](said) in found.about
+    assert found.image == (given.image if "--image" in exporter.carries else None)
+    if "image" in exporter.carries:
+        assert (found.stage_image or found.image) == (image or given.image)
+    if written.main.endswith(("file", ".py")):
+        said = next(ast.literal_eval(line) for line in written.files[written.main].splitlines() if line)
+        assert said == f"The pipeline {name!r}, version {given.pipeline.version[:7]}. Written by nbpipe export."
 
 
 @pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.long) for turn in range(1, 6))])
@@ -141,16 +160,46 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str, turn: int) 
         finally:
             _watching = False
         assert _seen == [], texts
-        found = {text for path, content in written.files.items() for text in texts_in(path, content)}
-        _, default, _, _, image, choice = texts
-        assert default in found
-        assert choice in found
-        if "--image" in exporter.carries and image:
-            assert image in found
+        for path, content in written.files.items():
+            parse(path, content)
+        comes_back(exporter, given, texts, written)
         assert all(
             re.fullmatch(r"([A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,99}/){0,2}[A-Za-z0-9_.@-]{1,100}", path)
             for path in written.files
         )
+
+
+@pytest.mark.parametrize("name", exporters())
+def test_a_name_that_engines_keep_for_themselves_is_a_stage_like_any_other(name: str) -> None:
+    exporter = exporters()[name]
+    plain = deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    # Where the code itself is written, each stage gives the next one something.
+    stages = tuple(
+        Stage(name=stage, kind="stage", cells=(Code(cell=n, body=f"x{n} = {n}"),)) for n, stage in enumerate(_NAMES)
+    )
+    pipeline = stamped(msgspec.structs.replace(plain.pipeline, stages=stages))
+    given = msgspec.structs.replace(plain, pipeline=pipeline, order=dict.fromkeys(_NAMES, ()))
+    options.check(exporter, given)
+    written = exporter.definition(given)
+    assert [stage.name for stage in decode(encode(pipeline)).stages] == list(_NAMES)
+    if name in ("cron", "systemd", "kubernetes", "valohai", "github-actions"):
+        return  # they start the whole pipeline
+    called = stages_called(name, written)
+    assert sorted(called.values()) == sorted(_NAMES)
+    assert len({task.lower() for task in called}) == len(_NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name, each in exporters().items() if "secrets" in each.carries])
+def test_what_is_no_name_of_a_variable_is_no_secret(name: str) -> None:
+    """The commands of a README hold names of secrets, and so do expressions of GitHub."""
+    exporter = exporters()[name]
+    given = deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    for text in _TEXTS:
+        if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", text):
+            continue
+        with pytest.raises(PipelineError, match="is not the name of a secret") as refused:
+            options.check(exporter, msgspec.structs.replace(given, secrets=(text,)))
+        assert refused.value.fix
 
 
 @pytest.mark.parametrize("name", exporters())
