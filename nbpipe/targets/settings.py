@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ _HIGHEST_PORT = 65535
 _MOST = 1_000_000
 _SHORTEST_KEEP = 60.0
 _MOST_RESTARTS = 100
+_Value = TypeVar("_Value", str, float)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     time: float | None = None
     #: ray: where the cluster's dashboard answers, as `http://HOST:8265`.
     address: str = ""
+    #: ray: what a job needs of its node beyond processors, GPUs and memory, as the cluster's nodes name it.
+    resources: dict[str, float] = {}
     #: kubernetes: that of the pods.
     image: str = ""
     #: kubernetes: the volume claim whose files lie at `folder`, in pods and where `kubectl` is called.
@@ -246,10 +249,10 @@ def _count(value: Any) -> int:
     return value
 
 
-def _table(of_key: Callable[[Any], str], of_value: Callable[[Any], str]) -> Callable[[Any], dict[str, str]]:
-    def read(value: Any) -> dict[str, str]:
+def _table(of_key: Callable[[Any], str], of_value: Callable[[Any], _Value]) -> Callable[[Any], dict[str, _Value]]:
+    def read(value: Any) -> dict[str, _Value]:
         if not isinstance(value, Mapping):
-            raise TypeError('write a table of NAME = "VALUE"')
+            raise TypeError("write a table of NAME = VALUE")
         return {of_key(name): of_value(text) for name, text in value.items()}
 
     return read
@@ -273,6 +276,7 @@ _taint = _matching(
     "a taint, as in KEY=VALUE:NoSchedule",
 )
 _reference = _matching(re.compile(r"[a-z0-9][a-z0-9.-]{0,252}/[A-Za-z0-9_.-]{1,253}"), "SECRET/KEY")
+_resource = _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}"), "a resource as Ray has them")
 _variable = _matching(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}"), "the name of a variable")
 #: Of all that are reached over ssh, or lie on this machine.
 _REACHED: dict[str, Callable[[Any], Any]] = {
@@ -297,7 +301,11 @@ _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
         **dict.fromkeys(("partition", "constraint", "account", "qos", "gpu_type"), _word),
         "time": _duration,
     },
-    "ray": {**_REACHED, "address": _matching(_ADDRESS, "an address like http://HOST:8265")},
+    "ray": {
+        **_REACHED,
+        "address": _matching(_ADDRESS, "an address like http://HOST:8265"),
+        "resources": _table(_resource, _some),
+    },
     "kubernetes": {
         **{name: read for name, read in _REACHED.items() if name != "environment"},
         "folder": _matching(re.compile(r"/[^\x00-\x1f\x7f:]{1,1000}"), "an absolute path without a colon"),

@@ -28,16 +28,44 @@ def ray() -> Iterator[Ray]:
 
 @pytest.fixture(scope="module")
 def place(ray: Ray) -> Iterator[Place]:
-    with place_with(ray.target(sys.executable), {}) as made:
+    # Ray chooses the node, and on two of them GPUs have the same numbers.
+    with place_with(ray.target(sys.executable, resources={"head": 1.0}), {}) as made:
         yield made
 
 
-def test_a_cluster_says_what_its_nodes_have_and_what_they_have_together(shared: SshExecutor) -> None:
-    facts = shared.facts()
+@pytest.fixture
+def anywhere(ground: Ground, ray: Ray, place: Place) -> Iterator[SshExecutor]:
+    """Runs jobs on either node."""
+    made = SshExecutor(ray.target(sys.executable), here=place.digest)
+    yield made
+    made.close()
+
+
+def test_a_cluster_says_what_its_nodes_have_and_what_they_have_together(
+    shared: SshExecutor, anywhere: SshExecutor
+) -> None:
+    facts = anywhere.facts()
     assert facts["nodes"] == 2
     assert len(facts["devices"]) == 2
-    assert shared.capacity.gpus == 4
-    assert shared.capacity.cpus == 8
+    assert (anywhere.capacity.cpus, anywhere.capacity.gpus) == (8, 4)
+    assert (shared.capacity.cpus, shared.capacity.gpus) == (4, 2)
+
+
+def test_jobs_go_to_a_node_that_has_what_the_target_names(ground: Ground, ray: Ray, place: Place) -> None:
+    executor = SshExecutor(ray.target(sys.executable, resources={"second": 600.0}), here=place.digest)
+    holds = ground.submit_to(executor, "import time\nprint('began', flush=True)\ntime.sleep(90)")
+    holds.await_log("began")  # not Ray's own words
+    # What is left there is not enough for another, whatever the first node has.
+    waits = ground.submit_to(executor, "print('ran')")
+    waits.await_log("Ray says")
+    for job in (waits, holds):
+        executor.cancel(job.handle, force=True)
+        job.wait(20)
+    executor.close()
+    wrong = SshExecutor(ray.target(sys.executable, resources={"nowhere": 1.0}), here=place.digest)
+    with pytest.raises(TargetError, match="no node of the cluster has nowhere"):
+        wrong.facts()
+    wrong.close()
 
 
 def test_a_part_of_a_gpu_is_shared(ground: Ground) -> None:
@@ -52,11 +80,14 @@ def test_a_part_of_a_gpu_is_shared(ground: Ground) -> None:
         job.wait(20)
 
 
-def test_a_job_whose_node_is_lost_says_so_and_leaves_no_process(ground: Ground, ray: Ray) -> None:
-    hold = [ground.submit("import time\nprint('began', flush=True)\ntime.sleep(90)", gpus=2.0) for _ in range(2)]
+def test_a_job_whose_node_is_lost_says_so_and_leaves_no_process(
+    ground: Ground, anywhere: SshExecutor, ray: Ray
+) -> None:
+    code = "import time\nprint('began', flush=True)\ntime.sleep(90)"
+    hold = [ground.submit_to(anywhere, code, gpus=2.0) for _ in range(2)]
     for job in hold:
         job.await_log("began")  # not Ray's own words
-    waits = ground.submit(WITH_CHILD, gpus=1.0)
+    waits = ground.submit_to(anywhere, WITH_CHILD, gpus=1.0)
     waits.await_log("Ray says")
     assert waits.executor.poll(waits.handle) == JobState("running", begun=False)
     waits.executor.cancel(waits.handle)

@@ -90,7 +90,14 @@ class Ray:
         command = [str(self.python), "-c", _START, "start", "--block", "--disable-usage-stats", "--num-cpus=4"]
         with (self.root / f"{name}.log").open("ab") as log:
             self.nodes[name] = subprocess.Popen(
-                [*command, "--num-gpus=2", "--object-store-memory=100000000", "--include-log-monitor=false", *words],
+                [
+                    *command,
+                    "--num-gpus=2",
+                    "--object-store-memory=100000000",
+                    "--include-log-monitor=false",
+                    f"--resources={json.dumps({name: 1000})}",
+                    *words,
+                ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

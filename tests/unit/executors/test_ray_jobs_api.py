@@ -13,7 +13,7 @@ import pytest
 from nbpipe.executors.ssh.there import ray
 from nbpipe.executors.ssh.there.ray import Scheduler
 
-_NODE = {"state": "ALIVE", "nodeId": "a1", "resourcesTotal": {"CPU": 4.0, "GPU": 2.0, "memory": 1e9}}
+_NODE: dict[str, Any] = {"state": "ALIVE", "nodeId": "a1", "resourcesTotal": {"CPU": 4.0, "GPU": 2.0, "memory": 1e9}}
 
 
 class Cluster(ThreadingHTTPServer):
@@ -123,6 +123,19 @@ def test_a_job_whose_node_is_dead_has_ended_whatever_is_said_of_the_job_yet(
     cluster.jobs["nbpipe-f00"] |= {"status": "FAILED", "message": "Job supervisor actor died: the actor died because"}
     scheduler._known.clear()
     assert scheduler.state("nbpipe-f00") == ("ended", "the node that it ran on is dead")
+
+
+def test_what_the_target_needs_of_its_nodes_is_asked_for_and_other_nodes_are_not_counted(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_NODE, "resourcesTotal", {**_NODE["resourcesTotal"], "a100": 2.0})
+    address = f"http://127.0.0.1:{cluster.server_port}/"
+    fits = Scheduler({"address": address, "resources": {"a100": 1.0}})
+    assert fits.facts()["nodes"] == 2
+    fits.submit("nbpipe-f00", "/x/f00", ["python"], {}, set())
+    assert cluster.jobs["nbpipe-f00"]["entrypoint_resources"] == {"a100": 1.0}
+    with pytest.raises(RuntimeError, match="no node of the cluster has a100"):
+        Scheduler({"address": address, "resources": {"a100": 4.0}}).facts()
 
 
 def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:

@@ -56,6 +56,8 @@ def test_all_that_pods_can_be_given_is_read() -> None:
         ("gpu", {"kind": "ray"}, "no address"),
         ("gpu", {"kind": "ray", "address": "host:8265"}, "not an address"),
         ("gpu", {"kind": "ray", "address": "http://a", "partition": "b"}, "no setting 'partition'"),
+        ("gpu", {"kind": "ray", "address": "http://a", "resources": {"a100": -1}}, "not a number"),
+        ("gpu", {"kind": "ray", "address": "http://a", "resources": {"a b": 1}}, "not a resource"),
         ("gpu", {"kind": "slurm", "partition": "--wrap=x"}, "not a name"),
         ("gpu", {"kind": "slurm", "constraint": "a b"}, "not a name"),
         ("gpu", {"kind": "slurm", "time": "long"}, "not a duration"),

@@ -19,10 +19,14 @@ _NOT_FOUND = 404
 
 
 class Scheduler:
-    """`settings` are those of the target: the address, and the cluster's token from `RAY_AUTH_TOKEN` where it has one."""
+    """`settings` are those of the target: the address, and what each job needs of its node.
+
+    The cluster's token is taken from `RAY_AUTH_TOKEN` where it has one.
+    """
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._address = settings["address"].rstrip("/")
+        self._resources: dict[str, float] = settings.get("resources") or {}
         #: Job -> when it was asked for, its state and why.
         self._known: dict[str, tuple[float, str, str]] = {}
         #: The nodes that live, and when they were asked for.
@@ -43,6 +47,8 @@ class Scheduler:
             # What asks for nothing runs on the head node, which may be small.
             "entrypoint_num_cpus": asked.get("cpus") or 1,
         }
+        if self._resources:
+            order["entrypoint_resources"] = self._resources
         if asked.get("gpus"):
             order["entrypoint_num_gpus"] = asked["gpus"] if asked["gpus"] < 1 else int(asked["gpus"])
         if asked.get("memory"):
@@ -101,8 +107,13 @@ class Scheduler:
             return
 
     def facts(self) -> dict[str, Any]:
-        """What a node has at most, and all of them together."""
-        nodes = [raylet["resourcesTotal"] for raylet in self._nodes()]
+        """What a node has at most that jobs can go to, and all of those together."""
+        everywhere = [raylet["resourcesTotal"] for raylet in self._nodes()]
+        nodes = [
+            node for node in everywhere if all(node.get(name, 0) >= part for name, part in self._resources.items())
+        ]
+        if not nodes:
+            raise RuntimeError(f"no node of the cluster has {' and '.join(sorted(self._resources))}")
         most = int(max(node.get("GPU", 0) for node in nodes))
         return {
             "cpus": max(node.get("CPU", 0) for node in nodes),
