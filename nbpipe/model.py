@@ -314,6 +314,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     reads: tuple[str, ...] = ()
     #: --reads, --writes or --cache says which files its programs touch: starting one does not make the result uncacheable.
     declared: bool = False
+    #: Distribution -> version, as in its key: a result that was made with others is not reused.
+    distributions: dict[str, str] = {}
     #: Seed for random state that nothing above has set.
     seed: int = 0
     metrics: tuple[str, ...] = ()
@@ -388,7 +390,6 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     logged: dict[str, str] = {}
     #: Local modules loaded while it ran: name -> (path, sha256).
     modules: dict[str, tuple[str, str]] = {}
-    distributions: dict[str, str] = {}
     #: Reasons why this result must not be reused (a subprocess whose files are not known, ...).
     uncacheable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_durably
 from nbpipe.job.imports import ImportWatch
+from nbpipe.job.installed import Installed
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
@@ -76,6 +77,7 @@ class Session:
         self.seeds = Seeds(self.spec.seed, [name for name in self.spec.ambient if name.endswith("random")])
         project = str(Path(self.spec.project).resolve())
         self.unseen = Unseen(shell, lambda file: is_local(file, project))
+        self.installed = Installed(self.spec.distributions)
         self.seconds: dict[str, float] = {}
         self._explained = False
 
@@ -144,7 +146,7 @@ class Session:
         others = ranks.told(self.folder, self.spec)
         self.files.theirs = frozenset(state.path for other in others for state in other.files_written)
         files_read, files_written = self.files.finish(self.store)
-        uncacheable = tuple(self.files.uncacheable)
+        uncacheable = (*self.files.uncacheable, *self.installed.differing())
         if self.variables.read_all and not self.spec.declared:
             uncacheable += ("it reads all environment variables",)
         measured = Measured(self.spec, self.shell.user_ns)
@@ -175,7 +177,6 @@ class Session:
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.surroundings.modules(),
-            distributions={},
             uncacheable=uncacheable,
             warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings, *lost),
             seconds=self.seconds,

@@ -23,6 +23,8 @@ __all__ = ["code_hash", "derived_seed", "key_of", "make_key", "stage_options"]
 KEY_SCHEMA = 1
 #: Parts that only help to say what changed start with this; they are not in the key.
 NOTE = "~"
+#: Parts that name a distribution, and hold its version.
+DIST = "dist:"
 #: Options that can change what a stage gives; resources, retries, timeouts and the place do not.
 _OPTIONS = ("image", "nodes", "nproc", "metrics", "thresholds", "model", "env", "inputs")
 
@@ -62,7 +64,7 @@ def make_key(
         parts[f"module:{name}"] = pipeline.modules[name][1]
         parts[f"{NOTE}module:{name}"] = pipeline.module_marks.get(name, pipeline.modules[name][0])
     reached = distributions_reached(pipeline, stage, used)
-    parts |= {f"dist:{name}": pipeline.distributions[name] for name in reached}
+    parts |= {f"{DIST}{name}": pipeline.distributions[name] for name in reached}
     parts |= {f"metric:{name}": _json(value) for name, value in (metrics or {}).items()}
     parts |= stage_options(stage.options)
     return key_of(parts), parts

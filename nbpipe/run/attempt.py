@@ -14,6 +14,7 @@ from nbpipe.errors import EXIT_CODES
 from nbpipe.job.folder import read_verdict, write_durably, write_spec
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
+from nbpipe.plan.key import DIST
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.checkpoints import checkpoints_of
 from nbpipe.run.faults import fault
@@ -121,6 +122,9 @@ def prepare(
         kernel=pipeline.kernel,
         tracking=stage_environment(folder),
         reads=options.reads,
+        distributions={
+            label.removeprefix(DIST): version for label, version in wanted.parts.items() if label.startswith(DIST)
+        },
         declared=bool(options.reads or options.writes) or options.cache == "live",
     )
     write_durably(folder / WANTED, msgspec.json.encode({"key": wanted.key, "parts": wanted.parts}))

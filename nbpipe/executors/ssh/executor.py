@@ -65,6 +65,23 @@ class SshExecutor:
                 raise self._unreachable(error) from None
         return self._facts
 
+    def refresh(self) -> None:
+        """Find out anew what is there where packages may have changed since it was asked for. Raises TargetError.
+
+        Pods are not looked into again: what they ran with stands in what they give.
+        """
+        if not self._facts:
+            return
+        try:
+            self._link.connect()
+            if self._link.call("stamp") in ("", self._facts["stamp"]):
+                return
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        # An agent has read the folders as it started, and a runner that waits may have imported what was there then.
+        self._link.drop()
+        self._facts = {}
+
     def round_trip(self) -> float:
         """Seconds that a question takes. Raises TargetError."""
         try:

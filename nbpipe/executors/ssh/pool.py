@@ -100,6 +100,10 @@ class PoolExecutor:
         """Begin to install these packages on every host; one that cannot gets no jobs. Raises TargetError if none can."""
         self._keep(self._answers(lambda host: host.build(distributions)))
 
+    def refresh(self) -> None:
+        """Find out anew what each host has where packages may have changed. Raises TargetError if none answers."""
+        self._answers(SshExecutor.refresh)
+
     def start(self) -> None:
         """Begin to import on every host. Raises TargetError if none answers."""
         self._answers(SshExecutor.start)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbpipe.run.fleets import fitted, opened
 
 if TYPE_CHECKING:
     from nbpipe.executors.base import Executor
+    from nbpipe.executors.ssh.executor import SshExecutor
+    from nbpipe.executors.ssh.pool import PoolExecutor
     from nbpipe.model import Pipeline, Stage
     from nbpipe.run.project import Project
     from nbpipe.store import Store
@@ -34,6 +36,9 @@ class Places:
             known = None
         executor = known[1] if known is not None else opened(project, store, target)
         try:
+            if known is not None and target.kind != "local":
+                # Somebody may have installed something there since the last cell.
+                cast("SshExecutor | PoolExecutor", executor).refresh()
             facts = fitted(project, executor, target, pipeline, [stage], [stage])
         except BaseException:
             if known is None:

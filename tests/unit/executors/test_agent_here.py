@@ -14,6 +14,7 @@ import pytest
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import link as links
+from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.there import environment
 from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
@@ -114,3 +115,30 @@ def test_where_there_is_no_uv_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(environment, "_uv", none)
     with pytest.raises(RuntimeError, match="no `uv`"):
         environment.Builds().build("/root", "name", "3.11", [], "")
+
+
+def test_packages_that_were_replaced_since_are_found_out_and_others_cost_no_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    (site / "pretended-1.0.dist-info").mkdir(parents=True)
+    _describe(site / "pretended-1.0.dist-info", "1.0")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    target = Target(name="c", kind="ssh", python=sys.executable, folder=str(tmp_path / "worker"))
+    executor = SshExecutor(target, here=lambda _: "")
+    executor.refresh()
+    assert executor.facts(["pretended"])["packages"]["pretended"] == "1.0"
+    executor.refresh()
+    (site / "notes.txt").touch()
+    executor.refresh()
+    assert executor._link.generation == 1
+    (site / "pretended-1.0.dist-info").rename(site / "pretended-2.0.dist-info")
+    _describe(site / "pretended-2.0.dist-info", "2.0")
+    executor.refresh()
+    assert executor.facts(["pretended"])["packages"]["pretended"] == "2.0"
+    assert executor._link.generation == 2
+    executor.close()
+
+
+def _describe(info: Path, version: str) -> None:
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pretended\nVersion: {version}\n")

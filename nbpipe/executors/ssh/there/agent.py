@@ -133,6 +133,10 @@ class Agent:
             found.update(self._batch.facts(self._root, self._facts.source, distributions, environment or {}))
         return found
 
+    def do_stamp(self) -> str:
+        """Of the packages that jobs see; "" where they see others than this machine, which nobody looks at."""
+        return "" if self._batch is not None and self._batch.elsewhere else str(self._facts.stamp())
+
     def do_ping(self) -> str:
         """Nothing; to time it."""
         return ""

@@ -39,13 +39,18 @@ class Batch:
         """That of the jobs: the agent's own, unless they see another."""
         return str(getattr(self._scheduler, "python", sys.executable))
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether jobs see other packages than this machine."""
+        return hasattr(self._scheduler, "probe")
+
     def facts(self, *look: Any) -> dict[str, Any]:
         """What jobs can have, in place of what this machine has. Raises RuntimeError for what the scheduler refuses.
 
         Where jobs do not see what this machine has, one of them looks around: `look` are the arguments of `probe`.
         """
         found: dict[str, Any] = self._scheduler.facts()
-        if hasattr(self._scheduler, "probe"):
+        if self.elsewhere:
             seen = self._scheduler.probe(*look)
             found = {**seen, **found, "rsync": shutil.which("rsync") or ""}
         return found

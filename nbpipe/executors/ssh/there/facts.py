@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
+_PACKAGED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 _QUERY = "index,name,memory.total,memory.free,driver_version"
 
 
@@ -52,8 +54,24 @@ def installed(names: list[str]) -> dict[str, str]:
     return found
 
 
+def stamp() -> str:
+    """Another text whenever a package was installed, replaced or removed for this interpreter: their folders say so."""
+    seen = hashlib.sha256()
+    for place in sys.path:
+        try:
+            with os.scandir(place) as entries:
+                found = sorted(
+                    (item.name, item.stat().st_mtime_ns) for item in entries if item.name.endswith(_PACKAGED)
+                )
+        except OSError:
+            continue
+        seen.update(repr((place, found)).encode())
+    return seen.hexdigest()
+
+
 def facts(root: str, distributions: list[str], gpus_configured: float | None) -> dict[str, Any]:
     """All that a run has to know before it begins. Memory and disk are bytes."""
+    before = stamp()
     disk = shutil.disk_usage(root)
     return {
         "host": platform.node(),
@@ -68,4 +86,5 @@ def facts(root: str, distributions: list[str], gpus_configured: float | None) ->
         "gpus": gpus(),
         "devices": devices(gpus_configured),
         "packages": installed(distributions),
+        "stamp": before,
     }
