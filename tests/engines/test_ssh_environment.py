@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 from executing import Job
 from jobs import Bench
+from notebooks import kernel
 from runs import Site
-from sshd import Sshd, install, running_sshd
+from sshd import PYTHONPATH, Sshd, install, running_sshd
 
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
@@ -97,3 +99,34 @@ def test_inputs_travel_while_uv_installs(sshd: Sshd, tmp_path: Path) -> None:
     assert job.wait(200) == JobState("exited", 0)
     assert bench.printed().startswith(f"3000000 {worker}/environments/{packages.name}/")
     executor.close()
+
+
+def test_a_package_that_is_replaced_there_between_two_cells_is_noticed(site: Site, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    _provide(here, "1.0")
+    _provide(there, "1.0")
+    with running_sshd(tmp_path / "sshd", f"PYTHONPATH={PYTHONPATH}:{there}") as sshd:
+        (site.folder / "nbpipe.toml").write_text(
+            f'[targets.box]\nkind = "ssh"\nhost = "127.0.0.1"\nport = {sshd.port}\npython = "{sys.executable}"\n'
+            f'config = "{sshd.root}/client"\nfolder = "{site.root}/worker"\n'
+        )
+        cell = "%%stage train --on box --metrics x\nimport pretended\nx = pretended.number + 0\nprint(x)"
+        with kernel(site.folder, site.environment(PYTHONPATH=f"{PYTHONPATH}:{here}")) as live:
+            assert live.run(cell) == "", live.shown()
+            assert live.value("x") == "1.0"
+            _provide(there, "2.0")
+            assert live.run(cell.replace("+ 0", "+ 1")) == "TargetError"
+            assert "pretended 2.0 (here 1.0)" in str(live.messages)
+            _provide(there, "1.0")
+            assert live.run(cell.replace("+ 0", "+ 1")) == ""
+            assert live.value("x") == "2.0"
+
+
+def _provide(folder: Path, version: str) -> None:
+    """Install a package that knows its version, in place of another one of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    info = folder / f"pretended-{version}.dist-info"
+    info.mkdir(parents=True)
+    (folder / "pretended.py").write_text(f"number = {version}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pretended\nVersion: {version}\n")
+    (info / "top_level.txt").write_text("pretended\n")
