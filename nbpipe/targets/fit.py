@@ -60,7 +60,9 @@ def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Findin
     """Everything that was looked at, what is wrong included."""
     found = [_system(facts)]
     if target.environment == "build":
-        found.append(Finding(name="packages", status="ok", detail="are installed with uv while inputs travel"))
+        kept = f"; {facts['environments']} sets of packages are kept there" if facts.get("environments") else ""
+        said = f"are installed with uv while inputs travel{kept}"
+        found.append(Finding(name="packages", status="ok", detail=said))
     else:
         found += [_python(target, facts, need), _nbpipe(target, facts, need), *_packages(target, facts, need)]
         found += _indirect(facts, need)

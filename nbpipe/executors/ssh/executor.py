@@ -123,6 +123,7 @@ class SshExecutor:
         known = self._environment
         if known is None or known.packages != packages or known.failure is not None:
             known = self._environment = Environment(self._link, packages)
+        known.again()
         try:
             known.ask()
         except LinkDown as error:

@@ -48,6 +48,11 @@ class Environment:
         #: Why it cannot be built: jobs that wait for it fail by the same, without another try for each.
         self.failure: TargetError | None = None
 
+    def again(self) -> None:
+        """Have the next `ask` look whether it is still there: what nobody uses for long is removed."""
+        with self._lock:
+            self.python = ""
+
     def ask(self) -> str:
         """The interpreter, "" while it is built; begins to build it. Raises TargetError with uv's words, or LinkDown."""
         with self._lock:

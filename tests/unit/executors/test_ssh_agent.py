@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from nbpipe.executors.ssh.there import facts, keeper, objects
+from nbpipe.executors.ssh.there import environment, facts, keeper, objects
 from nbpipe.executors.ssh.there.agent import Agent
 
 
@@ -37,3 +40,57 @@ def test_the_rounds_of_an_attempt_are_found_among_folders_that_an_agent_died_mak
 def test_a_job_is_named_by_its_token(agent: Agent, job: str) -> None:
     with pytest.raises(ValueError, match="not the name of a job"):
         agent.do_drop(job)
+
+
+def _built(root: Path, name: str, days: float) -> Path:
+    """An environment that was last used so long ago."""
+    place = root / "environments" / name
+    place.mkdir(parents=True)
+    for path in (place / "nbpipe.whole", place.with_name(f"{name}.lock")):
+        path.touch()
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    return place
+
+
+def test_environments_are_kept_while_they_are_used_and_then_a_few_of_them_for_a_month(tmp_path: Path) -> None:
+    for number in range(7):
+        _built(tmp_path, f"e{number}", 2 + number)
+    _built(tmp_path, "today", 0.5)
+    _built(tmp_path, "old", 31)
+    half = tmp_path / "environments" / "half"
+    half.mkdir()
+    os.utime(half, (1, 1))
+    building = _built(tmp_path, "building", 60)
+    with building.with_name("building.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        gone = environment.sweep(str(tmp_path), {"e6"})
+    assert sorted(gone) == ["e4", "e5", "half", "old"]
+    left = sorted(path.name for path in (tmp_path / "environments").iterdir())
+    kept = ["e0", "e1", "e2", "e3", "e6", "today"]
+    assert left == sorted([*kept, *(f"{name}.lock" for name in kept), "building", "building.lock"])
+    assert environment.sweep(str(tmp_path), set()) == ["e6", "building"]
+
+
+def test_no_environment_is_removed_that_a_job_or_another_client_has(tmp_path: Path) -> None:
+    first, second = (Agent(keeper, facts, objects, environment) for _ in range(2))
+    first.do_root(str(tmp_path))
+    for name in ("named", "running", "ended"):
+        _built(tmp_path, name, 40)
+    while not (python := first.do_build("named", "3.11", [], "")):
+        time.sleep(0.01)
+    assert python == f"{tmp_path}/environments/named/bin/python"
+    os.utime(tmp_path / "environments" / "named" / "nbpipe.whole", (1, 1))
+    for job, name in (("a1-0", "running"), ("a2-0", "ended")):
+        work = tmp_path / "work" / job
+        work.mkdir()
+        keeper.note(f"{work}/environment.json", {"name": name})
+        keeper.note(
+            f"{work}/keeper.json", {"pid": os.getpid(), "start": keeper.started(os.getpid()), "boot": keeper.boot_id()}
+        )
+    keeper.note(f"{tmp_path}/work/a2-0/rc.json", {"code": 0})
+    second.do_root(str(tmp_path))
+    until = time.monotonic() + 10
+    while (tmp_path / "environments" / "ended.lock").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert environment.names(str(tmp_path)) == ["running", "named"]

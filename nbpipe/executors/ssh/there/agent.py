@@ -42,6 +42,7 @@ class Agent:
         self._facts = facts
         self._stored = objects
         self._objects: Any = None
+        self._environment = environment
         self._builds = environment.Builds() if environment is not None else None
         self._modules = (batch, scheduler)
         self._batch: Any = None
@@ -106,7 +107,8 @@ class Agent:
         return root
 
     def _sweep(self, before: float) -> None:
-        """Remove what nobody has used for long: objects, and folders of jobs that ended and were never collected."""
+        """Remove what nobody has used for long: objects, environments, folders of jobs that ended and were never collected."""
+        used: set[str] = set()
         self._objects.sweep(before)
         for place in glob.glob(self._root + "/checkpoints/*"):
             found_there = [place, *glob.glob(place + "/**", recursive=True)]
@@ -121,14 +123,20 @@ class Agent:
             try:
                 if os.stat(work).st_mtime < before and ended:
                     shutil.rmtree(work, ignore_errors=True)
+                elif not ended:
+                    used.add(str(self._read(work + "/environment.json").get("name", "")))
             except FileNotFoundError:  # another connection collected it meanwhile
                 continue
+        if self._builds is not None:
+            self._builds.sweep(self._root, used)
 
     def do_facts(
         self, distributions: list[str], gpus: Any = None, environment: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """What this machine is and has; jobs are given this `environment`."""
         found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
+        if self._builds is not None:
+            found["environments"] = len(self._environment.names(self._root))
         if self._batch is not None:
             found.update(self._batch.facts(self._root, self._facts.source, distributions, environment or {}))
         return found
@@ -232,6 +240,9 @@ class Agent:
                     file.write(text)
             with open(scratch + "/asked", "w"):
                 pass
+            if python:
+                name = os.path.basename(os.path.dirname(os.path.dirname(python)))
+                self._keeper.note(scratch + "/environment.json", {"name": name})
             try:
                 os.rename(scratch, work)
             except OSError:

@@ -1,8 +1,12 @@
-"""The packages of a run, installed on the other machine with uv: once per set of them, kept for the next run."""
+"""The packages of a run, installed on the other machine with uv: once per set of them, kept for the next run.
+
+Those that nobody has used for long are removed: see `sweep`.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import io
 import os
@@ -10,12 +14,20 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LAST_LINES = 6
 #: Seconds that a question waits for its answer, and the agent with it: one that is built already is found at once.
 _MOMENT = 0.05
+#: How many are kept; more, if they were used within so many seconds; none that was not used for so many.
+_KEPT, _RECENTLY, _FORGOTTEN = 5, 86400.0, 30 * 86400.0
+#: In an environment that is complete; its time is that of the last use, and who has it open with a lock uses it.
+_WHOLE = "nbpipe.whole"
 
 
 class Builds:
@@ -25,6 +37,8 @@ class Builds:
         #: Name -> the thread that builds it; the interpreter or what went wrong is left in `_ended`.
         self._threads: dict[str, threading.Thread] = {}
         self._ended: dict[str, Any] = {}
+        #: Name -> an open file: as long as this agent lives, what it has named is not removed.
+        self._held: dict[str, int] = {}
 
     def build(self, root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
         """The interpreter of the environment `name`, "" while it is built: ask again. Raises RuntimeError with uv's words."""
@@ -48,7 +62,87 @@ class Builds:
         found = self._ended.pop(name)
         if isinstance(found, Exception):
             raise found
+        self._hold(f"{root}/environments/{name}", name)
         return str(found)
+
+    def _hold(self, place: str, name: str) -> None:
+        old = self._held.pop(name, None)
+        if old is not None:
+            os.close(old)
+        # Where there are no locks, the time of its use still counts.
+        with contextlib.suppress(OSError):
+            self._held[name] = os.open(f"{place}/{_WHOLE}", os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(self._held[name], fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def sweep(self, root: str, used: set[str]) -> None:
+        """Remove what nobody needs, beside all else: it takes seconds where large packages are. `used` are those of jobs."""
+        threading.Thread(target=sweep, args=(root, used), daemon=True).start()
+
+
+def names(root: str) -> list[str]:
+    """Those that are there, the last used first."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(root + "/environments"):
+            place = f"{root}/environments/{name}"
+            with contextlib.suppress(OSError):
+                if os.path.isdir(place):
+                    whole = f"{place}/{_WHOLE}"
+                    found.append((os.stat(whole if os.path.exists(whole) else place).st_mtime, name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def sweep(root: str, used: set[str]) -> list[str]:
+    """Remove environments that were not used for a month, and all but the last few that were not used for a day.
+
+    None that is in `used`, that an agent has named to its client, or that is being built. Returns their names.
+    """
+    gone = []
+    for number, name in enumerate(names(root)):
+        place = f"{root}/environments/{name}"
+        longest = _RECENTLY if number >= _KEPT else _FORGOTTEN
+        with contextlib.suppress(OSError), _locked(place, wait=False) as locked:
+            if locked and name not in used and _idle(place, longest):
+                # In this order: what is half gone is not taken for whole.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{place}/{_WHOLE}")
+                shutil.rmtree(place, ignore_errors=True)
+                os.unlink(place + ".lock")
+                gone.append(name)
+    return gone
+
+
+def _idle(place: str, seconds: float) -> bool:
+    """Whether nobody has it, nor has used it for so long."""
+    whole = f"{place}/{_WHOLE}"
+    if not os.path.exists(whole):
+        return time.time() - os.stat(place).st_mtime > seconds
+    with open(whole, "r+") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - os.fstat(file.fileno()).st_mtime > seconds
+
+
+@contextlib.contextmanager
+def _locked(place: str, *, wait: bool = True) -> Iterator[int]:
+    """Nobody else builds or removes it meanwhile: the lock's descriptor, 0 where somebody does and it is not to `wait`."""
+    while True:
+        with open(place + ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield 0
+                return
+            if _same(place + ".lock", lock.fileno()):
+                yield lock.fileno()
+                return
+
+
+def _same(path: str, descriptor: int) -> bool:
+    """Whether it is that file: who removed an environment has removed the lock that others waited for."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def build(root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
@@ -59,13 +153,12 @@ def build(root: str, name: str, minor: str, requirements: list[str], package: st
     place = f"{root}/environments/{name}"
     python = place + "/bin/python"
     os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-    with open(place + ".lock", "w") as lock:
-        # Two runs that want the same one do not build it twice.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.isfile(place + "/nbpipe.whole"):
+    # Two runs that want the same one do not build it twice.
+    with _locked(place) as lock:
+        if not os.path.isfile(f"{place}/{_WHOLE}"):
             shutil.rmtree(place, ignore_errors=True)
-            _install(place, minor, requirements, package, lock.fileno())
-        os.utime(place + "/nbpipe.whole")
+            _install(place, minor, requirements, package, lock)
+        os.utime(f"{place}/{_WHOLE}")
     return python
 
 
@@ -83,7 +176,7 @@ def _install(place: str, minor: str, requirements: list[str], package: str, lock
         _call(words, lock)
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
             archive.extractall(f"{place}/lib/python{minor}/site-packages")
-        with open(place + "/nbpipe.whole", "w"):
+        with open(f"{place}/{_WHOLE}", "w"):
             pass
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
