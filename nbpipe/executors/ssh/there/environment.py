@@ -76,7 +76,8 @@ class Builds:
 
     def sweep(self, root: str, used: set[str]) -> None:
         """Remove what nobody needs, beside all else: it takes seconds where large packages are. `used` are those of jobs."""
-        threading.Thread(target=sweep, args=(root, used), daemon=True).start()
+        self.sweeping = threading.Thread(target=sweep, args=(root, used), daemon=True)
+        self.sweeping.start()
 
 
 def names(root: str) -> list[str]:
