@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -192,8 +193,9 @@ def _flow(name: str, run: str, deployment: Deployment) -> ast.FunctionDef:
     given = ast.Dict([value(param.name) for param in params], [dotted(param.name) for param in params])
     said = "\n".join([deployment.pipeline.name, "", *(f"{p.name}: {p.help}" for p in params if p.help)])
     body: list[ast.stmt] = [ast.Expr(call(run, given))]
-    title = value(deployment.pipeline.name or "pipeline")
-    return _function(name, arguments, body, [call("flow", name=title, description=value(said))])
+    # What Prefect takes in no name, and what is not to be seen in one; the description has it all.
+    title = re.sub(r"[/%&<>\x00-\x1f\x7f]", "_", deployment.pipeline.name) or "pipeline"
+    return _function(name, arguments, body, [call("flow", name=value(title), description=value(said))])
 
 
 def _main(flow: str, deployment: Deployment) -> ast.If:

@@ -32,17 +32,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     about: str | None = None
 
 
+def told(name: str, files: Mapping[str, str]) -> Found:
+    """The definition of the exporter `name`, as its scheduler is told."""
+    return _READERS[name](files)
+
+
 def read(name: str, files: Mapping[str, str], params: tuple[Param, ...]) -> Found:
-    """The definition of the exporter `name`. What travels as a text is read as the job reads it, by type."""
+    """The same, and what travels as a text is read as the job reads it, by type."""
     known = {param.name: param for param in params}
-    found = _READERS[name](files)
+    found = told(name, files)
     as_texts = name in _TEXTS
-    for param, told in found.params.items():
-        if as_texts and "default" in told:
-            told["default"] = resolve_params((known[param],), {param: told["default"]}, None, {})[param]
-        if as_texts and "choices" in told:
-            told["choices"] = tuple(
-                resolve_params((known[param],), {param: each}, None, {})[param] for each in told["choices"]
+    for param, said in found.params.items():
+        if as_texts and "default" in said:
+            said["default"] = resolve_params((known[param],), {param: said["default"]}, None, {})[param]
+        if as_texts and "choices" in said:
+            said["choices"] = tuple(
+                resolve_params((known[param],), {param: each}, None, {})[param] for each in said["choices"]
             )
     return found
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+from nbpipe.export.base import Deployment, Exporter
+from nbpipe.model import Code, Options, Param, Pipeline, Stage
+from nbpipe.pipeline.codec import stamped
+
 _SEEDS = (
     "'", '"', "'''", '"""', "\\", "\\'", "\n", "\r\n", "\t", "\0", "\x1b[31m", "\x7f", "\u2028", "\u202e", "\ud800",
     "é", "日本語", "🦀", "a" * 3000, " ", "", "#", "# noqa", "%", "%s", "%(x)s", "{}", "{0}", "{x}", "{{ x }}", "{% x %}",
@@ -25,3 +29,30 @@ def hostile() -> list[str]:
     pairs = (a + b for a, b in itertools.product(seeds, seeds) if a != b and len(a) + len(b) < 200)
     mixed = itertools.islice((text for n, text in enumerate(pairs) if n % 29 == 0), 1000)
     return list(dict.fromkeys([*seeds, *mixed]))[:500]
+
+
+def hostile_deployment(texts: tuple[str, ...], exporter: Exporter) -> Deployment:
+    """A pipeline with a text in each place: its name, a default, a description, a variable, an image, a choice."""
+    name, default, text_help, env, image, choice = texts
+    params = (
+        Param(name="p", type="str", default=default, help=text_help),
+        Param(name="q", type="choice", default=choice, choices=(choice, f"{choice}2")),
+        Param(name="r", type="dict", default={default: [choice, -1, 0.5, None, True]}),
+    )
+    # Where the code itself is written, it is code that holds the text.
+    body, told = (f"{name!r}", {}) if exporter.name == "script" else (name, {"E": env})
+    options = Options(env=told, image=image or None if "image" in exporter.carries else None)
+    stages = (
+        Stage(name="one", kind="stage", cells=(Code(cell=1, body=body),), options=options),
+        Stage(name="two", kind="check", cells=(Code(cell=2, body=body),), after=("one",)),
+    )
+    return Deployment(
+        pipeline=stamped(Pipeline(name=name, version="", stages=stages, params=params)),
+        order={"one": (), "two": ("one",)},
+        params=params,
+        image=(image or "i") if "--image" in exporter.carries else None,
+        schedule="0 0 * * *" if "--schedule" in exporter.carries else None,
+        store="s3://bucket/x" if exporter.remote else "",
+        project=None if exporter.remote else "../..",
+        secrets=("API_TOKEN",) if "secrets" in exporter.carries else (),
+    )

@@ -15,14 +15,14 @@ import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
 from definitions import read, stages_called
-from hostile import hostile
+from hostile import hostile, hostile_deployment
 
 from nbpipe.errors import PipelineError, UnsupportedError
 from nbpipe.export import kfp, options
 from nbpipe.export.base import Definition, Deployment, Exporter
 from nbpipe.export.page import readme
 from nbpipe.export.registry import exporters
-from nbpipe.model import Code, Options, Param, Pipeline, Stage
+from nbpipe.model import Code, Stage
 from nbpipe.pipeline.codec import decode, encode, stamped, version_of
 
 _TEXTS = hostile()
@@ -62,33 +62,6 @@ def _audit(event: str, _arguments: Any) -> None:
 
 
 sys.addaudithook(_audit)
-
-
-def deployment(texts: tuple[str, ...], exporter: Exporter) -> Deployment:
-    """A pipeline with a text in every place that holds one."""
-    name, default, text_help, env, image, choice = texts
-    params = (
-        Param(name="p", type="str", default=default, help=text_help),
-        Param(name="q", type="choice", default=choice, choices=(choice, f"{choice}2")),
-        Param(name="r", type="dict", default={default: [choice, -1, 0.5, None, True]}),
-    )
-    # Where the code itself is written, it is code that holds the text.
-    body, told = (f"{name!r}", {}) if exporter.name == "script" else (name, {"E": env})
-    options = Options(env=told, image=image or None if "image" in exporter.carries else None)
-    stages = (
-        Stage(name="one", kind="stage", cells=(Code(cell=1, body=body),), options=options),
-        Stage(name="two", kind="check", cells=(Code(cell=2, body=body),), after=("one",)),
-    )
-    return Deployment(
-        pipeline=stamped(Pipeline(name=name, version="", stages=stages, params=params)),
-        order={"one": (), "two": ("one",)},
-        params=params,
-        image=(image or "i") if "--image" in exporter.carries else None,
-        schedule="0 0 * * *" if "--schedule" in exporter.carries else None,
-        store="s3://bucket/x" if exporter.remote else "",
-        project=None if exporter.remote else "../..",
-        secrets=("API_TOKEN",) if "secrets" in exporter.carries else (),
-    )
 
 
 def parse(path: str, text: str) -> None:
@@ -138,12 +111,14 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str, turn: int) 
     """Each of the texts in one of the places; after six turns it was in all of them."""
     global _watching  # noqa: PLW0603 - an audit hook cannot be taken away again
     exporter = exporters()[name]
-    exporter.definition(deployment(("n", "d", "h", "e", "i", "c"), exporter))  # what is imported on use is imported now
+    exporter.definition(
+        hostile_deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    )  # what is imported on use is imported now
     groups = [tuple((_TEXTS + _TEXTS[:6])[start : start + 6]) for start in range(0, len(_TEXTS), 6)]
     groups = [texts[turn:] + texts[:turn] for texts in groups]
     while groups:
         texts = groups.pop()
-        given = deployment(texts, exporter)
+        given = hostile_deployment(texts, exporter)
         _seen.clear()
         _watching = True
         try:
@@ -172,7 +147,7 @@ def test_every_hostile_text_comes_back_and_nothing_is_run(name: str, turn: int) 
 @pytest.mark.parametrize("name", exporters())
 def test_a_name_that_engines_keep_for_themselves_is_a_stage_like_any_other(name: str) -> None:
     exporter = exporters()[name]
-    plain = deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    plain = hostile_deployment(("n", "d", "h", "e", "i", "c"), exporter)
     # Where the code itself is written, each stage gives the next one something.
     stages = tuple(
         Stage(name=stage, kind="stage", cells=(Code(cell=n, body=f"x{n} = {n}"),)) for n, stage in enumerate(_NAMES)
@@ -193,7 +168,7 @@ def test_a_name_that_engines_keep_for_themselves_is_a_stage_like_any_other(name:
 def test_what_is_no_name_of_a_variable_is_no_secret(name: str) -> None:
     """The commands of a README hold names of secrets, and so do expressions of GitHub."""
     exporter = exporters()[name]
-    given = deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    given = hostile_deployment(("n", "d", "h", "e", "i", "c"), exporter)
     for text in _TEXTS:
         if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", text):
             continue
@@ -205,7 +180,7 @@ def test_what_is_no_name_of_a_variable_is_no_secret(name: str) -> None:
 @pytest.mark.parametrize("name", exporters())
 def test_what_is_no_name_of_a_stage_never_becomes_a_task(name: str) -> None:
     exporter = exporters()[name]
-    given = deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    given = hostile_deployment(("n", "d", "h", "e", "i", "c"), exporter)
     texts = [text for text in _TEXTS if not re.fullmatch("[a-z][a-z0-9_-]{0,62}", text)]
     for stage in ("../x", "-rf", "$(x)", "{0.__class__}", "a b", "A", "", "🦀", "a" * 300, "x\n", *texts):
         bad = Stage(name=stage, kind="stage", cells=())
