@@ -41,6 +41,8 @@ class ArgoExporter:
     title = "Argo Workflows"
     proof: Literal["validated"] = "validated"
     remote = True
+    #: Names of parameters that it takes.
+    parameters = "[A-Za-z0-9_]+"
     carries = _CARRIES
     instead: dict[str, str] = {}  # noqa: RUF012 - read only
 

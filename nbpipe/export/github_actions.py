@@ -35,6 +35,8 @@ class GithubActionsExporter:
     remote = False
     #: Knows of pull requests.
     ci = True
+    #: Names of inputs that it takes.
+    parameters = "[A-Za-z0-9_]+"
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus"), "GitHub's runners have one size: take it off, or export to argo."

@@ -84,6 +84,8 @@ class KfpExporter:
     proof: Literal["executed"] = "executed"
     remote = True
     verification = KFP
+    #: Names of parameters that it takes.
+    parameters = "(?!self$)[A-Za-z][A-Za-z0-9_]*"
     carries = _CARRIES
     instead: dict[str, str] = {}  # noqa: RUF012 - read only
 

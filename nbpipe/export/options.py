@@ -114,7 +114,14 @@ def check(exporter: Exporter, deployment: Deployment) -> None:
                 name=name.removeprefix("--"),
                 fix=exporter.instead.get(name, _INSTEAD.get(name, f"Export without {name}.")),
             )
+    allowed = getattr(exporter, "parameters", ".*")
     for param in deployment.params:
+        if not re.fullmatch(allowed, param.name):
+            raise UnsupportedError(
+                f"{exporter.title} cannot express a parameter of the name '{param.name}'",
+                name=param.name,
+                fix="Give it another one: letters from a to z, digits and underscores, a letter first.",
+            )
         if param.required and deployment.starts_itself and param.name != deployment.logical_date:
             raise UnsupportedError(
                 f"a run that starts by itself has nobody who gives '{param.name}' a value",

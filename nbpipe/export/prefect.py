@@ -89,6 +89,8 @@ class PrefectExporter:
     proof: Literal["executed"] = "executed"
     remote = False
     verification = PREFECT
+    #: Names of parameters that it takes.
+    parameters = "(?!(wait_for|return_state|model_config)$)[^_].*"
     carries = _CARRIES
     instead = dict.fromkeys(
         ("cpus", "memory", "gpus", "image", "--image"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from typing import Literal
 
 from nbpipe.export.base import Definition, Deployment
@@ -150,9 +151,10 @@ def _literal(data: object) -> str:
 
 def _notes(deployment: Deployment) -> tuple[str, ...]:
     found = [f"the environment has to hold {', '.join(deployment.secrets)}"] if deployment.secrets else []
-    short = [param.name for param in deployment.params if len(param.name) == 1]
-    if short:
-        found.append(f"{', '.join(short)}: --config takes no names of one letter; set it in config.json")
+    # Snakemake's own rule, by which one letter is no name.
+    others = [param.name for param in deployment.params if not re.fullmatch(r"[a-zA-Z_][\w-]*\w", param.name)]
+    if others:
+        found.append(f"{', '.join(others)}: --config takes no such name; set it in config.json")
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
-from definitions import read, stages_called
+from definitions import read, stages_called, told
 from hostile import hostile, hostile_deployment
 
 from nbpipe.errors import PipelineError, UnsupportedError
@@ -162,6 +162,36 @@ def test_a_name_that_engines_keep_for_themselves_is_a_stage_like_any_other(name:
     called = stages_called(name, written)
     assert sorted(called.values()) == sorted(_NAMES)
     assert len({task.lower() for task in called}) == len(_NAMES)
+
+
+@pytest.mark.parametrize("name", exporters())
+def test_a_parameter_whose_name_a_scheduler_does_not_take_is_refused(name: str) -> None:
+    """Each of them was loaded by its scheduler, or is against the rule of its schema."""
+    exporter = exporters()[name]
+    given = hostile_deployment(("n", "d", "h", "e", "i", "c"), exporter)
+    refusing: dict[str, set[str]] = {
+        "größe": {"kfp", "argo", "github-actions"},
+        "_x": {"kfp", "prefect"},
+        "self": {"kfp"},
+    }
+    refusing |= {
+        "wait_for": {"prefect"},
+        "return_state": {"prefect"},
+        "model_config": {"prefect"},
+        "x_1": set(),
+        "X": set(),
+    }
+    for param, by in refusing.items():
+        params = (msgspec.structs.replace(given.params[0], name=param),)
+        renamed = msgspec.structs.replace(given, params=params)
+        if name in by:
+            with pytest.raises(UnsupportedError, match=f"a parameter of the name '{param}'") as refused:
+                options.check(exporter, renamed)
+            assert (refused.value.name, bool(refused.value.fix)) == (param, True)
+        else:
+            options.check(exporter, renamed)
+            found = told(name, exporter.definition(renamed).files)
+            assert list(found.params) == [param.lower() if name == "flyte" else param]
 
 
 @pytest.mark.parametrize("name", [name for name, each in exporters().items() if "secrets" in each.carries])
