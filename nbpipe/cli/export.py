@@ -114,7 +114,14 @@ def command(  # noqa: PLR0913 - one per option
         timed = (["--schedule", schedule] if schedule else []) + (["--image", image] if image else [])
         timed += [word for path in files for word in ("--trigger-file", path)]
         timed += [word for dataset in datasets for word in ("--trigger-dataset", dataset)]
-        report = run_both(notebook, to=to, words=(*given, *timed), run_words=tuple(given))
+        report = run_both(
+            notebook,
+            to=to,
+            words=(*given, *timed),
+            run_words=tuple(given),
+            date_param=logical_date or "",
+            date=read_params(params).get(logical_date or "", ""),
+        )
     if as_json:
         from nbpipe.cli.shapes import print_json
 
@@ -152,6 +159,7 @@ def verified_shape(report: Report) -> dict[str, object]:
     return {
         "equal": report.equal,
         "engine": list(report.engine),
+        "date": {report.date_param: report.date} if report.date_param else {},
         "stages": [msgspec.to_builtins(row) for row in report.rows],
         "output": report.output,
     }
@@ -164,7 +172,8 @@ def _print_report(report: Report) -> None:
     if report.output:
         click.echo(plain(report.output))
     engine = f" on {line(', '.join(report.engine))}" if report.engine else ""
-    click.echo(f"compared with `nbpipe run`{engine}:")
+    dated = f", both with {line(report.date_param)}={report.date}" if report.date_param else ""
+    click.echo(f"compared with `nbpipe run`{engine}{dated}:")
     width = max((len(row.stage) for row in report.rows), default=0)
     for row in report.rows:
         told = click.style("differs", fg="red") if row.different else click.style("equal", fg="green")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,17 @@ from kfp import local
 import pipeline
 local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[2])
 getattr(pipeline, sys.argv[1])()
+"""
+#: A flow that is called is for now: as its schedule does, a run for that day is made, and then begins.
+_PREFECT_DATED = """
+import datetime, flow
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow
+from prefect.states import Scheduled
+when = datetime.datetime.fromisoformat("{date}T00:00:00+00:00")
+with get_client(sync_client=True) as client:
+    run = client.create_flow_run({flow}, state=Scheduled(scheduled_time=when))
+run_flow({flow}, flow_run=run)
 """
 
 
@@ -30,7 +42,8 @@ def _airflow(trial: Trial) -> Done:
     migrated = trial.call(trial.bin / "airflow", "db", "migrate", more=more)
     if migrated.returncode:
         return migrated
-    return trial.call(trial.bin / "airflow", "dags", "test", worded(trial.name), more=more)
+    when = [trial.date] if trial.date else []
+    return trial.call(trial.bin / "airflow", "dags", "test", worded(trial.name), *when, more=more)
 
 
 def _snakemake(trial: Trial) -> Done:
@@ -50,7 +63,8 @@ def _prefect(trial: Trial) -> Done:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     }
-    start = f"import flow; flow.{identifier(trial.name)}()"
+    flow = f"flow.{identifier(trial.name)}"
+    start = _PREFECT_DATED.format(flow=flow, date=trial.date) if trial.date else f"import flow; {flow}()"
     return trial.call(trial.bin / "python", "-c", start, more=more)
 
 
@@ -59,8 +73,11 @@ def _dagster(trial: Trial) -> Done:
     home.mkdir()
     (home / "dagster.yaml").touch()
     more = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    # As the schedule's run of that day is tagged.
+    tags = json.dumps({".dagster/scheduled_execution_time": f"{trial.date}T00:00:00+00:00"})
+    when = ["--tags", tags] if trial.date else []
     return trial.call(
-        trial.bin / "dagster", "job", "execute", "-f", "definitions.py", "-j", identifier(trial.name), more=more
+        trial.bin / "dagster", "job", "execute", "-f", "definitions.py", "-j", identifier(trial.name), *when, more=more
     )
 
 

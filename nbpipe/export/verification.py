@@ -32,6 +32,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     bin: Path
     #: What every process is started with.
     environment: dict[str, str]
+    #: The date, YYYY-MM-DD, that the run is for; "" where no parameter asks for one.
+    date: str = ""
 
     def call(self, *words: str | Path, cwd: Path | None = None, more: Mapping[str, str] | None = None) -> Done:
         """A command to its end; standard error is part of its output."""

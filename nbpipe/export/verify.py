@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from nbpipe.run.project import find_project, relative
 
 #: Lines of an engine's output that are shown where it fails.
 _SHOWN = 30
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     #: What was installed to run it.
     engine: tuple[str, ...]
     rows: tuple[Row, ...]
+    #: Parameter that a run gets its date by, and what it was on both sides; "" for none.
+    date_param: str = ""
+    date: str = ""
     #: The end of the engine's output, where a side differs.
     output: str = ""
 
@@ -74,14 +80,28 @@ def refuse(scheduler: Exporter) -> Verification:
     return found
 
 
-def verify(notebook: Path, *, to: str, words: tuple[str, ...] = (), run_words: tuple[str, ...] = ()) -> Report:
+def verify(
+    notebook: Path,
+    *,
+    to: str,
+    words: tuple[str, ...] = (),
+    run_words: tuple[str, ...] = (),
+    date_param: str = "",
+    date: str = "",
+) -> Report:
     """Compare them. `words` are further options of `nbpipe export`, `run_words` of `nbpipe run`.
 
+    `date_param` gets the date of a run: on both sides `date`, YYYY-MM-DD, or today's where it is none.
     Raises UnsupportedError where the engine cannot run here, UsageError where it cannot be installed, PipelineError where the
     notebook cannot be run or exported.
     """
     scheduler = find_exporter(to)
     how = refuse(scheduler)
+    # Of a moment of its own, each side could have another.
+    date = (date if _DATE.fullmatch(date) else f"{datetime.now(timezone.utc):%Y-%m-%d}") if date_param else ""
+    if date:
+        words = (*words, "--logical-date-param", date_param)
+        run_words = (*run_words, "--param", f"{date_param}={date}")
     project = find_project(notebook)
     path = relative(notebook, project.root)
     with tempfile.TemporaryDirectory(prefix="nbpipe-verify-") as scratch:
@@ -117,6 +137,7 @@ def verify(notebook: Path, *, to: str, words: tuple[str, ...] = (), run_words: t
             name=Path(path).stem,
             bin=bin_,
             environment=environment,
+            date=date,
         )
         ran = how.run(trial)
         if how.reports:
@@ -132,7 +153,7 @@ def verify(notebook: Path, *, to: str, words: tuple[str, ...] = (), run_words: t
             )
         bad = not good or any(row.different for row in rows)
         output = "\n".join(ran.stdout.splitlines()[-_SHOWN:]) if bad else ""
-        return Report(scheduler=to, engine=how.packages, rows=rows, output=output)
+        return Report(scheduler=to, engine=how.packages, rows=rows, output=output, date_param=date_param, date=date)
 
 
 def compare(native: Seen, other: Seen) -> tuple[Row, ...]:

@@ -39,6 +39,17 @@ def test_an_export_is_verified_on_its_own_engine(to: str, tmp_path: Path) -> Non
     assert found["engine"]
 
 
+@pytest.mark.parametrize("to", [name for name in NAMES if "--logical-date-param" in exporters()[name].carries])
+def test_both_runs_of_a_verified_export_are_for_one_date_which_is_said(to: str, tmp_path: Path) -> None:
+    cells = ("%%params\nday: str = ''", "%%stage one\nseen = day", "%%check dated\nassert seen == '2001-02-03'")
+    site = written(tmp_path, *cells)
+    words = (sys.executable, "-m", "nbpipe", "export", "n.ipynb", "--to", to, "--logical-date-param", "day", "--verify")
+    done = site.call(*words, "-p", "day=2001-02-03")
+    assert done.returncode == 0, done.stdout
+    assert ", both with day=2001-02-03:" in done.stdout
+    assert re.search(r"^  dated +succeeded +equal", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_an_export_for_slurm_is_verified_on_the_cluster_that_sbatch_leads_to(tmp_path: Path) -> None:
     install()
     site = engines.made(tmp_path, "quickstart.ipynb")
