@@ -148,7 +148,7 @@ def _need(project: Project, target: Target, notebook: Path | None) -> Need:
     found = need_of(pipeline, own or pipeline.stages, __version__)
     from msgspec.structs import replace
 
-    from nbpipe.targets.indirect import required_by
+    from nbpipe.pipeline.closure import required_by
 
     return replace(found, indirect=required_by(found.distributions))
 

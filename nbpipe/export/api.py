@@ -18,7 +18,7 @@ from nbpipe.export.cron import read_cron
 from nbpipe.export.folder import Change, write
 from nbpipe.export.graph import order_of
 from nbpipe.export.manifest import BUNDLE, MANIFEST, Manifest
-from nbpipe.export.page import readme, requirements
+from nbpipe.export.page import CONSTRAINTS, PINNED, constraints, readme, requirements
 from nbpipe.export.registry import exporter as find_exporter
 from nbpipe.export.triggers import read_datasets, read_files
 from nbpipe.export.types import latest_types
@@ -279,6 +279,8 @@ def _files(
     """Everything in the folder but its manifest."""
     found = {path: text.encode() for path, text in definition.files.items()}
     found.setdefault("requirements.txt", requirements(deployment).encode())
+    if PINNED.encode() in found["requirements.txt"]:
+        found[CONSTRAINTS] = constraints(found["requirements.txt"].decode()).encode()
     found["README.md"] = readme(scheduler, deployment, definition).encode()
     with tempfile.TemporaryDirectory(prefix="nbpipe-export-") as scratch:
         bundle = write_bundle(deployment.pipeline, notebook, beside, Path(scratch) / BUNDLE)

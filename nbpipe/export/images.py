@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-_DOCKERFILE = """\
+_HEAD = """\
 # The image of every stage. Written by nbpipe export.
 ARG PYTHON
-FROM python:${{PYTHON}}-slim
-COPY requirements.txt /nbpipe/requirements.txt
-RUN python -m pip install --no-cache-dir -r /nbpipe/requirements.txt{more}
-COPY . /nbpipe
+FROM python:${PYTHON}-slim
+COPY requirements.txt constraints.txt /nbpipe/
+"""
+_ALONE = "RUN python -m pip install --no-cache-dir -r /nbpipe/requirements.txt\n"
+_BESIDE = """\
+# The stages have an environment of their own: no package of theirs has to suit the scheduler's.
+RUN python -m venv /stages && /stages/bin/python -m pip install --no-cache-dir -r /nbpipe/requirements.txt
+ENV NBPIPE_PYTHON=/stages/bin/python
+RUN python -m pip install --no-cache-dir {packages}
 """
 
 
 def dockerfile(*packages: str) -> str:
-    """A Dockerfile for the exported folder, with further packages, whose names are ours."""
-    return _DOCKERFILE.format(more="".join(f" {package}" for package in packages))
+    """A Dockerfile for the exported folder; with packages that the scheduler needs, whose names are ours, beside the stages'."""
+    installed = _BESIDE.format(packages=" ".join(packages)) if packages else _ALONE
+    return f"{_HEAD}{installed}COPY . /nbpipe\n"

@@ -11,6 +11,7 @@ from nbpipe.export import script_text
 from nbpipe.export.base import Definition, Deployment
 from nbpipe.export.engines_here import SCRIPT
 from nbpipe.export.names import dashed, identifier, mapped
+from nbpipe.export.page import PINNED
 from nbpipe.export.script_hoist import Hoisted, bound_in, hoisted, reads_of
 from nbpipe.export.script_main import HELPERS, OTHERS, main_module
 from nbpipe.export.script_parts import CHECKS, MEASURES, PROGRAM, REGISTRY
@@ -92,7 +93,7 @@ class ScriptExporter:
             files[f"{package}/registry.py"] = REGISTRY
         files[f"{package}/main.py"] = main_module(deployment, functions, prepared, asked)
         pins = _pins(deployment)
-        files["requirements.txt"] = "".join(f"{pin}\n" for pin in pins)
+        files["requirements.txt"] = PINNED + "".join(f"{pin}\n" for pin in pins)
         files["pyproject.toml"] = _project(deployment, package, pins)
         for path, text in files.items():
             if path.endswith(".py"):

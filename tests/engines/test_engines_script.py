@@ -38,7 +38,14 @@ def test_the_package_runs_and_installs_where_there_is_no_nbpipe(tmp_path: Path) 
     site = engines.made(tmp_path, "quickstart.ipynb")
     site.nbpipe("export", "quickstart.ipynb", "--to", "script")
     folder = site.project / "exports" / "quickstart-script"
-    bin_ = environment_of("script", "setuptools>=77", *(folder / "requirements.txt").read_text().split())
+    listed = [(folder / name).read_text().splitlines() for name in ("requirements.txt", "constraints.txt")]
+    own, others = ([line for line in lines if line[:1] not in ("#", "-")] for lines in listed)
+    assert own
+    # Each of them is to be had, and they suit one another.
+    bin_ = environment_of("script", "setuptools>=77", *own, *others)
+    dry = ("-m", "uv", "pip", "install", "--dry-run", "-r", folder / "requirements.txt")
+    done = site.call(sys.executable, *dry, "--python", bin_ / "python")
+    assert (done.returncode, "Would make no changes" in done.stdout) == (0, True), done.stdout
     done = site.call(bin_ / "python", "-m", "quickstart_pipeline", "--sides", "4", cwd=folder, more={"PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout
     assert set(json.loads(done.stdout.splitlines()[-1])) == {"mean"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,22 @@ def test_the_value_of_a_secret_is_never_written(tmp_path: Path, monkeypatch: pyt
             export(path, to, params={"name": canary})
     with pytest.raises(UsageError, match="holds a password"):
         export(path, "airflow", store="s3://user:pass@host/x", force=True)
+
+
+@pytest.mark.parametrize("to", exporters())
+def test_the_packages_that_are_imported_and_all_that_come_with_them_are_pinned(to: str, tmp_path: Path) -> None:
+    folder = export(notebook(tmp_path, "%%stage one\nimport pandas\nx = pandas.DataFrame"), to).folder
+    required, constrained = ((folder / f"{name}.txt").read_text() for name in ("requirements", "constraints"))
+    assert "\n-c constraints.txt\n" in required
+    assert f"\npandas=={version('pandas')}\n" in required
+    assert {f"numpy=={version('numpy')}", f"python-dateutil=={version('python-dateutil')}"} <= set(
+        constrained.split("\n")
+    )
+    # What runs the cells comes along, but for the package that needs neither nbpipe nor Jupyter.
+    assert ("\nnbpipe==" in required, "\njupyter-client==" in constrained) == ((to != "script",) * 2)
+    assert not re.search(r"^(?!#|-c |[a-z0-9._-]+==[A-Za-z0-9.]+$)", required + constrained.rstrip("\n"), re.MULTILINE)
+    if (folder / "Dockerfile").exists():
+        assert "COPY requirements.txt constraints.txt /nbpipe/\n" in (folder / "Dockerfile").read_text()
 
 
 def test_an_unknown_scheduler_is_answered_with_those_there_are() -> None:

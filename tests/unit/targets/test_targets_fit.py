@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from nbpipe.errors import TargetError
+from nbpipe.pipeline.closure import required_by
 from nbpipe.targets import tested
 from nbpipe.targets.fit import Need, compare, refuse, unlike
-from nbpipe.targets.indirect import required_by
 from nbpipe.targets.settings import Target
 
 TARGET = Target(name="gpu", kind="ssh", host="gpu01")
