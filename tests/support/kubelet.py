@@ -2,9 +2,11 @@
 
 To the API server it is a kubelet: it registers, reports, runs the pods that are bound to it, gives each its devices, environment and
 secrets, stops them as asked, and serves their logs. What isolation gives a container, it pretends: all of its
-processes end with its first, and volumes lie where they are mounted already.
+processes end with its first, and volumes lie where they are mounted already. Files of a ConfigMap and of an image lie
+elsewhere here than in a container: in its command their paths are those of here.
 
-`python kubelet.py SERVER TOKEN NAME FOLDER`, with `certificate.pem` in the folder.
+`python kubelet.py SERVER TOKEN NAME FOLDER`, with `certificate.pem` beside the folder, and `images.json`: image -> path in it ->
+path here.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -132,17 +135,22 @@ class Kubelet:
             return self._waits(container, "ImagePullBackOff", f'Back-off pulling image "{spec["image"]}"')
         # As an image would have them.
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
         environment[_MARK] = uid
         for variable in spec.get("env", []):
             try:
-                environment[variable["name"]] = self._value(namespace, variable)
+                environment[variable["name"]] = self._value(pod, variable)
             except (OSError, KeyError):
                 name = variable["valueFrom"]["secretKeyRef"]["name"]
                 return self._waits(container, "CreateContainerConfigError", f'secret "{name}" not found')
         mounts = {mount["name"]: mount["mountPath"] for mount in spec["volumeMounts"]}
+        images = self.folder.parent / "images.json"
+        places = json.loads(images.read_text()).get(spec["image"], {}) if images.exists() else {}
         for volume in pod["spec"]["volumes"]:
             if "persistentVolumeClaim" in volume and not self._is_there(namespace, volume, mounts[volume["name"]]):
                 return self._waits(container, "CreateContainerConfigError", "the volume lies elsewhere")
+            if "configMap" in volume:
+                places[mounts[volume["name"]]] = str(self._written(namespace, volume["configMap"]["name"], uid))
         count = int(spec["resources"].get("limits", {}).get("nvidia.com/gpu", 0))
         container.gpus, self.free = self.free[:count], self.free[count:]
         if count:
@@ -151,7 +159,7 @@ class Kubelet:
         with (self.folder / f"{pod['metadata']['name']}.log").open("wb") as log:
             try:
                 container.process = subprocess.Popen(
-                    spec["command"] + spec.get("args", []),
+                    [_word(each, environment, places) for each in spec["command"] + spec.get("args", [])],
                     env=environment,
                     cwd="/",
                     stdin=subprocess.DEVNULL,
@@ -164,11 +172,24 @@ class Kubelet:
         state = {"running": {"startedAt": now()}}
         return self._tell(container, "Running", state)
 
-    def _value(self, namespace: str, variable: dict[str, Any]) -> str:
+    def _written(self, namespace: str, name: str, uid: str) -> Path:
+        """The folder with the files of a ConfigMap."""
+        found = self.api.call("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        made = self.folder / f"{uid}-{name}"
+        made.mkdir(exist_ok=True)
+        for file, text in found["data"].items():
+            (made / file).write_text(text)
+        return made
+
+    def _value(self, pod: dict[str, Any], variable: dict[str, Any]) -> str:
         if "value" in variable:
             return str(variable["value"])
         import base64
 
+        namespace = pod["metadata"]["namespace"]
+        if "fieldRef" in variable["valueFrom"]:
+            section, field = variable["valueFrom"]["fieldRef"]["fieldPath"].split(".")
+            return str(pod[section][field])
         reference = variable["valueFrom"]["secretKeyRef"]
         found = self.api.call("GET", f"/api/v1/namespaces/{namespace}/secrets/{reference['name']}")
         return base64.b64decode(found["data"][reference["key"]]).decode()
@@ -230,6 +251,14 @@ class Kubelet:
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         self.api.call("PATCH", path, {"status": status}, "application/merge-patch+json")
         container.told = said
+
+
+def _word(text: str, environment: dict[str, str], places: dict[str, str]) -> str:
+    """A word of a command: variables are put in place, as Kubernetes does, and paths that lie elsewhere."""
+    told = re.sub(r"\$\((\w+)\)", lambda found: environment.get(found[1], found[0]), text)
+    for inside, here in places.items():
+        told = re.sub(f"^(@?){re.escape(inside)}(?=/|$)", lambda found, here=here: found[1] + here, told)  # type: ignore[misc]
+    return told
 
 
 def _logs_below(folder: Path) -> type[BaseHTTPRequestHandler]:
