@@ -344,6 +344,12 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     tracking: dict[str, str] = {}
     #: Bytes of output a cell keeps in the notebook; the rest goes to the log only.
     output_limit: int = 1_000_000
+    #: Seconds that the kernel waits for whoever mends a cell that fails; bytes that its processes may hold meanwhile, 0 for any.
+    keep_failed: float = 0.0
+    keep_memory: int = 0
+    #: Name of the job on its target whose kernel goes on, with cell number `first` of this stage, counted from 0.
+    continues: str = ""
+    first: int = 0
 
 
 class Failure(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -392,6 +398,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     modules: dict[str, tuple[str, str]] = {}
     #: Reasons why this result must not be reused (a subprocess whose files are not known, ...).
     uncacheable: tuple[str, ...] = ()
+    #: Stages that went on in the kernel of a failed attempt, of those that this result rests on and itself.
+    continued: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     #: Seconds: "total", "kernel", "load", "cells", "store".
     seconds: dict[str, float] = {}

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 )
 @selection_options
 @fresh_option()
+@click.option(
+    "--continue", "resume", is_flag=True, help="Go on at the cell that failed, where its target has kept the kernel."
+)
 @click.option("--on", metavar="TARGET", help="Where the stages run that name no target themselves [default: local].")
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Run at most N stages at once [default: the CPUs]."
@@ -59,6 +62,7 @@ def command(  # noqa: PLR0913 - one per option
     from_: str | None,
     until: str | None,
     fresh: bool,
+    resume: bool,
     on: str | None,
     jobs: int | None,
     seed: int,
@@ -85,6 +89,7 @@ def command(  # noqa: PLR0913 - one per option
       nbpipe run digits.ipynb --params-from r41 -p epochs=20
       nbpipe run digits.ipynb --only train
       nbpipe run digits.ipynb --on gpu
+      nbpipe run digits.ipynb --on gpu --continue
       nbpipe run digits.ipynb --detach && nbpipe logs -f
     """  # noqa: D301 - click's mark
     given = read_params(params)
@@ -101,6 +106,7 @@ def command(  # noqa: PLR0913 - one per option
         more = ["--params-from", params_from] if params_from is not None else []
         raise click.exceptions.Exit(start(notebook, more, as_json=as_json))
     asked: dict[str, Any] = {"params_from": params_from, "only": only, "from_": from_, "until": until, "fresh": fresh}
+    asked["resume"] = resume
     asked |= {"on": on, "jobs": jobs, "seed": seed, "store": store, "run_id": run_id}
     if smoke is not None:
         # Its result is for programs only where it is the last word.

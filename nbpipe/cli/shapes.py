@@ -63,6 +63,7 @@ def stage_shape(stage: StageState) -> dict[str, Any]:
         "attempt": stage.attempt,
         "source": stage.source or None,
         "on": stage.on or None,
+        "continued": list(stage.continued),
         "error": error_shape(stage.failure, stage.name),
     }
 

@@ -21,7 +21,7 @@ _STYLES = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗",
 
 
 @click.command("target")
-@click.argument("action", type=click.Choice(["list", "test", "doctor"]), default="list")
+@click.argument("action", type=click.Choice(["list", "test", "doctor", "release"]), default="list")
 @click.argument("name", required=False)
 @click.option(
     "--notebook",
@@ -35,13 +35,14 @@ def command(action: str, name: str | None, *, notebook: Path | None, as_json: bo
 
     Targets are described in pyproject.toml or nbpipe.toml. `list` connects to nothing: it says what the last test
     found. `test` connects. `doctor` compares Python, packages, GPUs, memory and disk with what the notebook needs.
-    Without a NAME, all of them.
+    Without a NAME, all of them. `release` ends the kernels of failed stages that a target keeps (keep_failed).
 
     \b
     Examples:
       nbpipe target list
       nbpipe target test gpu
       nbpipe target doctor gpu --notebook digits.ipynb
+      nbpipe target release gpu
       nbpipe target list --json
     """  # noqa: D301 - click's mark
     from nbpipe.cli.places import project_of
@@ -55,6 +56,9 @@ def command(action: str, name: str | None, *, notebook: Path | None, as_json: bo
         raise UsageError("--notebook goes with doctor only", fix="Try: nbpipe target doctor NAME --notebook NOTEBOOK")
     if action == "list":
         _list(project, chosen, as_json=as_json)
+        return
+    if action == "release":
+        _release(chosen, as_json=as_json)
         return
     rows = [_examined(project, target, notebook, full=action == "doctor") for target in chosen]
     if as_json:
@@ -87,6 +91,24 @@ def _list(project: Project, targets: Sequence[Target], *, as_json: bool) -> None
         indent=0,
     ):
         click.echo(text)
+
+
+def _release(targets: Sequence[Target], *, as_json: bool) -> None:
+    """End the kernels that targets keep, and say how many. Raises TargetError for one that cannot be reached."""
+    ended = {}
+    for target in targets:
+        if target.kind == "ssh":
+            with _opened(target) as there:
+                ended[target.name] = len(there.release())
+    if as_json:
+        from nbpipe.cli.shapes import SCHEMA, print_json
+
+        print_json({"schema": SCHEMA, "ended": ended})
+        return
+    from nbpipe.cli.text import count
+
+    for name, number in ended.items():
+        click.echo(f"{name}: ended {count(number, 'kernel')}" if number else f"{name}: no kernel is kept")
 
 
 def _examined(project: Project, target: Target, notebook: Path | None, *, full: bool) -> dict[str, Any]:

@@ -120,6 +120,17 @@ class Cells:
         #: What a cell makes of displays that another stage has shown: the last word on each.
         self._elsewhere: dict[str, dict[str, Any]] = {}
         self.result = Execution()
+        #: How many cells of the stage stand already.
+        self._first: int | None = None
+
+    def going_on(self, spec: JobSpec, log: Log) -> Cells:
+        """The loop over the rest, in the same kernel: what stands is kept, the cell that failed runs again."""
+        found = Cells(self._kernel, self._folder, spec, log, self._redactor, parent=self._parent)
+        found.result.executed = self.result.executed[:-1]
+        found.result.kernel_seconds = self.result.kernel_seconds
+        found.result.user_code = True
+        found._displays, found._first = self._displays, spec.first
+        return found
 
     def run(self) -> None:
         """Everything from the first hidden step to the last."""
@@ -133,16 +144,17 @@ class Cells:
 
     def _run(self) -> None:
         started = time.monotonic()
-        if not self._ready():
+        if self._first is None:
+            if not self._ready():
+                return
+            self.result.kernel_seconds = time.monotonic() - started
+            if not self._step("begin"):
+                return
+            if not all(self._cell(code) for code in self._spec.setup):
+                return
+        if not self._step("prepare" if self._first is None else "resume"):
             return
-        self.result.kernel_seconds = time.monotonic() - started
-        if not self._step("begin"):
-            return
-        if not all(self._cell(code) for code in self._spec.setup):
-            return
-        if not self._step("prepare"):
-            return
-        if not all(self._cell(code) for code in self._spec.cells):
+        if not all(self._cell(code) for code in self._spec.cells[self._first or 0 :]):
             return
         self.result.cell = None
         if self._others_ended() and self._step("finish"):

@@ -24,6 +24,9 @@ ENDED = ".ended"
 SHIPMENT = "shipment.json"
 NEEDS = "needs.json"
 LOOKED = "looked.json"
+#: The kernel of a failed attempt waits here; what it shall go on with.
+KEPT = "kept.json"
+ORDER = "continue.json"
 
 
 #: There if a job shall not be started any more.

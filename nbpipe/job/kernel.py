@@ -1,4 +1,4 @@
-"""What runs inside the kernel around the user's cells: `begin`, `prepare`, `finish`, `explain`.
+"""What runs inside the kernel around the user's cells: `begin`, `prepare`, `finish`, `explain`, and `resume` after a failure.
 
 The engine calls these as hidden, silent steps. Nothing of it is visible in the user's namespace.
 """
@@ -84,9 +84,7 @@ class Session:
     def begin(self) -> None:
         """Restore ambient state, make the parameters and what setup needs, and start to watch."""
         started = time.monotonic()
-        for code in (*self.spec.setup, *self.spec.cells):
-            # Line numbers of the cell as it will be sent; `explain` finds the cell by this name.
-            self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
+        self._name_cells()
         self.surroundings.restore()
         self.seeds.settle()
         project = str(Path(self.spec.project).resolve())
@@ -134,6 +132,18 @@ class Session:
             self.files.asked(path, True)  # noqa: FBT003 - as readers call it
         self.seconds["load"] += time.monotonic() - started
         self.seconds["started"] = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on with other cells where the last one failed: what was watched so far stays watched."""
+        self.spec = self.observer.spec = read_spec(self.folder)
+        self._explained = False
+        self._name_cells()
+        self.seconds["started"] = time.monotonic()
+
+    def _name_cells(self) -> None:
+        """Line numbers of each cell as it will be sent; `explain` finds the cell by this name."""
+        for code in (*self.spec.setup, *self.spec.cells):
+            self.shell.compile.cache(effective(code.body, code.line), -1, raw_code=effective(code.body, code.line))
 
     def finish(self) -> None:
         """Observe, store, and write the sentinel. Thresholds that do not hold are a failure of status rejected."""

@@ -23,7 +23,7 @@ class Observer:
     """Compares the namespace before and after a stage's cells."""
 
     def __init__(self, spec: JobSpec, store: Any, shell: Any) -> None:
-        self._spec = spec
+        self.spec = spec
         self._store = store
         self._names: dict[str, Any] = shell.user_ns
         self._hidden = shell.user_ns_hidden
@@ -45,7 +45,7 @@ class Observer:
         """
         from nbpipe.store.values import load_values
 
-        waiting = {n: a for n, a in self._spec.inputs.items() if a.format not in {_ABSENT, _DEFSTATE}}
+        waiting = {n: a for n, a in self.spec.inputs.items() if a.format not in {_ABSENT, _DEFSTATE}}
         while waiting:
             pending = definitions.pending()
             held = {a.objects for a in waiting.values() if pending.intersection(a.needs)}
@@ -56,7 +56,7 @@ class Observer:
 
     def apply_states(self) -> None:
         """Definitions get the state that earlier stages hung on them."""
-        for name, artifact in self._spec.inputs.items():
+        for name, artifact in self.spec.inputs.items():
             if artifact.format == _DEFSTATE and name in self._names:
                 apply_state(self._names[name], self._load(name, artifact, self._names))
                 self._states[name] = self._state_digest(name)
@@ -74,7 +74,7 @@ class Observer:
                 self._created[name] = self._names[name]
                 self._states[name] = self._state_digest(name)
                 self._behaviours[name] = behaviour(self._names[name])
-        for name, artifact in self._spec.inputs.items():
+        for name, artifact in self.spec.inputs.items():
             if artifact.format not in {_ABSENT, _DEFSTATE}:
                 # The digest of a group covers the sharing too: a member's own is taken here.
                 self._digests[name] = _digest(self._names[name]) if artifact.group else artifact.digest
@@ -84,20 +84,20 @@ class Observer:
 
     def identities(self) -> list[str]:
         """Warnings about comparisons that only one process could answer."""
-        sources = [code.body for code in self._spec.cells] + [snippet.source for snippet in self._spec.snippets]
+        sources = [code.body for code in self.spec.cells] + [snippet.source for snippet in self.spec.snippets]
         return identity_warnings(sources, self._before)
 
     def values(self) -> tuple[dict[str, Artifact], dict[str, Artifact]]:
         """Outputs asked for, and inputs that changed although nobody asked. Raises `Unserializable`."""
         from nbpipe.store.values import absent
 
-        wanted = list(self._spec.outputs)
-        if self._spec.dynamic:
+        wanted = list(self.spec.outputs)
+        if self.spec.dynamic:
             wanted += [name for name in self._visible() if name not in wanted]
         changed = [name for name in self._changed_inputs() if name not in wanted]
         changed += [name for name in self._shared(wanted) if name not in changed]
         changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
-        spare = [name for name in self._spec.spare if name not in (*wanted, *changed)]
+        spare = [name for name in self.spec.spare if name not in (*wanted, *changed)]
         every = [*wanted, *changed, *spare]
         self.warnings += self._apart(every)
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
@@ -120,9 +120,9 @@ class Observer:
 
         while True:
             try:
-                return save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+                return save_values(self._store, values, stage=self.spec.stage, lost=self.warnings)
             except Unserializable as error:
-                if error.name not in self._spec.spare or error.name not in values:
+                if error.name not in self.spec.spare or error.name not in values:
                     raise
                 self.unstored[error.name] = f"{error.type_name}: {error.reason}"
                 values = {name: value for name, value in values.items() if name != error.name}
@@ -135,7 +135,7 @@ class Observer:
         waiting = {need for artifact in found.values() for need in artifact.needs}
         while waiting := {name for name in waiting if name not in found and name not in held and self._is_new(name)}:
             values = {name: self._names[name] for name in sorted(waiting)}
-            saved = save_values(self._store, values, stage=self._spec.stage, lost=self.warnings)
+            saved = save_values(self._store, values, stage=self.spec.stage, lost=self.warnings)
             held |= saved
             waiting = {need for artifact in saved.values() for need in artifact.needs}
         return held
@@ -152,11 +152,11 @@ class Observer:
     def _defstate(self, name: str) -> Artifact:
         from nbpipe.store.values import save_state
 
-        return save_state(self._store, name, state(self._names[name]) or {}, stage=self._spec.stage)
+        return save_state(self._store, name, state(self._names[name]) or {}, stage=self.spec.stage)
 
     def _changed_inputs(self) -> list[str]:
         changed = []
-        for name, artifact in self._spec.inputs.items():
+        for name, artifact in self.spec.inputs.items():
             bound = name in self._names
             if artifact.format == _DEFSTATE or (artifact.format == _ABSENT and not bound):
                 continue
@@ -180,7 +180,7 @@ class Observer:
         """Inputs that share memory with an output and are not outputs themselves."""
         from nbpipe.store.sharing import groups
 
-        inputs = {name for name in self._spec.inputs if name in self._names and name not in outputs}
+        inputs = {name for name in self.spec.inputs if name in self._names and name not in outputs}
         inputs = {name for name in inputs if not self._defined(name)}
         pool = {
             name: self._names[name] for name in (*outputs, *inputs) if name in self._names and not self._defined(name)
@@ -194,7 +194,7 @@ class Observer:
         """Inputs that were changed in place while others, stored apart, lay in the same memory in one kernel."""
         found = []
         for name in stored:
-            artifact = self._spec.inputs.get(name)
+            artifact = self.spec.inputs.get(name)
             value = self._names.get(name)
             if artifact is None or not artifact.beside or value is not self._before.get(name):
                 continue
@@ -235,7 +235,7 @@ class Observer:
         from nbpipe.dataflow.transform import statements
         from nbpipe.dataflow.walker import effects
 
-        said = set[str]().union(*(effects(statements(code)).written for code in self._spec.cells))
+        said = set[str]().union(*(effects(statements(code)).written for code in self.spec.cells))
         return [name for name in gone if name not in said]
 
     def _grown_definitions(self) -> list[str]:
@@ -243,7 +243,7 @@ class Observer:
         from nbpipe.dataflow.transform import plain_tree
 
         found = []
-        trees = [plain_tree(code.body) for code in self._spec.cells]
+        trees = [plain_tree(code.body) for code in self.spec.cells]
         nodes = [node for tree in trees if tree is not None for node in tree.body]
         for node in nodes:
             name = getattr(node, "name", "")

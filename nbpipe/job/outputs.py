@@ -74,9 +74,10 @@ class Log:
         self._file.write(json.dumps(line, ensure_ascii=True) + "\n")
 
     def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()
+        """Flush and close. Safe to repeat."""
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
 
 
 class CellOutputs:

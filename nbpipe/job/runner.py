@@ -9,19 +9,26 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nbpipe.checkpoints import FOLDER as CHECKPOINTS
 from nbpipe.credentials import DECLARED
 from nbpipe.errors import EXIT_CODES, NbpipeError
-from nbpipe.job import checkpoints
+from nbpipe.job import checkpoints, kept
 from nbpipe.job import folder as files
 from nbpipe.job.gauges import Gauges
 from nbpipe.job.launch import start_kernel, usable
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.notebook.libraries import load_jsonschema, nbformat
+
+if TYPE_CHECKING:
+    from nbpipe.job.engine import Cells, Execution
+    from nbpipe.job.launch import KernelProcess
+    from nbpipe.job.outputs import Log
+    from nbpipe.job.redact import Redactor
+    from nbpipe.store import Store
 
 
 def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> int:
@@ -66,7 +73,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     from nbpipe.job.outputs import Log
     from nbpipe.job.ranks import Ranks, environment
     from nbpipe.job.redact import Redactor
-    from nbpipe.job.verdict import failed, judge
+    from nbpipe.job.verdict import failed, judge, redacted
     from nbpipe.store import open_store
 
     started = time.monotonic()
@@ -88,9 +95,18 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     ranks = Ranks(folder, spec, env) if spec.nproc else None
     cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent, ranks=ranks)
     before = _listen()
+    given: Outcome | None = None
     try:
         connection.open()
         _papermill(spec, cells)
+        while (given := _given(folder, spec, cells, (log, gauges), redactor, started)) is not None:
+            order = _continued(folder, spec, cells, given, process)
+            if order is None:
+                break
+            given, spec, started = None, order, time.monotonic()
+            log, gauges = Log(folder / files.LOG, redactor), _gauges(folder, spec, {**os.environ, **env})
+            cells = cells.going_on(spec, log)
+            _papermill(spec, cells)
     except engine.Interruption:
         cells.result.end = engine.interruption(parent)
     finally:
@@ -102,20 +118,71 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
             why = ranks.failure()
             ranks.kill()
         log.close()
-        scrubbed = scrub(folder, redactor)
+        scrubbed = scrub(folder, redactor) if given is None else ()
+    if given is not None:
+        return given
     store = open_store(spec.store)
     if ranks is not None and cells.result.end == "rank" and why is not None:
-        clean = {name: redactor.text(getattr(why, name)) for name in ("message", "traceback")}
-        outcome = failed(spec, "failed", msgspec.structs.replace(why, **clean))
+        outcome = failed(spec, "failed", redacted(why, redactor))
     else:
         outcome = judge(folder, spec, cells.result, store, redactor)
-    executed = store.objects.put_bytes(json.dumps(cells.result.executed, ensure_ascii=True).encode())
-    _write_notebook(folder, spec, cells.result.executed)
-    seconds = {**outcome.seconds, "kernel": cells.result.kernel_seconds, "total": time.monotonic() - started}
+    outcome = _whole(folder, spec, cells.result, outcome, store, started)
     told = tuple(f"the value of a secret was taken out of {name}" for name in scrubbed)
     if spec.kernel != asked:
         told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
-    return msgspec.structs.replace(outcome, executed=executed, seconds=seconds, warnings=(*outcome.warnings, *told))
+    return msgspec.structs.replace(outcome, warnings=(*outcome.warnings, *told))
+
+
+def _whole(folder: Path, spec: JobSpec, result: Execution, outcome: Outcome, store: Store, started: float) -> Outcome:
+    """The outcome with its executed cells, which are written as a notebook, too, and with the time it took."""
+    executed = store.objects.put_bytes(json.dumps(result.executed, ensure_ascii=True).encode())
+    _write_notebook(folder, spec, result.executed)
+    seconds = {**outcome.seconds, "kernel": result.kernel_seconds, "total": time.monotonic() - started}
+    outcome = kept.continued(outcome, spec) if spec.continues else outcome
+    return msgspec.structs.replace(outcome, executed=executed, seconds=seconds)
+
+
+def _given(
+    folder: Path,
+    spec: JobSpec,
+    cells: Cells,
+    open_files: tuple[Log, Gauges],
+    redactor: Redactor,
+    started: float,
+) -> Outcome | None:
+    """The verdict of a failed attempt whose kernel is worth keeping, said before the kernel ends; else None."""
+    from nbpipe.job.leaks import scrub
+    from nbpipe.job.verdict import judge
+    from nbpipe.store import open_store
+
+    if not spec.keep_failed or cells.result.end != "error":
+        return None
+    store = open_store(spec.store)
+    outcome = judge(folder, spec, cells.result, store, redactor)
+    if not kept.worth_keeping(spec, cells.result, outcome):
+        return None
+    for opened in open_files:
+        opened.close()
+    scrub(folder, redactor)
+    outcome = _whole(folder, spec, cells.result, outcome, store, started)
+    files.write_durably(folder / files.VERDICT, msgspec.json.encode(outcome))
+    return outcome
+
+
+def _continued(folder: Path, spec: JobSpec, cells: Cells, given: Outcome, process: KernelProcess) -> JobSpec | None:
+    """Wait with the kernel; the attempt that goes on in it, if one does. Being stopped meanwhile changes no verdict."""
+    from nbpipe.job.engine import Interruption
+    from nbpipe.job.verdict import exit_code
+
+    number = kept.worth_keeping(spec, cells.result, given)
+    until = time.time() + spec.keep_failed
+    waiting = kept.Kept(
+        token=spec.token, code=exit_code(given), cell=spec.cells[number].cell, index=number, until=until
+    )
+    try:
+        return kept.wait(folder, waiting, spec, process)
+    except (Interruption, OSError):
+        return None
 
 
 def _gauges(folder: Path, spec: JobSpec, env: Mapping[str, str]) -> Gauges:

@@ -64,6 +64,12 @@ def _finished(folder: Path, spec: JobSpec, store: Any) -> Outcome:
     return outcome
 
 
+def redacted(failure: Failure, redactor: Redactor) -> Failure:
+    """The failure without values of secrets."""
+    clean = {name: redactor.text(getattr(failure, name)) for name in ("message", "traceback")}
+    return msgspec.structs.replace(failure, **clean)
+
+
 def _objects(outcome: Outcome) -> set[str]:
     artifacts: list[Artifact] = [*outcome.outputs.values(), *outcome.observed.values()]
     artifacts += [state.artifact for state in outcome.ambient if state.artifact is not None]

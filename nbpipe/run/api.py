@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import values_of
-from nbpipe.errors import ParameterError
+from nbpipe.errors import ParameterError, UsageError
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
@@ -87,6 +87,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     from_: str | None = None,
     until: str | None = None,
     fresh: bool = False,
+    resume: bool = False,
     jobs: int | None = None,
     seed: int = 0,
     store: str | None = None,
@@ -98,7 +99,8 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
     """Run the notebook at `path` as a pipeline; what has not changed is reused.
 
     `params` are values or texts as typed on the command line; they win over what the run `params_from` was given. `only`,
-    `from_` and `until` name stages; `fresh` reuses nothing. `on` is the target of the stages that name none; `executor`
+    `from_` and `until` name stages; `fresh` reuses nothing. `resume` goes on at the cell that failed,
+    in the kernel that its target has kept. `on` is the target of the stages that name none; `executor`
     stands for this machine. `listener` hears every event of the journal. A run that fails
     is a result, not an error; raises NbpipeError for what prevents a run: a bad notebook or pipeline, a wrong parameter,
     a store that cannot be written, a target that cannot be reached or does not fit.
@@ -112,6 +114,7 @@ def run_notebook(  # noqa: PLR0913 - one per option of `nbpipe run`
         from_=from_,
         until=until,
         fresh=fresh,
+        resume=resume,
         jobs=jobs,
         seed=seed,
         on=on,
@@ -133,6 +136,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
     from_: str | None = None,
     until: str | None = None,
     fresh: bool = False,
+    resume: bool = False,
     jobs: int | None = None,
     seed: int = 0,
     on: str | None = None,
@@ -147,6 +151,9 @@ def run_prepared(  # noqa: PLR0913 - likewise
     pipeline = prepared.pipeline(joined)
     earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
+    if resume and not _any_left(project):
+        fix = 'Set keep_failed = "15m" on an ssh target; without --continue the stage begins at its first cell.'
+        raise UsageError("no target has kept the kernel of a failed stage", name="--continue", fix=fix)
     secrets = secret_names(pipeline, prepared.folder)
     refuse_secrets(values, values_of(secrets, os.environ))
     places = _places(project, pipeline, on)
@@ -160,7 +167,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
 
     def asked() -> Settings:
         chosen = select(pipeline, only=only, from_=from_, until=until, fresh=fresh)
-        return Settings(params=values, seed=seed, jobs=jobs, secrets=secrets, **chosen)
+        return Settings(params=values, seed=seed, jobs=jobs, secrets=secrets, resume=resume, **chosen)
 
     found = up_to_date(pipeline, project, place, asked(), notebook) if member is None else None
     if found is not None:
@@ -238,6 +245,12 @@ def refuse_secrets(params: Mapping[str, Any], secrets: Mapping[str, str]) -> Non
                     name=name,
                     fix=f'Read it in the code: nbpipe.secret("{secret}").',
                 )
+
+
+def _any_left(project: Project) -> bool:
+    from nbpipe.run.kept import any_left
+
+    return any_left(project.root)
 
 
 def _earlier(found: Record, project: Project) -> RunResult:

@@ -64,6 +64,8 @@ class Place:
     spare: tuple[str, ...] = ()
     #: Stages that run although a result is there: they begin anew.
     forced: frozenset[str] = frozenset()
+    #: Whether stages go on at the cell that failed, where their target has kept the kernel.
+    resume: bool = False
 
 
 def prepare(

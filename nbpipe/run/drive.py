@@ -200,6 +200,7 @@ class Drive:
                 secrets=settings.secrets,
                 spare=self.spare,
                 forced=settings.forced,
+                resume=settings.resume,
             ),
             fleet,
             self.journal,

@@ -340,6 +340,7 @@ class Engine:
     def _commit(self, attempt: Attempt, outcome: Outcome) -> None:
         """Objects are durable; now the trace, then the event."""
         name = attempt.stage.name
+        outcome = self._resting(attempt.stage, outcome)
         trace = publish(self.place, self.pipeline, attempt, outcome)
         self._disk.wrote(trace.outcome, attempt.folder)
         self._committed.add(trace, attempt.folder)
@@ -352,5 +353,18 @@ class Engine:
             key=trace.key,
             metrics=outcome.metrics,
             seconds=self._clock() - attempt.started,
+            **({"continued": list(outcome.continued)} if outcome.continued else {}),
         )
         fault("commit.after_event")
+
+    def _resting(self, stage: Stage, outcome: Outcome) -> Outcome:
+        """The outcome, which is not reused where a stage above was continued: by the order of the notebook, for safety."""
+        here = self._committed.position[stage.name]
+        above = [other for name, other in self.committed.items() if self._committed.position[name] < here]
+        found = tuple(dict.fromkeys(name for other in above for name in other.continued))
+        if not found:
+            return outcome
+        reason = f"stage '{found[0]}' above it was continued in a kernel in which it had failed"
+        return msgspec.structs.replace(
+            outcome, continued=(*outcome.continued, *found), uncacheable=(*outcome.uncacheable, reason)
+        )

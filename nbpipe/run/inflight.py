@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
+import msgspec
+
+from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.fleet import Fleet
+from nbpipe.job.folder import write_spec
 from nbpipe.job.undo import undo
 from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
+from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import Wanted
-from nbpipe.run import afield
+from nbpipe.run import afield, kept
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
@@ -18,6 +25,10 @@ from nbpipe.run.resources import Slots
 from nbpipe.run.ships import known_reads
 from nbpipe.store import Lease
 from nbpipe.targets.settings import LOCAL
+
+if TYPE_CHECKING:
+    from nbpipe.executors.ssh.executor import SshExecutor
+    from nbpipe.executors.ssh.pool import PoolExecutor
 
 #: Seconds after a stage's timeout at which the engine stops waiting for the job to notice by itself.
 _HARD_STOP = 20.0
@@ -82,7 +93,7 @@ class InFlight:
         """Start a job; `early` are stages above that have not finished."""
         number = self._numbers[stage.name] = self._numbers.get(stage.name, 0) + 1
         on = self._fleet.target(stage.options)
-        spec = self._prepare(stage, number, target, champion, on, attachable=lease is not None)
+        spec, more = self._prepare(stage, number, target, champion, on, attachable=lease is not None)
         folder = job_folder(self._place, stage.name, number)
         now = self._clock()
         deadline = now + spec.timeout + _HARD_STOP if spec.timeout else None
@@ -93,7 +104,7 @@ class InFlight:
             "stage-started",
             stage=stage.name,
             attempt=number,
-            reasons=list(reasons),
+            reasons=[*reasons, *more],
             token=spec.token,
             expected=self._expected.get(stage.name),
             **({"on": on} if on != LOCAL else {}),
@@ -107,10 +118,10 @@ class InFlight:
 
     def _prepare(
         self, stage: Stage, number: int, target: Wanted, champion: Mapping[str, float], on: str, *, attachable: bool
-    ) -> JobSpec:
-        """The specification; elsewhere, of the job that an earlier run of this key started there, if it left one."""
+    ) -> tuple[JobSpec, tuple[str, ...]]:
+        """The specification, and what is to be said of it; elsewhere, of the job that an earlier run of this key left there."""
         if on == LOCAL:
-            return prepare(self._place, self._pipeline, stage, number, target, champion)
+            return prepare(self._place, self._pipeline, stage, number, target, champion), ()
         project = self._place.project
         token = afield.recall(project, target.key, on) if attachable else None
         ships = known_reads(self._place, self._pipeline, stage)
@@ -119,7 +130,33 @@ class InFlight:
             job = afield.Afield(target=on, token=spec.token, pipeline=self._pipeline.name, stage=stage.name)
             afield.remember(project, target.key, job)
             self._stop_outdated(target.key, job)
-        return spec
+        return self._going_on(stage, spec, target, on, since_before=token is not None)
+
+    def _going_on(
+        self, stage: Stage, spec: JobSpec, target: Wanted, on: str, *, since_before: bool
+    ) -> tuple[JobSpec, tuple[str, ...]]:
+        """The specification for the kernel that a failed attempt left there, where that is asked for and may be; and why.
+
+        Else such a kernel ends: the new job needs what it holds. `since_before`: a run that died has started this job.
+        """
+        place, name = self._place, self._pipeline.name
+        left = kept.recall(place.project, name, stage.name)
+        waiting = left.kept if left is not None and left.target == on else None
+        if left is None or waiting is None:
+            return spec, ()
+        executor = cast("SshExecutor | PoolExecutor", self._fleet.of(on))
+        asked = place.resume and stage.name not in self.launched
+        outside = Outside(place.project, place.store.variable_digest)
+        why = kept.differs(left, spec, target, executor.target, outside.digest) if asked and not since_before else ""
+        if asked and not why:
+            spec = msgspec.structs.replace(spec, continues=waiting.job, first=waiting.index)
+            write_spec(job_folder(place, stage.name, spec.attempt), spec)
+            return spec, (f"continued at cell {spec.cells[spec.first].cell}",)
+        with contextlib.suppress(TargetError):
+            # Where it cannot be told, its time ends.
+            executor.release(waiting.job)
+        kept.forget(place.project, name, stage.name)
+        return spec, (f"begins at its first cell: {why}",) if why else ()
 
     def _stop_outdated(self, key: str, job: afield.Afield) -> None:
         """Jobs that a dead run left there for what has been edited since would hold a GPU for nobody."""
@@ -139,6 +176,12 @@ class InFlight:
             del self.running[name]
             self._room(attempt.on).give_back(name)
             self._collected(attempt)
+            left = kept.Left(
+                pipeline=self._pipeline.name, stage=name, target=attempt.on, folder=str(attempt.folder.resolve())
+            )
+            if attempt.spec.continues:
+                kept.forget(self._place.project, left.pipeline, name)
+            kept.remember(self._place.project, left)
             self._disk.ended(attempt.folder)
             yield attempt, outcome
 

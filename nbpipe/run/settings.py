@@ -21,5 +21,7 @@ class Settings:
     forced: frozenset[str] = frozenset()
     #: Stages that take part; None for all.
     selected: frozenset[str] | None = None
+    #: Whether stages go on at the cell that failed, in the kernel that their target has kept.
+    resume: bool = False
     #: Stages that must come from the cache.
     cached_only: frozenset[str] = frozenset()

@@ -32,6 +32,8 @@ class StageState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on: str = ""
     metrics: dict[str, float] = {}
     failure: Failure | None = None
+    #: Stages that went on in the kernel of a failed attempt, of those that its result rests on and itself.
+    continued: tuple[str, ...] = ()
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -119,6 +121,7 @@ def _stage(stage: StageState, event: Event) -> StageState:
         change |= {"seconds": 0.0, "failure": None}
     elif event.kind == "stage-succeeded":
         change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": _metrics(data)}
+        change["continued"] = tuple(data.get("continued", ()))
     elif event.kind == "stage-ended":
         failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
         change = {"status": data["status"], "seconds": data.get("seconds", 0.0), "failure": failure}

@@ -66,7 +66,13 @@ def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Findin
     else:
         found += [_python(target, facts, need), _nbpipe(target, facts, need), *_packages(target, facts, need)]
         found += _indirect(facts, need)
-    found += [*_gpus(target, facts, need), _memory(target, facts, need), _disk(facts), _rsync(target, facts)]
+    found += [
+        *_kept(target, facts),
+        *_gpus(target, facts, need),
+        _memory(target, facts, need),
+        _disk(facts),
+        _rsync(target, facts),
+    ]
     return found
 
 
@@ -172,6 +178,16 @@ def _indirect(facts: Mapping[str, Any], need: Need) -> list[Finding]:
     more = f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
     said = f"packages that come with others differ: {', '.join(other[:_SHOWN])}{more}"
     return [Finding(name="indirect", status="warning", detail=said, fix="Results may differ in the last digits.")]
+
+
+def _kept(target: Target, facts: Mapping[str, Any]) -> list[Finding]:
+    count = facts.get("kept", 0)
+    if not count:
+        return []
+    many = "kernels of failed stages are" if count > 1 else "kernel of a failed stage is"
+    said = f"{count} {many} kept, with memory and GPUs"
+    fix = f"nbpipe run NOTEBOOK --continue goes on there; nbpipe target release {target.name} ends it."
+    return [Finding(name="kept", status="warning", detail=said, fix=fix)]
 
 
 def _gpus(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]:

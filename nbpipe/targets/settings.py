@@ -20,6 +20,7 @@ _HIGHEST_PORT = 65535
 _MOST = 1_000_000
 _SHORTEST_KEEP = 60.0
 _MOST_RESTARTS = 100
+_LONGEST_KEPT = 86400.0
 _Value = TypeVar("_Value", str, float)
 
 
@@ -52,6 +53,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 600.0
     #: ssh: how long a job goes on when nobody has asked for it.
     keep: float = 86400.0
+    #: ssh: how long the kernel of a failed stage waits for the mended cell, and what it may hold of memory meanwhile.
+    keep_failed: float = 0.0
+    keep_failed_memory: int = 8 << 30
     #: slurm: as `sbatch` takes them; the default of the cluster where they are empty.
     partition: str = ""
     constraint: str = ""
@@ -222,6 +226,13 @@ def _long(value: Any) -> float:
     return seconds
 
 
+def _short(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds > _LONGEST_KEPT:
+        raise ValueError(f"{_shown(value)} is more than a day")
+    return seconds
+
+
 def _port(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _HIGHEST_PORT:
         raise ValueError(f"{_shown(value)} is not a port")
@@ -295,7 +306,7 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
 }
 _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "local": _RESOURCES,
-    "ssh": {**_REACHED, "hosts": _hosts},
+    "ssh": {**_REACHED, "hosts": _hosts, "keep_failed": _short, "keep_failed_memory": _size},
     "slurm": {
         **_REACHED,
         **dict.fromkeys(("partition", "constraint", "account", "qos", "gpu_type"), _word),

@@ -97,6 +97,8 @@ def _stage(
         tags["nbpipe.cached_from"] = stage.source
     if stage.attempt:
         tags["nbpipe.attempt"] = str(stage.attempt)
+    if stage.continued:
+        tags["nbpipe.continued"] = ", ".join(stage.continued)
     own = {**identity, "nbpipe.kind": stage.kind, "nbpipe.stage": stage.name, "mlflow.parentRunId": parent}
     child = shown.run(f"{identity['nbpipe.run_id']}/{stage.name}", own, tags, started=stage.started)
     finals = {**(stage.outcome.metrics if stage.outcome else {}), **stage.metrics}

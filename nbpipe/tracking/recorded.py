@@ -29,6 +29,8 @@ class RecordedStage(msgspec.Struct, kw_only=True):
     #: Why it did not succeed, one line; already redacted.
     failure: str = ""
     metrics: dict[str, float] = {}
+    #: Stages that went on in the kernel of a failed attempt, of those that its result rests on and itself.
+    continued: tuple[str, ...] = ()
     #: Job folder of the last attempt; None for a reused stage.
     folder: Path | None = None
     #: Folder of the job that gave its outcome, in this run or in the one it is reused from; None where it is gone.
@@ -99,7 +101,7 @@ def _apply(stages: dict[str, RecordedStage], event: Event) -> None:
     elif event.kind == "stage-cached":
         stage.status, stage.source = "cached", str(data.get("source", ""))
     elif event.kind == "stage-succeeded":
-        stage.status = "succeeded"
+        stage.status, stage.continued = "succeeded", tuple(data.get("continued", ()))
     elif event.kind == "stage-ended":
         stage.status = str(data.get("status", "failed"))
         stage.failure = str((data.get("failure") or {}).get("message", ""))

@@ -144,3 +144,115 @@ def test_what_would_go_wrong_is_said_before_anything_runs(there: Site, sshd: Ssh
     tried = there.command("target", "test", "box")
     assert tried.code == 4
     assert "/no/such/python" in tried.out
+
+
+_LONG = (
+    "%%stage load\nrows = [1, 2]",
+    "%%stage train --on box --metrics total\nimport os\nprint(f'pid={os.getpid()};')\nslow = sum(rows)",
+    "%%stage train\nslow += 1\ntotal = float(slow) / 0",
+    "%%stage after\nprint('after', total)\nlate = total + 1",
+)
+_MENDED = (*_LONG[:2], _LONG[2].replace(" / 0", ""), _LONG[3])
+
+
+@pytest.fixture
+def keeps(there: Site) -> Site:
+    """Its target keeps the kernels of failed stages."""
+    settings = there.folder / "nbpipe.toml"
+    settings.write_text(settings.read_text() + 'keep_failed = "10m"\n')
+    return there
+
+
+def _failed(site: Site) -> int:
+    """Run what fails in its second cell; the kernel that stays."""
+    site.write(*_LONG)
+    failed = site.run()
+    assert failed.code == 1, failed.err
+    assert failed.json["error"]["cell"] == 4
+    pid = int(_log(site, failed.json["run"]).partition("pid=")[2].partition(";")[0])
+    assert Path(f"/proc/{pid}").exists()
+    return pid
+
+
+def test_a_failed_stage_goes_on_at_its_cell_where_it_is_asked_to_and_nobody_takes_that_for_its_result(
+    keeps: Site,
+) -> None:
+    keeps.write(*_LONG)
+    assert "has kept the kernel" in keeps.run("--continue").err
+    pid = _failed(keeps)
+    keeps.write(*_MENDED)
+    done = keeps.run("--continue")
+    assert done.code == 0, done.err
+    # What the failed cell had done before it failed stays: 1 + 2, and 1 twice.
+    assert done.json["metrics"] == {"total": 5.0}
+    assert gone(pid, 10)
+    stages = {stage["name"]: stage for stage in done.json["stages"]}
+    assert [stages[name]["continued"] for name in ("load", "train", "after")] == [[], ["train"], ["train"]]
+    assert "continued at cell 4" in stages["train"]["reason"]
+    assert "goes on at cell 4" in _log(keeps, done.json["run"])
+    assert any("was continued at cell 4" in text for text in done.json["warnings"])
+    assert not list((keeps.root / "worker" / "work").iterdir())
+    again = keeps.run()
+    assert again.stages == {"load": "cached", "train": "succeeded", "after": "succeeded"}
+    assert again.json["metrics"] == {"total": 4.0}
+    assert set(keeps.run().stages.values()) == {"cached"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ((_LONG[0], _LONG[1].replace("sum(rows)", "sum(rows) + 0"), *_MENDED[2:]), "code:1 is not what it was"),
+        (("%%stage load\nrows = [2, 2]", *_MENDED[1:]), "input:rows is not what it was"),
+        ((_MENDED[0], "print('new')", *_MENDED[1:]), "cells above it were moved"),
+    ],
+    ids=["cell", "input", "moved"],
+)
+def test_it_begins_anew_where_anything_before_the_failed_cell_is_another(
+    keeps: Site, cells: tuple[str, ...], why: str
+) -> None:
+    pid = _failed(keeps)
+    keeps.write(*cells)
+    done = keeps.run("--continue")
+    assert done.code == 0, done.err
+    stages = {stage["name"]: stage for stage in done.json["stages"]}
+    assert why in stages["train"]["reason"]
+    assert stages["after"]["continued"] == []
+    assert gone(pid, 10)
+    assert set(keeps.run().stages.values()) == {"cached"}
+
+
+def test_a_kept_kernel_ends_when_the_stage_begins_anew_or_somebody_releases_it(keeps: Site) -> None:
+    first = _failed(keeps)
+    second = _failed(keeps)
+    assert gone(first, 10)
+    told = keeps.command("target", "doctor", "box")
+    assert "1 kernel of a failed stage is kept" in told.out
+    released = keeps.command("target", "release", "box")
+    assert "ended 1 kernel" in released.out
+    assert gone(second, 10)
+    keeps.write(*_MENDED)
+    done = keeps.run("--continue")
+    assert done.code == 0, done.err
+    assert "begins at its first cell" in _log(keeps, done.json["run"])
+    assert done.json["metrics"] == {"total": 4.0}
+
+
+def test_a_client_that_dies_while_the_stage_goes_on_loses_nothing_and_leaves_nothing(keeps: Site) -> None:
+    pid = _failed(keeps)
+    go = keeps.root / "go"
+    slow = f"%%stage train\nimport time\nprint('waits', flush=True)\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.05)"
+    keeps.write(*_LONG[:2], f"{slow}\ntotal = float(slow)", _LONG[3])
+    first = keeps.start("run", "n.ipynb", "--json", "--continue")
+    keeps.wait_for(lambda: "waits" in _log(keeps, "r2"))
+    first.kill()
+    first.communicate()
+    second = keeps.start("run", "n.ipynb", "--json", "--continue")
+    keeps.wait_for(lambda: "waits" in _log(keeps, "r3"))
+    go.touch()
+    done = finish(second)
+    assert done.code == 0, done.err
+    # Neither anew nor twice: 1 + 2, and 1 of the cell that had failed.
+    assert done.json["metrics"] == {"total": 4.0}
+    assert {stage["name"]: stage["continued"] for stage in done.json["stages"]}["train"] == ["train"]
+    assert gone(pid, 10)
+    assert not list((keeps.root / "worker" / "work").iterdir())

@@ -25,9 +25,10 @@ from nbpipe.executors.ssh.logs import CopiedLog
 from nbpipe.executors.ssh.packages import Environment
 from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
-from nbpipe.job.folder import LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
+from nbpipe.job.folder import KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
+from nbpipe.job.kept import Kept, fingerprint
 from nbpipe.job.launch import HASH_SEED
-from nbpipe.model import Failure, JobSpec, Outcome, Status
+from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 from nbpipe.store import Store
 from nbpipe.store.trust import Signer
 
@@ -38,7 +39,7 @@ _BUILDING = 0.2
 #: Seconds that a cancelled job is waited for when its machine does not answer.
 _FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
-               "needs.json", "kernel.pid", "undo", ".part")  # fmt: skip
+               "needs.json", "kernel.pid", "kept.json", "continue.json", "undo", ".part")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,10 @@ class Errand:
         number = int(found[-1].rpartition("-")[2]) if found else 0
         if found:
             self._log.note(f"attached to the job that runs on {target.name} since before")
+        elif spec.continues:
+            found = self._resumed(inputs, ambient)
         for attempt in range(_ROUNDS):
-            self.job = f"{spec.token}-{number}"
+            self.job = self.job if attempt == 0 and found == [spec.continues] else f"{spec.token}-{number}"
             if self._stop and not found:
                 return JobState("exited", 130)
             if not found:
@@ -222,6 +225,20 @@ class Errand:
 
     # -- there
 
+    def _resumed(self, inputs: Mapping[str, Artifact], ambient: Mapping[str, Artifact]) -> list[str]:
+        """The job whose kernel goes on, in a list; nothing where that has ended meanwhile, which the log says."""
+        self.job, name = self._spec.continues, there_name(self._link)
+        spec = msgspec.structs.replace(
+            self._placed(), inputs=dict(inputs), ambient=dict(ambient), continues=self.job, first=self._spec.first
+        )
+        if self._reach(lambda: self._link.call("resume", job=self.job, spec=msgspec.to_builtins(spec))):
+            cell = spec.cells[spec.first].cell
+            self._log.note(f"goes on at cell {cell}, in the kernel that {name} has kept")
+            return [self.job]
+        self._reach(lambda: self._link.call("drop", job=self.job))
+        self._log.note(f"begins at its first cell: {name} has not kept the kernel so long")
+        return []
+
     def _home(self) -> str:
         return f"{self._link.root}/work/{self.job}"
 
@@ -240,6 +257,10 @@ class Errand:
             store=f"{self._link.root}/store",
             checkpoints=f"{self._link.root}/checkpoints/{Path(spec.checkpoints).name}" if spec.checkpoints else "",
             ships=(),
+            keep_failed=self._link.target.keep_failed,
+            keep_memory=self._link.target.keep_failed_memory,
+            continues="",
+            first=0,
         )
 
     def _send(self, cargo: Cargo) -> None:
@@ -360,13 +381,30 @@ class Errand:
                 self._shared.unlike,
             )
             outcome = home.outcome(told, self._fetch)
+            kept = self._kept(told)
             write_durably(self._folder / VERDICT, msgspec.json.encode(outcome))
+            if kept:
+                return JobState("exited", code)
         try:
             self._link.call("drop", job=self.job)
         except (LinkDown, TargetError):
             # It lies there until somebody cleans up; the results are home.
             self._log.note(f"the job's folder was left on {there_name(self._link)}")
         return JobState("exited", code)
+
+    def _kept(self, told: Outcome) -> bool:
+        """Whether its kernel waits there for the mended cell: that is noted here, for the next run."""
+        found = self._read(KEPT, Kept) if told.status == "failed" and not self._stop else None
+        if found is None or found.token != self._spec.token:
+            return False
+        looked = self._read(LOOKED, dict[str, str]) or {}
+        note = msgspec.structs.replace(found, job=self.job, target=fingerprint(self._link.target), looked=looked)
+        write_durably(self._folder / KEPT, msgspec.json.encode(note))
+        name, minutes = there_name(self._link), max(found.until - time.time(), 0) / 60
+        self._log.note(
+            f"{name} keeps the kernel for {minutes:.0f} min: mend cell {found.cell}, then run with --continue"
+        )
+        return True
 
     def _fetch(self, names: Iterable[str], into: Path) -> None:
         wanted = list(names)

@@ -139,6 +139,15 @@ class SshExecutor:
         errand = self._errands.get(handle)
         return errand is not None and errand.unbuilt and errand.state.state != "running"
 
+    def release(self, job: str = "") -> list[str]:
+        """End the kernel that this failed job left, or all that any has; which had. Raises TargetError."""
+        try:
+            self._link.connect()
+            found: list[str] = self._link.call("release", job=job)
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        return found
+
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""
         if self._environment is not None and not self._environment.python:
@@ -173,7 +182,8 @@ class SshExecutor:
         return dataclasses.replace(self._shared[location], unlike=self.unlike)
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        errand = self._errands.get(str(message.get("job", "")).rpartition("-")[0])
+        # A job may be named by the token of an earlier attempt, whose kernel goes on: the latest hears of it.
+        errand = next((one for one in reversed(self._errands.values()) if one.job == message.get("job")), None)
         if errand is not None:
             errand.hear(message)
 

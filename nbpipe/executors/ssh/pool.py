@@ -104,6 +104,10 @@ class PoolExecutor:
         """Find out anew what each host has where packages may have changed. Raises TargetError if none answers."""
         self._answers(SshExecutor.refresh)
 
+    def release(self, job: str = "") -> list[str]:
+        """End the kernel that this failed job left, or all that any has. Raises TargetError if none answers."""
+        return [name for found in self._answers(lambda host: host.release(job)).values() for name in found]
+
     def start(self) -> None:
         """Begin to import on every host. Raises TargetError if none answers."""
         self._answers(SshExecutor.start)
@@ -162,7 +166,8 @@ class PoolExecutor:
         asked = [host for host in self._fit() if self._away.get(host, now) <= now]
         checkpoints = Path(spec.checkpoints).name if spec.checkpoints else ""
         try:
-            found = self._answers(lambda host: host.room(spec.token, checkpoints, gpus=spec.gpus or 0.0), asked)
+            token = spec.continues.rpartition("-")[0] or spec.token
+            found = self._answers(lambda host: host.room(token, checkpoints, gpus=spec.gpus or 0.0), asked)
         except TargetError:
             found = {}
         self._away |= {host: now + _AWAY for host in asked if host not in found}

@@ -7,6 +7,7 @@ their logs gain and when they end. It decides nothing; jobs outlive it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import glob
 import json
 import os
@@ -135,6 +136,7 @@ class Agent:
     ) -> dict[str, Any]:
         """What this machine is and has; jobs are given this `environment`."""
         found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
+        found["kept"] = len(self._kept())
         if self._builds is not None:
             found["environments"] = len(self._environment.names(self._root))
         if self._batch is not None:
@@ -266,6 +268,44 @@ class Agent:
                 time.sleep(0.002)
         return self._state(job)
 
+    def do_resume(self, job: str, spec: dict[str, Any]) -> bool:
+        """Have the kernel that a failed job left go on as this `spec` says, once; False where there is none any more."""
+        work, kept = self._work(job), self._work(job) + "/job/kept.json"
+        if self._read(work + "/job/job.json").get("token") == spec["token"]:
+            return True
+        if not os.path.exists(kept):
+            return False
+        # Before the order: what comes of it may be noted at once.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(work + "/rc.json")
+        self._touch(job)
+        self._keeper.note(work + "/job/continue.json", spec)
+        keeper, until = self._read(work + "/keeper.json"), time.time() + 10
+        while os.path.exists(kept) and self._keeper.alive(keeper) and time.time() < until:
+            time.sleep(0.005)
+        try:
+            os.unlink(work + "/job/continue.json")
+        except FileNotFoundError:
+            return True
+        return False
+
+    def do_release(self, job: str = "") -> list[str]:
+        """End this job, whose kernel waits or goes on; without a name, all whose kernels wait. Which there were."""
+        found = [name for name in ([job] if job else self._kept()) if os.path.isdir(self._work(name))]
+        for name in found:
+            self._drop(name)
+        return found
+
+    def _kept(self) -> list[str]:
+        return sorted(path.split("/")[-3] for path in glob.glob(glob.escape(self._root) + "/work/*/job/kept.json"))
+
+    def _drop(self, job: str) -> None:
+        """Remove the folder once nothing runs in it."""
+        work = self._work(job)
+        if self._batch is None:
+            self._kill(work)
+        shutil.rmtree(work, ignore_errors=True)
+
     def _begin(self, order: dict[str, Any], python: str) -> None:
         """Give the job to the keeper that waits; to a new one where none does."""
         spare = -1
@@ -333,7 +373,7 @@ class Agent:
             known.pop(job, None)
         if self._batch is not None:
             self._batch.forget(self._work(job))
-        shutil.rmtree(self._work(job), ignore_errors=True)
+        self._drop(job)
         return {}
 
     def do_spoilt(self, objects: list[str]) -> dict[str, Any]:

@@ -143,10 +143,15 @@ def keep(
         note(work + "/rc.json", {"code": 127})
         return
     note(work + "/runner.json", {"pid": child.pid, "start": started(child.pid), "boot": boot_id()})
-    pause = _SHORTEST
+    pause, kept = _SHORTEST, ""
     while child.poll() is None:
         time.sleep(pause)
         pause = min(pause * 1.2, _LONGEST)
+        told = _kept(work)
+        if told.get("token", kept) != kept:
+            # The attempt has ended, and its verdict lies there; only its kernel waits, with its devices.
+            kept = told["token"]
+            note(work + "/rc.json", {"code": told["code"]})
         if os.path.exists(work + "/cancel") or _forgotten(work, patience):
             _stop(child)
     kill_kernel(work)
@@ -154,6 +159,16 @@ def keep(
         note(work + "/rc.json", {"code": child.returncode})
     for descriptor in held:
         os.close(descriptor)
+
+
+def _kept(work: str) -> dict[str, Any]:
+    """What a runner says that has given its verdict, and waits with its kernel for the mended cell; else nothing."""
+    try:
+        with open(work + "/job/kept.json") as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+    except (OSError, ValueError):
+        return {}
 
 
 def _told(

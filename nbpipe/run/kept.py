@@ -1,0 +1,127 @@
+"""Kernels that targets keep of failed stages: which stage left one, and whether it may go on as the notebook is now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from nbpipe.job.folder import KEPT, read_spec, write_durably
+from nbpipe.job.kept import Kept, fingerprint
+from nbpipe.model import JobSpec
+from nbpipe.plan.key import NOTE
+from nbpipe.plan.resolve import Wanted
+from nbpipe.run.attempt import WANTED
+from nbpipe.targets.settings import Target
+
+_FOLDER = Path(".nbpipe") / "kept"
+#: Parts of a key that only say what is made of the results.
+_AFTER = ("metric:", "option:metrics", "option:thresholds", "option:model")
+#: Of a job: what its kernel was started with.
+_SAME = (
+    "kind", "cwd", "project", "source", "store", "params", "seed", "dynamic", "gpus", "cpus", "memory", "image", "nproc",
+    "env", "secrets", "kernel", "distributions",
+)  # fmt: skip
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that left a kernel: the notebook and stage, the target that keeps it, the attempt's folder."""
+
+    schema: int = 1
+    pipeline: str
+    stage: str
+    target: str
+    folder: str
+
+    @property
+    def kept(self) -> Kept | None:
+        """What is known of it; None where somebody removed that."""
+        try:
+            return msgspec.json.decode((Path(self.folder) / KEPT).read_bytes(), type=Kept)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+
+def remember(project: Path, left: Left) -> None:
+    """Note that this attempt has left a kernel, if it has: of each stage the latest counts."""
+    if (Path(left.folder) / KEPT).exists():
+        path = _path(project, left.pipeline, left.stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, msgspec.json.encode(left))
+
+
+def recall(project: Path, pipeline: str, stage: str) -> Left | None:
+    """The attempt of this stage that left a kernel last; it may go on just now, or its time may be over."""
+    try:
+        left = msgspec.json.decode(_path(project, pipeline, stage).read_bytes(), type=Left)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return left if left.kept is not None else None
+
+
+def any_left(project: Path) -> bool:
+    """Whether any stage of the project has left a kernel, however long ago."""
+    return any((project / _FOLDER).glob("*.json"))
+
+
+def forget(project: Path, pipeline: str, stage: str) -> None:
+    """Nobody goes on in it any more."""
+    _path(project, pipeline, stage).unlink(missing_ok=True)
+
+
+def _path(project: Path, pipeline: str, stage: str) -> Path:
+    return project / _FOLDER / f"{blake3(f'{pipeline} {stage}'.encode()).hexdigest()[:32]}.json"
+
+
+def differs(left: Left, spec: JobSpec, wanted: Wanted, target: Target, digest: Callable[[str], str]) -> str:
+    """Why the stage cannot go on in the kernel that was kept, "" where it can: all up to the failed cell is the same.
+
+    `digest` is of a path of the project, as it is now.
+    """
+    kept = left.kept
+    try:
+        old = read_spec(Path(left.folder))
+        before: dict[str, str] = msgspec.json.decode((Path(left.folder) / WANTED).read_bytes())["parts"]
+    except (OSError, msgspec.MsgspecError, LookupError):
+        return "the attempt that failed is no longer known"
+    if kept is None or kept.target != fingerprint(target):
+        return f"the settings of target '{target.name}' were edited"
+    if kept.until < time.time():
+        return "the kernel was kept no longer than its target says"
+    if [code.cell for code in old.cells[: kept.index]] != [code.cell for code in spec.cells[: kept.index]]:
+        return "cells above it were moved"
+    if len(spec.cells) <= kept.index:
+        return "the cell that failed is gone"
+    other = _other(_standing(before, kept.index), _standing(wanted.parts, kept.index))
+    if other:
+        return f"{other} is not what it was"
+    for name in _SAME:
+        if getattr(old, name) != getattr(spec, name):
+            return f"{name} is not what it was"
+    if _digests(old.ambient) != _digests(spec.ambient):
+        return "the state that the stages above leave is not what it was"
+    seen = {path: found for path, found in kept.looked.items() if not Path(path).is_absolute()}
+    edited = next((path for path, found in seen.items() if digest(path) != found), "")
+    return f"{edited} is not what it was" if edited else ""
+
+
+def _standing(parts: Mapping[str, str], index: int) -> dict[str, str]:
+    """The parts of a key that the first `index` cells rest on."""
+
+    def counts(label: str) -> bool:
+        kind, _, number = label.partition(":")
+        return not label.startswith((NOTE, *_AFTER)) and not (kind == "code" and int(number) > index)
+
+    return {label: text for label, text in parts.items() if counts(label)}
+
+
+def _other(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    return next((label for label in sorted({*before, *now}) if before.get(label) != now.get(label)), "")
+
+
+def _digests(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: artifact.digest for name, artifact in given.items()}
