@@ -86,7 +86,7 @@ def make_run(project: Path, number: int = 1, *, acc: float = 0.5, status: str = 
         ("run-started", "", 0, {}),
         ("stage-cached", "load", 0, {"source": "r0", "metrics": {"rows": 10.0}}),
         ("stage-started", "train", 1, {"reasons": ["`lr` 0.01 → 0.1"]}),
-        ("stage-succeeded", "train", 1, {"metrics": {"acc": acc}}),
+        ("stage-succeeded", "train", 1, {"metrics": {"acc": acc}, "continued": ["train"]}),
         ("run-finished", "", 0, {"status": status}),
     ]
     lines = [
@@ -156,6 +156,8 @@ def test_a_run_is_shown_with_its_stages_and_all_they_made(tmp_path: Path) -> Non
     assert cached["tags"]["nbpipe.cached_from"] == "r0"
     assert cached["history"] == {"rows": [(1002000, 0, 10.0)]}
     assert train["params"] == {"lr": "0.1"}
+    assert train["tags"]["nbpipe.continued"] == "train"
+    assert "nbpipe.continued" not in cached["tags"]
     assert train["tags"]["nbpipe.reason"] == "`lr` 0.01 → 0.1"
     assert train["history"]["loss"] == [(1000, 0, 1.0), (1001, 1, 0.5)]
     assert train["inputs"] == ["data/in.csv"]
