@@ -121,7 +121,8 @@ AIRFLOW = Verification(
 )
 SNAKEMAKE = Verification(packages=("snakemake==9.27.1",), run=_snakemake)
 DVC = Verification(packages=("dvc==3.67.1",), run=_dvc)
-PREFECT = Verification(packages=("prefect==3.8.8", "fastapi<0.142"), run=_prefect)
+#: With SQLAlchemy 2.1 its server makes no run when it is time.
+PREFECT = Verification(packages=("prefect==3.8.8", "fastapi<0.142", "sqlalchemy<2.1"), run=_prefect)
 DAGSTER = Verification(packages=("dagster==1.13.27",), run=_dagster)
 METAFLOW = Verification(packages=("metaflow==2.19.39",), run=_metaflow)
 #: Kubeflow's own local runner: each step is a process, without its image.

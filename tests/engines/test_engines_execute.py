@@ -74,7 +74,7 @@ def _prefect(site: Site, bin_: Path, folder: Path, params: Mapping[str, object])
 ENGINES = {
     "airflow": Engine(("apache-airflow==3.3.2", "apache-airflow-providers-standard"), _airflow),
     "snakemake": Engine(("snakemake==9.27.1",), _snakemake),
-    "prefect": Engine(("prefect==3.8.8", "fastapi<0.142"), _prefect),
+    "prefect": Engine(("prefect==3.8.8", "fastapi<0.142", "sqlalchemy<2.1"), _prefect),
     "dvc": Engine(("dvc==3.67.1",), _dvc),
     "dagster": Engine(("dagster==1.13.27",), launches.dagster),
     "metaflow": Engine(("metaflow==2.19.39",), launches.metaflow),
