@@ -16,21 +16,24 @@ const WISHES: ExportWishes = {
   profile: '',
   trigger_files: '',
   trigger_datasets: '',
+  logical_date: '',
+  fresh: false,
   force: false,
 };
 
 function form(
   proof: Exporter['proof'],
   answers: (ExportRefusal | undefined)[],
-  triggers: Exporter['triggers'] = [],
+  able: Partial<Exporter> = {},
 ) {
   const asked: ExportWishes[] = [];
   const onStage = vi.fn();
   render(
     <ExportForm
-      exporter={{ name: 'argo', title: 'Argo', proof, triggers }}
+      exporter={{ name: 'argo', title: 'Argo', proof, triggers: [], logical_date: false, ...able }}
       folder="work/exports/flow-argo"
       profiles={['smoke']}
+      params={['n', 'day']}
       wishes={WISHES}
       trans={nullTranslator.load('nbpipe')}
       onSubmit={(wishes) => {
@@ -65,7 +68,7 @@ test('a refusal stays in the form with its fix and its stage, and the form can b
   expect(alert.textContent).toContain('cannot express --on gpu. Take it off.');
   fireEvent.click(screen.getByRole('button', { name: 'Show “train”' }));
   expect(onStage).toHaveBeenCalledWith('train');
-  fireEvent.click(screen.getByRole('checkbox'));
+  fireEvent.click(screen.getByLabelText(/^Write over/));
   fireEvent.click(screen.getByRole('button', { name: 'Export' }));
   await waitFor(() => expect(screen.queryByRole('alert')).toBeNull());
   expect(asked).toEqual([
@@ -89,7 +92,7 @@ test('what starts a run is asked for where the scheduler can be told, one a line
   expect(screen.queryByLabelText('Files')).toBeNull();
   expect(screen.queryByLabelText('Datasets')).toBeNull();
   cleanup();
-  const { asked } = form('executed', [undefined], ['file']);
+  const { asked } = form('executed', [undefined], { triggers: ['file'] });
   expect(screen.queryByLabelText('Datasets')).toBeNull();
   fireEvent.input(screen.getByLabelText('Files'), { target: { value: ' data/*.csv\n\nmore.csv ' } });
   fireEvent.click(screen.getByRole('button', { name: 'Export' }));
@@ -99,6 +102,21 @@ test('what starts a run is asked for where the scheduler can be told, one a line
     trigger_datasets: ['s3://b/x'],
     force: true,
   });
+});
+
+test('a parameter gets the date where the scheduler knows it, and a full rebuild can be asked for anywhere', async () => {
+  form('executed', []);
+  expect(screen.queryByLabelText('Date')).toBeNull();
+  cleanup();
+  const { asked } = form('executed', [undefined], { logical_date: true });
+  const date = screen.getByLabelText<HTMLSelectElement>('Date');
+  expect([...date.options].map(({ value }) => value)).toEqual(['', 'n', 'day']);
+  date.value = 'day';
+  fireEvent(date, new Event('change', { bubbles: true }));
+  fireEvent.click(screen.getByLabelText('Each run computes everything again'));
+  fireEvent.click(screen.getByRole('button', { name: 'Export' }));
+  await waitFor(() => expect(asked).toHaveLength(1));
+  expect(wishesToSend(asked[0] ?? WISHES)).toEqual({ logical_date: 'day', fresh: true });
 });
 
 test('a unified diff is read into its pieces', () => {

@@ -81,8 +81,15 @@ test('a fix is not written over what was typed while the check was on its way', 
     }
     return Promise.resolve({ problems: [problem(1, 'x = y'), problem(2, 'z = w')] });
   });
-  const state = { panel, path: 'a.ipynb' };
-  const checker = new Checker(state as never, { trans, api: { pipeline } } as never, {} as never);
+  const state = {
+    panel,
+    path: 'a.ipynb',
+    changed: new Signal({}),
+    badges: new Map(),
+    kernel: { ask: () => undefined },
+  };
+  const run = () => Promise.resolve();
+  const checker = new Checker(state as never, { trans, api: { pipeline } } as never, {} as never, run);
   await checker.run(true);
   widgets.forEach(({ node }) => node.querySelector('button')?.click());
   expect(texts()).toEqual(['typed = 1\nx = yy', 'z = w']);

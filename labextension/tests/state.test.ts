@@ -1,7 +1,10 @@
+import { nullTranslator } from '@jupyterlab/translation';
 import { expect, it } from 'vitest';
+
 import type { KernelStage, PipelineStage, PlanStage } from '../src/shared/api';
 import type { StageRow } from '../src/shared/types';
 import { badges, badgeText, type CellState, type Known } from '../src/lab/cells/state';
+import { staleProblems } from '../src/lab/cells/stale';
 import { readTag } from '../src/lab/cells/tags';
 
 interface Given {
@@ -119,4 +122,25 @@ it("gives a cell of Kale's tags the stage that the server says, and no other unt
   const cell = (id: string, labelled: boolean): CellState => ({ id, tag: null, labelled, edited: false });
   expect(badges([cell('a', true), cell('b', false)], about).get('b')?.name).toBe('train');
   expect(badges([cell('a', false), cell('b', false)], about).size).toBe(0);
+});
+
+it('marks the first cell of what is stale, and runs the cells that make it fresh, after params and setup', () => {
+  const cells = [
+    tagged('p', '%%params\nlr = 1'),
+    tagged('a', '%%stage load'),
+    tagged('b', '%%stage train'),
+    tagged('c', '%%stage train'),
+    tagged('d', '%%stage other'),
+  ];
+  const reasons = [
+    { kind: 'code', text: 'cell 3 was edited after it ran', name: '' },
+  ] as KernelStage['reasons'];
+  const live = { state: 'stale', reasons, run: ['load', 'train'] } as const;
+  const found = staleProblems(badges(cells, known({ live: live as never })), nullTranslator.load('nbpipe'));
+  expect(found.map(({ id, stage, severity }) => [id, stage, severity])).toEqual([['b', 'train', 'warning']]);
+  expect(found[0]?.message).toBe('what it computed here is stale: cell 3 was edited after it ran');
+  expect(found[0]?.actions.map(({ kind, label, source }) => [kind, label, source])).toEqual([
+    ['run-cell', 'Run load, train here', 'p a b c'],
+  ]);
+  expect(staleProblems(badges(cells, known({ live: {} })), nullTranslator.load('nbpipe'))).toEqual([]);
 });

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import glob
 from pathlib import Path
 
-from nbpipe.check.findings import Finding
+from nbpipe.check.findings import Action, Finding
 from nbpipe.check.places import place_of, runs_programs
-from nbpipe.model import Pipeline, Stage
+from nbpipe.check.rewriting import rewritten
+from nbpipe.model import Notebook, Pipeline, Stage
 
 _PATTERN = frozenset("*?[")
 
 
-def missing_files(pipeline: Pipeline, folder: Path) -> list[Finding]:
+def missing_files(pipeline: Pipeline, folder: Path, notebook: Notebook) -> list[Finding]:
     """A finding per stage and file that is read, is not there, and that no stage above writes. `folder` is the notebook's.
 
     None below a shell line or a program, which may make any file, nor where the working directory changes.
@@ -29,12 +31,12 @@ def missing_files(pipeline: Pipeline, folder: Path) -> list[Finding]:
             # Looking through all of the code above takes longer than all the rest.
             if runs_programs([*pipeline.setup, *(code for above in pipeline.stages[:number] for code in above.cells)]):
                 return found
-            found.append(_finding(path, stage))
+            found.append(_finding(path, stage, folder, notebook))
         written += own
     return found
 
 
-def _finding(path: str, stage: Stage) -> Finding:
+def _finding(path: str, stage: Stage, folder: Path, notebook: Notebook) -> Finding:
     at = place_of(stage.cells, lambda node: isinstance(node, ast.Constant) and node.value == path)
     pattern = bool(_PATTERN & set(path))
     said = "which no file matches" if pattern else "which is not there"
@@ -47,7 +49,20 @@ def _finding(path: str, stage: Stage) -> Finding:
         line=at[1] if at is not None else 1,
         stage=stage.name,
         name=path,
+        actions=_corrected(path, at, folder, notebook) if at is not None and not pattern else (),
     )
+
+
+def _corrected(path: str, at: tuple[int, int], folder: Path, notebook: Notebook) -> tuple[Action, ...]:
+    """Write the name of the file beside it that is nearly called so, where there is one."""
+    beside = (folder / path).parent
+    try:
+        names = [item.name for item in beside.iterdir() if item.is_file()]
+    except OSError:
+        return ()
+    name = Path(path).name
+    near = difflib.get_close_matches(name, names, 1, 0.75)
+    return rewritten(notebook, at, name, near[0], f"Write {near[0]} for {name}") if near else ()
 
 
 def _is_there(path: str, folder: Path) -> bool:

@@ -9,11 +9,11 @@ import msgspec
 from nbpipe.errors import NbpipeError, PipelineError
 
 Severity = Literal["error", "warning", "info"]
-ActionKind = Literal["tag-cell", "untag-cell", "replace-source", "insert-cell", "set-option", "install"]
+ActionKind = Literal["tag-cell", "untag-cell", "replace-source", "run-cell", "install"]
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """A fix. `source` is the magic line, the cell's new text, the option, or the packages to install."""
+    """A fix. `source` is the magic line, the cell's new text, or the packages to install."""
 
     kind: ActionKind
     label: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nbpipe.check.findings import Action
+from nbpipe.check.rewriting import rewritten
 from nbpipe.errors import GrammarError, NbpipeError, UndefinedNameError
 from nbpipe.model import Notebook, Outline
 from nbpipe.suggest.look import look_at
@@ -39,14 +40,12 @@ def _correcting(error: GrammarError, notebook: Notebook) -> tuple[Action, ...]:
     cell = next((each for each in notebook.cells if each.number == error.cell), None)
     if cell is None:
         return ()
-    first, newline, rest = cell.source.partition("\n")
     meant = _MEANT.search(error.fix or "")
-    actions = []
-    if meant and error.name and first.count(error.name) == 1 and (error.line or 1) == 1:
-        corrected = first.replace(error.name, meant[1]) + newline + rest
+    actions: list[Action] = []
+    if meant and error.name and (error.line or 1) == 1:
         label = f"Write {meant[1]} for {error.name}"
-        actions.append(Action(kind="replace-source", label=label, cell=cell.number, source=corrected))
-    if first.startswith("%%"):
+        actions += rewritten(notebook, (cell.number, 1), error.name, meant[1], label)
+    if cell.source.startswith("%%"):
         actions.append(Action(kind="untag-cell", label="Take the cell out of the pipeline", cell=cell.number))
     return tuple(actions)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbpipe.check.findings import Finding
+from nbpipe.check.findings import Action, Finding
 from nbpipe.model import Notebook, Outline
 
 
@@ -27,6 +27,7 @@ def out_of_order(notebook: Notebook, outline: Outline) -> list[Finding]:
                     cell=cell,
                     line=1,
                     stage=stages.get(cell, ""),
+                    actions=(Action(kind="run-cell", label=f"Run cell {cell} again", cell=cell),),
                 )
             )
         else:

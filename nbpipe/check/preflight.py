@@ -54,7 +54,7 @@ def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     findings = [finding_of(error, actions_for(error, notebook, found.outline)) for error in found.problems]
     pipeline, draft, outline = found.pipeline, found.draft, found.outline
     if draft is not None:
-        findings += missing_files(draft, folder) + unstorable_values(draft)
+        findings += missing_files(draft, folder, notebook) + unstorable_values(draft, notebook)
         findings += unknown_targets(draft, project) + missing_elsewhere(draft, project)
         findings += missing_packages(draft, folder, (project.root, project.root / "src"))
         # Unread parameters are findings of their own.

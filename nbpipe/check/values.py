@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from nbpipe.check.findings import Finding
+from nbpipe.check.findings import Action, Finding
 from nbpipe.check.places import statements_of
+from nbpipe.check.rewriting import rewritten
 from nbpipe.dataflow.roots import dotted
-from nbpipe.model import Code, Pipeline, Stage
+from nbpipe.model import Code, Notebook, Pipeline, Stage
 
 #: Calls whose results live in one process, with what they give.
 _CALLS = {
@@ -22,7 +23,7 @@ _CALLS = {
 }
 
 
-def unstorable_values(pipeline: Pipeline) -> list[Finding]:
+def unstorable_values(pipeline: Pipeline, notebook: Notebook) -> list[Finding]:
     """A finding per output that no format can store. Where stages may be merged, they are, and nothing is wrong."""
     if pipeline.mergeable:
         return []
@@ -31,20 +32,23 @@ def unstorable_values(pipeline: Pipeline) -> list[Finding]:
     for stage in pipeline.stages:
         read = {name for other in pipeline.stages for name, source in other.flow.inputs.items() if source == stage.name}
         for name in sorted(read & set(stage.flow.outputs)):
-            finding = _certain(name, stage, pipeline, generators)
+            finding = _certain(name, stage, pipeline, generators, notebook)
             if finding is not None:
                 found.append(finding)
     return found
 
 
-def _certain(name: str, stage: Stage, pipeline: Pipeline, generators: frozenset[str]) -> Finding | None:
+def _certain(
+    name: str, stage: Stage, pipeline: Pipeline, generators: frozenset[str], notebook: Notebook
+) -> Finding | None:
     """The finding, if the only statement of the stage that says `name =` makes such a value."""
     bound = [(code, node) for code, node in statements_of(stage.cells) if _binds(node, name)]
     if len(bound) != 1:
         return None
     code, node = bound[0]
-    kind = _kind(getattr(node, "value", None), generators) if isinstance(node, (ast.Assign, ast.AnnAssign)) else ""
-    if not kind:
+    value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+    kind = _kind(value, generators)
+    if value is None or not kind:
         return None
     reader = next(other.name for other in pipeline.stages if other.flow.inputs.get(name) == stage.name)
     return Finding(
@@ -57,7 +61,15 @@ def _certain(name: str, stage: Stage, pipeline: Pipeline, generators: frozenset[
         line=code.line + node.lineno - 1,
         stage=stage.name,
         name=name,
+        actions=_listed(name, value, code, notebook) if kind == "a generator" else (),
     )
+
+
+def _listed(name: str, value: ast.expr, code: Code, notebook: Notebook) -> tuple[Action, ...]:
+    """Make a list of a generator that stands in one line."""
+    written = ast.get_source_segment(code.body, value) or ""
+    made = f"list{written}" if isinstance(value, ast.GeneratorExp) else f"list({written})"
+    return rewritten(notebook, (code.cell, code.line + value.lineno - 1), written, made, f"Make a list of '{name}'")
 
 
 def _kind(value: ast.expr | None, generators: frozenset[str]) -> str:

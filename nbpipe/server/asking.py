@@ -145,6 +145,10 @@ class ExportQuestion(Draft, frozen=True, kw_only=True):
     #: Paths from the notebook's folder, and names that the scheduler knows: what starts a run when it changes.
     trigger_files: Annotated[list[str], msgspec.Meta(max_length=_MANY)] = []
     trigger_datasets: Annotated[list[str], msgspec.Meta(max_length=_MANY)] = []
+    #: Parameter that gets the date of each run; "" for none.
+    logical_date: str = ""
+    #: Each run is a full rebuild.
+    fresh: bool = False
     out: str | None = None
     force: bool = False
 

@@ -42,6 +42,8 @@ def export(asked: Asked[ExportQuestion]) -> dict[str, Any]:
             store=question.store,
             trigger_files=question.trigger_files,
             trigger_datasets=question.trigger_datasets,
+            logical_date=question.logical_date,
+            fresh=question.fresh,
             force=question.force,
         )
     except NbpipeError as error:

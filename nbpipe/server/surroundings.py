@@ -33,6 +33,7 @@ def exporters(_asked: object) -> dict[str, Any]:
                 "title": each.title,
                 "proof": each.proof,
                 "triggers": [kind for kind in ("file", "dataset") if f"--trigger-{kind}" in each.carries],
+                "logical_date": "--logical-date-param" in each.carries,
             }
             for each in installed().values()
         ]

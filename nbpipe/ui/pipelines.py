@@ -10,7 +10,7 @@ import msgspec
 SCHEMA = 1
 
 Severity = Literal["error", "warning", "info"]
-ActionKind = Literal["tag-cell", "untag-cell", "replace-source", "insert-cell", "set-option", "install"]
+ActionKind = Literal["tag-cell", "untag-cell", "replace-source", "run-cell", "install"]
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class ParamView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A fix of one click. `source` is the magic line, the cell's new text, the option, or what is to be installed."""
+    """A fix of one click. `source` is the magic line, the cell's new text, or what is to be installed."""
 
     kind: ActionKind
     label: str

@@ -27,6 +27,8 @@ acc = min(0.5 + lr, 1.0) * len(x) / 3""",
 PANEL = "#nbpipe-panel"
 CHOSEN = "path => document.querySelector('#nbpipe-panel select')?.value === path"
 COMPARE = "args => void window.jupyterapp.commands.execute('nbpipe:compare-runs', args)"
+#: Where the parts of the extension lie.
+CHUNKS = "/@nbpipe/labextension/static/"
 #: Asks for a comparison as soon as one is in the page, whatever else the lab has to restore.
 ASK_EARLY = """(() => {
   let restored = false;
@@ -137,20 +139,34 @@ def test_the_graph_leads_to_the_cells_and_edits_are_seen_before_they_are_saved(f
 def test_runs_are_compared_in_a_tab_their_log_read_in_another_and_all_is_there_after_a_reload(
     flow: Lab, page: Any
 ) -> None:
+    fetched: list[str] = []
+    page.on("request", lambda asked: fetched.append(asked.url) if CHUNKS in asked.url else None)
+
+    def new_chunks() -> int:
+        """Parts of the extension that came since the last question."""
+        count = len(fetched)
+        fetched.clear()
+        return count
+
     panel = opened(flow, page)
+    assert new_chunks() > 0
     panel.locator("tr[data-run=r1]").click(button="right")
     page.get_by_role("menuitem", name="Baseline").click()
     panel.get_by_label("check r1").check()
     panel.get_by_label("check r2").check()
     assert "▲ 0.1" in panel.locator("tr[data-run=r2]").inner_text()
+    # The code of each tab comes when it is opened for the first time, and no earlier.
+    assert new_chunks() == 0
     panel.get_by_role("button", name="Compare 2").click()
     tab = page.get_by_role("region", name="Compare r1 ↔ r2")
     tab.get_by_role("row", name="lr param").wait_for()
     tab.locator(".nbp-diff").get_by_role("tab", name="Params").wait_for()
+    assert new_chunks() > 0
     panel.get_by_role("button", name="r2", exact=True).click()
     panel.get_by_role("button", name="Log", exact=True).click()
     log = page.get_by_role("region", name="Log r2")
     log.get_by_text("step 2").wait_for()
+    assert new_chunks() > 0
     # Opened again for a stage, the same tab shows that: it was taken from r1, and printed nothing.
     asked = {"path": "panel/flow.ipynb", "run": "r2", "stage": "load"}
     page.evaluate("args => void window.jupyterapp.commands.execute('nbpipe:open-log', args)", asked)
@@ -160,9 +176,11 @@ def test_runs_are_compared_in_a_tab_their_log_read_in_another_and_all_is_there_a
         "args => void window.jupyterapp.commands.execute('nbpipe:open-log', args)", {**asked, "stage": "train"}
     )
     log.get_by_text("step 2").wait_for()
+    assert new_chunks() == 0
     panel.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Open the pipeline in a tab").click()
     page.get_by_role("region", name="Pipeline flow.ipynb").locator("[data-stage=train]").first.wait_for()
+    assert new_chunks() > 0
     # The lab writes its layout down a moment after it changed.
     page.wait_for_timeout(2500)
     page.goto(f"{flow.url}/lab?token=tests")

@@ -25,6 +25,15 @@ WATCH = """(what) => {
 }"""
 
 
+#: The lab scrolls to the cell that an arrow led to, and when that has ended gives the notebook the focus, wherever it is by then.
+SCROLLED = """async () => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  await content.scrollToItem(content.activeCellIndex, 'auto', 0);
+  await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done));
+}"""
+
+
 def write(lab: Lab, folder: str) -> str:
     """A copy of the example, in a project of its own: one cell is not tagged yet, and one stage has a second cell."""
     home = lab.folder / folder
@@ -42,7 +51,7 @@ def write(lab: Lab, folder: str) -> str:
 def menu(page: Any, item: str) -> None:
     """Go down an open menu to this item, by keys, and choose it."""
     active = page.locator(".lm-Menu-item.lm-mod-active:visible")
-    page.locator(".lm-Menu:visible").first.wait_for()
+    page.locator(".lm-Menu:focus .lm-Menu-item", has_text=item).first.wait_for()
     for _ in range(20):
         page.keyboard.press("ArrowDown")
         if active.count() and item in active.last.inner_text():
@@ -51,14 +60,14 @@ def menu(page: Any, item: str) -> None:
     pytest.fail(f"no item {item}")
 
 
-def tab_to(page: Any, text: str) -> None:
-    """Press Tab until this has the focus."""
-    said = "() => { const e = document.activeElement; return `${e.ariaLabel} ${e.innerText} row ${e.dataset.run}`; }"
+def tab_to(page: Any, element: Any) -> None:
+    """Press Tab until this has the focus; whoever looks for it sees it first."""
+    element.wait_for()
     for _ in range(60):
         page.keyboard.press("Tab")
-        if text in page.evaluate(said):
+        if element.evaluate("element => element === document.activeElement"):
             return
-    pytest.fail(f"Tab does not lead to {text}")
+    pytest.fail(f"Tab does not lead to {element}")
 
 
 def palette(page: Any, command: str) -> None:
@@ -134,10 +143,12 @@ def test_with_the_mouse_alone(lab: Lab, page: Any) -> None:
 def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     lab.open(page, write(lab, "keyboard"))
     panel = page.locator(PANEL)
+    focused = page.locator(f"{PANEL}:focus-within")
     page.locator(".jp-Notebook .jp-Cell:focus").wait_for()
 
     for _ in range(9):
         page.keyboard.press("ArrowDown")
+    page.evaluate(SCROLLED)
     page.keyboard.press("Control+Alt+t")
     page.locator(".nbp-TagForm-name:focus").wait_for()
     page.keyboard.type("prepare")
@@ -147,7 +158,8 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     page.keyboard.press("Control+Alt+Enter")
     page.keyboard.press("Control+Alt+p")
     panel.locator("tr[data-run=r1]").wait_for(timeout=60_000)
-    tab_to(page, "Stages")
+    focused.wait_for()
+    tab_to(page, panel.get_by_role("tab", name="Stages"))
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     panel.get_by_text("epoch 2/8").wait_for(timeout=LONG)
@@ -157,7 +169,9 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     page.locator(".jp-Notebook .jp-Cell:focus").wait_for()
     for _ in range(7):
         page.keyboard.press("ArrowDown")
+    page.evaluate(SCROLLED)
     page.keyboard.press("Enter")
+    page.locator(".jp-Notebook .cm-content:focus").wait_for()
     page.keyboard.press("Control+End")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Backspace")
@@ -169,17 +183,20 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     panel.locator("tr[data-run=r2] .nbp-status-succeeded").wait_for(timeout=LONG)
 
     page.keyboard.press("Control+Alt+p")
-    tab_to(page, "row r2")
+    focused.wait_for()
+    tab_to(page, panel.locator("tr[data-run=r2]"))
     for key in ("Space", "ArrowDown", "Space", "b", "c"):
         page.keyboard.press(key)
     view = page.get_by_role("region", name="Compare r1 ↔ r2")
     view.get_by_role("row", name="acc metric").wait_for()
-    tab_to(page, "Metrics")
+    tab_to(page, view.get_by_role("tab", name="Metrics"))
     page.keyboard.press("ArrowRight")
     view.locator(".nbp-hunks", has_text="acc = round(acc, 2)").wait_for()
 
     palette(page, "Show nbpipe")
+    focused.wait_for()
     page.keyboard.press("Escape")
+    page.locator(".jp-Notebook :focus").wait_for()
     palette(page, "Export Pipeline…")
     menu(page, "Airflow")
     page.locator("form[aria-label=export] input:focus").wait_for()
@@ -189,7 +206,6 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("30 6 * * 1-5")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Show folder").wait_for()
-    tab_to(page, "Open")
+    tab_to(page, page.get_by_role("button", name="Open", exact=True))
     page.keyboard.press("Enter")
     page.locator(".jp-FileEditor").get_by_text("30 6 * * 1-5").wait_for()

@@ -137,6 +137,15 @@ def test_a_pipeline_is_made_with_the_launcher_and_run_from_the_file_browser(lab:
     assert "more.csv" in written
 
 
+def test_make_demo_ends_with_the_way_to_the_lab() -> None:
+    said = subprocess.run(
+        ["make", "-n", "-B", "--no-print-directory", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    *_, last = said.stdout.splitlines()
+    told = subprocess.run(["sh", "-c", last], capture_output=True, text=True, check=True).stdout
+    assert told.split()[:2] == ["make", "lab"]
+
+
 def test_make_lab_shows_the_example_with_the_panel_beside_it(page: Any, tmp_path: Path) -> None:
     said = subprocess.run(
         ["make", "-n", "--no-print-directory", "lab", f"BIN={Path(sys.executable).parent}"],

@@ -26,6 +26,8 @@ def test_the_lab_is_told_which_schedulers_there_are(ask: Any) -> None:
     assert {each["proof"] for each in told} <= {"executed", "validated"}
     triggers = {each["name"]: each["triggers"] for each in told}
     assert (triggers["airflow"], triggers["systemd"], triggers["cron"]) == (["file", "dataset"], ["file"], [])
+    dated = {each["name"]: each["logical_date"] for each in told}
+    assert (dated["airflow"], dated["snakemake"]) == (True, False)
 
 
 def test_what_starts_a_run_is_told_to_a_scheduler_that_has_it(ask: Any, small: Path) -> None:
@@ -95,6 +97,23 @@ def test_what_is_exported_is_the_notebook_as_it_stands_in_the_editor(ask: Any, s
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%stage only\nx = 1")])
     answer = ask("POST", "export", path="n.ipynb", to="airflow", content=book)[1]
     assert [path for path in answer["files"] if "/stages/" in path] == ["exports/n-airflow/bundle/stages/only.ipynb"]
+
+
+def test_each_run_gets_its_date_and_computes_everything_where_that_is_asked_for(ask: Any, folder: Path) -> None:
+    write(folder / "n.ipynb", '%%params\nday: str = ""', "%%stage a\nx = day")
+    asked = {"path": "n.ipynb", "logical_date": "day"}
+    plain = ask("POST", "export", path="n.ipynb", to="airflow")[1]
+    assert "DATE = None" in (folder / plain["definition"]).read_text()
+    assert not any("--fresh" in note for note in plain["notes"])
+    status, answer = ask("POST", "export", **asked, to="airflow", fresh=True)
+    assert status == 200
+    assert "DATE = 'day'" in (folder / answer["definition"]).read_text()
+    assert any("--fresh" in note for note in answer["notes"])
+    refused: tuple[tuple[str, dict[str, str], str], ...] = (("airflow", {"logical_date": "month"}, "month"), ("snakemake", {}, "--logical-date-param"))
+    for to, given, named in refused:
+        status, answer = ask("POST", "export", **{**asked, **given}, to=to)
+        assert status in (400, 422)
+        assert named in answer["message"]
 
 
 def test_an_edited_file_is_not_written_over(ask: Any, small: Path) -> None:

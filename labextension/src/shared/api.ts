@@ -62,8 +62,7 @@ export interface PipelineParam {
   secret: boolean;
 }
 
-export type ActionKind =
-  'tag-cell' | 'untag-cell' | 'replace-source' | 'insert-cell' | 'set-option' | 'install';
+export type ActionKind = 'tag-cell' | 'untag-cell' | 'replace-source' | 'run-cell' | 'install';
 
 /** A fix of one click. */
 export interface ProblemAction {
@@ -316,6 +315,8 @@ export interface Exporter {
   proof: 'executed' | 'validated';
   /** What can start a run there besides people and clocks. */
   triggers: ('file' | 'dataset')[];
+  /** A parameter can get the date of each run there. */
+  logical_date: boolean;
 }
 
 /** GET exporters */
@@ -336,6 +337,10 @@ export interface ExportQuestion extends NotebookQuestion {
   store?: string;
   /** A folder of the lab. */
   out?: string;
+  /** The parameter that gets the date of each run. */
+  logical_date?: string;
+  /** Each run reuses nothing. */
+  fresh?: boolean;
   force?: boolean;
 }
 

@@ -63,6 +63,8 @@ const FIXES: readonly Said[] = [
   (words, one, two) => words.__('Write %1 for %2', one, two),
   (words) => words.__('Take the cell out of the pipeline'),
   (words, one) => words.__('Install %1', one),
+  (words, one) => words.__('Run cell %1 again', one),
+  (words, one) => words.__("Make a list of '%1'", one),
 ];
 
 /** What the server itself says no with: `nbpipe/server/`. */

@@ -71,6 +71,16 @@ def test_files_that_are_not_there_are_named_with_their_line(tmp_path: Path) -> N
     ]
 
 
+def test_a_file_beside_it_that_is_nearly_called_so_is_one_click_away(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("a\n1\n")
+    (problem,) = found(tmp_path, "%%stage load\n# data/trian.csv\na = open('data/trian.csv').read()")
+    (action,) = problem.actions
+    assert (action.kind, action.label) == ("replace-source", "Write train.csv for trian.csv")
+    assert action.source == "%%stage load\n# data/trian.csv\na = open('data/train.csv').read()"
+    assert found(tmp_path, action.source) == []
+
+
 def test_a_working_directory_that_changes_leaves_paths_alone(tmp_path: Path) -> None:
     assert found(tmp_path, "%%stage a\nimport os\nos.chdir('/tmp')\nx = open('gone.csv').read()") == []
 
@@ -88,6 +98,10 @@ def test_what_certainly_cannot_be_stored_is_said_before_it_runs(tmp_path: Path, 
     (problem,) = found(tmp_path, f"%%stage make\n{made}", "%%stage use\ny = list(x)")
     assert (problem.severity, problem.code, problem.name, problem.stage) == ("error", "unserializable", "x", "make")
     assert kind in problem.message
+    # Of a generator a list is one click away; a file is opened where it is read, by hand.
+    assert [action.kind for action in problem.actions] == ["replace-source"] * (kind == "a generator")
+    for action in problem.actions:
+        assert found(tmp_path, action.source or "", "%%stage use\ny = list(x)") == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +158,9 @@ def test_of_another_kernel_it_is_not_known_what_is_installed(tmp_path: Path) -> 
 
 def test_cells_that_were_executed_out_of_order_are_hidden_state(tmp_path: Path) -> None:
     cells = ("%%stage a\nx = 1", "%%stage b\ny = x", "%%stage c\nz = y", "z")
-    assert told(found(tmp_path, *cells, counts=(5, 2, 6, 1))) == [("warning", "hidden-state", 2, 1, "")]
+    findings = found(tmp_path, *cells, counts=(5, 2, 6, 1))
+    assert told(findings) == [("warning", "hidden-state", 2, 1, "")]
+    assert [(each.kind, each.cell) for each in findings[0].actions] == [("run-cell", 2)]
     assert found(tmp_path, *cells, counts=(1, None, 7, 3)) == []
 
 

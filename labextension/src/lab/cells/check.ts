@@ -10,19 +10,23 @@ import { install } from './install';
 import { Marks } from './marks';
 import type { NotebookState } from './notebook';
 import type { CellsSettings } from './settings';
+import { staleProblems } from './stale';
 import { replaceSource, tagCell, untagCell } from './tagging';
-import { parseLine, type Role } from './grammar';
-import { optionsOf, readTag, textOf } from './tags';
-import { textOfCell } from './watch';
+import { parseLine } from './grammar';
+import { optionsOf, textOf } from './tags';
 
 /**
  * "Check": what would go wrong in a run, marked on the cells before anything runs.
  *
- * Responsibilities: asks the server about the notebook as it stands, puts its problems at their cells and carries out a fix
- * when its button is pressed. It must not change anything by itself.
+ * Responsibilities: asks the server about the notebook as it stands, puts its problems at their cells, with what is stale in
+ * the kernel, and carries out a fix when its button is pressed. It must not change anything by itself.
  */
 export class Checker {
   private readonly marks: Marks;
+  /** What is stale follows the kernel, from the first check until the marks are put away. */
+  private readonly staleMarks: Marks;
+  private following = false;
+  private stale: Problem[] = [];
   /** The text of the cells that was checked: a fix is a fix of that. */
   private checked = new Map<string, string>();
 
@@ -30,8 +34,11 @@ export class Checker {
     private readonly state: NotebookState,
     private readonly nbpipe: INbpipe,
     private readonly settings: CellsSettings,
+    private readonly execute: (cells: Cell[]) => Promise<unknown>,
   ) {
     this.marks = new Marks(nbpipe.trans, (cell, action) => this.fix(cell, action));
+    this.staleMarks = new Marks(nbpipe.trans, (cell, action) => this.fix(cell, action));
+    state.changed.connect(this.follow);
     state.panel.context.saveState.connect((_, saved) => {
       if ((saved as string) === 'completed' && this.settings.now.checkOnSave) {
         void this.run(true);
@@ -47,7 +54,8 @@ export class Checker {
       return [];
     }
     let problems: Problem[];
-    const content = contentOf(panel.content.model);
+    // In which order its cells ran is one of the things that are checked.
+    const content = contentOf(panel.content.model, true);
     const checked = new Map([...panel.content.model.cells].map((cell) => [cell.id, sourceOf(cell)]));
     try {
       const view = await this.nbpipe.api.pipeline({ path: this.state.path, content });
@@ -58,7 +66,12 @@ export class Checker {
     }
     this.checked = checked;
     this.marks.clear();
-    const homeless = this.place(problems);
+    const homeless = this.place(problems, this.marks);
+    this.following = true;
+    this.follow();
+    // It may know of edits that it was not told yet.
+    this.state.kernel.ask();
+    problems = [...problems, ...this.stale];
     if (!quiet) {
       this.tell(trans, problems, homeless);
     }
@@ -66,11 +79,23 @@ export class Checker {
   }
 
   clear(): void {
+    this.following = false;
+    this.stale = [];
     this.marks.clear();
+    this.staleMarks.clear();
   }
 
+  private readonly follow = (): void => {
+    const stale = this.following ? staleProblems(this.state.badges, this.nbpipe.trans) : [];
+    if (JSON.stringify(stale) !== JSON.stringify(this.stale)) {
+      this.stale = stale;
+      this.staleMarks.clear();
+      this.place(stale, this.staleMarks);
+    }
+  };
+
   /** Problems at their cells; what belongs to no cell is given back. */
-  private place(problems: Problem[]): Problem[] {
+  private place(problems: Problem[], marks: Marks): Problem[] {
     const { widgets } = this.state.panel.content;
     const byCell = new Map<Cell, Problem[]>();
     const homeless: Problem[] = [];
@@ -84,7 +109,7 @@ export class Checker {
         homeless.push(problem);
       }
     }
-    byCell.forEach((found, cell) => this.marks.put(cell, found));
+    byCell.forEach((found, cell) => marks.put(cell, found));
     return homeless;
   }
 
@@ -119,7 +144,7 @@ export class Checker {
   }
 
   private fix(at: Cell, action: ProblemAction): void {
-    const { widgets, model } = this.state.panel.content;
+    const { widgets } = this.state.panel.content;
     const cell =
       widgets.find((item) => action.id !== '' && item.model.id === action.id) ??
       (action.cell === null ? at : (widgets[action.cell - 1] ?? at));
@@ -137,23 +162,10 @@ export class Checker {
         case 'untag-cell':
           untagCell(cell.model);
           break;
-        case 'insert-cell': {
-          const source = action.source ?? '';
-          const index = action.cell === null ? widgets.indexOf(cell) : action.cell - 1;
-          model?.sharedModel.insertCell(Math.max(0, index), { cell_type: 'code', source });
-          break;
-        }
-        case 'set-option': {
-          const tag = readTag(textOfCell(cell.model));
-          if (tag) {
-            const options = `${tag.options} ${action.source ?? ''}`.trim();
-            tagCell(
-              cell.model,
-              { role: tag.role as Role, name: tag.name, options },
-              this.settings.now.tagStyle,
-            );
-          }
-          break;
+        case 'run-cell': {
+          const ids = action.source?.split(' ') ?? [cell.model.id];
+          void this.runCells(widgets.filter(({ model }) => ids.includes(model.id)));
+          return;
         }
         case 'install':
           void this.install(action.source ?? '');
@@ -172,6 +184,11 @@ export class Checker {
     }
     this.marks.take(at);
     void this.run(true);
+  }
+
+  private async runCells(cells: Cell[]): Promise<void> {
+    await this.execute(cells);
+    await this.run(true);
   }
 
   private async install(packages: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import type { Cell } from '@jupyterlab/cells';
-import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 
 import { Signal } from '@lumino/signaling';
@@ -49,7 +49,9 @@ export const cells: JupyterFrontEndPlugin<INbpipeCells> = {
       new Painter(state, settings, nbpipe.trans, card, open(state));
       const parts = {
         state,
-        checker: new Checker(state, nbpipe, settings),
+        checker: new Checker(state, nbpipe, settings, (chosen) =>
+          NotebookActions.runCells(panel.content, chosen, panel.sessionContext),
+        ),
         suggesting: new Suggesting(state, nbpipe, settings),
       };
       followed.set(panel, parts);

@@ -13,6 +13,7 @@ interface Asked {
   /** Where it is written unless another place is named. */
   folder: string;
   profiles: string[];
+  params: string[];
   wishes: ExportWishes;
   trans: TranslationBundle;
   /** Writes it, or says why not. */
@@ -23,13 +24,14 @@ interface Asked {
 
 /** Ask for what an export needs, until it is written; undefined where nobody wants one. */
 export async function askForExport(asked: Asked): Promise<Exported | undefined> {
-  const { exporter, name, folder, profiles, wishes, trans, write, onStage } = asked;
+  const { exporter, name, folder, profiles, params, wishes, trans, write, onStage } = asked;
   let written: Exported | undefined;
   const body = ReactWidget.create(
     <ExportForm
       exporter={exporter}
       folder={folder}
       profiles={profiles}
+      params={params}
       wishes={wishes}
       trans={trans}
       onSubmit={async (now) => {

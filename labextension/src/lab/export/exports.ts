@@ -18,6 +18,8 @@ const NOTHING: ExportWishes = {
   profile: '',
   trigger_files: '',
   trigger_datasets: '',
+  logical_date: '',
+  fresh: false,
   force: false,
 };
 
@@ -98,6 +100,7 @@ export class Exports {
       name: baseName(path),
       folder: defaultFolder(path, exporter.name),
       profiles: Object.keys(pipeline.profiles),
+      params: pipeline.params.map(({ name }) => name),
       wishes: this.wishes.get(key) ?? NOTHING,
       trans,
       write,

@@ -14,6 +14,9 @@ export interface ExportWishes {
   /** One a line. */
   trigger_files: string;
   trigger_datasets: string;
+  /** A parameter. */
+  logical_date: string;
+  fresh: boolean;
   force: boolean;
 }
 
@@ -46,6 +49,8 @@ interface Props {
   exporter: Exporter;
   folder: string;
   profiles: string[];
+  /** Names of the parameters. */
+  params: string[];
   wishes: ExportWishes;
   trans: TranslationBundle;
   /** Writes it; a refusal is shown, and the form stays. */
@@ -56,7 +61,7 @@ interface Props {
 
 /** Folder, schedule, image and store of an export. */
 export function ExportForm(props: Props) {
-  const { exporter, folder, profiles, wishes, trans, onSubmit, onStage, onCancel } = props;
+  const { exporter, folder, profiles, params, wishes, trans, onSubmit, onStage, onCancel } = props;
   const [now, setNow] = useState(wishes);
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<ExportRefusal>();
@@ -89,6 +94,31 @@ export function ExportForm(props: Props) {
       value={now[name]}
       onChange={(event) => change({ [name]: event.currentTarget.value })}
     />
+  );
+  const choice = (name: 'profile' | 'logical_date', options: string[]) => (id: string) => (
+    <select
+      id={id}
+      aria-describedby={`${id}-help`}
+      value={now[name]}
+      onChange={(event) => change({ [name]: event.currentTarget.value })}
+    >
+      <option value="">{trans.__('none')}</option>
+      {options.map((option) => (
+        <option key={option} value={option}>
+          {option}
+        </option>
+      ))}
+    </select>
+  );
+  const tick = (name: 'fresh' | 'force', label: string) => (
+    <label className="nbp-ExportForm-tick">
+      <input
+        type="checkbox"
+        checked={now[name]}
+        onChange={(event) => change({ [name]: event.currentTarget.checked })}
+      />{' '}
+      {label}
+    </label>
   );
   return (
     <form
@@ -146,34 +176,19 @@ export function ExportForm(props: Props) {
       </Field>
       {profiles.length > 0 ? (
         <Field label={trans.__('Profile')} help={trans.__('Values of the parameters.')}>
-          {(id) => (
-            <select
-              id={id}
-              aria-describedby={`${id}-help`}
-              value={now.profile}
-              onChange={(event) => change({ profile: event.currentTarget.value })}
-            >
-              <option value="">{trans.__('none')}</option>
-              {profiles.map((name) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          )}
+          {choice('profile', profiles)}
+        </Field>
+      ) : null}
+      {exporter.logical_date && params.length > 0 ? (
+        <Field label={trans.__('Date')} help={trans.__('The parameter that gets the date of each run.')}>
+          {choice('logical_date', params)}
         </Field>
       ) : null}
       <Field label={trans.__('Folder')} help={trans.__('In this lab.')}>
         {text('out', folder)}
       </Field>
-      <label className="nbp-ExportForm-force">
-        <input
-          type="checkbox"
-          checked={now.force}
-          onChange={(event) => change({ force: event.currentTarget.checked })}
-        />{' '}
-        {trans.__('Write over files that were edited there')}
-      </label>
+      {tick('fresh', trans.__('Each run computes everything again'))}
+      {tick('force', trans.__('Write over files that were edited there'))}
       {refusal ? (
         <p className="nbp-problem" role="alert">
           {refusal.message}. <span className="nbp-dim">{refusal.fix}</span>{' '}
