@@ -5,8 +5,11 @@ import { DiffView } from '../src/shared/DiffView';
 import { dataAddress } from '../src/shared/diff/OutputsPart';
 import { Hunks, paired } from '../src/shared/diff/Hunks';
 import { HistoryView } from '../src/shared/HistoryView';
+import type { Column } from '../src/shared/columns';
 import { HistoryStore } from '../src/shared/store';
 import type { Diff } from '../src/shared/types';
+import { cut, Widths } from '../src/shared/widths';
+import { ENGLISH } from '../src/shared/words';
 import { MemoryBackend, row } from './fakes';
 
 afterEach(cleanup);
@@ -89,6 +92,19 @@ test('rows that went out of sight show other runs: none is made for them, and th
   expect(document.activeElement).toBe(screen.getByRole('grid'));
   fireEvent.keyDown(screen.getByRole('grid'), { key: 'ArrowDown' });
   await waitFor(() => expect(document.activeElement).toBe(rowOf('r299')));
+});
+
+test('a cell is as wide as what it says, and what it does not say is cut', () => {
+  for (const whole of ['0.01', 'resnet', 'a'.repeat(32), '模型'.repeat(8)]) {
+    expect(cut(whole)).toBe(whole);
+  }
+  expect(cut('a'.repeat(33))).toBe(`${'a'.repeat(31)}…`);
+  expect(cut('模型'.repeat(20))).toBe(`${'模型'.repeat(20).slice(0, 15)}…`);
+  expect(cut('😀'.repeat(20))).toBe(`${'😀'.repeat(15)}…`);
+  const widths = new Widths(ENGLISH);
+  const column = { id: 'params.name', title: 'name', group: 'Parameters' } as Column;
+  widths.see([row(1, { params: { name: '模型模型模型' } })], [column], undefined);
+  expect(widths.tracks([column], false).tracks).toContain('calc(12ch + ');
 });
 
 test('typing filters', async () => {

@@ -15,6 +15,8 @@ import pytest
 from lab import Lab, running_lab
 from sshd import Sshd, install, missing, running_sshd
 
+from nbpipe.export.manifest import read as read_manifest
+
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
@@ -130,11 +132,15 @@ def test_a_pipeline_is_made_with_the_launcher_and_run_from_the_file_browser(lab:
     page.keyboard.type("data/*.csv")
     page.keyboard.press("Enter")
     page.keyboard.type("more.csv")
+    page.get_by_role("form", name="export").get_by_label("Each run computes everything again").check()
     page.get_by_role("form", name="export").get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Show folder").wait_for()
     written = (lab.folder / "launched/exports/Untitled-airflow/dag.py").read_text()
     assert "data/*.csv" in written
     assert "more.csv" in written
+    manifest = read_manifest(lab.folder / "launched/exports/Untitled-airflow")
+    assert manifest is not None
+    assert manifest.fresh
 
 
 def test_make_demo_ends_with_the_way_to_the_lab() -> None:

@@ -7,6 +7,7 @@ import { Sparkline } from './Sparkline';
 import { Status } from './Status';
 import type { HistoryStore } from './store';
 import type { RunRow } from './types';
+import { cut } from './widths';
 import { useWords } from './words';
 
 interface RunCellProps {
@@ -36,7 +37,7 @@ export const RunCell = memo(function RunCell({ row, base, pinned, near, store, o
         <button type="button" className="nbp-link" tabIndex={-1} onClick={() => onOpen(row.run)}>
           {row.run}
         </button>
-        {row.stage ? <span className="nbp-dim"> {row.stage}</span> : null}
+        {row.stage ? <span className="nbp-dim"> {cut(row.stage)}</span> : null}
         {near || base || pinned ? (
           <span className="nbp-marks">
             {near || base ? (
@@ -68,8 +69,8 @@ export const RunCell = memo(function RunCell({ row, base, pinned, near, store, o
           </span>
         ) : null}
       </td>
-      <td role="gridcell" title={row.failure || undefined}>
-        <Status status={row.status} note={note} />
+      <td role="gridcell" title={row.failure || note || undefined}>
+        <Status status={row.status} note={cut(note)} />
         {row.status === 'running' && row.stages ? (
           <Bar done={row.done ?? 0} of={row.stages} label={row.run} />
         ) : null}
@@ -145,7 +146,9 @@ export const Cell = memo(function Cell({ column, row, baseline, store }: CellPro
   }
   if (space === 'tags') {
     const text = row.tags?.[name];
-    return <td role="gridcell">{text === undefined ? null : <span className="nbp-tag">{text}</span>}</td>;
+    return (
+      <td role="gridcell">{text === undefined ? null : <span className="nbp-tag">{cut(text)}</span>}</td>
+    );
   }
   return <PlainCell id={column.id} row={row} />;
 });
@@ -173,7 +176,7 @@ function PlainCell({ id, row }: { id: string; row: RunRow }) {
   const text = { name: row.name, version: row.version, user: row.user, commit: row.commit }[id] ?? '';
   return (
     <td role="gridcell" title={text}>
-      {text}
+      {cut(text)}
     </td>
   );
 }
@@ -190,7 +193,7 @@ function ParamCell({ name, row, baseline }: { name: string; row: RunRow; baselin
       className={strong ? 'nbp-differs' : undefined}
       title={other ? `${scalar(before) || '–'} → ${text || '–'}` : text}
     >
-      {text}
+      {cut(text)}
     </td>
   );
 }

@@ -4,8 +4,12 @@ import { statusWord } from './Status';
 import type { RunRow } from './types';
 import type { Words } from './words';
 
-/** Characters that a cell shows at most; more is cut off. */
+/** Characters that a cell shows at most, in those of a digit's width; more is cut off. */
 const MOST = 32;
+/** Twice as wide as a digit: Chinese, Japanese, Korean, emoji. Half as wide again: capitals. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f000}-\u{3ffff}]/u;
+const CAPITAL = /[\p{Lu}@%&#]/u;
 const LEAST = 3;
 /** A sparkline, in characters. */
 const CURVE = 12;
@@ -66,8 +70,34 @@ export class Widths {
   }
 
   private grow(id: string, shown: string): void {
-    this.chars.set(id, Math.max(this.chars.get(id) ?? 0, shown.length));
+    this.chars.set(id, Math.max(this.chars.get(id) ?? 0, Math.ceil(widthOf(shown))));
   }
+}
+
+/**
+ * As much of a text as a cell shows. It is cut here and not by the browser: a box that clips what is in it has a place of its
+ * own among all that is painted, and a scroll that changes one of them makes the whole page put all of them in order again.
+ */
+export function cut(text: string): string {
+  if (text.length <= MOST / 2) {
+    return text;
+  }
+  let left = MOST - 1;
+  const chars = Array.from(text);
+  const end = chars.findIndex((char) => (left -= charWidth(char)) < 0);
+  return end < 0 || widthOf(text) <= MOST ? text : `${chars.slice(0, end).join('')}…`;
+}
+
+function widthOf(text: string): number {
+  let width = 0;
+  for (const char of text) {
+    width += charWidth(char);
+  }
+  return width;
+}
+
+function charWidth(char: string): number {
+  return char < '@' ? 1 : CAPITAL.test(char) ? 1.5 : WIDE.test(char) ? 2 : 1;
 }
 
 /** Characters of a title: it is bold, and may carry an arrow. */

@@ -9,6 +9,8 @@ import { StageMark } from './StageMark';
 /** Height of a row, and the widest that all lanes together may be. */
 const ROW = 28;
 const WIDEST = 96;
+/** Rows that the browser takes as one, to be left out while they are out of sight. */
+const PART = 16;
 
 /** A row per stage, with lanes for the edges: as narrow as a sidebar, at any number of stages. */
 export function CompactGraph(graph: DrawnProps) {
@@ -67,29 +69,42 @@ export function CompactGraph(graph: DrawnProps) {
           />
         ))}
       </svg>
-      {order.map((name, row) => {
-        const stage = byName.get(name);
-        return stage ? (
-          <NodeButton
-            key={name}
-            graph={graph}
-            stage={stage}
-            className="nbp-row"
-            style={{ top: row * ROW, height: ROW, paddingLeft: left }}
-            tabbed={name === current}
-            onFocus={() => {
-              focused(name);
-              setActive({ stage: name });
-            }}
-            onKey={(pressed) => key(name, row, pressed)}
+      {Array.from({ length: Math.ceil(order.length / PART) }, (_, part) => {
+        const names = order.slice(part * PART, (part + 1) * PART);
+        return (
+          <div
+            key={names[0]}
+            className="nbp-rows-part"
+            style={{ top: part * PART * ROW, height: names.length * ROW }}
           >
-            <span className="nbp-node-name">{name}</span>
-            <StageMark mark={marks[name]} />
-          </NodeButton>
-        ) : null;
+            {names.map((name, n) => node(name, part * PART + n))}
+          </div>
+        );
       })}
     </div>
   );
+
+  function node(name: string, row: number) {
+    const stage = byName.get(name);
+    return stage ? (
+      <NodeButton
+        key={name}
+        graph={graph}
+        stage={stage}
+        className="nbp-row"
+        style={{ top: (row % PART) * ROW, height: ROW, paddingLeft: left }}
+        tabbed={name === current}
+        onFocus={() => {
+          focused(name);
+          setActive({ stage: name });
+        }}
+        onKey={(pressed) => key(name, row, pressed)}
+      >
+        <span className="nbp-node-name">{name}</span>
+        <StageMark mark={marks[name]} />
+      </NodeButton>
+    ) : null;
+  }
 
   function weight(wire: Wire): number {
     return isActive(wire.link, active) ? 1 : 0;

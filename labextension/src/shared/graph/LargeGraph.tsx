@@ -1,4 +1,4 @@
-import { memo, useMemo, useRef } from 'react';
+import { memo, useLayoutEffect, useMemo, useRef, useState, type MutableRefObject } from 'react';
 
 import { layered, type Layout, type Route } from './layered';
 import { NodeButton } from './NodeButton';
@@ -13,12 +13,12 @@ const SIZES = { width: 168, height: 50, across: 64, down: 16 };
 
 /** Stages from left to right, to be zoomed and panned. */
 export function LargeGraph(graph: DrawnProps) {
-  const trans = useWords();
   const { order, links, stages, marks, selected, active, setActive } = graph;
   const view = useRef<HTMLDivElement>(null);
   const world = useRef<HTMLDivElement>(null);
   const layout = useMemo(() => layered({ order, links }, SIZES), [order, links]);
-  const { scale, zoom, fit, reveal } = usePanZoom(view, world, layout);
+  const shown = useRef<(scale: number) => void>(() => undefined);
+  const { zoom, fit, reveal } = usePanZoom(view, world, layout, shown);
   const { current, go, focused } = useRoving(world, order, selected);
 
   const key = (stage: string, name: string): boolean => {
@@ -63,29 +63,8 @@ export function LargeGraph(graph: DrawnProps) {
   };
   return (
     <>
-      <div className="nbp-zoom" role="group" aria-label={trans.__('zoom')}>
-        <button
-          type="button"
-          className="nbp-button"
-          aria-label={trans.__('smaller')}
-          onClick={() => zoom(0.8)}
-        >
-          −
-        </button>
-        <output aria-label={trans.__('scale')}>{Math.round(scale * 100)} %</output>
-        <button
-          type="button"
-          className="nbp-button"
-          aria-label={trans.__('larger')}
-          onClick={() => zoom(1.25)}
-        >
-          +
-        </button>
-        <button type="button" className="nbp-button" onClick={fit}>
-          {trans.__('Fit')}
-        </button>
-      </div>
-      <div className={`nbp-view${scale < 0.5 ? ' nbp-far' : ''}`} ref={view}>
+      <Zoom shown={shown} zoom={zoom} fit={fit} />
+      <div className="nbp-view" ref={view}>
         <div className="nbp-world" ref={world} style={{ width: layout.width, height: layout.height }}>
           <Edges layout={layout} active={active} setActive={setActive} busy={busyIn(graph)} />
           {stages.map((stage) => {
@@ -116,6 +95,35 @@ export function LargeGraph(graph: DrawnProps) {
         </div>
       </div>
     </>
+  );
+}
+
+interface ZoomProps {
+  shown: MutableRefObject<(scale: number) => void>;
+  zoom: (factor: number) => void;
+  fit: () => void;
+}
+
+/** The scale, and buttons for it. It alone is drawn anew while the graph is zoomed. */
+function Zoom({ shown, zoom, fit }: ZoomProps) {
+  const trans = useWords();
+  const [percent, setPercent] = useState(100);
+  useLayoutEffect(() => {
+    shown.current = (scale) => setPercent(Math.round(scale * 100));
+  }, [shown]);
+  return (
+    <div className="nbp-zoom" role="group" aria-label={trans.__('zoom')}>
+      <button type="button" className="nbp-button" aria-label={trans.__('smaller')} onClick={() => zoom(0.8)}>
+        −
+      </button>
+      <output aria-label={trans.__('scale')}>{percent} %</output>
+      <button type="button" className="nbp-button" aria-label={trans.__('larger')} onClick={() => zoom(1.25)}>
+        +
+      </button>
+      <button type="button" className="nbp-button" onClick={fit}>
+        {trans.__('Fit')}
+      </button>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState, type RefObject } from 'react';
+import { useCallback, useEffect, useRef, type RefObject } from 'react';
 
 import type { Point } from './layered';
 
@@ -15,20 +15,25 @@ const READABLE = 0.5;
 
 /**
  * Pan and zoom of `world` in `view`: moving writes one CSS transform and draws nothing anew. Drag or wheel pans, wheel with Ctrl
- * (or two fingers) zooms around the pointer. `scale` is there to be shown.
+ * (or two fingers) zooms around the pointer. `shown` is told the scale.
  */
-export function usePanZoom(view: RefObject<HTMLElement>, world: RefObject<HTMLElement>, size: Box) {
+export function usePanZoom(
+  view: RefObject<HTMLElement>,
+  world: RefObject<HTMLElement>,
+  size: Box,
+  shown: RefObject<(scale: number) => void>,
+) {
   const at = useRef({ x: MARGIN, y: MARGIN, scale: 1 });
   const moved = useRef(false);
-  const [scale, setScale] = useState(1);
 
   const apply = useCallback(() => {
     const { x, y, scale: now } = at.current;
     if (world.current) {
       world.current.style.transform = `translate(${x}px, ${y}px) scale(${now})`;
     }
-    setScale(now);
-  }, [world]);
+    view.current?.classList.toggle('nbp-far', now < 0.5);
+    shown.current?.(now);
+  }, [shown, view, world]);
 
   const zoom = useCallback(
     (factor: number, around?: Point) => {
@@ -164,5 +169,5 @@ export function usePanZoom(view: RefObject<HTMLElement>, world: RefObject<HTMLEl
     };
   }, [apply, view, zoom]);
 
-  return { scale, zoom, fit, reveal };
+  return { zoom, fit, reveal };
 }
