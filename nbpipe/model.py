@@ -329,8 +329,9 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     memory: int | None = None
     #: Of its container, where there are containers; "" for that of the target.
     image: str = ""
-    #: Processes that run its cells together; None for the kernel alone.
+    #: Processes that run its cells together, on each of so many nodes; None for the kernel alone.
     nproc: int | None = None
+    nodes: int = 1
     #: Files and folders of the project that it is known to read, from `project`; they travel with it to another machine.
     ships: tuple[str, ...] = ()
     #: Place for the checkpoints of its key; "" for none.

@@ -1,10 +1,11 @@
-"""Stages that name a target which the project does not describe."""
+"""Stages that name a target which the project does not describe, or which cannot do what they ask for."""
 
 from __future__ import annotations
 
 from nbpipe.check.findings import Finding, finding_of
-from nbpipe.errors import UsageError
+from nbpipe.errors import UnsupportedError, UsageError
 from nbpipe.model import Pipeline
+from nbpipe.notebook.options import check_supported
 from nbpipe.run.fleets import targets_of
 from nbpipe.run.project import Project
 from nbpipe.targets.settings import LOCAL, target_named
@@ -22,8 +23,9 @@ def unknown_targets(pipeline: Pipeline, project: Project) -> list[Finding]:
     found = []
     for stage in named:
         try:
-            target_named(targets, stage.options.on or LOCAL, stage=stage.name)
-        except UsageError as error:
+            target = target_named(targets, stage.options.on or LOCAL, stage=stage.name)
+            check_supported(stage.options, stage.name, stage.cells[0].cell, kind=target.kind)
+        except (UsageError, UnsupportedError) as error:
             error.cell = stage.cells[0].cell
             error.line = 1
             found.append(finding_of(error))

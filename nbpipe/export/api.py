@@ -197,7 +197,7 @@ def _pipeline(notebook: Notebook, project: Project, store: str | None) -> Pipeli
         return found
 
     joined = merges.known(project, notebook)
-    return extract_outline(outline(notebook), Path(notebook.path).parent, observed=observed, merges=joined, remote=True)
+    return extract_outline(outline(notebook), Path(notebook.path).parent, observed=observed, merges=joined)
 
 
 def _optional(params: tuple[Param, ...]) -> tuple[Param, ...]:

@@ -1,7 +1,12 @@
-"""The processes of a stage with `--nproc N`: rank 0 is its kernel, the others run beside it, as torchrun would start them."""
+"""The processes of a stage with `--nproc N`: rank 0 is its kernel, the others run beside it, as torchrun would start them.
+
+With `--nodes` so many run on each node of a Slurm job: `srun` starts them there, and their logs and verdicts come through the
+folder that all nodes see.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -24,23 +29,45 @@ NAMES = (
 )
 #: Seconds that rank 0 may take to notice that another one has failed.
 _GRACE = 5.0
+#: Seconds that processes on other nodes have to end by themselves.
+_FAREWELL = 2.0
 _TAIL = 8000
 
 
-def environment(nproc: int, environ: Mapping[str, str]) -> dict[str, str]:
+def count(spec: JobSpec) -> int:
+    """How many processes run its cells."""
+    return (spec.nproc or 1) * spec.nodes
+
+
+def environment(spec: JobSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """What all ranks have in common, and rank 0 has; others have numbers of their own."""
+    # Others than those of this machine have to find it.
+    here = "127.0.0.1" if spec.nodes == 1 else environ.get("MASTER_ADDR", socket.gethostname())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    size = str(nproc)
-    found = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
-    found |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **_numbered(0)}
+    found = {
+        "WORLD_SIZE": str(count(spec)),
+        "LOCAL_WORLD_SIZE": str(spec.nproc or 1),
+        "GROUP_WORLD_SIZE": str(spec.nodes),
+    }
+    found |= {"MASTER_ADDR": here, "MASTER_PORT": str(port), **_numbered(0, spec)}
     # One thread each, unless somebody says otherwise: so does torchrun, or the processes fight for the cores.
     return found | {"OMP_NUM_THREADS": environ.get("OMP_NUM_THREADS", "1")}
 
 
-def _numbered(rank: int) -> dict[str, str]:
-    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+def _numbered(rank: int, spec: JobSpec) -> dict[str, str]:
+    node, local = divmod(rank, spec.nproc or 1)
+    return {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
+
+
+def _on_node(number: int, environ: Mapping[str, str]) -> list[str]:
+    """What starts a process on another node of the same Slurm job; nothing for that of the kernel."""
+    if not number:
+        return []
+    cpus = environ.get("SLURM_CPUS_PER_TASK")
+    words = ["srun", "--quiet", "--nodes=1", "--ntasks=1", f"--relative={number}", "--overlap", "--export=ALL"]
+    return [*words, *([f"--cpus-per-task={cpus}"] if cpus else [])]
 
 
 class Ranks:
@@ -53,12 +80,21 @@ class Ranks:
         self._folder = folder
         self._failed_at = 0.0
         self._running: dict[int, subprocess.Popen[bytes]] = {}
-        for rank in range(1, spec.nproc or 1):
+        self._elsewhere = spec.nodes > 1
+        for rank in range(1, count(spec)):
+            given = {**HASH_SEED, **os.environ, **env, **_numbered(rank, spec)}
             with (folder / f"rank-{rank}.log").open("ab") as log:
                 self._running[rank] = subprocess.Popen(
-                    [sys.executable, "-m", "nbpipe.job.rank", str(folder), str(rank)],
+                    [
+                        *_on_node(rank // (spec.nproc or 1), given),
+                        sys.executable,
+                        "-m",
+                        "nbpipe.job.rank",
+                        str(folder),
+                        str(rank),
+                    ],
                     cwd=folder,
-                    env={**HASH_SEED, **os.environ, **env, **_numbered(rank)},
+                    env=given,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -97,13 +133,14 @@ class Ranks:
 
     def kill(self) -> None:
         """End all of them, and what they started."""
-        for process in self._running.values():
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
-        for process in self._running.values():
-            process.wait()
+        # `srun` passes the first on to other nodes; what is left there ends with the job.
+        for number, patience in ((signal.SIGTERM, _FAREWELL if self._elsewhere else 0), (signal.SIGKILL, None)):
+            for process in self._running.values():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, number)
+            for process in self._running.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(patience)
 
 
 def _die_with_runner() -> None:
@@ -112,7 +149,7 @@ def _die_with_runner() -> None:
 
 def told(folder: Path, spec: JobSpec) -> list[Outcome]:
     """What the ranks beside the kernel say of themselves, when all have ended well."""
-    found = (read_sentinel(rank_folder(folder, rank), spec.token) for rank in range(1, spec.nproc or 1))
+    found = (read_sentinel(rank_folder(folder, rank), spec.token) for rank in range(1, count(spec)))
     return [outcome for outcome in found if outcome is not None]
 
 

@@ -82,7 +82,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     if spec.checkpoints:
         env[CHECKPOINTS] = checkpoints.folder_of(spec.checkpoints)
     if spec.nproc:
-        env |= environment(spec.nproc, {**os.environ, **env})
+        env |= environment(spec, {**os.environ, **env})
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     path, scratch = engine.connection_file()
     log_file = folder / "kernel.log"

@@ -50,9 +50,7 @@ def read_cell(source: str) -> tuple[MagicLine, int, str] | None:
 @functools.lru_cache(maxsize=256)
 def _said(magic: str) -> MagicLine:
     """What the line says; of a cell that is edited and run again it is mostly the same."""
-    said = parse_line(magic)
-    check_supported(said.options, said.name, None)
-    return said
+    return parse_line(magic)
 
 
 def transform_lines(lines: list[str], bound: Container[str], place: str = LOCAL) -> list[str]:
@@ -63,6 +61,8 @@ def transform_lines(lines: list[str], bound: Container[str], place: str = LOCAL)
     found = read_cell(source)
     if found is not None and not runs_here(found[0], place):
         return [CODE]
+    if found is not None:
+        check_supported(found[0].options, found[0].name, None, kind=LOCAL)
     if found is not None and found[1] == 0 and found[0].role in ("stage", "check"):
         said, _, body = found
         # A body that begins at the left margin with no magic of its own stays as it is.

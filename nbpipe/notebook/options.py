@@ -101,20 +101,20 @@ def build(given: Given) -> Options:
     return Options(**given)
 
 
-def check_supported(options: Options, stage: str, cell: int | None) -> None:
-    """Raise `UnsupportedError` for an option that no target of this version can honour."""
-    asked: Sequence[tuple[str, object]] = (
-        ("image", options.image),
-        ("nodes", options.nodes if options.nodes != 1 else None),
+def check_supported(options: Options, stage: str, cell: int | None, *, kind: str) -> None:
+    """Raise `UnsupportedError` for an option that a target of this kind cannot honour."""
+    asked: Sequence[tuple[str, object, str]] = (
+        ("image", options.image, "kubernetes"),
+        ("nodes", options.nodes if options.nodes != 1 else None, "slurm"),
     )
-    for name, value in asked:
-        if value is not None:
+    for name, value, needed in asked:
+        if value is not None and kind != needed:
             raise UnsupportedError(
-                f"--{name} {value} needs a target of a kind that this version of nbpipe does not have",
+                f"--{name} {value} needs a target of kind {needed}",
                 stage=stage,
                 cell=cell,
                 name=name,
-                fix=f"Take --{name} off.",
+                fix=f"Name one with --on, or take --{name} off.",
             )
 
 

@@ -11,7 +11,6 @@ import msgspec
 from nbpipe.dataflow.links import edges
 from nbpipe.dataflow.remembered import analysis
 from nbpipe.model import Outline, Pipeline
-from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.code import code_hash, prepare
@@ -39,15 +38,9 @@ def extract_outline(
     *,
     observed: Observed | None = None,
     merges: Sequence[tuple[str, ...]] = (),
-    remote: bool = False,
 ) -> Pipeline:
-    """The same for an outline; `folder` is the notebook's, where its local modules lie.
-
-    `remote`: the stages will run elsewhere, so options that this machine cannot honour are no mistake.
-    """
+    """The same for an outline; `folder` is the notebook's, where its local modules lie."""
     found = merge_stages(found, merges)
-    for stage in found.stages if not remote else ():
-        check_supported(stage.options, stage.name, stage.cells[0].cell)
     pipeline = _pipeline(found, folder)
     if observed is None:
         return pipeline

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbpipe.credentials import values_of
 from nbpipe.errors import ParameterError, UsageError
+from nbpipe.notebook.options import check_supported
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.extract import extract_outline
@@ -206,12 +207,19 @@ def run_prepared(  # noqa: PLR0913 - likewise
 
 
 def _places(project: Project, pipeline: Pipeline, on: str | None) -> Mapping[str, Target]:
-    """Stage -> where it runs; empty where all run here: that is known without a look at the project's targets."""
-    if on is None and all(stage.options.on in (None, LOCAL) for stage in pipeline.stages):
-        return {}
-    from nbpipe.run.fleets import places_of
+    """Stage -> where it runs; empty where all run here: that is known without a look at the project's targets.
 
-    return places_of(project, pipeline, on)
+    Raises UnsupportedError for an option that the stage's target cannot honour.
+    """
+    places: Mapping[str, Target] = {}
+    if on is not None or any(stage.options.on not in (None, LOCAL) for stage in pipeline.stages):
+        from nbpipe.run.fleets import places_of
+
+        places = places_of(project, pipeline, on)
+    for stage in pipeline.stages:
+        kind = places[stage.name].kind if places else LOCAL
+        check_supported(stage.options, stage.name, stage.cells[0].cell, kind=kind)
+    return places
 
 
 def _fleet(

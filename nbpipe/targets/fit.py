@@ -30,6 +30,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     indirect: Mapping[str, str] = {}
     gpus: float = 0.0
     memory: int = 0
+    nodes: int = 1
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +54,13 @@ def need_of(pipeline: Pipeline, stages: Iterable[Stage], nbpipe: str) -> Need:
         distributions={name: pipeline.distributions[name] for name in sorted(names)},
         gpus=max((stage.options.gpus or 0.0 for stage in stages), default=0.0),
         memory=max((stage.options.memory or 0 for stage in stages), default=0),
+        nodes=max((stage.options.nodes or 1 for stage in stages), default=1),
     )
 
 
 def compare(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]:
     """Everything that was looked at, what is wrong included."""
-    found = [_system(facts)]
+    found = [_system(facts), *_nodes(facts, need)]
     if target.environment == "build":
         kept = f"; {facts['environments']} sets of packages are kept there" if facts.get("environments") else ""
         said = f"are installed with uv while inputs travel{kept}"
@@ -178,6 +180,14 @@ def _indirect(facts: Mapping[str, Any], need: Need) -> list[Finding]:
     more = f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
     said = f"packages that come with others differ: {', '.join(other[:_SHOWN])}{more}"
     return [Finding(name="indirect", status="warning", detail=said, fix="Results may differ in the last digits.")]
+
+
+def _nodes(facts: Mapping[str, Any], need: Need) -> list[Finding]:
+    there = facts.get("nodes", 1)
+    if need.nodes <= there:
+        return []
+    said = f"a stage asks for {need.nodes} nodes, and there {'are' if there > 1 else 'is'} {there}"
+    return [Finding(name="nodes", status="failed", detail=said, fix="Take fewer.")]
 
 
 def _kept(target: Target, facts: Mapping[str, Any]) -> list[Finding]:

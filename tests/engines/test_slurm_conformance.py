@@ -142,3 +142,50 @@ def test_a_cluster_is_reached_over_ssh_and_another_client_takes_a_job_up(
         assert len(ground.bench.load(again.outcome.outputs)["x"]) == 2_000_000
         assert "attached" in again.log
         second.close()
+
+
+_TOGETHER = """import os
+import torch
+import torch.distributed as dist
+dist.init_process_group("gloo")
+mine = torch.tensor([10.0 ** int(os.environ["RANK"])])
+dist.all_reduce(mine)
+total, node = float(mine), os.environ["SLURMD_NODENAME"]
+where = " ".join(os.environ[name] for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+print("dev=" + os.environ.get("CUDA_VISIBLE_DEVICES", ""), where, "on", node, flush=True)
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def test_processes_on_two_nodes_compute_together_and_one_that_fails_ends_all(
+    ground: Ground, slurm: Slurm, place: Place
+) -> None:
+    # All of it on the loopback: the two nodes are one machine.
+    env = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+    executor = SshExecutor(slurm.target(sys.executable, env=env), here=place.digest)
+    job = ground.submit_to(executor, _TOGETHER, nodes=2, nproc=2, gpus=1.0, outputs=("total", "node"))
+    assert job.wait(120) == JobState("exited", 0), job.log
+    assert ground.bench.load(job.outcome.outputs) == {"total": 1111.0, "node": "n1"}
+    printed = [ground.bench.printed(), *((job.folder / f"rank-{rank}.log").read_text() for rank in (1, 2, 3))]
+    for rank, (text, node) in enumerate(zip(printed, ("n1", "n1", "n2", "n2"), strict=True)):
+        assert f"dev=0 {rank} {rank % 2} {rank // 2} 4 2 on {node}" in text
+    fails = "import os, time\nprint(f'pid={os.getpid()};', flush=True)\nif os.environ['RANK'] == '1':\n    1 / 0\ntime.sleep(90)"
+    job = ground.submit_to(executor, fails, nodes=2, nproc=1)
+    assert job.wait(60).returncode == 1
+    assert job.outcome.failure is not None
+    assert "rank 1: ZeroDivisionError" in job.outcome.failure.message
+    job = ground.submit_to(
+        executor, "import os, time\nprint(f'pid={os.getpid()};', flush=True)\ntime.sleep(90)", nodes=2, nproc=1
+    )
+    job.await_log("pid=")
+    late = slurm.root / "shared" / "work" / f"{job.spec.token}-0" / "0" / "job" / "rank-1.log"
+    until = time.monotonic() + 60
+    while not late.exists() or ";" not in late.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    found = [int(text.partition("pid=")[2].partition(";")[0]) for text in (job.log, late.read_text())]
+    executor.cancel(job.handle)
+    job.wait(20)
+    assert [pid for pid in found if not gone(pid, 20)] == []
+    executor.close()

@@ -300,7 +300,7 @@ class Errand:
             devices=target.gpus,
             patience=target.keep,
             python=python,
-            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image")},
+            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image", "nodes")},
         )
 
     def _watch(self) -> int | None:

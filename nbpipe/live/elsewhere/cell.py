@@ -23,6 +23,7 @@ from nbpipe.live.elsewhere.inputs import ChangedSince, given_by_kernel, params_o
 from nbpipe.live.elsewhere.raised import raised
 from nbpipe.live.elsewhere.results import bring
 from nbpipe.live.elsewhere.stream import Stream, say
+from nbpipe.notebook.options import check_supported
 from nbpipe.pipeline.secrets import secret_names
 from nbpipe.run.abandoned import abandoned
 from nbpipe.run.api import refuse_secrets
@@ -60,6 +61,7 @@ def run_cell(shell: Any, places: Places, before: tuple[Execution, ...], cell: Ex
 
         recover(project, store)
     stands, params, traces, wanted = _prepared(before, cell, path, shell.user_ns, store)
+    check_supported(stands.stage.options, cell.name, None, kind=place.kind)
     secrets = secret_names(stands.pipeline, path.parent)
     refuse_secrets(params, values_of(secrets, os.environ))
     executor, machine = places.executor(project, store, place, stands.pipeline, stands.stage)

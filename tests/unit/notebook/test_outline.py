@@ -237,11 +237,12 @@ def test_a_stage_without_code_is_a_warning() -> None:
     assert outlined("%%stage a\n\n").warnings == ("stage 'a' has no code (cell 1)",)
 
 
-def test_options_that_no_target_honours_are_refused_by_name() -> None:
-    check_supported(Options(on="gpu", gpus=1.0, nodes=1, nproc=2), "a", 1)
-    for options in (Options(image="x"), Options(nodes=2)):
-        with pytest.raises(UnsupportedError, match="does not have") as caught:
-            check_supported(options, "a", 3)
+def test_options_that_its_target_does_not_honour_are_refused_by_name() -> None:
+    check_supported(Options(on="gpu", gpus=1.0, nodes=1, nproc=2), "a", 1, kind="local")
+    for options, kind in ((Options(image="x"), "kubernetes"), (Options(nodes=2), "slurm")):
+        check_supported(options, "a", 3, kind=kind)
+        with pytest.raises(UnsupportedError, match=f"needs a target of kind {kind}") as caught:
+            check_supported(options, "a", 3, kind="ssh")
         assert caught.value.cell == 3
 
 

@@ -52,7 +52,8 @@ class Scheduler:
         if asked.get("gpus"):
             kind = f"{settings['gpu_type']}:" if settings.get("gpu_type") else ""
             words.append(f"--gres=gpu:{kind}{math.ceil(asked['gpus'])}")
-        return [*words, "--nodes=1", "--ntasks=1"]
+        count = asked.get("nodes") or 1
+        return [*words, f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1"]
 
     def find(self, name: str) -> str:
         """The job of this name, if one was handed in and the answer was lost; else empty."""
