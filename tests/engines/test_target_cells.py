@@ -158,3 +158,23 @@ def test_a_job_outlives_the_kernel_and_the_same_cell_takes_it_up(there: Site, li
         assert second.shown().count("pid=") == 1
     found = [records.read(there.project.runs / run) for run in there.project.run_ids()]
     assert [record.status for record in found if record is not None] == ["succeeded", "succeeded", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "given"),
+    [("--image IMAGEother:2", "kubernetes", "None"), ("--nodes 2", "slurm", "2")],
+    ids=["image", "nodes"],
+)
+def test_an_image_and_several_nodes_are_had_on_targets_that_have_them_and_refused_on_others(
+    live: Kernel, place: Place, options: str, kind: str, given: str
+) -> None:
+    from kubes import IMAGES
+
+    line = f"%%stage train --on box {options.replace('IMAGE', IMAGES)}"
+    error = live.run(f"{line}\nimport os\nsize = os.environ.get('WORLD_SIZE')")
+    if place.settings["kind"] == kind:
+        assert error == "", live.shown()
+        assert live.value("size") == given
+    else:
+        assert error == "UnsupportedError"
+        assert f"needs a target of kind {kind}" in str(live.messages)

@@ -9,8 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from executing import Job, gone
+from jobs import Bench
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import link as links
@@ -18,6 +22,8 @@ from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.there import environment
 from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
+from nbpipe.job.folder import KEPT
+from nbpipe.job.kept import Kept
 from nbpipe.targets.settings import Target
 
 
@@ -142,3 +148,53 @@ def test_packages_that_were_replaced_since_are_found_out_and_others_cost_no_new_
 
 def _describe(info: Path, version: str) -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pretended\nVersion: {version}\n")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lost", ["no answer", "an answer"])
+def test_a_kernel_goes_on_once_though_the_answer_is_lost_and_is_gone_after_that(tmp_path: Path, lost: str) -> None:
+    bench = Bench(tmp_path)
+    folder = str(tmp_path / "worker")
+    target = Target(name="c", kind="ssh", python=sys.executable, folder=folder, keep_failed=60.0)
+    first = SshExecutor(target, here=lambda _: "")
+    cells = ("import os\na = [1]\nprint(f'pid={os.getpid()};')", "a.append(2)\n1 / 0")
+    failed = _submitted(first, bench, *cells)
+    assert failed.wait().returncode == 1
+    kept = msgspec.json.decode((failed.folder / KEPT).read_bytes(), type=Kept)
+    assert (kept.job, kept.index) == (f"{failed.spec.token}-0", 1)
+    kernel = int(failed.log.partition("pid=")[2].partition(";")[0])
+    assert first.facts()["kept"] == 1
+    first.close()
+    # Whoever has hung up takes nothing with them.
+    assert not gone(kernel, 0.5)
+    second = SshExecutor(target, here=lambda _: "")
+    call = second._link.call
+
+    def losing(do: str, **asked: Any) -> Any:
+        if do != "resume" or not losses:
+            return call(do, **asked)
+        losses.clear()
+        found = call(do, **asked) if lost == "an answer" else None
+        second._link.drop()
+        raise LinkDown(f"lost after {found}")
+
+    losses = ["once"]
+    second._link.call = losing  # type: ignore[method-assign]
+    goes = _submitted(second, bench, cells[0], "b = [*a, 3]", continues=kept.job, first=1, outputs=("b",))
+    assert goes.wait().returncode == 0, goes.log
+    assert bench.load(goes.outcome.outputs) == {"b": [1, 2, 3]}
+    assert goes.outcome.continued == ("train",)
+    assert goes.log.count("goes on at cell 2") == 1
+    assert gone(kernel, 10)
+    late = _submitted(second, bench, cells[0], "b = [*a, 4]", continues=kept.job, first=1, outputs=("b",))
+    assert late.wait().returncode == 0, late.log
+    assert "begins at its first cell" in late.log
+    assert bench.load(late.outcome.outputs) == {"b": [1, 4]}
+    assert late.outcome.continued == ()
+    assert list((tmp_path / "worker" / "work").iterdir()) == []
+    second.close()
+
+
+def _submitted(executor: SshExecutor, bench: Bench, *cells: str, **fields: Any) -> Job:
+    folder, spec = bench.write(*cells, **fields)
+    return Job(executor, folder, spec, executor.submit(folder, spec))
