@@ -109,7 +109,8 @@ def test_each_run_gets_its_date_and_computes_everything_where_that_is_asked_for(
     assert status == 200
     assert "DATE = 'day'" in (folder / answer["definition"]).read_text()
     assert any("--fresh" in note for note in answer["notes"])
-    refused: tuple[tuple[str, dict[str, str], str], ...] = (("airflow", {"logical_date": "month"}, "month"), ("snakemake", {}, "--logical-date-param"))
+    month: dict[str, str] = {"logical_date": "month"}
+    refused = (("airflow", month, "month"), ("snakemake", {}, "--logical-date-param"))
     for to, given, named in refused:
         status, answer = ask("POST", "export", **{**asked, **given}, to=to)
         assert status in (400, 422)
