@@ -101,18 +101,15 @@ def test_what_is_exported_is_the_notebook_as_it_stands_in_the_editor(ask: Any, s
 
 def test_each_run_gets_its_date_and_computes_everything_where_that_is_asked_for(ask: Any, folder: Path) -> None:
     write(folder / "n.ipynb", '%%params\nday: str = ""', "%%stage a\nx = day")
-    asked = {"path": "n.ipynb", "logical_date": "day"}
     plain = ask("POST", "export", path="n.ipynb", to="airflow")[1]
     assert "DATE = None" in (folder / plain["definition"]).read_text()
     assert not any("--fresh" in note for note in plain["notes"])
-    status, answer = ask("POST", "export", **asked, to="airflow", fresh=True)
+    status, answer = ask("POST", "export", path="n.ipynb", logical_date="day", to="airflow", fresh=True)
     assert status == 200
     assert "DATE = 'day'" in (folder / answer["definition"]).read_text()
     assert any("--fresh" in note for note in answer["notes"])
-    month: dict[str, str] = {"logical_date": "month"}
-    refused = (("airflow", month, "month"), ("snakemake", {}, "--logical-date-param"))
-    for to, given, named in refused:
-        status, answer = ask("POST", "export", **{**asked, **given}, to=to)
+    for to, name, named in (("airflow", "month", "month"), ("snakemake", "day", "--logical-date-param")):
+        status, answer = ask("POST", "export", path="n.ipynb", logical_date=name, to=to)
         assert status in (400, 422)
         assert named in answer["message"]
 
