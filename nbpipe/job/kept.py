@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -43,11 +42,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     target: str = ""
     looked: dict[str, str] = {}
-
-
-def fingerprint(settings: msgspec.Struct) -> str:
-    """Of a target's settings: a kernel that was started with others does not go on."""
-    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
 
 
 def worth_keeping(spec: JobSpec, execution: Execution, outcome: Outcome) -> int:

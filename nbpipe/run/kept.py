@@ -11,7 +11,7 @@ import msgspec
 from blake3 import blake3
 
 from nbpipe.job.folder import KEPT, read_spec, write_durably
-from nbpipe.job.kept import Kept, fingerprint
+from nbpipe.job.kept import Kept
 from nbpipe.model import JobSpec
 from nbpipe.plan.key import NOTE
 from nbpipe.plan.resolve import Wanted
@@ -88,7 +88,7 @@ def differs(left: Left, spec: JobSpec, wanted: Wanted, target: Target, digest: C
         before: dict[str, str] = msgspec.json.decode((Path(left.folder) / WANTED).read_bytes())["parts"]
     except (OSError, msgspec.MsgspecError, LookupError):
         return "the attempt that failed is no longer known"
-    if kept is None or kept.target != fingerprint(target):
+    if kept is None or kept.target != target.fingerprint:
         return f"the settings of target '{target.name}' were edited"
     if kept.until < time.time():
         return "the kernel was kept no longer than its target says"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
@@ -90,6 +91,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> str:
         """Where one looks for it: the machine that is connected to, or the cluster's address."""
         return self.host or ", ".join(self.hosts) or self.address or self.context or "this machine"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its settings: the same for a target and each of its hosts."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, host="", hosts=()))).hexdigest()
 
     @property
     def members(self) -> tuple[Target, ...]:

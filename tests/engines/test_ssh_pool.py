@@ -180,3 +180,20 @@ def test_a_run_spreads_its_stages_over_the_hosts(site: Site, target: Target) -> 
     assert '"hosts"' in (site.project.runs / done.json["run"] / "environment.json").read_text()
     tested = site.command("target", "test", "pool")
     assert tested.code == 0, tested.err
+
+
+def test_a_failed_stage_goes_on_on_the_host_that_has_kept_its_kernel(site: Site, target: Target) -> None:
+    (site.folder / "nbpipe.toml").write_text(
+        f'[targets.pool]\nkind = "ssh"\nhosts = ["a", "b"]\npython = "{sys.executable}"\nconfig = "{target.config}"\n'
+        f'folder = "{target.folder}"\nkeep_failed = "5m"\n'
+    )
+    first = "%%stage train --on pool --gpus 2 --metrics n\nimport os\nheld = os.environ['HOST']\nn = 1.0"
+    site.write(first, "%%stage train\n1 / 0", "%%stage where\nprint(held, n)")
+    assert site.run().code == 1
+    # Its GPUs are held with it: anything else would go to the other host.
+    site.write(first, "%%stage train\nn += 1", "%%stage where\nprint(held, n)")
+    done = site.run("--continue")
+    assert done.code == 0, done.err
+    assert site.printed(done.json["run"]).split()[1] == "2.0"
+    assert {stage["name"]: stage["continued"] for stage in done.json["stages"]}["train"] == ["train"]
+    assert "ended" not in site.command("target", "release", "pool").out

@@ -26,7 +26,7 @@ from nbpipe.executors.ssh.packages import Environment
 from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
 from nbpipe.job.folder import KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
-from nbpipe.job.kept import Kept, fingerprint
+from nbpipe.job.kept import Kept
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 from nbpipe.store import Store
@@ -398,7 +398,7 @@ class Errand:
         if found is None or found.token != self._spec.token:
             return False
         looked = self._read(LOOKED, dict[str, str]) or {}
-        note = msgspec.structs.replace(found, job=self.job, target=fingerprint(self._link.target), looked=looked)
+        note = msgspec.structs.replace(found, job=self.job, target=self._link.target.fingerprint, looked=looked)
         write_durably(self._folder / KEPT, msgspec.json.encode(note))
         name, minutes = there_name(self._link), max(found.until - time.time(), 0) / 60
         self._log.note(

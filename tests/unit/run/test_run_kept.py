@@ -11,7 +11,7 @@ import pytest
 from jobs import Bench
 
 from nbpipe.job.folder import KEPT, write_durably
-from nbpipe.job.kept import Kept, fingerprint
+from nbpipe.job.kept import Kept
 from nbpipe.model import Artifact, JobSpec
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run import kept
@@ -42,7 +42,7 @@ class Case:
 
     def note(self, **fields: Any) -> None:
         given = {"token": self.spec.token, "code": 1, "cell": 2, "index": 1, "until": time.time() + 60, "job": "t-0"}
-        note = Kept(**{**given, "target": fingerprint(_TARGET), "looked": _LOOKED, **fields})
+        note = Kept(**{**given, "target": _TARGET.fingerprint, "looked": _LOOKED, **fields})
         write_durably(Path(self.left.folder) / KEPT, msgspec.json.encode(note))
 
     def differs(self, spec: JobSpec | None = None, *, target: Target = _TARGET, data: str = "d1", **parts: str) -> str:
