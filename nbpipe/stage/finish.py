@@ -138,7 +138,8 @@ class _Recorded(Drive):
         seconds = trace.outcome.seconds.get("total", 0.0)
         curves.write(self.folder, name, self.entries[name].curves)
         self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
-        self.journal.append("stage-succeeded", stage=name, attempt=1, key=trace.key, metrics=metrics, seconds=seconds)
+        told = {"key": trace.key, "metrics": metrics, "seconds": seconds, "made": trace.run}
+        self.journal.append("stage-succeeded", stage=name, attempt=1, **told)
 
     def _engine(self, pipeline: Pipeline, settings: Settings, executor: Any) -> Engine:
         engine = super()._engine(pipeline, settings, executor)

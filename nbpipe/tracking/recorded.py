@@ -25,6 +25,8 @@ class RecordedStage(msgspec.Struct, kw_only=True):
     reasons: tuple[str, ...] = ()
     #: Run whose result was reused.
     source: str = ""
+    #: Id under which the store has a result that a scheduler's own process has made; it has no job folder here.
+    made: str = ""
     key: str = ""
     #: Why it did not succeed, one line; already redacted.
     failure: str = ""
@@ -79,7 +81,8 @@ def read_run(run_dir: Path, project: Path) -> RecordedRun:
         stage.kind = kinds.get(stage.name, stage.kind)
         folder = run_dir / "jobs" / f"{stage.name}.{stage.attempt}"
         stage.folder = folder if stage.status != "cached" and folder.is_dir() else None
-        stage.outcome = _verdict(stage.folder) if stage.folder else _reused(store, stage)
+        stage.outcome = _verdict(stage.folder) if stage.folder else None
+        stage.outcome = stage.outcome or _stored(store, stage)
         stage.origin = stage.folder or _origin(run_dir.parent, stage)
     run.stages = tuple(stages.values())
     return run
@@ -102,6 +105,7 @@ def _apply(stages: dict[str, RecordedStage], event: Event) -> None:
         stage.status, stage.source = "cached", str(data.get("source", ""))
     elif event.kind == "stage-succeeded":
         stage.status, stage.continued = "succeeded", tuple(data.get("continued", ()))
+        stage.made = str(data.get("made", ""))
     elif event.kind == "stage-ended":
         stage.status = str(data.get("status", "failed"))
         stage.failure = str((data.get("failure") or {}).get("message", ""))
@@ -124,15 +128,16 @@ def _verdict(folder: Path) -> Outcome | None:
     return msgspec.json.decode(path.read_bytes(), type=Outcome)
 
 
-def _reused(store: Store, stage: RecordedStage) -> Outcome | None:
-    """The result that was reused; None when it has been collected since, or cannot be trusted."""
-    if not stage.key:
+def _stored(store: Store, stage: RecordedStage) -> Outcome | None:
+    """The result that was reused, or made elsewhere; None when it has been collected since, or cannot be trusted."""
+    made = stage.source or stage.made
+    if not stage.key or not made:
         return None
     try:
         found = store.traces.lookup(stage.key)
     except StoreError:
         return None
-    return next((trace.outcome for trace in found if trace.run == stage.source), None)
+    return next((trace.outcome for trace in found if trace.run == made), None)
 
 
 def _origin(runs: Path, stage: RecordedStage) -> Path | None:
