@@ -74,6 +74,8 @@ class Engine:
         #: Stages whose key somebody else computes right now.
         self._blocked: set[str] = set()
         self._told: set[str] = set()
+        #: Stages that went on in the kernel of a failed attempt; in the order of their commits.
+        self._continued: dict[str, None] = {}
         #: Stage -> key that was looked up in vain, and how much had ended by then.
         self._missed: dict[str, tuple[str, int]] = {}
         self._ended = 0
@@ -359,9 +361,9 @@ class Engine:
 
     def _resting(self, stage: Stage, outcome: Outcome) -> Outcome:
         """The outcome, which is not reused where a stage above was continued: by the order of the notebook, for safety."""
-        here = self._committed.position[stage.name]
-        above = [other for name, other in self.committed.items() if self._committed.position[name] < here]
-        found = tuple(dict.fromkeys(name for other in above for name in other.continued))
+        position = self._committed.position
+        found = tuple(name for name in self._continued if position[name] < position[stage.name])
+        self._continued |= dict.fromkeys(outcome.continued)
         if not found:
             return outcome
         reason = f"stage '{found[0]}' above it was continued in a kernel in which it had failed"

@@ -395,7 +395,7 @@ class Errand:
     def _kept(self, told: Outcome) -> bool:
         """Whether its kernel waits there for the mended cell: that is noted here, for the next run."""
         found = self._read(KEPT, Kept) if told.status == "failed" and not self._stop else None
-        if found is None or found.token != self._spec.token:
+        if found is None or found.token != self._spec.token or not 0 < found.index < len(self._spec.cells):
             return False
         looked = self._read(LOOKED, dict[str, str]) or {}
         note = msgspec.structs.replace(found, job=self.job, target=self._link.target.fingerprint, looked=looked)

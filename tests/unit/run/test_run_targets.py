@@ -69,6 +69,17 @@ def test_a_target_that_is_not_there_is_refused_before_anything_runs(
     assert site.project.run_ids() == before
 
 
+@pytest.mark.parametrize("line", ["%%stage one --image x/y:1", "%%stage one --on two --nodes 2"])
+def test_what_the_target_cannot_do_is_refused_before_anything_runs(ran: tuple[Site, Done], line: str) -> None:
+    site, _ = ran
+    before = site.project.run_ids()
+    site.write(f"{line}\na = 1")
+    done = site.run()
+    assert done.code == 3
+    assert "needs a target of kind" in done.err
+    assert site.project.run_ids() == before
+
+
 def test_what_is_all_cached_asks_no_target(ran: tuple[Site, Done]) -> None:
     site, _ = ran
     site.write("%%stage one --on gpu\na = 1", "%%stage two --on gpu\nb = a + 1\nprint(b)", "%%stage more\nc = 3")
