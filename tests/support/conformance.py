@@ -85,6 +85,12 @@ def test_a_failure_says_where_and_shows_the_users_own_traceback(ground: Ground) 
     assert "return 1 / x" in failure.traceback
 
 
+def test_a_job_that_ran_with_other_packages_than_its_key_names_says_so_where_it_ran(ground: Ground) -> None:
+    job = ground.run("x = 1", outputs=("x",), distributions={"msgspec": "0.0.1"})
+    assert job.outcome.status == "succeeded"
+    assert any("it ran with msgspec" in reason for reason in job.outcome.uncacheable)
+
+
 def test_a_check_that_does_not_hold_rejects(ground: Ground) -> None:
     job = ground.run("acc = 0.5\nassert acc > 0.9, 'too low'", kind="check", stage="good")
     assert ground.executor.poll(job.handle).returncode == 8
