@@ -78,3 +78,26 @@ def test_a_run_in_pods_that_know_no_project_is_on_the_server_that_their_environm
         assert (whole.info.status, whole.data.params["acc"], len(shown)) == ("FINISHED", "0.8", 4)
         (version,) = mlflow.search_model_versions("name = 'shop'")
         assert version.run_id == whole.info.run_id
+
+
+def test_a_package_of_plain_python_registers_its_model_where_mlflow_is_named(project: Path, tmp_path: Path) -> None:
+    train = (
+        "from sklearn.linear_model import LinearRegression\nnet = LinearRegression().fit([[0.0], [1.0]], [0.0, acc])"
+    )
+    write(project, "n.ipynb", CELLS[0], f"%%stage train --model net --register shop\n{train}")
+    code, told = nbpipe(project, "export", "n.ipynb", "--to", "script")
+    assert code == 0, told
+    make_database(tmp_path / "server.db")
+    uri = f"sqlite:///{tmp_path}/server.db"
+    command = [sys.executable, "-m", "n_pipeline", "--acc", "0.5"]
+    for more in ({}, {"MLFLOW_TRACKING_URI": uri}):
+        cwd = project / "exports" / "n-script"
+        done = subprocess.run(
+            command, cwd=cwd, env=environment(project, **more), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("shop is not registered" in done.stderr) == (not more)
+    from mlflow import MlflowClient
+
+    (version,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'shop'")
+    assert version.version in (1, "1")

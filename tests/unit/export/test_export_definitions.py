@@ -154,6 +154,9 @@ def test_the_packages_that_are_imported_and_all_that_come_with_them_are_pinned(t
     # What runs the cells comes along, but for the package that needs neither nbpipe nor Jupyter.
     assert ("\nnbpipe==" in required, "\njupyter-client==" in constrained) == ((to != "script",) * 2)
     assert not re.search(r"^(?!#|-c |[a-z0-9._-]+==[A-Za-z0-9.]+$)", required + constrained.rstrip("\n"), re.MULTILINE)
+    # Those whose stages are containers have an image to build; a README says the few commands.
+    assert (folder / "Dockerfile").exists() == (to in ("kfp", "flyte", "argo", "kubernetes"))
+    assert len(re.findall(r"^\d\. ", (folder / "README.md").read_text(), re.MULTILINE)) in (2, 3, 4, 5)
     if (folder / "Dockerfile").exists():
         assert "COPY requirements.txt constraints.txt /nbpipe/\n" in (folder / "Dockerfile").read_text()
 
