@@ -137,18 +137,27 @@ class InFlight:
     ) -> tuple[JobSpec, tuple[str, ...]]:
         """The specification for the kernel that a failed attempt left there, where that is asked for and may be; and why.
 
-        Else such a kernel ends: the new job needs what it holds. `since_before`: a run that died has started this job.
+        Else such a kernel ends, unless another run goes on in it now: the new job needs what it holds. `since_before`: a
+        run that died has started this job.
         """
         place, name = self._place, self._pipeline.name
         left = kept.recall(place.project, name, stage.name)
         waiting = left.kept if left is not None and left.target == on else None
         if left is None or waiting is None:
             return spec, ()
+        own = left.going == target.key
+        if left.going and not own and place.store.leases.holder(left.going) is not None:
+            return spec, ()
         executor = cast("SshExecutor | PoolExecutor", self._fleet.of(on))
-        asked = place.resume and stage.name not in self.launched
-        outside = Outside(place.project, place.store.variable_digest)
-        why = kept.differs(left, spec, target, executor.target, outside.digest) if asked and not since_before else ""
+        # What nobody leases cannot be gone on in by one alone.
+        asked = place.resume and stage.options.cache != "never" and stage.name not in self.launched
+        why = ""
+        if asked and not (since_before and own):
+            outside = Outside(place.project, place.store.variable_digest)
+            why = kept.differs(left, spec, target, executor.target, outside.digest)
+            why = "another run has gone on in its kernel" if left.going else why
         if asked and not why:
+            kept.remember(place.project, msgspec.structs.replace(left, going=target.key))
             spec = msgspec.structs.replace(spec, continues=waiting.job, first=waiting.index)
             write_spec(job_folder(place, stage.name, spec.attempt), spec)
             return spec, (f"continued at cell {spec.cells[spec.first].cell}",)

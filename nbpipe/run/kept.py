@@ -29,13 +29,17 @@ _SAME = (
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that left a kernel: the notebook and stage, the target that keeps it, the attempt's folder."""
+    """An attempt that left a kernel: the notebook and stage, the target that keeps it, the attempt's folder.
+
+    `going` is the key for which somebody goes on in it, "" while it waits.
+    """
 
     schema: int = 1
     pipeline: str
     stage: str
     target: str
     folder: str
+    going: str = ""
 
     @property
     def kept(self) -> Kept | None:

@@ -256,3 +256,22 @@ def test_a_client_that_dies_while_the_stage_goes_on_loses_nothing_and_leaves_not
     assert {stage["name"]: stage["continued"] for stage in done.json["stages"]}["train"] == ["train"]
     assert gone(pid, 10)
     assert not list((keeps.root / "worker" / "work").iterdir())
+
+
+def test_a_kernel_in_which_somebody_goes_on_is_theirs(keeps: Site) -> None:
+    _failed(keeps)
+    go = keeps.root / "go"
+    slow = f"%%stage train\nimport time\nprint('waits', flush=True)\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.05)"
+    keeps.write(*_LONG[:2], f"{slow}\ntotal = float(slow)", _LONG[3])
+    first = keeps.start("run", "n.ipynb", "--json", "--continue")
+    keeps.wait_for(lambda: "waits" in _log(keeps, "r2"))
+    keeps.write(*_LONG[:2], "%%stage train\ntotal = slow + 0.5", _LONG[3])
+    for words in (("--continue",), ()):
+        done = keeps.run(*words, "--fresh")
+        assert done.code == 0, done.err
+        assert done.json["metrics"] == {"total": 3.5}
+        assert {stage["name"]: stage["continued"] for stage in done.json["stages"]}["train"] == []
+    go.touch()
+    done = finish(first)
+    assert done.code == 0, done.err
+    assert done.json["metrics"] == {"total": 4.0}

@@ -235,7 +235,6 @@ class Errand:
             cell = spec.cells[spec.first].cell
             self._log.note(f"goes on at cell {cell}, in the kernel that {name} has kept")
             return [self.job]
-        self._reach(lambda: self._link.call("drop", job=self.job))
         self._log.note(f"begins at its first cell: {name} has not kept the kernel so long")
         return []
 

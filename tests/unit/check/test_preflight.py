@@ -213,8 +213,12 @@ def test_a_package_that_a_target_lacks_is_said_at_the_stage_that_would_run_there
 
 def test_a_target_that_the_project_does_not_describe_is_said_with_its_cell(tmp_path: Path) -> None:
     (tmp_path / "nbpipe.toml").write_text('[targets.gpu]\nkind = "ssh"\nhost = "gpu01"\n')
-    cells = ("%%stage a --on gpu\nx = 1", "%%stage b --on gpi\ny = x", "%%stage c --on local\nz = y")
-    cells += ("%%stage d --on gpu --nodes 2\nw = z",)
+    cells = (
+        "%%stage a --on gpu\nx = 1",
+        "%%stage b --on gpi\ny = x",
+        "%%stage c --on local\nz = y",
+        "%%stage d --on gpu --nodes 2\nw = z",
+    )
     wrong = [item for item in found(tmp_path, *cells) if item.severity == "error"]
     assert [(item.stage, item.cell, item.name) for item in wrong] == [("b", 2, "gpi"), ("d", 4, "nodes")]
     assert "Did you mean 'gpu'?" in wrong[0].fix

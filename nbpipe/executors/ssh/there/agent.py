@@ -274,6 +274,8 @@ class Agent:
         if self._read(work + "/job/job.json").get("token") == spec["token"]:
             return True
         if not os.path.exists(kept):
+            if os.path.exists(work + "/rc.json"):
+                self._drop(job)
             return False
         # Before the order: what comes of it may be noted at once.
         with contextlib.suppress(FileNotFoundError):
@@ -287,6 +289,7 @@ class Agent:
             os.unlink(work + "/job/continue.json")
         except FileNotFoundError:
             return True
+        self._drop(job)
         return False
 
     def do_release(self, job: str = "") -> list[str]:
