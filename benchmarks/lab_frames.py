@@ -8,12 +8,14 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.history import past
-from benchmarks.labs import Lab, flow, laboratory, milliseconds
+from benchmarks.labs import Lab, Processor, flow, laboratory, milliseconds
 from benchmarks.measure import Figure
 from nbpipe.run.project import Project
 
 RUNS = 10_000
 STAGES = 200
+#: Frames measured at once.
+_BLOCK = 60
 #: A frame at 60 a second, with the tolerance of the browser's clock.
 _FRAME = 16.7 + 1
 
@@ -48,24 +50,24 @@ _EMPTY = "<div id='box' style='height: 600px; overflow: auto'><div style='height
 
 def lab_frames(repeats: int) -> tuple[str, str, list[Figure]]:
     """The empty page is what the same browser gives without us: it paints in software, without a graphics card."""
-    frames = 60 * repeats
     with laboratory() as (lab, browser):
         with mock.patch.object(os, "fsync"):
             past(Project(lab.folder), RUNS, name="flow", notebook="flow.ipynb")
         flow(lab, "flow.ipynb", STAGES)
         empty = browser.new_page(viewport={"width": 1280, "height": 900})
         empty.set_content(_EMPTY)
-        figures = [*_measured("an empty page scrolls", empty, _SCROLL.replace("BOX", "#box"), frames)]
+        figures = [*_measured("an empty page scrolls", empty, _SCROLL.replace("BOX", "#box"), repeats)]
         empty.close()
         page = _shown(lab, browser)
-        figures += _measured("the lab's own notebook scrolls", page, _NOTEBOOK, frames)
+        figures += _measured("the lab's own notebook scrolls", page, _NOTEBOOK, repeats)
         scroll = _SCROLL.replace("BOX", "#nbpipe-panel .nbp-scroll")
-        figures += _measured(f"the sidebar scrolls through {RUNS:,} runs", page, scroll, frames)
+        figures += _measured(f"the sidebar scrolls through {RUNS:,} runs", page, scroll, repeats)
         page.evaluate("void window.jupyterapp.commands.execute('nbpipe:open-pipeline')")
         page.locator(f".nbp-View [data-stage=s{STAGES - 1}]").wait_for(timeout=60_000)
-        figures += _measured(f"a graph of {STAGES} stages is moved and zoomed", page, _PAN, frames)
+        figures += _measured(f"a graph of {STAGES} stages is moved and zoomed", page, _PAN, repeats)
     note = (
-        "Time between two frames; work is what the page does for one, style and layout included. Painted in software."
+        "Time between two frames; work is what the page does for one, style and layout included; processor time is that of "
+        "the page's own thread, painting included. Painted in software."
     )
     return "JupyterLab: frames", note, figures
 
@@ -80,10 +82,19 @@ def _shown(lab: Lab, browser: Any) -> Any:
     return page
 
 
-def _measured(what: str, page: Any, step: str, frames: int) -> list[Figure]:
-    gaps, work = page.evaluate(_FRAMES, [step, frames])
+def _measured(what: str, page: Any, step: str, repeats: int) -> list[Figure]:
+    gaps: list[float] = []
+    work: list[float] = []
+    worked = []
+    processor = Processor(page)
+    for _ in range(repeats):
+        processor.since()
+        block = page.evaluate(_FRAMES, [step, _BLOCK])
+        worked.append(processor.since() / _BLOCK)
+        gaps += block[0]
+        work += block[1]
     late: Callable[[list[float]], float] = lambda times: sum(time > _FRAME for time in times) / len(times)  # noqa: E731
     between, own = milliseconds(what, gaps), milliseconds(f"{what}: work", work)
     between.extra += f"; {late(gaps):.1%} later than 60 a second"
     own.extra += f"; {late(work):.1%} longer than a frame"
-    return [between, own]
+    return [between, own, milliseconds(f"{what}: processor time of a frame", worked)]

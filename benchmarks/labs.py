@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from lab import CHROMIUM, Lab, running_browser, running_lab
 
-__all__ = ["HAS_BROWSER", "Lab", "flow", "laboratory", "milliseconds", "switched", "with_extension"]
+__all__ = ["HAS_BROWSER", "Lab", "Processor", "flow", "laboratory", "milliseconds", "switched", "with_extension"]
 
 HAS_BROWSER = CHROMIUM is not None
 
@@ -54,6 +54,25 @@ def flow(lab: Lab, name: str, stages: int) -> None:
         needed = sorted({n - 1, n // 2, max(n - 7, 0)})
         cells.append(f"%%stage s{n}\nv{n} = " + " + ".join(f"v{m}" for m in needed))
     lab.write(name, *cells)
+
+
+class Processor:
+    """Time that the processor worked for a page's own thread; what runs beside it on the machine counts little."""
+
+    def __init__(self, page: Any) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self._last = self._now()
+
+    def since(self) -> float:
+        """Milliseconds since it was asked last."""
+        before, self._last = self._last, self._now()
+        return self._last - before
+
+    def _now(self) -> float:
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        seconds: float = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+        return seconds * 1000
 
 
 def milliseconds(what: str, measured: list[float]) -> Figure:
