@@ -79,7 +79,8 @@ def test_hostile_runs_parameters_and_outputs_stay_text(lab: Lab, page: Any) -> N
         page.locator(".nbp-diff").get_by_role("tab", name=part).click()
     page.locator(".nbp-diff .nbp-part .nbp-plus").first.wait_for()
     assert "<script>window.__pwned = 1</script> 2" in page.locator(".nbp-diff .nbp-part").inner_text()
-    assert HOSTILE[0] in page.locator(".nbp-history").inner_text()
+    # A cell of the table shows so much of it.
+    assert f"{HOSTILE[0][:31]}…" in page.locator(".nbp-history").inner_text()
     harmless(page, lab, asked)
 
     # Without leaving the page, which would ask whether to: it has unsaved outputs.
