@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from nbpipe.model import JobSpec
 
@@ -47,3 +47,11 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop everything that still runs and let go of all resources. Safe to repeat."""
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """An executor whose jobs start sooner if it knows of them before."""
+
+    def expect(self, jobs: int, cwd: str) -> None:
+        """Have kernels wait in a folder, where that many jobs may run there soon."""

@@ -16,10 +16,12 @@ from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.devices import Devices
 from nbpipe.executors.servers import ForkServer
 from nbpipe.job.launch import HASH_SEED
-from nbpipe.job.libraries import suit
+from nbpipe.job.libraries import PYTHONS, suit
 from nbpipe.model import JobSpec
 
 _GRACE = 1.5
+#: Kernels that wait for a job at once.
+_AHEAD = 8
 
 
 @dataclass
@@ -63,6 +65,8 @@ class LocalExecutor:
         self._server: ForkServer | None = None
         self._libraries = tuple(libraries)
         self._stocked: ForkServer | None = None
+        #: The server of the last job.
+        self._last: ForkServer | None = None
         #: How many jobs would have come from the second server.
         self._importing = 0
 
@@ -75,6 +79,13 @@ class LocalExecutor:
         """Start the fork server, so that its imports are done when the first job comes."""
         if self._warm and self._server is None:
             self._server = ForkServer(self._keep)
+
+    def expect(self, jobs: int, cwd: str) -> None:
+        """Have kernels wait in a folder, where that many jobs may run there soon."""
+        self.start()
+        last = self._last or (None if self._libraries else self._server)
+        if last is not None and last.lives:
+            last.ahead(min(jobs, int(self._capacity.cpus), _AHEAD), cwd)
 
     def _from(self, spec: JobSpec) -> ForkServer | None:
         """The server that a job comes from; None where it starts cold."""
@@ -106,8 +117,10 @@ class LocalExecutor:
         if given is None:
             return
         job.begun = True
-        job.server = self._from(job.spec)
-        if job.server is not None and job.server.begin(job.folder, given):
+        job.server = self._last = self._from(job.spec)
+        spec = job.spec
+        cwd = "" if spec.env or spec.nproc or spec.kernel not in PYTHONS else spec.cwd
+        if job.server is not None and job.server.begin(job.folder, given, cwd):
             return
         job.server = None
         with (job.folder / "runner.log").open("ab") as log:

@@ -60,11 +60,18 @@ class ForkServer:
         """Whether it has been heard of; one that has gone is noticed when it is listened to."""
         return self._channel is not None
 
-    def begin(self, job: Path, env: dict[str, str]) -> bool:
-        """Have it start a job; false where it has gone."""
+    def begin(self, job: Path, env: dict[str, str], cwd: str = "") -> bool:
+        """Have it start a job; false where it has gone. `cwd`: it may run on a kernel that waits in this folder."""
+        return self._say({"job": str(job), "env": env, "cwd": cwd})
+
+    def ahead(self, number: int, cwd: str) -> None:
+        """Have that many kernels wait in a folder."""
+        self._say({"ahead": number, "cwd": cwd})
+
+    def _say(self, message: dict[str, Any]) -> bool:
         if self._channel is not None:
             with contextlib.suppress(OSError):
-                self._channel.sendall(json.dumps({"job": str(job), "env": env}).encode() + b"\n")
+                self._channel.sendall(json.dumps(message).encode() + b"\n")
                 return True
             self._lose()
         return False

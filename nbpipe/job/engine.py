@@ -21,6 +21,9 @@ from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
 from nbpipe.notebook.libraries import nbformat
 
+#: Milliseconds after which a socket that is not there yet is looked for again.
+_AGAIN = 2
+
 End = Literal["rank", "orphaned", "finished", "error", "exited", "died", "timeout", "interrupted"]
 
 
@@ -53,21 +56,33 @@ class Connection:
     def __init__(self, process: KernelProcess, file: Path, scratch: Path) -> None:
         self.process = process
         self._file = file
-        self._scratch = scratch
+        #: Its sockets', and nobody else's.
+        self.folder = scratch
         self.client: Any = None
+        #: Code to be run in front of the first hidden step.
+        self.first = ""
+        self._answers = self._closed = False
 
     def open(self) -> None:
-        """Connect; messages sent before the kernel listens wait in the sockets."""
+        """Connect, once; messages sent before the kernel listens wait in the sockets."""
+        import zmq
         from jupyter_client.blocking.client import BlockingKernelClient
 
+        if self.client is not None:
+            return
         self.client = BlockingKernelClient()
+        # The kernel makes its sockets meanwhile: looked for as rarely as by default, they would be found 0.1 s too late.
+        self.client.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN)
         self.client.load_connection_file(str(self._file))
         self.client.start_channels(  # noqa: S604 - the shell is a channel here
             shell=True, iopub=True, stdin=False, hb=False, control=True
         )
 
     def close(self, *, patience: float) -> None:
-        """Ask the kernel to end, kill its group, take its sockets away."""
+        """Ask the kernel to end, kill its group, take its sockets away. Once: its number may be another's then."""
+        if self._closed:
+            return
+        self._closed = True
         if self.client is not None:
             if patience and self.process.poll() is None:
                 self.client.shutdown()
@@ -76,7 +91,39 @@ class Connection:
             self.client.context.destroy(linger=0)
         else:
             self.process.end(patience=0)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ready(self) -> bool:
+        """Wait until the subscription to the kernel's outputs carries messages; a slow joiner would miss them.
+
+        False if the kernel died, or does not answer.
+        """
+        deadline = time.monotonic() + 60
+        request = "" if self._answers else self.client.kernel_info()
+        seen_reply = seen_status = False
+        while not self._answers and time.monotonic() < deadline:
+            self.poll(0.05)
+            while self.client.shell_channel.socket.poll(0):
+                _, message = self.client.session.recv(self.client.shell_channel.socket, 0)
+                seen_reply = seen_reply or message["parent_header"].get("msg_id") == request
+            while self.client.iopub_channel.socket.poll(0):
+                self.client.session.recv(self.client.iopub_channel.socket, 0)
+                seen_status = True
+            self._answers = seen_reply and seen_status
+            if seen_reply and not seen_status:
+                request, seen_reply = self.client.kernel_info(), False
+            if not self._answers and self.process.poll() is not None:
+                break
+        return self._answers
+
+    def poll(self, seconds: float) -> None:
+        """Wait that long at most for the kernel to say something."""
+        import zmq
+
+        poller = zmq.Poller()
+        for channel in (self.client.iopub_channel, self.client.shell_channel):
+            poller.register(channel.socket, zmq.POLLIN)
+        poller.poll(int(seconds * 1000))
 
 
 def connection_file() -> tuple[Path, Path]:
@@ -145,7 +192,8 @@ class Cells:
     def _run(self) -> None:
         started = time.monotonic()
         if self._first is None:
-            if not self._ready():
+            if not self._kernel.ready():
+                self._died()
                 return
             self.result.kernel_seconds = time.monotonic() - started
             if not self._step("begin"):
@@ -181,29 +229,6 @@ class Cells:
             return False
         return True
 
-    def _ready(self) -> bool:
-        """Wait until the subscription to the kernel's outputs carries messages; a slow joiner would miss them."""
-        client = self._kernel.client
-        deadline = time.monotonic() + 60
-        request = client.kernel_info()
-        seen_reply = seen_status = False
-        while time.monotonic() < deadline:
-            self._poll(0.05)
-            while client.shell_channel.socket.poll(0):
-                _, message = client.session.recv(client.shell_channel.socket, 0)
-                seen_reply = seen_reply or message["parent_header"].get("msg_id") == request
-            while client.iopub_channel.socket.poll(0):
-                client.session.recv(client.iopub_channel.socket, 0)
-                seen_status = True
-            if seen_reply and seen_status:
-                return True
-            if seen_reply:
-                request, seen_reply = client.kernel_info(), False
-            if self._kernel.process.poll() is not None:
-                break
-        self._died()
-        return False
-
     def _step(self, name: str) -> bool:
         reply = self._hidden(name)
         if reply is None:
@@ -215,7 +240,8 @@ class Cells:
 
     def _hidden(self, name: str) -> dict[str, Any] | None:
         arguments = f"{str(self._folder)!r}, {name!r}, {self.result.cell!r}"
-        code = f"__import__('nbpipe.job.kernel', fromlist=['step']).step({arguments})"
+        code = f"{self._kernel.first}__import__('nbpipe.job.kernel', fromlist=['step']).step({arguments})"
+        self._kernel.first = ""
         request = self._kernel.client.execute(code, silent=True, store_history=False, allow_stdin=False)
         return self._wait(request, CellOutputs(self._spec.output_limit, self._redactor), None)
 
@@ -263,15 +289,6 @@ class Cells:
         self.result.end = "died"
         self.result.exit_code = self._kernel.process.poll()
 
-    def _poll(self, seconds: float) -> None:
-        import zmq
-
-        client = self._kernel.client
-        poller = zmq.Poller()
-        for channel in (client.iopub_channel, client.shell_channel):
-            poller.register(channel.socket, zmq.POLLIN)
-        poller.poll(int(seconds * 1000))
-
     def _wait(self, request: str, outputs: CellOutputs, cell: int | None) -> dict[str, Any] | None:
         """The reply once the kernel is idle again; None when it died or the time is over (said in `result`)."""
         client = self._kernel.client
@@ -279,7 +296,7 @@ class Cells:
         idle = False
         answered = 0.0
         while not (reply and idle):
-            self._poll(0.1)
+            self._kernel.poll(0.1)
             self._log.tick()
             if interruption(self._parent) == "orphaned":
                 raise Interruption("who started this job is gone")

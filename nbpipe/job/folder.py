@@ -53,21 +53,30 @@ def write_durably(path: Path, data: bytes) -> None:
 
     Raises OSError, and leaves nothing beside, if the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, data, durably=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_whole(path: Path, data: bytes, *, durably: bool = False) -> None:
+    """Write beside, rename: nobody sees half of it. After a power cut it may be empty: for what only a living process reads.
+
+    Raises OSError, and leaves nothing beside, if the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_spec(folder: Path) -> JobSpec:

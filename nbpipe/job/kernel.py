@@ -21,7 +21,7 @@ from nbpipe.job.ambient import NOISE, OWNERS
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
-from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_durably
+from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.installed import Installed
 from nbpipe.job.launch import HASH_SEED
@@ -195,7 +195,7 @@ class Session:
         outcome = ranks.merged(outcome, others) if others else outcome
         told = self.redactor.data(msgspec.to_builtins(outcome)) if self.redactor.active else outcome
         try:
-            write_durably(self.folder / SENTINEL, msgspec.json.encode(told))
+            write_whole(self.folder / SENTINEL, msgspec.json.encode(told))
         except OSError as error:
             raise write_error(str(self.folder), error) from error
 
@@ -235,10 +235,10 @@ class Session:
             name=own.name if own is not None else None,
             fix=(own.fix or "") if own is not None else "",
         )
-        write_durably(self.folder / FAILURE, msgspec.json.encode(failure))
+        write_whole(self.folder / FAILURE, msgspec.json.encode(failure))
         if (self.folder / SHIPMENT).exists():
             # On another machine a file that was not sent is the likeliest cause.
-            write_durably(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
+            write_whole(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
 
 
 def _said(error: BaseException) -> str:

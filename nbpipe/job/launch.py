@@ -13,6 +13,7 @@ import time
 import weakref
 from pathlib import Path
 
+from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.shelf import SHELF
 
 _PR_SET_PDEATHSIG = 1
@@ -20,8 +21,6 @@ _PR_SET_PDEATHSIG = 1
 _OPTIONS = ("--HistoryManager.hist_file=:memory:",)
 #: Seconds.
 _LAST_FLUSH = 2.0
-#: Names that stand for the Python that runs the job.
-_OWN = frozenset({"", "python3", "python"})
 
 
 #: One seed for the hashes of texts, in every kernel of every run: a set of texts is in the same order in all stages.
@@ -81,7 +80,7 @@ class KernelProcess:
 
 def usable(kernel: str) -> str:
     """The kernel, or "python3" where no kernel of that name is installed: names of environments are one machine's own."""
-    if kernel in _OWN:
+    if kernel in PYTHONS:
         return kernel
     from jupyter_client.kernelspec import KernelSpecManager
 
@@ -96,7 +95,7 @@ def start_kernel(
     `fork` says that this process does nothing but run a job, so that a fork of it has a plain interpreter's state.
     Raises `jupyter_client.kernelspec.NoSuchKernel`.
     """
-    if kernel in _OWN:
+    if kernel in PYTHONS:
         if fork and can_fork() and SHELF.fits(str(cwd), env):
             return KernelProcess(_fork(connection_file, cwd, env, log))
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection_file), *_OPTIONS]

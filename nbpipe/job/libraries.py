@@ -50,7 +50,8 @@ _CALM |= {
     "tqdm",
     "yaml",
 }
-_PYTHONS = ("", "python", "python3")
+#: Names that stand for the Python that runs the job.
+PYTHONS = frozenset({"", "python3", "python"})
 #: Files of one project that are looked through.
 _MOST = 500
 
@@ -70,7 +71,7 @@ def suit(spec: JobSpec) -> bool:
     names = _imported(texts)
     if (
         not names
-        or spec.kernel not in _PYTHONS
+        or spec.kernel not in PYTHONS
         or spec.gpus
         or spec.nproc
         or {"@environ", "@sys.path"} & spec.ambient.keys()

@@ -28,16 +28,26 @@ if TYPE_CHECKING:
     from nbpipe.job.launch import KernelProcess
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
+    from nbpipe.job.spare import Ahead
     from nbpipe.store import Store
 
 
-def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> int:
+
+def run_job(folder: Path, *, parent: int | None = None, fork: bool = False, ahead: Ahead | None = None) -> int:
     """Run the job in `folder`; returns the exit code, after the verdict is durable.
 
-    `parent` is a process that the job must not outlive; `fork` says that this process is the job's alone. A job that
-    has a verdict for its token already is not run again. 6 without a verdict: there was no room for one.
+    `parent` is a process that the job must not outlive; `fork` says that this process is the job's alone, `ahead` is a
+    kernel that waits. A job that has a verdict for its token already is not run again. 6 without a verdict: there was no
+    room for one.
     """
-    folder = folder.resolve()
+    try:
+        return _end(folder.resolve(), parent, fork=fork, ahead=ahead)
+    finally:
+        if ahead is not None:
+            ahead.connection.close(patience=0)
+
+
+def _end(folder: Path, parent: int | None, *, fork: bool, ahead: Ahead | None) -> int:
     try:
         spec = files.read_spec(folder)
     except (OSError, msgspec.DecodeError) as error:
@@ -51,7 +61,7 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
     if done is not None:
         return exit_code(done)
     try:
-        outcome = _run(folder, spec, parent, fork=fork)
+        outcome = _run(folder, spec, parent, fork=fork, ahead=ahead)
     except NbpipeError as error:
         outcome = failed(spec, "failed", Failure(code=error.code, message=error.message, fix=error.fix or ""))
     except OSError as error:
@@ -67,7 +77,7 @@ def run_job(folder: Path, *, parent: int | None = None, fork: bool = False) -> i
     return exit_code(outcome)
 
 
-def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outcome:
+def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: Ahead | None) -> Outcome:
     from nbpipe.job import engine
     from nbpipe.job.leaks import scrub
     from nbpipe.job.outputs import Log
@@ -84,11 +94,14 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
     if spec.nproc:
         env |= environment(spec, {**os.environ, **env})
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
-    path, scratch = engine.connection_file()
     log_file = folder / "kernel.log"
-    process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=log_file, fork=fork)
-    engine.remember_kernel(folder, process)
-    connection = engine.Connection(process, path, scratch)
+    connection = ahead.become(env, log_file) if ahead is not None else None
+    if connection is None:
+        path, scratch = engine.connection_file()
+        forked = fork and ahead is None
+        process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=log_file, fork=forked)
+        connection = engine.Connection(process, path, scratch)
+    engine.remember_kernel(folder, connection.process)
     log = Log(folder / files.LOG, redactor)
     # After the kernel: a process with threads cannot be forked.
     gauges = _gauges(folder, spec, {**os.environ, **env})
@@ -100,7 +113,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool) -> Outc
         connection.open()
         _papermill(spec, cells)
         while (given := _given(folder, spec, cells, (log, gauges), redactor, started)) is not None:
-            order = _continued(folder, spec, cells, given, process)
+            order = _continued(folder, spec, cells, given, connection.process)
             if order is None:
                 break
             given, spec, started = None, order, time.monotonic()
@@ -227,7 +240,8 @@ def _write_notebook(folder: Path, spec: JobSpec, executed: list[dict[str, Any]])
 
     notebook = _notebook(spec)
     fill(notebook, executed)
-    files.write_durably(
+    # What it shows is durable in the store already.
+    files.write_whole(
         folder / files.NOTEBOOK, json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8", "replace")
     )
 

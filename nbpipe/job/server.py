@@ -1,8 +1,9 @@
 """The fork server: one process that has imported everything, and forks a runner for each job.
 
 It listens on one socket, inherited from the orchestrator, one JSON object a line: `{"job": DIR, "env": {…}}` starts a job,
-`{"started": DIR, "pid": N}` and `{"ended": DIR, "code": N}` come back. It is single-threaded and imports without using,
-so that fork is safe. When the orchestrator is gone the socket ends: it then kills every job and ends too.
+`{"started": DIR, "pid": N}` and `{"ended": DIR, "code": N}` come back. `{"ahead": N, "cwd": DIR}` has N runners with their
+kernels wait in that folder (`nbpipe.job.spare`), for jobs that say `"cwd": DIR`. It is single-threaded and imports without
+using, so that fork is safe. When the orchestrator is gone the socket ends: it then kills every job and ends too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
 from nbpipe.job.shelf import SHELF
+from nbpipe.job.spare import Ahead, Spare, wait
 from nbpipe.notebook.libraries import nbformat
 from nbpipe.store import formats
 
@@ -70,6 +73,7 @@ class Server:
     def __init__(self, channel: socket.socket, said: bytes = b"") -> None:
         self._channel = channel
         self._jobs: dict[int, str] = {}
+        self._spares: list[Spare] = []
         #: What has been received and not yet taken in.
         self._partial = said
 
@@ -97,16 +101,41 @@ class Server:
     def _take(self, data: bytes, pipes: tuple[int, int]) -> None:
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
-            self._start(json.loads(line), pipes)
+            asked = json.loads(line)
+            if "ahead" in asked:
+                self._get_ready(asked["ahead"], asked["cwd"], pipes)
+            else:
+                self._start(asked, pipes)
 
     def _start(self, asked: dict[str, Any], pipes: tuple[int, int]) -> None:
-        job: str = asked["job"]
+        for spare in [spare for spare in self._spares if spare.cwd == asked.get("cwd")]:
+            self._spares.remove(spare)
+            # Known to have it before it does: it may end at once.
+            self._jobs[spare.pid] = asked["job"]
+            if spare.give(asked):
+                self._tell({"started": asked["job"], "pid": spare.pid})
+                return
+            del self._jobs[spare.pid]
+        pid = self._fork(partial(_run, asked, None), pipes)
+        self._jobs[pid] = asked["job"]
+        self._tell({"started": asked["job"], "pid": pid})
+
+    def _get_ready(self, number: int, cwd: str, pipes: tuple[int, int]) -> None:
+        for spare in [spare for spare in self._spares if spare.cwd != cwd]:
+            self._spares.remove(spare)
+            spare.channel.close()
+        for _ in range(number - len(self._spares)):
+            mine, theirs = socket.socketpair()
+            pid = self._fork(partial(_wait, mine, theirs, cwd), pipes)
+            theirs.close()
+            self._spares.append(Spare(pid, cwd, mine))
+
+    def _fork(self, work: Callable[[int], int], pipes: tuple[int, int]) -> int:
+        """A process in a session of its own that does this and ends with its result; `work` is told who the parent is."""
         parent = os.getpid()
         pid = os.fork()
         if pid:
-            self._jobs[pid] = job
-            self._tell({"started": job, "pid": pid})
-            return
+            return pid
         code = 4
         try:
             os.setsid()
@@ -118,16 +147,18 @@ class Server:
             for descriptor in pipes:
                 os.close(descriptor)
             self._channel.close()
-            os.environ.update(asked.get("env", {}))
-            code = _run(Path(job), parent)
+            for spare in self._spares:
+                spare.channel.close()
+            code = work(parent)
         finally:
             os._exit(code)
 
     def _reap(self) -> None:
-        while self._jobs:
+        while self._jobs or self._spares:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
+            self._spares = [spare for spare in self._spares if spare.pid != pid]
             job = self._jobs.pop(pid, None)
             if job is not None:
                 kill_kernel(Path(job))
@@ -139,26 +170,38 @@ class Server:
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _kill_all(self) -> None:
+        for spare in self._spares:
+            spare.channel.close()
         for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-            for pid in list(self._jobs):
+            spares = [spare.pid for spare in self._spares if number == signal.SIGKILL]
+            for pid in [*self._jobs, *spares]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
             deadline = time.monotonic() + patience
-            while self._jobs and time.monotonic() < deadline:
+            while (self._jobs or self._spares) and time.monotonic() < deadline:
                 self._reap()
                 time.sleep(0.02)
 
 
-def _run(job: Path, parent: int) -> int:
+def _wait(mine: socket.socket, theirs: socket.socket, cwd: str, parent: int) -> int:
+    """Be a spare until there is a job for it, then run that."""
+    mine.close()
+    found = wait(theirs, cwd)
+    return _run(*found, parent) if found is not None else 0
+
+
+def _run(asked: dict[str, Any], ahead: Ahead | None, parent: int) -> int:
     """Run the job with its standard streams in its own folder."""
     from nbpipe.job.runner import run_job
 
+    job = Path(asked["job"])
+    os.environ.update(asked.get("env", {}))
     out = os.open(job / "runner.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
     try:
-        return run_job(job, parent=parent, fork=True)
+        return run_job(job, parent=parent, fork=True, ahead=ahead)
     except BaseException:
         import traceback
 

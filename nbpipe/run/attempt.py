@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from nbpipe.errors import EXIT_CODES
-from nbpipe.job.folder import read_verdict, write_durably, write_spec
+from nbpipe.job.folder import read_verdict, write_spec, write_whole
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.model import Failure, JobSpec, Outcome, Pipeline, Stage, Status
 from nbpipe.plan.key import DIST
@@ -130,7 +130,8 @@ def prepare(
         },
         declared=bool(options.reads or options.writes) or options.cache == "live",
     )
-    write_durably(folder / WANTED, msgspec.json.encode({"key": wanted.key, "parts": wanted.parts}))
+    # Read where the attempt outlived its run; without it nothing is adopted.
+    write_whole(folder / WANTED, msgspec.json.encode({"key": wanted.key, "parts": wanted.parts}))
     fault("attempt.before_spec")
     write_spec(folder, spec)
     fault("attempt.after_spec")

@@ -264,6 +264,8 @@ class Engine:
 
     def _launch(self, stage: Stage, target: Wanted, lease: Lease | None, reasons: tuple[str, ...]) -> None:
         here = self._committed.position[stage.name]
+        left = len(self._stages) - len(self.committed) - len(self._flight.running)
+        self._flight.expect(stage, left)
         self._disk.restore(self._committed.last_written(here))
         self._flight.launch(
             stage,
@@ -273,6 +275,7 @@ class Engine:
             champion=self._champion_of(stage),
             early={s.name for s in self._stages[: self._stages.index(stage)] if s.name not in self.committed},
         )
+        self._flight.expect(stage, left - 1)
 
     # -- collecting
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from nbpipe.errors import TargetError
-from nbpipe.executors.base import JobState
+from nbpipe.executors.base import Expecting, JobState
 from nbpipe.executors.fleet import Fleet
 from nbpipe.job.folder import write_spec
+from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.undo import undo
 from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
 from nbpipe.plan.facts import Outside
@@ -79,6 +80,12 @@ class InFlight:
         if target not in self._slots:
             self._slots[target] = Slots(self._fleet.of(target).capacity, self._jobs)
         return self._slots[target]
+
+    def expect(self, stage: Stage, jobs: int) -> None:
+        """Have kernels get ready where this stage runs, for that many more jobs at most."""
+        executor = self._fleet.of(self._fleet.target(stage.options))
+        if isinstance(executor, Expecting) and self._pipeline.kernel in PYTHONS:
+            executor.expect(min(jobs, self._jobs or jobs), str(self._place.cwd))
 
     def launch(
         self,

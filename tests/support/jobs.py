@@ -50,6 +50,7 @@ class Bench:
         """Run and give the verdict; `code` is the exit code."""
         folder, spec = self.write(*bodies, **fields)
         executor = _executor(warm=os.environ.get("NBPIPE_FORK") != "0")
+        executor.expect(1, spec.cwd)
         handle = executor.submit(folder, spec)
         while executor.poll(handle).state == "running":
             time.sleep(0.005)

@@ -1,0 +1,192 @@
+"""Kernels that wait ahead of their job: what runs on one is what runs on a kernel started for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from jobs import Bench
+
+from nbpipe.executors.local import LocalExecutor
+from nbpipe.job.folder import KERNEL_PID, read_verdict
+from nbpipe.model import Outcome
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    made = LocalExecutor(cpus=2)
+    yield made
+    made.close()
+
+
+def _wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _spares(executor: LocalExecutor) -> list[psutil.Process]:
+    """Kernels that wait: what runners have started that have no job."""
+    assert executor._server is not None
+    assert executor._server.pid is not None
+    found = []
+    for runner in psutil.Process(executor._server.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += runner.children()
+    return found
+
+
+def _ready(executor: LocalExecutor, bench: Bench, number: int = 1) -> list[psutil.Process]:
+    """That many of them, each of which answers."""
+    executor.expect(number, str(bench.project))
+    _wait_for(lambda: len(_spares(executor)) == number and all(map(_answers, _spares(executor))))
+    return _spares(executor)
+
+
+def _answers(kernel: psutil.Process) -> bool:
+    """It waits for what its sockets bring."""
+    try:
+        return bool(kernel.num_threads() > 1) and kernel.status() == psutil.STATUS_SLEEPING
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _run(executor: LocalExecutor, bench: Bench, *bodies: str, **fields: object) -> tuple[Path, Outcome]:
+    folder, spec = bench.write(*bodies, **fields)
+    handle = executor.submit(folder, spec)
+    _wait_for(lambda: executor.poll(handle).state != "running")
+    outcome = read_verdict(folder, spec.token)
+    assert outcome is not None
+    return folder, outcome
+
+
+_PID = "import os\nprint(os.getpid())"
+
+
+def test_a_job_runs_on_the_kernel_that_waits(executor: LocalExecutor, bench: Bench) -> None:
+    (spare,) = _ready(executor, bench)
+    _, outcome = _run(executor, bench, _PID)
+    assert outcome.status == "succeeded"
+    assert bench.printed() == f"{spare.pid}\n"
+    _wait_for(lambda: not spare.is_running())
+
+
+def test_as_many_wait_as_jobs_may_come_and_room_is_for(executor: LocalExecutor, bench: Bench) -> None:
+    executor.expect(50, str(bench.project))
+    _wait_for(lambda: len(_spares(executor)) == 2)
+    executor.expect(1, str(bench.project))
+    _run(executor, bench, _PID)
+    assert len(_spares(executor)) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"env": {"IPYTHONDIR": "elsewhere"}}, {"kernel": "other"}, {"nproc": 2}, {"cwd": "/"}],
+    ids=["variables", "kernel", "processes", "folder"],
+)
+def test_a_job_whose_kernel_would_start_otherwise_gets_one_of_its_own(
+    executor: LocalExecutor, bench: Bench, fields: dict[str, object]
+) -> None:
+    (spare,) = _ready(executor, bench)
+    _run(executor, bench, _PID, **fields)
+    assert str(spare.pid) not in bench.printed()
+    assert spare.is_running()
+
+
+@pytest.mark.parametrize("name", ["profile_default/startup/00.py", "profile_default/ipython_config.py", None])
+def test_code_that_a_kernel_runs_when_it_starts_sees_what_earlier_stages_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    """It is run for the job, not ahead of it."""
+    home, code = bench.root / "ipython", "import os\ncwd_has = sorted(os.listdir())\n"
+    start = home / (name or "start.py")
+    start.parent.mkdir(parents=True)
+    start.write_text(f"c.InteractiveShellApp.exec_lines = [{code!r}]" if "config" in start.name else code)
+    monkeypatch.setenv("IPYTHONDIR", str(home))
+    if name is None:
+        monkeypatch.setenv("PYTHONSTARTUP", str(start))
+    executor = LocalExecutor(cpus=2)
+    try:
+        executor.expect(1, str(bench.project))
+        _run(executor, bench, "print(cwd_has)")
+        assert bench.printed() == "[]\n"
+        executor.expect(1, str(bench.project))
+        time.sleep(0.5)
+        (bench.project / "left.txt").touch()
+        _run(executor, bench, "print(cwd_has)")
+        assert bench.printed() == "['left.txt']\n"
+    finally:
+        executor.close()
+
+
+def test_a_module_written_while_it_waits_is_found(executor: LocalExecutor, bench: Bench) -> None:
+    _ready(executor, bench)
+    (bench.project / "fresh_module.py").write_text("x = 7")
+    _, outcome = _run(executor, bench, "from fresh_module import x\nprint(x)")
+    assert outcome.failure is None
+    assert bench.printed() == "7\n"
+
+
+def test_what_the_kernel_itself_prints_stands_in_the_jobs_log(executor: LocalExecutor, bench: Bench) -> None:
+    _ready(executor, bench)
+    # Below a test, a kernel leaves its own standard error where it is.
+    folder, outcome = _run(executor, bench, "import os\nos.write(2, b'own words')")
+    assert outcome.failure is None
+    log = (folder / "kernel.log").read_text()
+    assert "own words" in log
+    assert "To connect another client" in log
+
+
+def test_one_that_died_waiting_is_replaced(executor: LocalExecutor, bench: Bench) -> None:
+    (spare,) = _ready(executor, bench)
+    spare.kill()
+    _wait_for(lambda: spare.status() == psutil.STATUS_ZOMBIE)
+    _, outcome = _run(executor, bench, _PID)
+    assert outcome.status == "succeeded", outcome.failure
+    (runner,) = [one.parent() for one in _ready(executor, bench)]
+    assert runner is not None
+    runner.kill()
+    _, outcome = _run(executor, bench, _PID)
+    assert outcome.status == "succeeded", outcome.failure
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_none_outlives_who_started_it(bench: Bench, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "t"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    executor = LocalExecutor(cpus=2)
+    waiting = _ready(executor, bench, 2)
+    assert len(list(scratch.iterdir())) == 2
+    if how == "killed":
+        assert executor._server is not None
+        assert executor._server.pid is not None
+        os.kill(executor._server.pid, signal.SIGKILL)
+    executor.close()
+    _wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in waiting))
+    _wait_for(lambda: not list(scratch.iterdir()))
+
+
+def test_a_job_is_cancelled_before_its_kernel_answers(executor: LocalExecutor, bench: Bench) -> None:
+    executor.expect(1, str(bench.project))
+    folder, spec = bench.write("import time\ntime.sleep(60)")
+    handle = executor.submit(folder, spec)
+    executor.cancel(handle)
+    _wait_for(lambda: executor.poll(handle).state != "running", 10)
+    if (folder / KERNEL_PID).exists():
+        assert not psutil.pid_exists(int((folder / KERNEL_PID).read_text()))
