@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbpipe.cli.main import main
+from nbpipe.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -1,35 +1,28 @@
 """The way to the warm parent that has what this process has from its start: found, or else started.
 
-That is the interpreter, the environment but for `_OTHER`, limits, control group, namespaces. What a parent has imported
-it compares itself (`nbpipe.job.parent`).
+What that is, and where it listens, stands in `nbpipe.job.sockets`. What a parent has imported it compares itself
+(`nbpipe.job.parent`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import resource
 import socket
-import stat
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from nbpipe.job import sockets
 from nbpipe.job.launch import HASH_SEED
 
 #: How many are kept; those that were not used for longest end.
 _MOST = 4
 #: Seconds for a parent to answer; one that somebody else has just started is still importing libraries.
 _PATIENCE = 60.0
-#: Variables that no module reads which a parent imports, and that differ from one terminal, test or run to the next.
-_OTHER = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID"}
-_OTHER |= {"XDG_SESSION_ID", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "INVOCATION_ID", "JOURNAL_STREAM"}
-_OTHERS = ("NBPIPE_", "MLFLOW_", "PYTEST_", "JPY_", "SSH_", "TERM_", "TMUX", "VTE_", "GPG_", "DBUS_", "VSCODE_")
 #: It is nobody's child, so nobody has to wait for it. Its path is that of any program: without the folder it started in.
 _START = """
 import os, sys
@@ -48,10 +41,10 @@ def connect(keep: float, libraries: Sequence[str] = ()) -> socket.socket | None:
     The parent has imported the modules `libraries`, or others of the same libraries, and keeps them from the jobs until
     their code imports them.
     """
-    folder = _folder()
+    folder = sockets.folder()
     if folder is None:
         return None
-    place = folder / f"{identity(keep, libraries)}.sock"
+    place = Path(folder) / sockets.name(keep, tuple(libraries))
     try:
         return _enter(place) or _start(place, keep, libraries)
     except (OSError, subprocess.SubprocessError):
@@ -60,9 +53,9 @@ def connect(keep: float, libraries: Sequence[str] = ()) -> socket.socket | None:
 
 def parents() -> list[tuple[int, int]]:
     """Process id and bytes of memory of each parent that answers."""
-    folder = _folder()
+    folder = sockets.folder()
     found = []
-    for place in sorted(folder.glob("*.sock")) if folder is not None else []:
+    for place in sorted(Path(folder).glob("*.sock")) if folder is not None else []:
         with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as channel:
             channel.settimeout(1.0)
             channel.connect(str(place))
@@ -71,41 +64,6 @@ def parents() -> list[tuple[int, int]]:
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             found.append((pid, pages * os.sysconf("SC_PAGE_SIZE")))
     return found
-
-
-def _folder() -> Path | None:
-    """Where sockets lie: a folder that is this user's alone."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "nbpipe" if runtime else Path(tempfile.gettempdir()) / f"nbpipe-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return None
-    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == stat.S_IRWXU
-    return folder if private and found.st_uid == os.getuid() else None
-
-
-def identity(keep: float, libraries: Sequence[str] = ()) -> str:
-    """All that this process has from its start, as one name. A parent has the same, and is kept as long."""
-    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    spaces = [_link(f"/proc/self/ns/{name}") for name in ("mnt", "net", "pid", "user", "ipc", "uts")]
-    facts = [
-        [sys.executable, sys.version, sys.prefix, __file__],
-        [sorted(_kept().items()), keep, sorted({name.partition(".")[0] for name in libraries})],
-        [os.getuid(), os.getgid(), sorted(os.getgroups())],
-        [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _text("/proc/self/cgroup")],
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
-
-
-def _kept() -> dict[str, str]:
-    """The environment that a parent is started with, in a folder of its own."""
-    kept = {name: text for name, text in os.environ.items() if name not in _OTHER and not name.startswith(_OTHERS)}
-    if "PYTHONPATH" in kept:
-        parts = kept["PYTHONPATH"].split(os.pathsep)
-        kept["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts if part)
-    return kept
 
 
 def _enter(place: Path) -> socket.socket | None:
@@ -151,7 +109,7 @@ def _start(place: Path, keep: float, libraries: Sequence[str]) -> socket.socket:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd=place.parent,
-            env={**HASH_SEED, **_kept()},
+            env={**HASH_SEED, **sockets.kept()},
             check=True,
         )
     channel = socket.socket(socket.AF_UNIX)
@@ -187,21 +145,3 @@ def _used(place: Path) -> float:
         return place.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _umask() -> str:
-    return next((line for line in _text("/proc/self/status").splitlines() if line.startswith("Umask")), "")
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115 - it points at no path
-    except OSError:
-        return ""

@@ -2,7 +2,8 @@
 
 It listens on a Unix socket of its own user. Who connects sends one JSON line, `{"env": {…}, "cwd": DIR}`; a child with
 that environment and folder answers `{"ready": PID}` and is from then on what `nbpipe.job.server` is, until that
-connection ends. Who sends `{}` is answered `{"parent": PID}`, and that is all.
+connection ends. Who sends `{}` is answered `{"parent": PID}`, and that is all. Who sends `{"argv": […], "env": {…}, "cwd": DIR}`
+with three open files has a command line answered (`nbpipe.cli.answer`).
 
 A child that finds that a file has changed from which this process imported something says nothing and ends: the parent
 is then of no use to anybody, and ends with the last of its children, as it does when nobody came for `keep` seconds and
@@ -32,6 +33,7 @@ _LOOK = 5.0
 _STALE = 3
 _HELLO = 10.0
 _LONGEST = 4 << 20
+_ANSWERS = "nbpipe.cli.answer"
 
 Stamps = dict[str, Stamp]
 
@@ -107,9 +109,10 @@ class Parent:
 def _serve(connection: socket.socket, known: Stamps, parent: int) -> int:
     """Be the fork server of whoever has connected; the exit code."""
     connection.settimeout(_HELLO)
-    said = b""
+    said, files = b"", list[int]()
     while b"\n" not in said:
-        data = connection.recv(65536)
+        data, given, _, _ = socket.recv_fds(connection, 65536, 3)
+        files += given
         if not data or len(said) > _LONGEST:
             return 0
         said += data
@@ -126,6 +129,10 @@ def _serve(connection: socket.socket, known: Stamps, parent: int) -> int:
     os.chdir(asked["cwd"])
     importlib.invalidate_caches()
     connection.settimeout(None)
+    if "argv" in asked:
+        # The command line stands above the jobs: it is there by its name only.
+        code: int = importlib.import_module(_ANSWERS).answer(connection, asked["argv"], files)
+        return code
     connection.sendall(json.dumps({"ready": os.getpid()}).encode() + b"\n")
     Server(connection, rest).serve()
     return 0

@@ -61,6 +61,20 @@ _PRELOADED = (
     "nbpipe.tracking.spool",
     "nbpipe.store.local",
     "nbpipe.store.values",
+    # What a command imports that only looks (`nbpipe.cli.answer`).
+    "nbpipe.cli.answer",
+    "nbpipe.cli.main",
+    "nbpipe.cli.run",
+    "nbpipe.cli.plan",
+    "nbpipe.cli.progress",
+    "nbpipe.cli.result",
+    "nbpipe.cli.expected",
+    "nbpipe.dataflow.graph",
+    "nbpipe.plan.champion",
+    "nbpipe.plan.explain",
+    "nbpipe.plan.planner",
+    "nbpipe.run.planning",
+    "nbpipe.run.api",
     *(target.partition(":")[0] for target in formats.BUILTIN.values()),
 )
 #: A remark on how Python itself was built, which the debugger makes on standard error when it is imported.

@@ -24,7 +24,7 @@ from nbpipe.run.project import find_project
 from nbpipe.run.refused import refused
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
-from nbpipe.run.uptodate import up_to_date
+from nbpipe.run.uptodate import LOOKING, Unsettled, up_to_date
 from nbpipe.store import open_store
 from nbpipe.targets.settings import LOCAL
 from nbpipe.tracking import outbox
@@ -158,6 +158,8 @@ def run_prepared(  # noqa: PLR0913 - likewise
     secrets = secret_names(pipeline, prepared.folder)
     refuse_secrets(values, values_of(secrets, os.environ))
     places = _places(project, pipeline, on)
+    if LOOKING.get() and abandoned(project):
+        raise Unsettled
     if member is None and abandoned(project):
         from nbpipe.run.recovery import recover
 
@@ -173,6 +175,8 @@ def run_prepared(  # noqa: PLR0913 - likewise
     found = up_to_date(pipeline, project, place, asked(), notebook) if member is None else None
     if found is not None:
         return _earlier(found, project)
+    if LOOKING.get():
+        raise Unsettled
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
     from nbpipe.executors.fleet import Fleet
     from nbpipe.run.drive import Drive

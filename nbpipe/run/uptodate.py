@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from nbpipe.model import FileState, Notebook, Pipeline, Trace
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
@@ -14,6 +16,12 @@ from nbpipe.run.settings import Settings
 from nbpipe.store import Store
 
 _LATEST = 20
+#: Whether who asks only wants to know if there is nothing to do.
+LOOKING: ContextVar[bool] = ContextVar("looking", default=False)
+
+
+class Unsettled(BaseException):
+    """Where that was all that was asked."""
 
 
 def up_to_date(

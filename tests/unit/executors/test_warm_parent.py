@@ -22,6 +22,7 @@ from jobs import Bench
 
 from nbpipe.executors import warm
 from nbpipe.executors.local import LocalExecutor
+from nbpipe.job import sockets
 from nbpipe.job.folder import KERNEL_PID, read_verdict
 
 _T = TypeVar("_T")
@@ -101,24 +102,24 @@ def test_a_job_has_the_environment_of_the_second_caller_and_nothing_of_the_first
 
 
 def test_what_a_process_has_from_its_start_tells_parents_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = warm.identity(60.0)
+    own = sockets.name(60.0)
     monkeypatch.setenv("NBPIPE_TRIALS", "of this test")
-    assert warm.identity(60.0) == own
+    assert sockets.name(60.0) == own
     with monkeypatch.context() as other:
         other.setenv("OMP_NUM_THREADS", "1")
-        assert warm.identity(60.0) != own
+        assert sockets.name(60.0) != own
     before = os.umask(0o027)
     try:
-        assert warm.identity(60.0) != own
+        assert sockets.name(60.0) != own
     finally:
         os.umask(before)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
     try:
-        assert warm.identity(60.0) != own
+        assert sockets.name(60.0) != own
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert warm.identity(60.0) == own
+    assert sockets.name(60.0) == own
 
 
 def test_a_parent_that_imported_a_file_which_has_changed_is_not_used_again(

@@ -1,0 +1,171 @@
+"""Commands that only look are answered by the warm parent: the same words, the same codes, and nothing is begun there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A project with a run, and a parent that has been kept since."""
+    folder = Path(tempfile.mkdtemp(prefix="nb"))
+    cells = [nbformat.v4.new_code_cell(f"%%stage {name}\n{name} = 1\n") for name in ("one", "two")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "nb.ipynb")
+    (folder / "pyproject.toml").write_text('[project]\nname = "p"\n')
+    (folder / "runtime").mkdir()
+    ran = _nbpipe(folder, "run", "nb.ipynb")
+    assert ran.returncode == 0, ran.stderr
+    yield folder
+    for place in folder.rglob("*.sock"):
+        place.unlink()
+    shutil.rmtree(folder)
+
+
+def _environment(folder: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "XDG_RUNTIME_DIR": str(folder / "runtime"), "NBPIPE_KEEP_WARM": "100", **more}
+
+
+def _nbpipe(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-X", "importtime", "-m", "nbpipe", *words]
+    return subprocess.run(
+        command, cwd=folder, env=_environment(folder, **more), capture_output=True, text=True, check=False
+    )
+
+
+def _said(ran: subprocess.CompletedProcess[str]) -> tuple[int, str, list[str]]:
+    return ran.returncode, ran.stdout, [line for line in ran.stderr.splitlines() if not line.startswith("import time:")]
+
+
+def _itself(ran: subprocess.CompletedProcess[str]) -> bool:
+    """Whether the process did it itself, and so imported what does."""
+    return any(line.split("|")[-1].strip() == "nbpipe.cli.main" for line in ran.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "nb.ipynb"),
+        ("run", "nb.ipynb", "--json"),
+        ("run", "nb.ipynb", "--quiet"),
+        ("run", "gone.ipynb"),
+        ("run", "nb.ipynb", "--nonsense"),
+        ("run", "nb.ipynb", "-p", "x=1"),
+        ("plan", "nb.ipynb"),
+        ("plan", "nb.ipynb", "--json"),
+        ("--help",),
+        ("run", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_the_answer_is_what_the_process_itself_says(home: Path, words: tuple[str, ...]) -> None:
+    answered, own = _nbpipe(home, *words, COLUMNS="70"), _nbpipe(home, *words, COLUMNS="70", NBPIPE_KEEP_WARM="off")
+    assert (_itself(answered), _itself(own)) == (False, True)
+    assert _said(answered) == _said(own)
+
+
+def test_a_run_that_has_something_to_do_is_made_by_the_process_itself(home: Path) -> None:
+    (home / "other.ipynb").write_text((home / "nb.ipynb").read_text().replace("= 1", "= 3"))
+    first, again = _nbpipe(home, "run", "other.ipynb"), _nbpipe(home, "run", "other.ipynb")
+    assert first.returncode == again.returncode == 0
+    assert _itself(first)
+    assert not _itself(again)
+    assert "up to date" in again.stdout
+    (home / "other.ipynb").write_text((home / "other.ipynb").read_text().replace("= 3", "= 2"))
+    assert _itself(_nbpipe(home, "run", "other.ipynb"))
+
+
+@pytest.mark.parametrize("words", [("history",), ("run", "nb.ipynb", "--fresh"), ("run", "nb.ipynb", "--detach")])
+def test_what_does_more_than_look_is_never_asked(home: Path, words: tuple[str, ...]) -> None:
+    assert _itself(_nbpipe(home, *words))
+
+
+def test_a_parent_of_another_environment_is_not_asked(home: Path) -> None:
+    assert _itself(_nbpipe(home, "plan", "nb.ipynb", OMP_NUM_THREADS="7"))
+
+
+@pytest.mark.parametrize(
+    "says", [b"", b"77\n", b"77\n{", b'77\n{"code": "x"}\n'], ids=["nothing", "half", "torn", "no code"]
+)
+def test_what_does_not_answer_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bytes) -> None:
+    runtime = Path(tempfile.mkdtemp(prefix="nb"))
+    (runtime / "nbpipe").mkdir(mode=0o700)
+    try:
+        own = _environment(tmp_path, XDG_RUNTIME_DIR=str(runtime))
+        found = [sys.executable, "-c", "from nbpipe.job import sockets; print(sockets.name(1.0))"]
+        name = subprocess.run(found, capture_output=True, text=True, check=True, env=own).stdout.strip()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(runtime / "nbpipe" / name))
+            listener.listen(1)
+
+            def serve() -> None:
+                channel, _ = listener.accept()
+                channel.recv(1 << 20)
+                channel.sendall(says)
+                channel.close()
+
+            served = threading.Thread(target=serve)
+            served.start()
+            ran = _nbpipe(tmp_path, "run", "--help", XDG_RUNTIME_DIR=str(runtime))
+            served.join(20)
+            assert not served.is_alive()
+        assert _itself(ran)
+        assert ran.returncode == 0
+        assert ran.stdout.startswith("Usage: nbpipe run")
+    finally:
+        shutil.rmtree(runtime)
+
+
+def test_the_terminal_is_the_callers(home: Path) -> None:
+    main, other = pty.openpty()
+    command = [sys.executable, "-m", "nbpipe", "run", "nb.ipynb"]
+    child = subprocess.Popen(command, cwd=home, env=_environment(home), stdin=other, stdout=other, stderr=other)
+    os.close(other)
+    said = b""
+    while b"up to date" not in said:
+        said += os.read(main, 4096)
+    assert child.wait(30) == 0
+    os.close(main)
+
+
+def test_ctrl_c_reaches_who_answers(home: Path) -> None:
+    """It waits for the notebook, which is a pipe that nobody writes to."""
+    notebook = home / "waits.ipynb"
+    os.mkfifo(notebook)
+    command = [sys.executable, "-X", "importtime", "-m", "nbpipe", "plan", str(notebook)]
+    child = subprocess.Popen(command, cwd=home, env=_environment(home), stderr=subprocess.PIPE, text=True)
+    writer = _opened(notebook)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=30)
+    assert child.returncode == 130, said
+    assert "interrupted" in said
+    assert "nbpipe.cli.main" not in said
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"{}")
+    os.close(writer)
+
+
+def _opened(pipe: Path) -> int:
+    """Once somebody reads from it."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
