@@ -24,13 +24,12 @@ from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.notebook.libraries import load_jsonschema, nbformat
 
 if TYPE_CHECKING:
-    from nbpipe.job.engine import Cells, Execution
+    from nbpipe.job.engine import Cells, Connection, Execution
     from nbpipe.job.launch import KernelProcess
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
     from nbpipe.job.spare import Ahead
     from nbpipe.store import Store
-
 
 
 def run_job(folder: Path, *, parent: int | None = None, fork: bool = False, ahead: Ahead | None = None) -> int:
@@ -94,14 +93,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
     if spec.nproc:
         env |= environment(spec, {**os.environ, **env})
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
-    log_file = folder / "kernel.log"
-    connection = ahead.become(env, log_file) if ahead is not None else None
-    if connection is None:
-        path, scratch = engine.connection_file()
-        forked = fork and ahead is None
-        process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=log_file, fork=forked)
-        connection = engine.Connection(process, path, scratch)
-    engine.remember_kernel(folder, connection.process)
+    connection = _kernel(folder, spec, env, ahead, fork=fork)
     log = Log(folder / files.LOG, redactor)
     # After the kernel: a process with threads cannot be forked.
     gauges = _gauges(folder, spec, {**os.environ, **env})
@@ -144,6 +136,22 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
     if spec.kernel != asked:
         told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
     return msgspec.structs.replace(outcome, warnings=(*outcome.warnings, *told))
+
+
+def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | None, *, fork: bool) -> Connection:
+    """The kernel of the job: one that waits, else a new one."""
+    from nbpipe.job import engine
+
+    log = folder / "kernel.log"
+    connection = ahead.become(env, log) if ahead is not None else None
+    if connection is None:
+        path, scratch = engine.connection_file()
+        # Whoever has had a kernel has threads, and cannot be forked.
+        forked = fork and ahead is None
+        process = start_kernel(path, kernel=spec.kernel, cwd=Path(spec.cwd), env=env, log=log, fork=forked)
+        connection = engine.Connection(process, path, scratch)
+    engine.remember_kernel(folder, connection.process)
+    return connection
 
 
 def _whole(folder: Path, spec: JobSpec, result: Execution, outcome: Outcome, store: Store, started: float) -> Outcome:
