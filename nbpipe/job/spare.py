@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +79,8 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
     """Start the kernel, then wait: the job, with the kernel if one could be started; None if there will be no job."""
     from nbpipe.job.engine import Connection, connection_file
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Who has ended closes the socket, and that is heard here: a signal, too, would come between and leave files behind.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ahead, said = None, b""
     try:
         if plain():
@@ -93,8 +93,6 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
             said += data
     finally:
         if not said and ahead is not None:
-            # Who has ended closes the socket first, and is missed by a signal then.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ahead.connection.close(patience=0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     channel.close()
