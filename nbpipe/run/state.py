@@ -28,6 +28,8 @@ class StageState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     #: Run whose result was reused.
     source: str = ""
+    #: Id under which the store has the result, where a process of a scheduler has made it; it has no job folder here.
+    made: str = ""
     #: Target that it runs or ran on; "" for this machine, and for a result that was reused.
     on: str = ""
     metrics: dict[str, float] = {}
@@ -115,13 +117,14 @@ def _stage(stage: StageState, event: Event) -> StageState:
             "on": data.get("on", ""),
             "metrics": {},
             "source": "",
+            "made": "",
         }
     elif event.kind == "stage-cached":
         change = {"status": "cached", "source": data.get("source", ""), "metrics": _metrics(data), "on": ""}
         change |= {"seconds": 0.0, "failure": None}
     elif event.kind == "stage-succeeded":
         change = {"status": "succeeded", "seconds": data.get("seconds", 0.0), "metrics": _metrics(data)}
-        change["continued"] = tuple(data.get("continued", ()))
+        change |= {"continued": tuple(data.get("continued", ())), "made": data.get("made", "")}
     elif event.kind == "stage-ended":
         failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
         change = {"status": data["status"], "seconds": data.get("seconds", 0.0), "failure": failure}

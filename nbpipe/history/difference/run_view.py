@@ -101,7 +101,7 @@ class RunView:
             return Facts()
         key = self._record.keys.get(stage, "") if self._record is not None else ""
         # Under one key there may be several results, where a stage is not repeatable: the run that made it tells them apart.
-        identity = f"{key} {state.source or self._run}" if key and state.status in _DONE else ""
+        identity = f"{key} {self._origin(stage)}" if key and state.status in _DONE else ""
         return Facts(status=state.status, seconds=state.seconds, metrics=state.metrics, identity=identity)
 
     def key_parts(self, stage: str) -> Mapping[str, str]:
@@ -124,7 +124,9 @@ class RunView:
 
     def curves(self, stage: str) -> Mapping[str, Sequence[tuple[int, float]]]:
         """What the cells logged, from the job's folder; once that is gone, from the embedded MLflow."""
-        return curves_of_job(self._job(stage), self._project.root, self._origin(stage), stage)
+        state = self._stages.get(stage)
+        run = (state.source or self._run) if state is not None else ""
+        return curves_of_job(self._job(stage), self._project.root, run, stage)
 
     def executed(self, stage: str) -> Executed | None:
         """From the store."""
@@ -196,9 +198,9 @@ class RunView:
             return None
 
     def _origin(self, stage: str) -> str:
-        """The run that made the stage's result."""
+        """The run that made the stage's result, or the scheduler's id of it."""
         state = self._stages.get(stage)
-        return (state.source or self._run) if state is not None else ""
+        return (state.source or state.made or self._run) if state is not None else ""
 
     def _job(self, stage: str) -> Path | None:
         """Folder of the job that made the stage's result, as long as it is there."""

@@ -19,6 +19,7 @@ from nbpipe.errors import NbpipeError, ParameterError, PipelineError, UsageError
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
 from nbpipe.export.api import export_notebook
 from nbpipe.history.difference.curves import curves_of_job
+from nbpipe.history.difference.run_view import RunView
 from nbpipe.model import FileState
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.contents import digest_file
@@ -29,6 +30,7 @@ from nbpipe.stage.finish import finish
 from nbpipe.stage.packages import refuse_others
 from nbpipe.stage.site import Site, site_of
 from nbpipe.store.gc import gc
+from nbpipe.tracking.recorded import read_run
 from nbpipe.tracking.spool import Point, write_curves
 
 _CELLS = (
@@ -90,6 +92,22 @@ def test_stages_of_a_run_find_what_those_above_them_gave_and_make_one_run(schedu
     record = read_record(scheduler.rig.project.runs / "r1")
     assert record is not None
     assert (record.status, sorted(record.keys)) == ("succeeded", ["first", "good", "last", "make", "second"])
+
+
+def test_what_a_run_gave_is_found_in_the_store_by_a_diff_and_by_what_is_delivered(scheduler: Scheduler) -> None:
+    scheduler.stage("make", scheduler.rig.succeed(7))
+    rest = ("first", "second", "good", "last")
+    for stage in rest:
+        scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}))
+    assert scheduler.finish() == 0
+    project = scheduler.rig.project
+    view = RunView(project, "r1")
+    found = {stage: view.outcome(stage) for stage in ("make", *rest)}
+    assert None not in found.values()
+    assert view.notes == []
+    delivered = read_run(project.runs / "r1", project.root)
+    assert {stage.name: stage.outcome for stage in delivered.stages} == found
+    assert {stage.status for stage in delivered.stages} == {"succeeded"}
 
 
 def test_keys_are_those_of_a_native_run_so_each_reuses_what_the_other_computed(scheduler: Scheduler) -> None:
