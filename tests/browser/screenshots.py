@@ -29,6 +29,12 @@ BETTER = TRAIN.replace("-epoch * lr * 60", "-epoch * lr * 75").replace(
     "acc = 0.97", "# the mean of the last epochs is steadier\nacc = 0.975"
 )
 CHECK = '%%check good_enough --metric "acc > 0.85"\nassert loss < 2'
+WRONG = (
+    "import math\nscale = math.sqrt(1797)",
+    "%%stage prepare\nimages = [n / scale for n in range(1797)]",
+    "%%stage batches\nparts = (images[n : n + 64] for n in range(0, 1797, 64))",
+    "%%stage train\nlabels = open('digitz.ipynb').read()\nseen = sum(len(part) for part in parts)",
+)
 RUNS: list[tuple[str, tuple[str, ...]]] = [
     (TRAIN, ()),
     (TRAIN, ("model=mlp",)),
@@ -53,6 +59,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1240, "height": 1000}, device_scale_factor=1.5)
             picture(lab, page)
             sidebar(lab, browser.new_page(viewport={"width": 1280, "height": 860}, device_scale_factor=1.5))
+            check(lab, browser.new_page(viewport={"width": 1000, "height": 560}, device_scale_factor=1.5))
 
 
 def run(lab: Lab, train: str, params: tuple[str, ...]) -> None:
@@ -118,6 +125,20 @@ def sidebar(lab: Lab, page: Any) -> None:
     view.locator(".nbp-hunks").first.wait_for()
     page.mouse.move(640, 850)
     page.screenshot(path=IMAGES / "lab-compare.png")
+
+
+def check(lab: Lab, page: Any) -> None:
+    """What the check marks, in light."""
+    lab.write("check.ipynb", *WRONG)
+    lab.open(page, "check.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
+    page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.evaluate("void window.jupyterapp.commands.execute('nbpipe:check')")
+    page.locator(".nbp-CellMark").nth(2).wait_for()
+    page.mouse.move(640, 550)
+    page.wait_for_timeout(8000)  # until the notification is gone
+    page.screenshot(path=IMAGES / "lab-check.png")
 
 
 def widen(page: Any, to: int) -> None:
