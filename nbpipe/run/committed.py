@@ -42,13 +42,32 @@ class Committed:
         self._ran: dict[str, Path] = {}
         self._rounds: dict[str, int] = {}
         self.position = {stage.name: n for n, stage in enumerate(pipeline.stages)}
+        #: Outcomes of stages above this position were looked at since anything changed that they go by.
+        self._looked_at = 0
 
     def add(self, trace: Trace, folder: Path | None = None) -> None:
         """From now on this outcome stands; `folder` is that of its job, where this run ran it."""
         self.outcomes.add(trace.stage, trace.outcome)
         self.traces[trace.stage] = trace
+        self._changed(trace.stage)
         if folder is not None:
             self._ran[trace.stage] = folder
+
+    def _changed(self, name: str) -> None:
+        self._looked_at = min(self._looked_at, self.position[name])
+
+    def settled(self, name: str, *, busy: bool) -> bool:
+        """Whether an outcome was looked at since anything changed above it; what it read must not be looked at again, either.
+
+        `busy`: jobs are running, and files on disk do not count.
+        """
+        if self.position[name] >= self._looked_at:
+            return False
+        return busy or not self.traces[name].outcome.files_read
+
+    def all_looked_at(self) -> None:
+        """Every outcome holds as things are now."""
+        self._looked_at = len(self._pipeline.stages)
 
     def unsettled(self, stage: Stage, target: Wanted, *, busy: bool) -> str | None:
         """Why an outcome is not what the stage should have given by now; None if it is, or cannot be told yet.
@@ -88,6 +107,7 @@ class Committed:
 
     def _take_back(self, name: str, reason: str) -> None:
         outcome = self.outcomes.remove(name)
+        self._changed(name)
         del self.traces[name]
         folder = self._ran.pop(name, None)
         if folder is not None:

@@ -78,6 +78,8 @@ class Engine:
         self._continued: dict[str, None] = {}
         #: Stage -> key that was looked up in vain, and how much had ended by then.
         self._missed: dict[str, tuple[str, int]] = {}
+        #: Stage -> one of those that it waited for when it was looked at.
+        self._awaited: dict[str, str | None] = {}
         self._ended = 0
         self._results = Results(place.store, pipeline.name)
         self._committed = Committed(pipeline, disk, journal)
@@ -158,10 +160,10 @@ class Engine:
         moved = False
         self._blocked.clear()
         for stage in self._stages:
-            if stage.name in self._flight.running:
+            if stage.name in self._flight.running or self._as_before(stage):
                 continue
             if self._stopped_above(stage):
-                break
+                return moved
             if not self._ready(stage):
                 continue
             target = self._wanted(stage)
@@ -174,7 +176,18 @@ class Engine:
                 self._committed.supersede(stage, reason)
                 return True
             moved |= self._start(stage, target)
+        self._committed.all_looked_at()
         return moved
+
+    def _as_before(self, stage: Stage) -> bool:
+        """Whether nothing has changed for a stage since it was looked at: told without looking at what it needs."""
+        if stage.name in self.committed:
+            return self._committed.settled(stage.name, busy=bool(self._flight.running))
+        awaited = self._awaited.get(stage.name)
+        if awaited is not None and (awaited not in self.committed or awaited in self._flight.running):
+            return True
+        # With jobs running there will be another look once one has ended.
+        return stage.name in self._missed and bool(self._flight.running) and not self._flight.fits(stage)
 
     def _stopped_above(self, stage: Stage) -> bool:
         """Something above it in the notebook failed, or the run is being stopped: it is not started any more."""
@@ -186,7 +199,9 @@ class Engine:
     def _ready(self, stage: Stage) -> bool:
         above = {name for name in providers(self.pipeline, stage, self.committed) if self._selected(name)}
         above |= self._committed.waits.get(stage.name, set())
-        return all(name in self.committed and name not in self._flight.running for name in above)
+        missing = (name for name in above if name not in self.committed or name in self._flight.running)
+        self._awaited[stage.name] = next(missing, None)
+        return self._awaited[stage.name] is None
 
     def _selected(self, name: str) -> bool:
         return self._settings.selected is None or name in self._settings.selected

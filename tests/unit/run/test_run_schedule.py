@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rig import Rig, fail
@@ -11,7 +12,8 @@ from rig import Rig, fail
 from nbpipe.errors import PipelineError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.faulty import Scripted
-from nbpipe.model import Event, Status
+from nbpipe.model import Event, Pipeline, Status
+from nbpipe.run import engine
 from nbpipe.run.engine import Engine, MergeNeeded
 
 _DIAMOND = (
@@ -215,3 +217,28 @@ def test_a_value_that_cannot_be_stored_asks_for_a_merge_only_where_that_is_allow
     with pytest.raises(MergeNeeded) as raised:
         rig.run({"a": [fail(code="unserializable", name="a")]})
     assert raised.value.names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("shape", ["in a chain", "side by side"])
+def test_a_stage_is_looked_at_as_often_in_a_long_notebook_as_in_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    looks: list[str] = []
+    real = engine.wanted
+
+    def counted(pipeline: Pipeline, stage: str, *args: Any, **named: Any) -> Any:
+        looks.append(stage)
+        return real(pipeline, stage, *args, **named)
+
+    monkeypatch.setattr(engine, "wanted", counted)
+    each = []
+    for number in (8, 24):
+        source = "%%stage s{0}\ns{0} = [s{1}[0]]" if shape == "in a chain" else "%%stage s{0}\ns{0} = [{1}]"
+        (tmp_path / str(number)).mkdir()
+        rig = Rig(
+            tmp_path / str(number), ["%%stage s0\ns0 = [1]", *(source.format(n, n - 1) for n in range(1, number))]
+        )
+        looks.clear()
+        assert rig.run({f"s{n}": [Scripted(rig.succeed(), polls=1)] for n in range(number)}, jobs=2) == "succeeded"
+        each.append(len(looks) / number)
+    assert each[1] <= each[0] * 1.2
