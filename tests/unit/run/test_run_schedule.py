@@ -13,7 +13,7 @@ from nbpipe.errors import PipelineError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.faulty import Scripted
 from nbpipe.model import Event, Pipeline, Status
-from nbpipe.run import engine
+from nbpipe.plan.resolve import wanted
 from nbpipe.run.engine import Engine, MergeNeeded
 
 _DIAMOND = (
@@ -224,13 +224,12 @@ def test_a_stage_is_looked_at_as_often_in_a_long_notebook_as_in_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
     looks: list[str] = []
-    real = engine.wanted
 
     def counted(pipeline: Pipeline, stage: str, *args: Any, **named: Any) -> Any:
         looks.append(stage)
-        return real(pipeline, stage, *args, **named)
+        return wanted(pipeline, stage, *args, **named)
 
-    monkeypatch.setattr(engine, "wanted", counted)
+    monkeypatch.setattr("nbpipe.run.engine.wanted", counted)
     each = []
     for number in (8, 24):
         source = "%%stage s{0}\ns{0} = [s{1}[0]]" if shape == "in a chain" else "%%stage s{0}\ns{0} = [{1}]"
