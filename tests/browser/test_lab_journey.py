@@ -193,7 +193,7 @@ def test_with_the_keyboard_alone(lab: Lab, page: Any) -> None:
     page.keyboard.press("ArrowRight")
     view.locator(".nbp-hunks", has_text="acc = round(acc, 2)").wait_for()
 
-    palette(page, "Show nbpipe")
+    page.keyboard.press("Control+Alt+p")
     focused.wait_for()
     page.keyboard.press("Escape")
     page.locator(".jp-Notebook :focus").wait_for()
