@@ -21,11 +21,11 @@ _FRAME = 16.7 + 1
 
 # Moves something in each frame: gives the time between frames, and the time that the page itself worked for each, from the
 # start of a frame to the first task after it, style and layout included.
-_FRAMES = """async ([step, frames]) => {
+_FRAMES = """async ([step, first, frames]) => {
   const move = eval(step);
   const gaps = [], work = [];
   let last = 0;
-  for (let n = 0; n < frames; n += 1) {
+  for (let n = first; n < first + frames; n += 1) {
     const at = await new Promise(requestAnimationFrame);
     const started = performance.now();
     move(n);
@@ -87,9 +87,9 @@ def _measured(what: str, page: Any, step: str, repeats: int) -> list[Figure]:
     work: list[float] = []
     worked = []
     processor = Processor(page)
-    for _ in range(repeats):
+    for number in range(repeats):
         processor.since()
-        block = page.evaluate(_FRAMES, [step, _BLOCK])
+        block = page.evaluate(_FRAMES, [step, number * _BLOCK, _BLOCK])
         worked.append(processor.since() / _BLOCK)
         gaps += block[0]
         work += block[1]
