@@ -88,6 +88,11 @@ class Server:
         self._channel = channel
         self._jobs: dict[int, str] = {}
         self._spares: list[Spare] = []
+        #: How many are to wait, and where.
+        self._wanted = (0, "")
+        #: Of those that do not answer yet. More than there are processors would only hold each other up.
+        self._starting: list[socket.socket] = []
+        self._at_once = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
         #: What has been received and not yet taken in.
         self._partial = said
 
@@ -100,7 +105,15 @@ class Server:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._take(b"", (read, write))
         while True:
-            ready, _, _ = select.select([self._channel.fileno(), read], [], [], 1.0)
+            waited = [self._channel.fileno(), read, *(one.fileno() for one in self._starting)]
+            ready, _, _ = select.select(waited, [], [], 1.0)
+            for answered in [one for one in self._starting if one.fileno() in ready]:
+                self._starting.remove(answered)
+                with contextlib.suppress(OSError):
+                    # What is left unread when a socket is closed takes along what was written to it.
+                    answered.recv(1)
+                if not any(spare.channel is answered for spare in self._spares):
+                    answered.close()
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)
@@ -110,6 +123,7 @@ class Server:
                 if not data:
                     break
                 self._take(data, (read, write))
+            self._refill((read, write))
         self._kill_all()
 
     def _take(self, data: bytes, pipes: tuple[int, int]) -> None:
@@ -117,7 +131,8 @@ class Server:
         for line in lines:
             asked = json.loads(line)
             if "ahead" in asked:
-                self._get_ready(asked["ahead"], asked["cwd"], pipes)
+                self._wanted = (asked["ahead"], asked["cwd"])
+                self._refill(pipes)
             else:
                 self._start(asked, pipes)
 
@@ -126,7 +141,10 @@ class Server:
             self._spares.remove(spare)
             # Known to have it before it does: it may end at once.
             self._jobs[spare.pid] = asked["job"]
-            if spare.give(asked):
+            given = spare.give(asked)
+            if spare.channel not in self._starting:
+                spare.channel.close()
+            if given:
                 self._tell({"started": asked["job"], "pid": spare.pid})
                 return
             del self._jobs[spare.pid]
@@ -134,15 +152,23 @@ class Server:
         self._jobs[pid] = asked["job"]
         self._tell({"started": asked["job"], "pid": pid})
 
-    def _get_ready(self, number: int, cwd: str, pipes: tuple[int, int]) -> None:
+    def _refill(self, pipes: tuple[int, int]) -> None:
+        number, cwd = self._wanted
         for spare in [spare for spare in self._spares if spare.cwd != cwd]:
-            self._spares.remove(spare)
-            spare.channel.close()
-        for _ in range(number - len(self._spares)):
+            self._drop(spare)
+        while len(self._spares) < number and len(self._starting) < self._at_once:
             mine, theirs = socket.socketpair()
             pid = self._fork(partial(_wait, mine, theirs, cwd), pipes)
             theirs.close()
             self._spares.append(Spare(pid, cwd, mine))
+            self._starting.append(mine)
+
+    def _drop(self, spare: Spare) -> None:
+        """It hears that, and ends."""
+        self._spares.remove(spare)
+        if spare.channel in self._starting:
+            self._starting.remove(spare.channel)
+        spare.channel.close()
 
     def _fork(self, work: Callable[[int], int], pipes: tuple[int, int]) -> int:
         """A process in a session of its own that does this and ends with its result; `work` is told who the parent is."""
@@ -161,8 +187,8 @@ class Server:
             for descriptor in pipes:
                 os.close(descriptor)
             self._channel.close()
-            for spare in self._spares:
-                spare.channel.close()
+            for channel in [*self._starting, *(spare.channel for spare in self._spares)]:
+                channel.close()
             code = work(parent)
         finally:
             os._exit(code)
@@ -172,7 +198,8 @@ class Server:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self._spares = [spare for spare in self._spares if spare.pid != pid]
+            for spare in [spare for spare in self._spares if spare.pid == pid]:
+                self._drop(spare)
             job = self._jobs.pop(pid, None)
             if job is not None:
                 kill_kernel(Path(job))
@@ -184,6 +211,7 @@ class Server:
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _kill_all(self) -> None:
+        self._wanted = (0, "")
         for spare in self._spares:
             spare.channel.close()
         for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):

@@ -1,8 +1,8 @@
 """A runner with its kernel, started ahead of a job: what runs begins at once.
 
-The fork server starts it and writes the job's line to its socket once there is one. Until then the kernel has run nothing
-but its own start, in the folder that the job will have. What the job brings is given to it when it begins: variables, the
-file for what it prints. It ends by itself when the socket does.
+The fork server starts it and writes the job to its socket once there is one; it writes a dot when it is ready. Until then the
+kernel has run nothing but its own start, in the folder that the job will have. What the job brings is given to it when it begins:
+variables, the file for what it prints. It ends by itself when the socket does.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Spare:
 
     def give(self, asked: dict[str, Any]) -> bool:
         """Hand it its job; false where it has gone."""
-        with contextlib.suppress(OSError), self.channel:
+        with contextlib.suppress(OSError):
             self.channel.sendall(json.dumps(asked).encode())
+            self.channel.shutdown(socket.SHUT_WR)
             return True
         return False
 
@@ -89,6 +90,8 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
             ahead = Ahead(Connection(process, path, scratch), cwd, {})
             ahead.connection.open()
             ahead.connection.ready()
+        with contextlib.suppress(OSError):
+            channel.sendall(b".")
         while data := channel.recv(65536):
             said += data
     finally:

@@ -155,12 +155,15 @@ def test_what_the_kernel_itself_prints_stands_in_the_jobs_log(executor: LocalExe
 def test_one_that_died_waiting_is_replaced(executor: LocalExecutor, bench: Bench) -> None:
     (spare,) = _ready(executor, bench)
     spare.kill()
-    _wait_for(lambda: spare.status() == psutil.STATUS_ZOMBIE)
+    # With all its threads: before the last, nobody is told.
+    _wait_for(lambda: spare.status() == psutil.STATUS_ZOMBIE and spare.num_threads() == 1)
     _, outcome = _run(executor, bench, _PID)
     assert outcome.status == "succeeded", outcome.failure
     (runner,) = [one.parent() for one in _ready(executor, bench)]
     assert runner is not None
     runner.kill()
+    # Once the server knows.
+    _wait_for(lambda: not psutil.pid_exists(runner.pid))
     _, outcome = _run(executor, bench, _PID)
     assert outcome.status == "succeeded", outcome.failure
 
