@@ -50,13 +50,14 @@ GOALS = (
             Check("100 stages", _NOTHING, "nbpipe run, 100 stages", 0.08),
             Check("1,000 stages", _NOTHING, "nbpipe run, 1,000 stages", 0.15),
         ),
-        "imports of click, msgspec and blake3, and the record of the latest run: see *Where the time goes*",
+        "Python's own start, a fork of the warm parent that has everything imported, and looking at every stage's results (ADR 0015)",
     ),
     Goal(
         "P2",
         "per stage over the user's own code",
         (Check("trivial stages", _LINE, "per trivial stage, of 25 in a row less 5 in a row", 0.03),),
-        "a kernel is forked from the warm parent for each stage, and starts IPython and its sockets then, not ahead of it",
+        "the kernel waits (ADR 0015): what is left is noting the state of a thousand modules before and after the cells, the end of "
+        "two processes, and what is forced to the disk before a result counts",
     ),
     Goal(
         "P3",
@@ -65,8 +66,8 @@ GOALS = (
             Check("first line", _LINE, "from the end of the stage above to the first line", 0.015),
             Check("torch and pandas imported", _LINE, "from there until torch and pandas are imported", 0.2),
         ),
-        "no kernel waits ahead of its stage: IPython and its sockets start then; libraries are loaded ahead (ADR 0013), what "
-        "is left of them is finding and binding their modules",
+        "the first stage's kernel starts when the run does, those of later ones wait (ADR 0015): what is left is the look at "
+        "the store, the job's folder, and the state that is noted before the first cell; libraries are loaded ahead (ADR 0013)",
     ),
     Goal(
         "P4",
@@ -131,7 +132,7 @@ GOALS = (
             Check("--help", _FIVE, "nbpipe --help", 0.04),
             Check("plan, 5 stages", _FIVE, "nbpipe plan", 0.06),
         ),
-        "Python itself, click, msgspec; for a plan the reader of notebooks and the grammar",
+        "Python's own start, and a fork of the warm parent that answers (ADR 0015)",
     ),
     Goal(
         "P10",
