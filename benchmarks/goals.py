@@ -141,8 +141,8 @@ GOALS = (
             Check("1,600 stages, 200 at once", _SCHEDULING, "per stage, 1,600 stages wide", 0.001),
             Check("1,600 stages in a chain", _SCHEDULING, "per stage, 1,600 stages in a chain", 0.001),
         ),
-        "twelve waits for the disk (fsync) per stage; and what stands is looked at again after every stage that ends, so the "
-        "cost per stage grows with their number",
+        "ten waits for the disk (fsync) per stage, fourteen folders made, seventeen files opened: the job's, its tracking's, the "
+        "lease, the result, the journal",
         "10,000 stages",
     ),
     Goal(
