@@ -15,6 +15,8 @@ _ASKED = ("run", "plan")
 _NOT = ("--detach", "--smoke-first", "--debug", "--run-id", "--fresh", "--on")
 #: Where one of these says that nothing is kept warm, nothing is asked.
 _SWITCHES = {"NBPIPE_KEEP_WARM": ("", "0", "off"), "NBPIPE_FORK": ("0",)}
+#: Seconds for somebody to be there who answers. Doing it itself takes no longer.
+_PATIENCE = 0.5
 
 
 def main() -> None:
@@ -22,8 +24,9 @@ def main() -> None:
     try:
         code = _answered(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.stderr.write("nbpipe: interrupted\n")
-        code = 130
+        from nbpipe.cli.main import interrupted
+
+        code = interrupted(sys.argv[1:])
     if code is None:
         from nbpipe.cli.main import main as run
 
@@ -33,22 +36,23 @@ def main() -> None:
 
 def _answered(argv: list[str]) -> int | None:
     """The exit code, once a warm parent has answered the command; None where this process has to do it itself."""
-    looks = (
-        bool(argv) and (argv[0] in _ASKED or argv[-1] in {"--help", "-h"}) and not any(word in _NOT for word in argv)
-    )
+    helps = len(argv) in {1, 2} and argv[-1] in {"--help", "-h"}
+    looks = helps or (bool(argv) and argv[0] in _ASKED and not any(word.partition("=")[0] in _NOT for word in argv))
     if sys.platform != "linux" or not looks or any(os.environ.get(name) in off for name, off in _SWITCHES.items()):
         return None
     from nbpipe.job import sockets
 
-    place = sockets.folder()
-    found = sorted(name for name in os.listdir(place) if name.endswith(".sock")) if place else []  # noqa: PTH208
-    if not found:
+    try:
+        for number in (0, 1, 2):
+            os.fstat(number)
+        place = sockets.folder()
+        found = sorted(name for name in os.listdir(place) if name.endswith(".sock")) if place else []  # noqa: PTH208
+        own = sockets.process() if found else ""
+        name = next((name for name in found if name.startswith(own)), None)
+        return _ask(f"{place}/{name}", argv) if name is not None else None
+    except OSError:
+        # Its folder is gone, or a file that it writes to: the command itself has words for that.
         return None
-    own = sockets.process()
-    for name in found:
-        if name.startswith(own):
-            return _ask(f"{place}/{name}", argv)
-    return None
 
 
 def _ask(place: str, argv: list[str]) -> int | None:
@@ -57,24 +61,39 @@ def _ask(place: str, argv: list[str]) -> int | None:
     import socket
 
     said = {"argv": argv, "env": {**os.environ}, "cwd": os.getcwd()}  # noqa: PTH109
-    answer = b""
+    answer, code, hit = b"", None, False
 
     def interrupt(*_: object) -> None:
         """Who answers has the terminal, and says itself that it was interrupted."""
+        nonlocal hit
+        hit = True
         if b"\n" not in answer:
             raise KeyboardInterrupt
-        os.kill(int(answer.partition(b"\n")[0]), signal.SIGINT)
+        try:
+            os.kill(int(answer.partition(b"\n")[0]), signal.SIGINT)
+        except OSError:
+            raise KeyboardInterrupt from None
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(_PATIENCE)
             channel.connect(place)
-            socket.send_fds(channel, [json.dumps(said).encode() + b"\n"], [0, 1, 2])
+            channel.sendall(json.dumps(said).encode() + b"\n")
+            while b"\n" not in answer and (data := channel.recv(4096)):
+                answer += data
+            channel.settimeout(None)
+            # Only to who is there: files that nobody takes would stay open, for whoever reads from them.
+            socket.send_fds(channel, [b"."], [0, 1, 2])
             while not answer.endswith(b"}\n") and (data := channel.recv(4096)):
                 answer += data
         code = json.loads(answer.partition(b"\n")[2])["code"]
     except (OSError, ValueError, KeyError):
-        return None
+        code = None
     finally:
         signal.signal(signal.SIGINT, before)
+    if hit and code is None:
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else None

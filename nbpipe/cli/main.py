@@ -138,7 +138,7 @@ def run(argv: Sequence[str]) -> int:
             raise
         return end_quietly()
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return _known(Interrupted("interrupted"), as_json=as_json)
+        return interrupted(argv)
     except click.UsageError as error:
         return _known(_usage(error), as_json=as_json)
     except click.ClickException as error:
@@ -148,6 +148,11 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence; nothing is lost, see `_unexpected`
         return _unexpected(error, as_json=as_json, debug=debug)
     return code if isinstance(code, int) else EXIT_CODES["ok"]
+
+
+def interrupted(argv: Sequence[str]) -> int:
+    """Say that a Ctrl-C ended the command; its exit code."""
+    return _known(Interrupted("interrupted"), as_json="--json" in argv)
 
 
 def wants_color() -> bool | None:

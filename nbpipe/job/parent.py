@@ -109,10 +109,9 @@ class Parent:
 def _serve(connection: socket.socket, known: Stamps, parent: int) -> int:
     """Be the fork server of whoever has connected; the exit code."""
     connection.settimeout(_HELLO)
-    said, files = b"", list[int]()
+    said = b""
     while b"\n" not in said:
-        data, given, _, _ = socket.recv_fds(connection, 65536, 3)
-        files += given
+        data = connection.recv(65536)
         if not data or len(said) > _LONGEST:
             return 0
         said += data
@@ -131,7 +130,7 @@ def _serve(connection: socket.socket, known: Stamps, parent: int) -> int:
     connection.settimeout(None)
     if "argv" in asked:
         # The command line stands above the jobs: it is there by its name only.
-        code: int = importlib.import_module(_ANSWERS).answer(connection, asked["argv"], files)
+        code: int = importlib.import_module(_ANSWERS).answer(connection, asked["argv"])
         return code
     connection.sendall(json.dumps({"ready": os.getpid()}).encode() + b"\n")
     Server(connection, rest).serve()

@@ -88,6 +88,8 @@ class Server:
         self._channel = channel
         self._jobs: dict[int, str] = {}
         self._spares: list[Spare] = []
+        #: Those that nobody waits for any more.
+        self._ending: set[int] = set()
         #: How many are to wait, and where.
         self._wanted = (0, "")
         #: Of those that do not answer yet. More than there are processors would only hold each other up.
@@ -154,7 +156,8 @@ class Server:
 
     def _refill(self, pipes: tuple[int, int]) -> None:
         number, cwd = self._wanted
-        for spare in [spare for spare in self._spares if spare.cwd != cwd]:
+        fit = [spare for spare in self._spares if spare.cwd == cwd][:number]
+        for spare in [spare for spare in self._spares if spare not in fit]:
             self._drop(spare)
         while len(self._spares) < number and len(self._starting) < self._at_once:
             mine, theirs = socket.socketpair()
@@ -166,6 +169,7 @@ class Server:
     def _drop(self, spare: Spare) -> None:
         """It hears that, and ends."""
         self._spares.remove(spare)
+        self._ending.add(spare.pid)
         if spare.channel in self._starting:
             self._starting.remove(spare.channel)
         spare.channel.close()
@@ -194,12 +198,13 @@ class Server:
             os._exit(code)
 
     def _reap(self) -> None:
-        while self._jobs or self._spares:
+        while self._jobs or self._spares or self._ending:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
             for spare in [spare for spare in self._spares if spare.pid == pid]:
                 self._drop(spare)
+            self._ending.discard(pid)
             job = self._jobs.pop(pid, None)
             if job is not None:
                 kill_kernel(Path(job))
@@ -211,16 +216,14 @@ class Server:
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _kill_all(self) -> None:
-        self._wanted = (0, "")
-        for spare in self._spares:
-            spare.channel.close()
+        for spare in list(self._spares):
+            self._drop(spare)
         for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-            spares = [spare.pid for spare in self._spares if number == signal.SIGKILL]
-            for pid in [*self._jobs, *spares]:
+            for pid in [*self._jobs, *(self._ending if number == signal.SIGKILL else ())]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
             deadline = time.monotonic() + patience
-            while (self._jobs or self._spares) and time.monotonic() < deadline:
+            while (self._jobs or self._ending) and time.monotonic() < deadline:
                 self._reap()
                 time.sleep(0.02)
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 from dataclasses import dataclass
@@ -63,12 +64,12 @@ class Ahead:
         return self.connection
 
 
-def plain() -> bool:
-    """Whether a kernel's start runs no code of the user's, which would have to wait for what stages do before it."""
+def plain(cwd: str) -> bool:
+    """Whether a kernel can be forked, and its start runs no code of the user's, which would have to wait for earlier stages."""
     from IPython.core.application import ENV_CONFIG_DIRS, SYSTEM_CONFIG_DIRS
     from IPython.paths import get_ipython_dir
 
-    if os.environ.get("PYTHONSTARTUP") or not can_fork():
+    if os.environ.get("PYTHONSTARTUP") or not can_fork() or not SHELF.fits(cwd, {}):
         return False
     profile = Path(get_ipython_dir()) / "profile_default"
     folders = [profile, *map(Path, (*SYSTEM_CONFIG_DIRS, *ENV_CONFIG_DIRS))]
@@ -81,26 +82,31 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
     from nbpipe.job.engine import Connection, connection_file
 
     # Who has ended closes the socket, and that is heard here: a signal, too, would come between and leave files behind.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    told = list[int]()
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     ahead, said = None, b""
-    try:
-        if plain():
+    # A kernel that cannot be started now is started for the job, which says why if that fails.
+    with contextlib.suppress(Exception):
+        if plain(cwd):
             path, scratch = connection_file()
-            process = start_kernel(path, kernel="", cwd=Path(cwd), env={}, log=scratch / _LOG, fork=True)
+            try:
+                process = start_kernel(path, kernel="", cwd=Path(cwd), env={}, log=scratch / _LOG, fork=True)
+            except BaseException:
+                shutil.rmtree(scratch, ignore_errors=True)
+                raise
             ahead = Ahead(Connection(process, path, scratch), cwd, {})
             ahead.connection.open()
             ahead.connection.ready()
-        with contextlib.suppress(OSError):
-            channel.sendall(b".")
-        while data := channel.recv(65536):
-            said += data
-    finally:
-        if not said and ahead is not None:
-            ahead.connection.close(patience=0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError):
+        channel.sendall(b".")
+    while data := channel.recv(65536):
+        said += data
     channel.close()
-    if not said:
+    if not said or told:
+        if ahead is not None:
+            ahead.connection.close(patience=0)
         return None
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     asked = json.loads(said)
     if ahead is not None:
         ahead.env = asked["env"]
@@ -115,8 +121,9 @@ def take(env: dict[str, str], cwd: str, log: str, old: str) -> None:
     importlib.invalidate_caches()
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(out, Path(old).read_bytes())
+    before = Path(old).stat()
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers
         with contextlib.suppress(OSError):
-            if int(name) != out and os.readlink(f"/proc/self/fd/{name}") == old:  # noqa: PTH115
+            if os.path.samestat(os.fstat(int(name)), before):
                 os.dup2(out, int(name), inheritable=os.get_inheritable(int(name)))
     os.close(out)

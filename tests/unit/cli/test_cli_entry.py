@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import shutil
@@ -103,6 +104,27 @@ def test_a_parent_of_another_environment_is_not_asked(home: Path) -> None:
     "says", [b"", b"77\n", b"77\n{", b'77\n{"code": "x"}\n'], ids=["nothing", "half", "torn", "no code"]
 )
 def test_what_does_not_answer_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bytes) -> None:
+    with _listening(tmp_path) as (listener, env):
+
+        def serve() -> None:
+            channel, _ = listener.accept()
+            channel.recv(1 << 20)
+            channel.sendall(says)
+            channel.close()
+
+        served = threading.Thread(target=serve)
+        served.start()
+        ran = _nbpipe(tmp_path, "run", "--help", XDG_RUNTIME_DIR=env["XDG_RUNTIME_DIR"])
+        served.join(20)
+        assert not served.is_alive()
+    assert _itself(ran)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("Usage: nbpipe run")
+
+
+@contextlib.contextmanager
+def _listening(tmp_path: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """A socket where a command looks for a parent, and the environment in which it does."""
     runtime = Path(tempfile.mkdtemp(prefix="nb"))
     (runtime / "nbpipe").mkdir(mode=0o700)
     try:
@@ -112,23 +134,60 @@ def test_what_does_not_answer_is_done_without(tmp_path: Path, monkeypatch: pytes
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(runtime / "nbpipe" / name))
             listener.listen(1)
-
-            def serve() -> None:
-                channel, _ = listener.accept()
-                channel.recv(1 << 20)
-                channel.sendall(says)
-                channel.close()
-
-            served = threading.Thread(target=serve)
-            served.start()
-            ran = _nbpipe(tmp_path, "run", "--help", XDG_RUNTIME_DIR=str(runtime))
-            served.join(20)
-            assert not served.is_alive()
-        assert _itself(ran)
-        assert ran.returncode == 0
-        assert ran.stdout.startswith("Usage: nbpipe run")
+            yield listener, own
     finally:
         shutil.rmtree(runtime)
+
+
+def test_a_command_in_a_folder_that_is_gone_has_the_words_for_it(home: Path) -> None:
+    """Also where its `PYTHONPATH` is relative, and nobody can say what to."""
+    said = []
+    for keep in ("100", "off"):
+        (home / "gone").mkdir()
+        command = [sys.executable, "-c", "import os; os.rmdir(os.getcwd())\nfrom nbpipe.cli.entry import main; main()"]
+        env = _environment(home, NBPIPE_KEEP_WARM=keep)
+        ran = subprocess.run(
+            [*command, "--help"], cwd=home / "gone", env=env, capture_output=True, text=True, check=False
+        )
+        said.append((ran.returncode, ran.stdout, ran.stderr))
+    assert said[0] == said[1]
+    assert said[0][0] == 0
+
+
+def test_a_parent_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
+    """Not the command, and not who reads what it writes."""
+    with _listening(tmp_path) as (listener, env):
+        ran = subprocess.run(
+            [sys.executable, "-m", "nbpipe", "run", "--help"],
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert ran.returncode == 0
+        assert ran.stdout.startswith("Usage: nbpipe run")
+        assert listener.fileno() > 0
+
+
+def test_a_ctrl_c_counts_where_the_one_that_answers_has_just_ended(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with _listening(tmp_path) as (listener, env):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "nbpipe", "run", "nb.ipynb"], env=env, stderr=subprocess.PIPE, text=True
+        )
+        channel, _ = listener.accept()
+        channel.sendall(b"%d\n" % gone.pid)
+        # Its files have come: it waits for the answer.
+        said = b""
+        while not said.endswith(b"."):
+            said += channel.recv(1 << 20)
+        child.send_signal(signal.SIGINT)
+        _, words = child.communicate(timeout=30)
+        channel.close()
+    assert child.returncode == 130, words
+    assert "interrupted" in words
 
 
 def test_the_terminal_is_the_callers(home: Path) -> None:

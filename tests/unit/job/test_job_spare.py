@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ import pytest
 from jobs import Bench
 
 from nbpipe.executors.local import LocalExecutor
+from nbpipe.job import engine, spare
 from nbpipe.job.folder import KERNEL_PID, read_verdict
 from nbpipe.model import Outcome
 
@@ -79,11 +83,11 @@ _PID = "import os\nprint(os.getpid())"
 
 
 def test_a_job_runs_on_the_kernel_that_waits(executor: LocalExecutor, bench: Bench) -> None:
-    (spare,) = _ready(executor, bench)
+    (kernel,) = _ready(executor, bench)
     _, outcome = _run(executor, bench, _PID)
     assert outcome.status == "succeeded"
-    assert bench.printed() == f"{spare.pid}\n"
-    _wait_for(lambda: not spare.is_running())
+    assert bench.printed() == f"{kernel.pid}\n"
+    _wait_for(lambda: not kernel.is_running())
 
 
 def test_as_many_wait_as_jobs_may_come_and_room_is_for(executor: LocalExecutor, bench: Bench) -> None:
@@ -102,10 +106,10 @@ def test_as_many_wait_as_jobs_may_come_and_room_is_for(executor: LocalExecutor, 
 def test_a_job_whose_kernel_would_start_otherwise_gets_one_of_its_own(
     executor: LocalExecutor, bench: Bench, fields: dict[str, object]
 ) -> None:
-    (spare,) = _ready(executor, bench)
+    (kernel,) = _ready(executor, bench)
     _run(executor, bench, _PID, **fields)
-    assert str(spare.pid) not in bench.printed()
-    assert spare.is_running()
+    assert str(kernel.pid) not in bench.printed()
+    assert kernel.is_running()
 
 
 @pytest.mark.parametrize("name", ["profile_default/startup/00.py", "profile_default/ipython_config.py", None])
@@ -152,11 +156,47 @@ def test_what_the_kernel_itself_prints_stands_in_the_jobs_log(executor: LocalExe
     assert "To connect another client" in log
 
 
+def test_the_log_is_the_jobs_also_where_temporary_files_lie_behind_a_link(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "link"))
+    executor = LocalExecutor(cpus=2)
+    try:
+        _ready(executor, bench)
+        folder, _ = _run(executor, bench, "import os\nos.write(2, b'own words')")
+    finally:
+        executor.close()
+    assert "own words" in (folder / "kernel.log").read_text()
+
+
+def test_those_that_nobody_needs_any_more_end(executor: LocalExecutor, bench: Bench) -> None:
+    waiting = _ready(executor, bench, 2)
+    executor.expect(0, str(bench.project))
+    _wait_for(lambda: not any(one.is_running() for one in waiting))
+    _, outcome = _run(executor, bench, _PID)
+    assert outcome.status == "succeeded"
+
+
+def test_a_kernel_that_cannot_be_started_ahead_costs_no_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(engine, "connection_file", full)
+    ours, theirs = socket.socketpair()
+    asked = {"job": "j", "env": {}}
+    ours.sendall(json.dumps(asked).encode())
+    ours.shutdown(socket.SHUT_WR)
+    assert spare.wait(theirs, str(bench.project)) == (asked, None)
+    ours.close()
+
+
 def test_one_that_died_waiting_is_replaced(executor: LocalExecutor, bench: Bench) -> None:
-    (spare,) = _ready(executor, bench)
-    spare.kill()
+    (kernel,) = _ready(executor, bench)
+    kernel.kill()
     # With all its threads: before the last, nobody is told.
-    _wait_for(lambda: spare.status() == psutil.STATUS_ZOMBIE and spare.num_threads() == 1)
+    _wait_for(lambda: kernel.status() == psutil.STATUS_ZOMBIE and kernel.num_threads() == 1)
     _, outcome = _run(executor, bench, _PID)
     assert outcome.status == "succeeded", outcome.failure
     (runner,) = [one.parent() for one in _ready(executor, bench)]
