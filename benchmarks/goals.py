@@ -132,7 +132,7 @@ GOALS = (
             Check("--help", _FIVE, "nbpipe --help", 0.04),
             Check("plan, 5 stages", _FIVE, "nbpipe plan", 0.06),
         ),
-        "Python's own start, and a fork of the warm parent that answers (ADR 0015)",
+        "Python's own start; click and msgspec for help, for a plan a fork of the warm parent that answers (ADR 0015)",
     ),
     Goal(
         "P10",

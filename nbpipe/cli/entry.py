@@ -12,7 +12,8 @@ import sys
 
 #: Commands that only look. A run looks first whether it has anything to do.
 _ASKED = ("run", "plan")
-_NOT = ("--detach", "--smoke-first", "--debug", "--run-id", "--fresh", "--on")
+#: Help takes no longer where the process itself gives it.
+_NOT = ("--detach", "--smoke-first", "--debug", "--run-id", "--fresh", "--on", "--help", "-h")
 #: Where one of these says that nothing is kept warm, nothing is asked.
 _SWITCHES = {"NBPIPE_KEEP_WARM": ("", "0", "off"), "NBPIPE_FORK": ("0",)}
 #: Seconds for somebody to be there who answers. Doing it itself takes no longer.
@@ -36,8 +37,7 @@ def main() -> None:
 
 def _answered(argv: list[str]) -> int | None:
     """The exit code, once a warm parent has answered the command; None where this process has to do it itself."""
-    helps = len(argv) in {1, 2} and argv[-1] in {"--help", "-h"}
-    looks = helps or (bool(argv) and argv[0] in _ASKED and not any(word.partition("=")[0] in _NOT for word in argv))
+    looks = bool(argv) and argv[0] in _ASKED and not any(word.partition("=")[0] in _NOT for word in argv)
     if sys.platform != "linux" or not looks or any(os.environ.get(name) in off for name, off in _SWITCHES.items()):
         return None
     from nbpipe.job import sockets
