@@ -204,6 +204,8 @@ class Server:
                 return
             for spare in [spare for spare in self._spares if spare.pid == pid]:
                 self._drop(spare)
+                # One that ends by itself is not replaced before somebody asks again: the next might end, too, and the next.
+                self._wanted = (len(self._spares), spare.cwd)
             self._ending.discard(pid)
             job = self._jobs.pop(pid, None)
             if job is not None:

@@ -233,3 +233,13 @@ def test_a_job_is_cancelled_before_its_kernel_answers(executor: LocalExecutor, b
     _wait_for(lambda: executor.poll(handle).state != "running", 10)
     if (folder / KERNEL_PID).exists():
         assert not psutil.pid_exists(int((folder / KERNEL_PID).read_text()))
+
+
+def test_one_that_ends_by_itself_is_not_replaced_for_ever(executor: LocalExecutor, bench: Bench) -> None:
+    (kernel,) = _ready(executor, bench)
+    runner = kernel.parent()
+    assert runner is not None
+    runner.kill()
+    _wait_for(lambda: not psutil.pid_exists(runner.pid))
+    time.sleep(0.3)
+    assert _spares(executor) == []
