@@ -126,6 +126,14 @@ export const DETAILS: RunDetails = {
       artifacts: [{ name: 'model.pt', size: 1_234_567 }],
     }),
     stage('evaluate', 'failed', {
+      kept: {
+        target: 'gpu',
+        cell: 9,
+        until: 4_102_444_800,
+        memory: 1_234_567_890,
+        gpus: ['0'],
+        start: { continue: true, on: 'gpu' },
+      },
       started: T0 + 67.2,
       seconds: 1.1,
       reason: 'cell 9 line 3 changed',

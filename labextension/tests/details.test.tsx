@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, within } from '@testing-library/preact';
+import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/preact';
 import axe from 'axe-core';
 import { afterEach, expect, test, vi } from 'vitest';
 
@@ -50,6 +50,24 @@ test('a stage says how it ended, why it ran, what it measured and left', () => {
   expect(stage('load').textContent).toBe('load⚡cachedfrom r41 log');
   expect(within(stage('evaluate')).getByText(/KeyError/).tagName).toBe('PRE');
   expect(screen.getByText(/baseline printed 3,000 lines/)).toBeDefined();
+});
+
+test('a kernel that is kept says until when and with what, and goes on or ends where it is asked to', async () => {
+  const onContinue = vi.fn(() => Promise.resolve());
+  const onRelease = vi.fn(() => Promise.resolve());
+  shown({ onContinue, onRelease });
+  expect(stage('evaluate').textContent).toMatch(/gpu: kept until \S+.*, 1\.2 GB, GPUs 0/);
+  const go = within(stage('evaluate')).getByText<HTMLButtonElement>('Continue at the failed cell');
+  fireEvent.click(go);
+  expect(go.disabled).toBe(true);
+  await waitFor(() => expect(go.disabled).toBe(false));
+  expect(onContinue).toHaveBeenCalledWith(expect.objectContaining({ start: { continue: true, on: 'gpu' } }));
+  fireEvent.click(screen.getByRole('button', { name: 'Release the kernel of evaluate' }));
+  expect(onRelease).toHaveBeenCalledWith('evaluate');
+  cleanup();
+  const over = DETAILS.stages.map((one) => ({ ...one, kept: one.kept ? { ...one.kept, until: 1 } : null }));
+  shown({ onContinue, onRelease, details: { ...DETAILS, stages: over } });
+  expect(screen.queryByText('Continue at the failed cell')).toBeNull();
 });
 
 test('bars share one axis', () => {

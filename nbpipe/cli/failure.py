@@ -14,6 +14,8 @@ from nbpipe.errors import NbpipeError
 
 if TYPE_CHECKING:
     from nbpipe.model import Failure
+    from nbpipe.run.project import Project
+    from nbpipe.run.state import RunState
 
 #: Exit code of a mistake in nbpipe itself (`EX_SOFTWARE` of sysexits.h).
 INTERNAL = 70
@@ -67,6 +69,35 @@ def failure_error(failure: Failure, stage: str | None, exit_code: int) -> Nbpipe
         fix=failure.fix or None,
     )
     error.code, error.exit_code = failure.code, exit_code
+    return error
+
+
+def how_to_go_on(error: NbpipeError, project: Project, state: RunState, stage: str | None) -> NbpipeError:
+    """The error with what to do next where the target of its stage keeps the kernel: the commands, ready to be typed."""
+    from nbpipe.run.waiting import waiting
+
+    found = waiting(project, state, stage) if stage is not None else None
+    if found is None:
+        return error
+    import shlex
+    import time
+
+    from nbpipe.cli.text import size
+
+    notebook = str(project.root / state.notebook)
+    words = [
+        f"--{name.replace('_', '-')}" + ("" if given is True else f"={given}") for name, given in found.start.items()
+    ]
+    held = [size(found.memory)] if found.memory else []
+    held += [f"GPUs {', '.join(found.gpus)}"] if found.gpus else []
+    until = ", ".join([time.strftime("%H:%M", time.localtime(found.until)), *held])
+    error.fix = "\n".join(
+        [
+            f"{found.target} keeps the kernel (until {until}). Mend cell {found.cell}, then go on there, or end it:",
+            shlex.join(["nbpipe", "run", min(os.path.relpath(notebook), notebook, key=len), *words]),
+            shlex.join(["nbpipe", "target", "release", found.target]),
+        ]
+    )
     return error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from nbpipe.cli.failure import error_text, failure_error
+from nbpipe.cli.failure import error_text, failure_error, how_to_go_on
 from nbpipe.cli.render import BOLD, DIM, PLAIN, STATUS, Part, paint
 from nbpipe.cli.shapes import SCHEMA, error_shape, print_json, stage_shape
 from nbpipe.cli.text import coloured, duration, line, metric
@@ -44,7 +44,7 @@ def show_result(result: RunResult, state: RunState, notebook: Path, out: TextIO,
     if result.failure is not None:
         if result.failure.traceback:
             click.echo(coloured(result.failure.traceback).rstrip("\n"), err=True, color=color)
-        error = failure_error(result.failure, stage, result.exit_code)
+        error = how_to_go_on(failure_error(result.failure, stage, result.exit_code), project, state, stage)
         text = error_text(error).removeprefix("nbpipe:")
         click.echo(click.style("nbpipe:", fg="red", bold=True) + text, err=True, color=color)
     if not quiet and not result.up_to_date:

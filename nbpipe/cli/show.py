@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbpipe.history.query import RunDetail
+    from nbpipe.run.project import Project
     from nbpipe.run.state import StageState
 
 
@@ -46,9 +47,9 @@ def command(run: str, stage: str | None, *, as_json: bool) -> None:
         shape = {"schema": SCHEMA, "run": found.summary.run} | stage_shape(chosen) if chosen else detail_shape(found)
         print_json(shape)
     elif chosen is not None:
-        _print_stage(found, chosen)
+        _print_stage(project, found, chosen)
     else:
-        _print_run(found)
+        _print_run(project, found)
 
 
 def _stage(found: RunDetail, name: str) -> StageState:
@@ -61,7 +62,7 @@ def _stage(found: RunDetail, name: str) -> StageState:
     raise UsageError(f"{found.summary.run} has no stage '{name}'", name=name, fix=f"Its stages: {names}")
 
 
-def _print_run(found: RunDetail) -> None:
+def _print_run(project: Project, found: RunDetail) -> None:
     import shutil
 
     from nbpipe.cli.render import BOLD, PLAIN, header, paint, stage_lines, status_parts
@@ -84,10 +85,10 @@ def _print_run(found: RunDetail) -> None:
         click.echo(f"  {click.style('warning:', fg='yellow')} {line(text)}")
     broken = next((stage for stage in state.stages if stage.failure is not None), None)
     if broken is not None:
-        _failure(broken)
+        _failure(project, found, broken)
 
 
-def _print_stage(found: RunDetail, stage: StageState) -> None:
+def _print_stage(project: Project, found: RunDetail, stage: StageState) -> None:
     from nbpipe.cli.render import BOLD, paint, reasons_text, status_parts
     from nbpipe.cli.text import coloured, duration
 
@@ -105,14 +106,15 @@ def _print_stage(found: RunDetail, stage: StageState) -> None:
     if stage.failure is not None:
         if stage.failure.traceback:
             click.echo(coloured(stage.failure.traceback).rstrip("\n"))
-        _failure(stage)
+        _failure(project, found, stage)
 
 
-def _failure(stage: StageState) -> None:
-    from nbpipe.cli.failure import error_text, failure_error
+def _failure(project: Project, found: RunDetail, stage: StageState) -> None:
+    from nbpipe.cli.failure import error_text, failure_error, how_to_go_on
 
     assert stage.failure is not None  # noqa: S101 - both callers have looked
-    click.echo(error_text(failure_error(stage.failure, stage.name, 1)))
+    error = failure_error(stage.failure, stage.name, 1)
+    click.echo(error_text(how_to_go_on(error, project, found.state, stage.name)))
 
 
 def _facts(facts: Mapping[str, str]) -> None:

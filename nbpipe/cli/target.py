@@ -58,7 +58,7 @@ def command(action: str, name: str | None, *, notebook: Path | None, as_json: bo
         _list(project, chosen, as_json=as_json)
         return
     if action == "release":
-        _release(chosen, as_json=as_json)
+        _release(project, chosen, as_json=as_json)
         return
     rows = [_examined(project, target, notebook, full=action == "doctor") for target in chosen]
     if as_json:
@@ -93,13 +93,16 @@ def _list(project: Project, targets: Sequence[Target], *, as_json: bool) -> None
         click.echo(text)
 
 
-def _release(targets: Sequence[Target], *, as_json: bool) -> None:
+def _release(project: Project, targets: Sequence[Target], *, as_json: bool) -> None:
     """End the kernels that targets keep, and say how many. Raises TargetError for one that cannot be reached."""
+    from nbpipe.run.kept import forget_all
+
     ended = {}
     for target in targets:
         if target.kind == "ssh":
             with _opened(target) as there:
                 ended[target.name] = len(there.release())
+            forget_all(project.root, target.name)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
 

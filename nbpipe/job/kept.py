@@ -38,6 +38,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     #: Seconds since the epoch.
     until: float
+    #: Bytes that its processes held as it began to wait, and the GPUs that it holds.
+    memory: int = 0
+    gpus: tuple[str, ...] = ()
     #: Where it came home: what the job is called there, the target's settings, digests of the files that it looked at.
     job: str = ""
     target: str = ""

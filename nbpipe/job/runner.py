@@ -197,8 +197,15 @@ def _continued(folder: Path, spec: JobSpec, cells: Cells, given: Outcome, proces
 
     number = kept.worth_keeping(spec, cells.result, given)
     until = time.time() + spec.keep_failed
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "") if spec.gpus else ""
     waiting = kept.Kept(
-        token=spec.token, code=exit_code(given), cell=spec.cells[number].cell, index=number, until=until
+        token=spec.token,
+        code=exit_code(given),
+        cell=spec.cells[number].cell,
+        index=number,
+        until=until,
+        memory=kept.resident(process.pid),
+        gpus=tuple(filter(None, devices.split(","))),
     )
     try:
         return kept.wait(folder, waiting, spec, process)

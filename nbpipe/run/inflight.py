@@ -168,11 +168,15 @@ class InFlight:
             spec = msgspec.structs.replace(spec, continues=waiting.job, first=waiting.index)
             write_spec(job_folder(place, stage.name, spec.attempt), spec)
             return spec, (f"continued at cell {spec.cells[spec.first].cell}",)
-        with contextlib.suppress(TargetError):
-            # Where it cannot be told, its time ends.
-            executor.release(waiting.job)
+        self._release(on, waiting.job)
         kept.forget(place.project, name, stage.name)
         return spec, (f"begins at its first cell: {why}",) if why else ()
+
+    def _release(self, on: str, job: str) -> None:
+        """Nobody goes on in this kernel."""
+        with contextlib.suppress(TargetError):
+            # Where it cannot be told, its time ends.
+            cast("SshExecutor | PoolExecutor", self._fleet.of(on)).release(job)
 
     def _stop_outdated(self, key: str, job: afield.Afield) -> None:
         """Jobs that a dead run left there for what has been edited since would hold a GPU for nobody."""
@@ -193,11 +197,18 @@ class InFlight:
             self._room(attempt.on).give_back(name)
             self._collected(attempt)
             left = kept.Left(
-                pipeline=self._pipeline.name, stage=name, target=attempt.on, folder=str(attempt.folder.resolve())
+                pipeline=self._pipeline.name,
+                stage=name,
+                target=attempt.on,
+                folder=str(attempt.folder.resolve()),
+                on="" if attempt.stage.options.on is not None else attempt.on,
             )
             if attempt.spec.continues:
                 kept.forget(self._place.project, left.pipeline, name)
-            kept.remember(self._place.project, left)
+            if attempt.lease is not None:
+                kept.remember(self._place.project, left)
+            elif left.kept is not None:
+                self._release(attempt.on, left.kept.job)
             self._disk.ended(attempt.folder)
             yield attempt, outcome
 

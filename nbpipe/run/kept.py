@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +32,8 @@ _SAME = (
 class Left(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that left a kernel: the notebook and stage, the target that keeps it, the attempt's folder.
 
-    `going` is the key for which somebody goes on in it, "" while it waits.
+    `going` is the key for which somebody goes on in it, "" while it waits. `on` is the
+    target that its run was told, "" where the stage names it itself.
     """
 
     schema: int = 1
@@ -40,6 +42,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     folder: str
     going: str = ""
+    on: str = ""
 
     @property
     def kept(self) -> Kept | None:
@@ -75,6 +78,15 @@ def any_left(project: Path) -> bool:
 def forget(project: Path, pipeline: str, stage: str) -> None:
     """Nobody goes on in it any more."""
     _path(project, pipeline, stage).unlink(missing_ok=True)
+
+
+def forget_all(project: Path, target: str) -> None:
+    """Note that a target has ended all kernels that waited there."""
+    for path in (project / _FOLDER).glob("*.json"):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            left = msgspec.json.decode(path.read_bytes(), type=Left)
+            if left.target == target and not left.going:
+                path.unlink(missing_ok=True)
 
 
 def _path(project: Path, pipeline: str, stage: str) -> Path:

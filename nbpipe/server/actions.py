@@ -11,6 +11,7 @@ from nbpipe.server.asking import (
     About,
     CheckoutQuestion,
     PromoteQuestion,
+    ReleaseQuestion,
     StartQuestion,
     StopQuestion,
     TagQuestion,
@@ -41,6 +42,14 @@ def stop(asked: Asked[StopQuestion]) -> dict[str, str]:
     project = asked.place.project
     ask_to_stop(project, asked.run, force=asked.question.force)
     return {"run": asked.run, "status": detail(project, asked.run).state.status}
+
+
+def release(asked: Asked[ReleaseQuestion]) -> dict[str, Any]:
+    """End the kernel of a failed stage, which its target keeps. Raises TargetError where that cannot be reached."""
+    from nbpipe.run.waiting import release as end
+
+    project, stage = asked.place.project, asked.question.stage
+    return {"run": asked.run, "stage": stage, "ended": end(project, detail(project, asked.run).state, stage)}
 
 
 def checkout(asked: Asked[CheckoutQuestion]) -> dict[str, str]:
@@ -118,6 +127,7 @@ def _words(asked: Asked[StartQuestion]) -> list[str]:
     }
     words += [f"--{name}={value}" for name, value in given.items() if value is not None]
     words += ["--fresh"] if question.fresh else []
+    words += ["--continue"] if question.continue_ else []
     if any("\0" in word for word in words):
         raise Refused(400, "usage", "a NUL character can be no part of a run's options")
     if any(len(word.encode()) > _LONGEST for word in words):

@@ -51,12 +51,16 @@ class PlanQuestion(WhatToRun, frozen=True, kw_only=True):
     content: msgspec.Raw = msgspec.Raw(b"")
 
 
-class StartQuestion(WhatToRun, frozen=True, kw_only=True):
-    """Start a run. `content` as in a draft: the saved notebook has to have the same cells."""
+class StartQuestion(WhatToRun, frozen=True, kw_only=True, rename={"from_": "from", "continue_": "continue"}):
+    """Start a run. `content` as in a draft: the saved notebook has to have the same cells.
+
+    `continue`: stages go on at the cell that failed, where their target has kept the kernel.
+    """
 
     content: msgspec.Raw = msgspec.Raw(b"")
     on: str | None = None
     jobs: int | None = None
+    continue_: bool = False
 
 
 class RunsQuestion(About, frozen=True, kw_only=True):
@@ -102,6 +106,12 @@ class StopQuestion(About, frozen=True, kw_only=True):
     """`force` kills the stages that run instead of asking them."""
 
     force: bool = False
+
+
+class ReleaseQuestion(About, frozen=True, kw_only=True):
+    """End the kernel that this stage has left at its target."""
+
+    stage: str
 
 
 class LogQuestion(About, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from nbpipe.errors import (
     PipelineError,
     SecurityError,
     StoreError,
+    TargetError,
     UsageError,
 )
 
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[NbpipeError], int], ...] = (
     (PipelineError, 422),
     (SecurityError, 403),
     (StoreError, 503),
+    (TargetError, 503),
 )
 
 

@@ -60,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "runs/{run}/details", "read", "About", "history.details"),
     Route("GET", "runs/{run}/log", "read", "LogQuestion", "history.log"),
     Route("POST", "runs/{run}/stop", "execute", "StopQuestion", "actions.stop", "acting", status=202),
+    Route("POST", "runs/{run}/release", "execute", "ReleaseQuestion", "actions.release", "acting"),
     Route("POST", "runs/{run}/checkout", "write", "CheckoutQuestion", "actions.checkout", "acting", status=201),
     Route("POST", "runs/{run}/promote", "write", "PromoteQuestion", "actions.promote", "acting"),
     Route("POST", "runs/{run}/tag", "write", "TagQuestion", "actions.tag", "acting"),

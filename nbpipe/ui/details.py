@@ -11,6 +11,7 @@ from nbpipe.history.query import RunDetail, detail
 from nbpipe.model import Artifact
 from nbpipe.run.project import Project
 from nbpipe.run.state import StageState
+from nbpipe.run.waiting import Waiting, waiting
 from nbpipe.ui.rows import MOST, clip, finite
 
 SCHEMA = 1
@@ -47,6 +48,8 @@ class StageDetail(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     warnings: tuple[str, ...]
     artifacts: tuple[ArtifactRow, ...]
+    #: The kernel that its target keeps for the mended cell.
+    kept: Waiting | None = None
 
 
 class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,10 @@ def run_details(project: Project, run: str) -> tuple[RunDetails, RunDetail]:
             params=found.state.params,
             given=found.state.given,
             environment=_environment(dict(view.environment())),
-            stages=tuple(_stage(stage, view) for stage in found.state.stages[:MOST]),
+            stages=tuple(
+                _stage(stage, view, waiting(project, found.state, stage.name) if stage.status == "failed" else None)
+                for stage in found.state.stages[:MOST]
+            ),
             executed=found.executed is not None,
             warnings=found.state.warnings[:MOST],
         ),
@@ -87,7 +93,7 @@ def _environment(recorded: dict[str, Any]) -> dict[str, Any]:
     return recorded
 
 
-def _stage(stage: StageState, view: RunView) -> StageDetail:
+def _stage(stage: StageState, view: RunView, kept: Waiting | None) -> StageDetail:
     over = stage.status not in ("waiting", "running")
     outcome = view.outcome(stage.name) if over else None
     artifacts: tuple[ArtifactRow, ...] = ()
@@ -113,6 +119,7 @@ def _stage(stage: StageState, view: RunView) -> StageDetail:
         attempt=stage.attempt,
         warnings=outcome.warnings[:MOST] if outcome is not None else (),
         artifacts=artifacts,
+        kept=kept,
     )
 
 

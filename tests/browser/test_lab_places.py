@@ -113,6 +113,40 @@ def test_a_stage_runs_over_ssh_and_a_package_that_is_missing_at_its_target_is_ma
     assert "msgspec==" in mark.inner_text()
 
 
+def test_a_failed_stage_goes_on_at_its_cell_or_its_kernel_is_ended_from_the_details(
+    lab: Lab, page: Any, sshd: Sshd
+) -> None:
+    way = f'host = "127.0.0.1"\nport = {sshd.port}\nconfig = "{sshd.root}/client"\nfolder = "{sshd.root}/keeps"\n'
+    folder = project(
+        lab, "kept", f'[targets.box]\nkind = "ssh"\npython = "{sys.executable}"\n{way}keep_failed = "10m"\n'
+    )
+    cells = ("%%stage where --on box\nx = [1]", "%%stage where\nx.append(2)\nassert len(x) > 2\nprint('has', x)")
+    lab.write("kept/flow.ipynb", *cells)
+    panel = opened(lab, page, "kept/flow.ipynb")
+
+    def failed(run: str) -> Any:
+        panel.locator(f"tr[data-run={run}] .nbp-status-failed").wait_for(timeout=LONG)
+        return panel.locator(".nbp-details li[data-stage=where]")
+
+    panel.get_by_role("button", name="Run", exact=True).click()
+    stage = failed("r1")
+    stage.get_by_text("box: kept until").wait_for()
+    go = stage.get_by_role("button", name="Continue at the failed cell")
+    go.focus()
+    page.keyboard.press("Enter")
+    # It fails no more: what the cell had left behind before it failed is there.
+    panel.locator("tr[data-run=r2] .nbp-status-succeeded").wait_for(timeout=LONG)
+    assert "has [1, 2, 2]" in nbpipe(lab, folder, "logs", "r2")
+
+    lab.write("kept/flow.ipynb", cells[0], f"{cells[1]}\n1 / 0")
+    panel = opened(lab, page, "kept/flow.ipynb")
+    panel.get_by_role("button", name="Run", exact=True).click()
+    failed("r3").get_by_role("button", name="Release the kernel of where").click()
+    page.get_by_text("The kernel of where has ended").wait_for()
+    failed("r3").get_by_text("box: kept until").wait_for(state="detached")
+    assert not list((sshd.root / "keeps" / "work").iterdir())
+
+
 def test_a_pipeline_is_made_with_the_launcher_and_run_from_the_file_browser(lab: Lab, page: Any) -> None:
     (lab.folder / "launched").mkdir()
     (lab.folder / "launched" / "nbpipe.toml").touch()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from nbpipe.history.chunks import Chunk
+from nbpipe.run.waiting import Waiting
 from nbpipe.server import answering, desk, logs, notebooks, starting
 from nbpipe.server.routes import ROUTES
 from nbpipe.ui import details, pipelines
@@ -67,6 +68,7 @@ def test_every_field_has_a_line(title: str, struct: type[msgspec.Struct]) -> Non
         ("A proposal", "| `cells`", pipelines.SuggestedCell),
         ("Details of a run", "A stage has", details.StageDetail),
         ("Details of a run", "and `artifacts`", details.ArtifactRow),
+        ("Details of a run", "**`kept`**", Waiting),
     ],
 )
 def test_every_field_inside_is_named(title: str, begin: str, struct: type[msgspec.Struct]) -> None:

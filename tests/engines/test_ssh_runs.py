@@ -169,6 +169,9 @@ def _failed(site: Site) -> int:
     failed = site.run()
     assert failed.code == 1, failed.err
     assert failed.json["error"]["cell"] == 4
+    assert "box keeps the kernel (until " in failed.err
+    assert "nbpipe run n.ipynb --continue\n" in failed.err
+    assert failed.err.count("nbpipe target release box") == 1
     pid = int(_log(site, failed.json["run"]).partition("pid=")[2].partition(";")[0])
     assert Path(f"/proc/{pid}").exists()
     return pid
@@ -229,6 +232,7 @@ def test_a_kept_kernel_ends_when_the_stage_begins_anew_or_somebody_releases_it(k
     assert "1 kernel of a failed stage is kept" in told.out
     released = keeps.command("target", "release", "box")
     assert "ended 1 kernel" in released.out
+    assert "keeps the kernel" not in keeps.command("show", "latest").out
     assert gone(second, 10)
     keeps.write(*_MENDED)
     done = keeps.run("--continue")

@@ -103,7 +103,7 @@ def test_every_route_says_what_the_user_must_be_allowed_to_do(
         assert send(jp_fetch, jp_asyncio_loop, route)[0] == 403
     assert asked == [(route.action, "nbpipe") for route in ROUTES]
     execute = {f"{route.method} {route.path}" for route in ROUTES if route.action == "execute"}
-    assert execute == {"POST runs", "POST runs/{run}/stop"}
+    assert execute == {"POST runs", "POST runs/{run}/stop", "POST runs/{run}/release"}
     assert all(route.action == "read" for route in ROUTES if route.method == "GET")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,13 +15,19 @@ from typing import Any
 import jupytext
 import nbformat
 import pytest
+from click.testing import CliRunner
+from executing import gone
 from served import *  # noqa: F403 - fixtures
 from served import write
 
+from nbpipe.cli.show import command
+from nbpipe.run import fleets
 from nbpipe.run import record as records
+from nbpipe.run.api import run_notebook
 from nbpipe.run.project import Project
 from nbpipe.server import saving
 from nbpipe.server.extension import SCHEMA_ID
+from nbpipe.targets.settings import Target
 
 
 @pytest.fixture
@@ -195,6 +202,45 @@ def test_a_registry_that_is_down_is_said_to_be(ask: Any, monkeypatch: pytest.Mon
 
 def test_runs_are_on_this_machine(ask: Any) -> None:
     assert [target["name"] for target in ask("GET", "targets")[1]["targets"]] == ["local"]
+
+
+def test_the_kernel_that_a_failed_stage_has_left_is_told_of_and_ended(
+    ask: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, answer = ask("POST", "runs", path="n.ipynb", **{"continue": True})
+    assert (status, answer["code"]) == (400, "usage")
+    assert "no target has kept" in answer["message"]
+    box = Target(name="box", kind="ssh", python=sys.executable, folder=str(tmp_path / "worker"), keep_failed=600.0)
+    monkeypatch.setattr(fleets, "targets_of", lambda _: {"box": box})
+    write(
+        folder / "n.ipynb",
+        "%%params\nn: int = 1",
+        "%%stage train\nimport os\nprint(f'pid={os.getpid()};')\nx = n",
+        "%%stage train\nx / 0",
+    )
+    failed = run_notebook(folder / "n.ipynb", params={"n": 2}, seed=3, on="box")
+    _, log = ask("GET", "runs", failed.run, "log", path="n.ipynb")
+    pid = int(log["text"].partition("pid=")[2].partition(";")[0])
+
+    def kept() -> Any:
+        _, details = ask("GET", "runs", failed.run, "details", path="n.ipynb")
+        return details["stages"][0]["kept"]
+
+    told = kept()
+    assert (told["target"], told["cell"], told["gpus"]) == ("box", 3, [])
+    assert told["start"] == {"continue": True, "on": "box", "params_from": failed.run, "seed": 3}
+    assert 0 < told["until"] - time.time() <= 600
+    assert told["memory"] > 10 << 20
+    monkeypatch.chdir(folder)
+    shown = CliRunner().invoke(command, [failed.run], catch_exceptions=False, env={"COLUMNS": "100"})
+    assert f"run n.ipynb --continue --on=box --params-from={failed.run} --seed=3" in shown.output
+    assert ask("POST", "runs", "r1", "release", path="n.ipynb", stage="train")[0] == 400
+    ended = {"run": failed.run, "stage": "train", "ended": True}
+    assert ask("POST", "runs", failed.run, "release", path="n.ipynb", stage="train") == (200, ended)
+    assert gone(pid, 10)
+    assert kept() is None
+    status, answer = ask("POST", "runs", failed.run, "release", path="n.ipynb", stage="train")
+    assert (status, answer["code"]) == (400, "usage")
 
 
 def test_a_run_is_sent_to_a_target_by_name_only(ask: Any) -> None:

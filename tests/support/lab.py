@@ -105,7 +105,13 @@ def running_lab(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **environment, **{name: str(path) for name, path in given.items()}},
+            # In a virtual environment, what is installed there would come first.
+            env={
+                **os.environ,
+                "JUPYTER_PREFER_ENV_PATH": "0",
+                **environment,
+                **{name: str(path) for name, path in given.items()},
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -63,6 +63,8 @@ export class Api {
     this.get<answers.LogChunk>(at(run, 'log'), { path, stage: stage || null, offset, limit });
   stop = (run: string, question: answers.StopQuestion) =>
     this.post<answers.Started>(at(run, 'stop'), question);
+  release = (path: string, run: string, stage: string) =>
+    this.post<answers.Released>(at(run, 'release'), { path, stage });
   checkout = (run: string, question: answers.CheckoutQuestion) =>
     this.post<answers.CheckedOut>(at(run, 'checkout'), question);
   promote = (run: string, question: answers.PromoteQuestion) =>

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 
 import type { RunDetails } from '../shared/api';
 import { problemText } from '../shared/backend';
@@ -9,14 +9,20 @@ import type { INbpipe } from './tokens';
 /** Metrics whose curves are asked for. */
 const MOST = 12;
 
-export interface Followed {
+interface Found {
   details: RunDetails | undefined;
   problem: string;
 }
 
+type Followed = Found & {
+  /** Read them again. */
+  again: () => void;
+};
+
 /** The details of a run, read again whenever it moves on. */
 export function useDetails(nbpipe: INbpipe, path: string, run: string): Followed {
-  const [found, setFound] = useState<Followed>({ details: undefined, problem: '' });
+  const [found, setFound] = useState<Found>({ details: undefined, problem: '' });
+  const again = useRef<() => void>(() => undefined);
   useEffect(() => {
     let wanted = true;
     let asked = 0;
@@ -35,7 +41,8 @@ export function useDetails(nbpipe: INbpipe, path: string, run: string): Followed
       }
     };
     setFound({ details: undefined, problem: '' });
-    void ask();
+    again.current = () => void ask();
+    again.current();
     const stop = nbpipe.backend(path).subscribe((change) => {
       if (change.rows.some((row) => row.run === run)) {
         void ask();
@@ -46,7 +53,7 @@ export function useDetails(nbpipe: INbpipe, path: string, run: string): Followed
       stop();
     };
   }, [nbpipe, path, run]);
-  return found;
+  return { ...found, again: () => again.current() };
 }
 
 /** Metric -> run -> points, of this run and the one it is compared with. */

@@ -202,6 +202,8 @@ export interface StartQuestion extends WhatToRun {
   /** A target. */
   on?: string;
   jobs?: number;
+  /** Go on at the cell that failed, where a target keeps the kernel. */
+  continue?: boolean;
 }
 
 /** POST runs, POST runs/ID/stop */
@@ -229,6 +231,27 @@ export interface Artifact {
   [key: string]: unknown;
 }
 
+/** The kernel of a failed stage, which its target keeps for the mended cell. */
+export interface Kept {
+  target: string;
+  /** Number of the cell that failed. */
+  cell: number;
+  until: number;
+  /** Bytes; 0 where nobody said. */
+  memory: number;
+  gpus: string[];
+  /** What a run has to be asked for to go on there. */
+  start: Omit<StartQuestion, 'path' | 'content'>;
+}
+
+/** POST runs/ID/release */
+export interface Released {
+  run: string;
+  stage: string;
+  /** Whether the kernel was there still. */
+  ended: boolean;
+}
+
 export interface DetailStage {
   name: string;
   kind: StageKind;
@@ -247,6 +270,7 @@ export interface DetailStage {
   attempt: number;
   warnings: string[];
   artifacts: Artifact[];
+  kept?: Kept | null;
 }
 
 /** GET runs/ID/details */

@@ -35,7 +35,7 @@ function Opened({ model, actions, path, run }: Props) {
   const { nbpipe, keeping } = model;
   const { store, pipeline, stage } = useSyncExternalStore(model.subscribe, model.get);
   const trans = useTrans();
-  const { details, problem } = useDetails(nbpipe, path, run);
+  const { details, problem, again } = useDetails(nbpipe, path, run);
   const base = store?.get().baseline ?? '';
   const baseline = base ? store?.find(base) : undefined;
   const curves = useCurves(nbpipe, path, base && base !== run ? [run, base] : [run], details);
@@ -95,6 +95,8 @@ function Opened({ model, actions, path, run }: Props) {
           readLog={readLog}
           selected={stage}
           onJump={(name) => model.jump(name)}
+          onContinue={({ start }) => model.start(start)}
+          onRelease={(name) => actions.release(run, name).then(again)}
           tab={(keeping.tab || 'stages') as DetailsTab}
           onTab={(tab) => keeping.keep({ tab })}
         />

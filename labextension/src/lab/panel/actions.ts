@@ -124,6 +124,18 @@ export class Actions {
     }
   }
 
+  /** End the kernel that a stage of a run has left at its target. */
+  async release(run: string, stage: string): Promise<void> {
+    const { path } = this.model.get();
+    const { api, trans } = this.model.nbpipe;
+    await this.tell(async () => {
+      const { ended } = await api.release(path, run, stage);
+      return ended
+        ? trans.__('The kernel of %1 has ended', stage)
+        : trans.__('The kernel of %1 had ended already', stage);
+    });
+  }
+
   async remove(run: string): Promise<void> {
     const { path } = this.model.get();
     const { api, trans } = this.model.nbpipe;

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 
-import type { PipelineParam, RunDetails as Details, Values } from '../api';
+import type { Kept, PipelineParam, RunDetails as Details, Values } from '../api';
 import { Tabs } from '../Tabs';
 import type { Curve } from '../types';
 import { useTick } from '../useTick';
@@ -29,6 +29,9 @@ export interface RunDetailsProps {
   selected?: string;
   /** Go to the cell of a stage. */
   onJump?: ((stage: string) => void) | undefined;
+  /** Go on at the cell that failed; end the kernel that waits for it. */
+  onContinue?: ((kept: Kept) => Promise<void>) | undefined;
+  onRelease?: ((stage: string) => Promise<void>) | undefined;
   tab?: DetailsTab;
   onTab?: (tab: DetailsTab) => void;
 }
@@ -39,7 +42,7 @@ export function RunDetails(props: RunDetailsProps) {
   const { run, details, skew = 0, baseline, readLog, onTab } = props;
   const [tab, setTab] = useState<DetailsTab>(props.tab ?? 'stages');
   const [logOf, setLogOf] = useState('');
-  useTick(details.stages.some((stage) => stage.status === 'running'));
+  useTick(details.stages.some((stage) => stage.status === 'running' || stage.kept));
   useEffect(() => setLogOf(''), [run]);
   useEffect(() => setTab(props.tab ?? 'stages'), [props.tab]);
   const choose = (next: DetailsTab) => {
@@ -71,6 +74,8 @@ export function RunDetails(props: RunDetailsProps) {
             now={Date.now() / 1000 + skew}
             selected={props.selected}
             onJump={props.onJump}
+            onContinue={props.onContinue}
+            onRelease={props.onRelease}
             onLog={(stage) => {
               setLogOf(stage);
               choose('log');

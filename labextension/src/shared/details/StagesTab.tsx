@@ -1,4 +1,6 @@
-import type { DetailStage } from '../api';
+import { useState, type ReactNode } from 'react';
+
+import type { DetailStage, Kept } from '../api';
 import { duration, metric, size } from '../format';
 import { Status } from '../Status';
 import { useWords } from '../words';
@@ -9,6 +11,8 @@ interface Props {
   selected?: string | undefined;
   onJump?: ((stage: string) => void) | undefined;
   onLog: (stage: string) => void;
+  onContinue?: ((kept: Kept) => Promise<void>) | undefined;
+  onRelease?: ((stage: string) => Promise<void>) | undefined;
 }
 
 interface Span {
@@ -17,7 +21,7 @@ interface Span {
 }
 
 /** Stages as bars on one time axis: what waited for what, and what took how long. */
-export function StagesTab({ stages, now, selected, onJump, onLog }: Props) {
+export function StagesTab({ stages, now, selected, onJump, onLog, onContinue, onRelease }: Props) {
   const trans = useWords();
   const axis = axisOf(stages, now);
   if (stages.length === 0) {
@@ -50,7 +54,16 @@ export function StagesTab({ stages, now, selected, onJump, onLog }: Props) {
             <Status status={stage.status} />
             <Bar stage={stage} axis={axis} now={now} />
             <span className="nbp-times-time">{took(stage, now)}</span>
-            <Why stage={stage} />
+            <Why stage={stage}>
+              {stage.kept && stage.kept.until > now ? (
+                <KeptKernel
+                  kept={stage.kept}
+                  stage={stage.name}
+                  onContinue={onContinue}
+                  onRelease={onRelease}
+                />
+              ) : null}
+            </Why>
             {stage.started ? (
               <button
                 type="button"
@@ -69,7 +82,7 @@ export function StagesTab({ stages, now, selected, onJump, onLog }: Props) {
 }
 
 /** Why it ran or did not, what it said, and what it left. */
-function Why({ stage }: { stage: DetailStage }) {
+function Why({ stage, children }: { stage: DetailStage; children: ReactNode }) {
   const trans = useWords();
   const figures = Object.entries(stage.metrics).slice(0, 4);
   return (
@@ -81,6 +94,7 @@ function Why({ stage }: { stage: DetailStage }) {
           <pre tabIndex={0}>{stage.traceback}</pre>
         </details>
       ) : null}
+      {children}
       {stage.attempt > 1 ? <span className="nbp-tag">{trans.__('attempt %1', stage.attempt)}</span> : null}
       {stage.reason ? <span className="nbp-dim">{stage.reason} </span> : null}
       {figures.map(([name, value]) => (
@@ -100,6 +114,62 @@ function Why({ stage }: { stage: DetailStage }) {
         </p>
       ))}
     </div>
+  );
+}
+
+/** Until when the kernel of the failed cell waits, with what it holds, and what can be done with it. */
+function KeptKernel({
+  kept,
+  stage,
+  onContinue,
+  onRelease,
+}: { kept: Kept; stage: string } & Pick<Props, 'onContinue' | 'onRelease'>) {
+  const trans = useWords();
+  const [busy, setBusy] = useState(false);
+  const until = new Date(kept.until * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const held = [
+    trans.__('kept until %1', until),
+    ...(kept.memory ? [size(kept.memory)] : []),
+    ...(kept.gpus.length > 0 ? [trans.__('GPUs %1', kept.gpus.join(', '))] : []),
+  ];
+  const act = (what: Promise<void> | undefined) => {
+    setBusy(true);
+    void what?.finally(() => setBusy(false));
+  };
+  return (
+    <p className="nbp-kept">
+      <span
+        title={trans.__('Mend cell %1; it runs again in the kernel that %2 keeps.', kept.cell, kept.target)}
+      >
+        {trans.__('%1: %2', kept.target, held.join(', '))}
+      </span>
+      {onContinue ? (
+        <button
+          type="button"
+          className="nbp-button"
+          disabled={busy}
+          title={trans.__(
+            'Cell %1 runs again in what it left behind, and so do those below it. The result is not reused.',
+            kept.cell,
+          )}
+          onClick={() => act(onContinue(kept))}
+        >
+          {trans.__('Continue at the failed cell')}
+        </button>
+      ) : null}
+      {onRelease ? (
+        <button
+          type="button"
+          className="nbp-button"
+          disabled={busy}
+          aria-label={trans.__('Release the kernel of %1', stage)}
+          title={trans.__('End the kernel; its memory and GPUs are free then')}
+          onClick={() => act(onRelease(stage))}
+        >
+          {trans.__('Release')}
+        </button>
+      ) : null}
+    </p>
   );
 }
 
