@@ -55,3 +55,11 @@ class Expecting(Protocol):
 
     def expect(self, jobs: int, cwd: str) -> None:
         """Have kernels wait in a folder, where that many jobs may run there soon."""
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """An executor that is told when a job ends."""
+
+    def wait(self, seconds: float) -> None:
+        """Until it was told something, but no longer than that."""

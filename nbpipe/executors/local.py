@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -159,6 +160,15 @@ class LocalExecutor:
             return JobState("running")
         self._devices.give_back(handle)
         return JobState("exited", job.code)
+
+    def wait(self, seconds: float) -> None:
+        """Until a server says something, but no longer than that."""
+        found = [server.channel for server in (self._server, self._stocked) if server is not None and server.channel]
+        if not found:
+            time.sleep(seconds)
+            return
+        select.select(found, [], [], seconds)
+        self._listen()
 
     def _listen(self, timeout: float = 0.0) -> None:
         """Take in what the servers say; the end of one means that its jobs are lost."""

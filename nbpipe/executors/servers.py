@@ -60,6 +60,11 @@ class ForkServer:
         """Whether it has been heard of; one that has gone is noticed when it is listened to."""
         return self._channel is not None
 
+    @property
+    def channel(self) -> socket.socket | None:
+        """What it is listened to by, while it lives."""
+        return self._channel
+
     def begin(self, job: Path, env: dict[str, str], cwd: str = "") -> bool:
         """Have it start a job; false where it has gone. `cwd`: it may run on a kernel that waits in this folder."""
         return self._say({"job": str(job), "env": env, "cwd": cwd})

@@ -61,7 +61,7 @@ class Connection:
         self.client: Any = None
         #: Code to be run in front of the first hidden step.
         self.first = ""
-        self._answers = self._closed = False
+        self._answers = self._asked = self._closed = False
 
     def open(self) -> None:
         """Connect, once; messages sent before the kernel listens wait in the sockets."""
@@ -78,14 +78,20 @@ class Connection:
             shell=True, iopub=True, stdin=False, hb=False, control=True
         )
 
+    def ask_to_end(self) -> None:
+        """Ask the kernel to end; `close` waits for it."""
+        if not (self._closed or self._asked) and self.process.poll() is None:
+            self._asked = True
+            self.client.shutdown()
+
     def close(self, *, patience: float) -> None:
         """Ask the kernel to end, kill its group, take its sockets away. Once: its number may be another's then."""
         if self._closed:
             return
+        if self.client is not None and patience:
+            self.ask_to_end()
         self._closed = True
         if self.client is not None:
-            if patience and self.process.poll() is None:
-                self.client.shutdown()
             self.process.end(patience=patience)
             self.client.stop_channels()
             self.client.context.destroy(linger=0)

@@ -17,7 +17,7 @@ import msgspec
 from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError
 from nbpipe.job import ranks
-from nbpipe.job.ambient import NOISE, OWNERS
+from nbpipe.job.ambient import NOISE, OWNERS, TABLE
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
@@ -34,7 +34,7 @@ from nbpipe.job.seeds import Seeds
 from nbpipe.job.shelf import SHELF
 from nbpipe.job.sources import is_local
 from nbpipe.job.surroundings import Surroundings
-from nbpipe.job.unseen import Unseen
+from nbpipe.job.unseen import Unseen, look_ahead
 from nbpipe.job.variables import Variables
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.plan.facts import Outside
@@ -256,6 +256,20 @@ def effective(body: str, line: int) -> str:
     A cell magic must stand first; such a body is sent as it is.
     """
     return body if body.startswith("%%") else "#\n" * (line - 1) + body
+
+
+def touch(project: str) -> None:
+    """Look at all that a job's steps look at, for nothing.
+
+    A forked process gets its own copy of a page of memory when it first counts a reference there: for a thousand modules
+    that takes longer than the rest of what a stage does before its first cell. A kernel that waits does it while it waits.
+    """
+    from IPython import get_ipython
+
+    look_ahead(get_ipython(), lambda file: is_local(file, project))
+    for entry in TABLE:
+        if entry.owner in sys.modules:
+            entry.get()
 
 
 def step(folder: str, name: str, cell: int | None = None) -> None:

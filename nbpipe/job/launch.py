@@ -168,6 +168,10 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
 
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
+    looked = getattr(app.kernel, "_process_children", None)
+    if looked is not None:
+        # It reads about every process of the machine, and nearly always there is no child.
+        app.kernel._process_children = lambda: looked() if _has_children() else []  # noqa: SLF001
     app.start()
     # The thread that heard of the end still flushes; stopped after the thread that it flushes to, it would wait for ten seconds.
     control = getattr(app, "control_thread", None)
@@ -176,3 +180,12 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
         control.join(_LAST_FLUSH)
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     atexit._run_exitfuncs()  # noqa: SLF001
+
+
+def _has_children() -> bool:
+    """Whether this process has any, as Linux lists them for each of its threads; True where it does not."""
+    try:
+        lists = [task / "children" for task in Path("/proc/self/task").iterdir()]
+        return any(one.read_bytes() for one in lists)
+    except OSError:
+        return True

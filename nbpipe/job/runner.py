@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from nbpipe.job.outputs import Log
     from nbpipe.job.redact import Redactor
     from nbpipe.job.spare import Ahead
-    from nbpipe.store import Store
+
+#: How cells end after which the kernel may end by itself.
+_BY_ITSELF = {"finished", "error"}
 
 
 def run_job(folder: Path, *, parent: int | None = None, fork: bool = False, ahead: Ahead | None = None) -> int:
@@ -101,6 +103,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
     cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent, ranks=ranks)
     before = _listen()
     given: Outcome | None = None
+    executed = ""
     try:
         connection.open()
         _papermill(spec, cells)
@@ -112,12 +115,16 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
             log, gauges = Log(folder / files.LOG, redactor), _gauges(folder, spec, {**os.environ, **env})
             cells = cells.going_on(spec, log)
             _papermill(spec, cells)
+        if given is None and cells.result.end in _BY_ITSELF:
+            # What was run is stored while the kernel ends.
+            connection.ask_to_end()
+            executed = _executed(folder, spec, cells.result)
     except engine.Interruption:
         cells.result.end = engine.interruption(parent)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        connection.close(patience=5.0 if cells.result.end in {"finished", "error"} else 0)
+        connection.close(patience=5.0 if cells.result.end in _BY_ITSELF else 0)
         gauges.close()
         if ranks is not None:
             why = ranks.failure()
@@ -131,7 +138,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
         outcome = failed(spec, "failed", redacted(why, redactor))
     else:
         outcome = judge(folder, spec, cells.result, store, redactor)
-    outcome = _whole(folder, spec, cells.result, outcome, store, started)
+    executed = executed or _executed(folder, spec, cells.result)
+    outcome = _whole(spec, cells.result, outcome, executed, started)
     told = tuple(f"the value of a secret was taken out of {name}" for name in scrubbed)
     if spec.kernel != asked:
         told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
@@ -154,10 +162,17 @@ def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | Non
     return connection
 
 
-def _whole(folder: Path, spec: JobSpec, result: Execution, outcome: Outcome, store: Store, started: float) -> Outcome:
-    """The outcome with its executed cells, which are written as a notebook, too, and with the time it took."""
-    executed = store.objects.put_bytes(json.dumps(result.executed, ensure_ascii=True).encode())
+def _executed(folder: Path, spec: JobSpec, result: Execution) -> str:
+    """Store the executed cells, which are written as a notebook, too; the name of the object."""
+    from nbpipe.store import open_store
+
+    found = open_store(spec.store).objects.put_bytes(json.dumps(result.executed, ensure_ascii=True).encode())
     _write_notebook(folder, spec, result.executed)
+    return found
+
+
+def _whole(spec: JobSpec, result: Execution, outcome: Outcome, executed: str, started: float) -> Outcome:
+    """The outcome with its executed cells and with the time it took."""
     seconds = {**outcome.seconds, "kernel": result.kernel_seconds, "total": time.monotonic() - started}
     outcome = kept.continued(outcome, spec) if spec.continues else outcome
     return msgspec.structs.replace(outcome, executed=executed, seconds=seconds)
@@ -185,7 +200,7 @@ def _given(
     for opened in open_files:
         opened.close()
     scrub(folder, redactor)
-    outcome = _whole(folder, spec, cells.result, outcome, store, started)
+    outcome = _whole(spec, cells.result, outcome, _executed(folder, spec, cells.result), started)
     files.write_durably(folder / files.VERDICT, msgspec.json.encode(outcome))
     return outcome
 

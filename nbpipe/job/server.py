@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -77,6 +78,8 @@ _PRELOADED = (
     "nbpipe.run.api",
     *(target.partition(":")[0] for target in formats.BUILTIN.values()),
 )
+#: A process and the code that it ends with; written at once, so whole.
+_ENDED = struct.Struct("=ii")
 #: A remark on how Python itself was built, which the debugger makes on standard error when it is imported.
 _REMARK = "PYDEVD_DISABLE_FILE_VALIDATION"
 
@@ -95,6 +98,8 @@ class Server:
         #: Of those that do not answer yet. More than there are processors would only hold each other up.
         self._starting: list[socket.socket] = []
         self._at_once = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+        #: What jobs say when they have ended but for their process, which takes a while to go.
+        self._over = os.pipe()
         #: What has been received and not yet taken in.
         self._partial = said
 
@@ -107,7 +112,7 @@ class Server:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._take(b"", (read, write))
         while True:
-            waited = [self._channel.fileno(), read, *(one.fileno() for one in self._starting)]
+            waited = [self._channel.fileno(), read, self._over[0], *(one.fileno() for one in self._starting)]
             ready, _, _ = select.select(waited, [], [], 1.0)
             for answered in [one for one in self._starting if one.fileno() in ready]:
                 self._starting.remove(answered)
@@ -119,6 +124,8 @@ class Server:
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)
+            if self._over[0] in ready:
+                self._hear()
             self._reap()
             if self._channel.fileno() in ready:
                 data = self._channel.recv(65536)
@@ -188,14 +195,23 @@ class Server:
                 os._exit(code)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in pipes:
+            for descriptor in (*pipes, self._over[0]):
                 os.close(descriptor)
             self._channel.close()
             for channel in [*self._starting, *(spare.channel for spare in self._spares)]:
                 channel.close()
             code = work(parent)
+            os.write(self._over[1], _ENDED.pack(os.getpid(), code))
         finally:
             os._exit(code)
+
+    def _hear(self) -> None:
+        for pid, code in _ENDED.iter_unpack(os.read(self._over[0], _ENDED.size * 100)):
+            job = self._jobs.pop(pid, None)
+            if job is not None:
+                self._ending.add(pid)
+                kill_kernel(Path(job))
+                self._tell({"ended": job, "code": code})
 
     def _reap(self) -> None:
         while self._jobs or self._spares or self._ending:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbpipe.job.engine import Connection
 
 _LOG = "kernel.log"
+_TOUCH = "__import__('nbpipe.job.kernel', fromlist=['touch']).touch({!r})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
                 raise
             ahead = Ahead(Connection(process, path, scratch), cwd, {})
             ahead.connection.open()
-            ahead.connection.ready()
+            if ahead.connection.ready():
+                ahead.connection.client.execute(
+                    _TOUCH.format(str(Path(cwd).resolve())), silent=True, store_history=False, allow_stdin=False
+                )
     with contextlib.suppress(OSError):
         channel.sendall(b".")
     while data := channel.recv(65536):

@@ -31,6 +31,8 @@ _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 #: Settings of a library are of these; many libraries also count and remember in such names, for themselves.
 _PLAIN = (bool, int, float, str, bytes, tuple)
 _KEPT = (*_KINDS, *_PLAIN)
+#: Copies of modules' names, made while a kernel waits for its job: the first look at a thousand modules takes long.
+_AHEAD: dict[str, dict[str, Any]] = {}
 _FIX = "later stages do not see it. Do it in a %%setup cell"
 
 
@@ -48,7 +50,8 @@ class Unseen:
     def start(self) -> None:
         """Note what is there."""
         self._before = self._look()
-        self._modules = {name: vars(module).copy() for name, module in self._watched()}
+        self._modules = {name: _noted(name, vars(module)) for name, module in self._watched()}
+        _AHEAD.clear()
         self._background.start()
 
     def around_import(self, done: bool) -> None:  # noqa: FBT001
@@ -118,6 +121,24 @@ class Unseen:
         ]
 
 
+def look_ahead(shell: Any, local: Callable[[str], bool]) -> None:
+    """Look before and after nothing: the `Unseen` that comes then only has to see that all is what it was."""
+    found = Unseen(shell, local)
+    found.start()
+    found.warnings(())
+    _AHEAD.update(found._modules)  # noqa: SLF001
+
+
+def _noted(name: str, now: dict[str, Any]) -> dict[str, Any]:
+    ahead = _AHEAD.get(name)
+    return ahead if ahead is not None and _same(ahead, now) else now.copy()
+
+
+def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether both have the same objects; false, too, where only the order of the names differs."""
+    return len(before) == len(now) and all(map(operator.is_, before.values(), now.values()))
+
+
 def _ready(name: str) -> bool:
     """Imported, and not just being imported."""
     return name in sys.modules and not getattr(sys.modules[name].__spec__, "_initializing", False)
@@ -141,7 +162,7 @@ def _said(cells: Iterable[str]) -> tuple[set[str], set[str]]:
 def _replaced(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any]]:
     """Public functions, classes and settings of a module that are others now, as they were before."""
     # Nearly always nothing is: that is found without a look at each name.
-    if len(before) == len(now) and all(map(operator.is_, before.values(), now.values())):
+    if _same(before, now):
         return []
     return [
         (name, value)

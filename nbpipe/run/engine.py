@@ -125,7 +125,10 @@ class Engine:
             if not self._flight.running and not self._blocked and not moved:
                 break
             pause = _SHORTEST if moved else min(pause * 1.5, _LONGEST if self._flight.running else _WAITING)
-            time.sleep(pause)
+            if moved:
+                time.sleep(pause)
+            else:
+                self._flight.wait(pause)
         return self._status()
 
     def abandon(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from nbpipe.errors import TargetError
-from nbpipe.executors.base import Expecting, JobState
+from nbpipe.executors.base import Expecting, Hearing, JobState
 from nbpipe.executors.fleet import Fleet
 from nbpipe.job.folder import write_spec
 from nbpipe.job.libraries import PYTHONS
@@ -184,6 +185,15 @@ class InFlight:
             if self._place.store.leases.holder(other) is None:
                 self._fleet.of(job.target).cancel(left.token, force=True)
                 afield.forget(self._place.project, other)
+
+    def wait(self, seconds: float) -> None:
+        """Until a job may have ended, but no longer than that."""
+        for on in {attempt.on for attempt in self.running.values()}:
+            executor = self._fleet.of(on)
+            if isinstance(executor, Hearing):
+                executor.wait(seconds)
+                return
+        time.sleep(seconds)
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Attempts that have ended, with what came of them; the others are watched. The caller gives the lease back."""

@@ -57,6 +57,18 @@ def test_two_jobs_run_at_once(executor: LocalExecutor, bench: Bench) -> None:
     assert [_wait(executor, handle).returncode for handle in handles] == [0, 0]
 
 
+def test_who_waits_hears_of_the_end_at_once(bench: Bench) -> None:
+    made = LocalExecutor(cpus=2)
+    try:
+        handle = made.submit(*bench.write("x = 1"))
+        begun = time.monotonic()
+        while made.poll(handle).state == "running":
+            made.wait(600)
+        assert time.monotonic() - begun < 300
+    finally:
+        made.close()
+
+
 @pytest.mark.parametrize("how", ["gently", "by force"])
 def test_cancel_ends_the_job_and_its_kernel_soon(executor: LocalExecutor, bench: Bench, how: str) -> None:
     force = how == "by force"

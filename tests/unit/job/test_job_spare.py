@@ -8,7 +8,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from jobs import Bench
 
 from nbpipe.executors.local import LocalExecutor
-from nbpipe.job import engine, spare
+from nbpipe.job import engine, launch, spare
 from nbpipe.job.folder import KERNEL_PID, read_verdict
 from nbpipe.model import Outcome
 
@@ -243,3 +245,29 @@ def test_one_that_ends_by_itself_is_not_replaced_for_ever(executor: LocalExecuto
     _wait_for(lambda: not psutil.pid_exists(runner.pid))
     time.sleep(0.3)
     assert _spares(executor) == []
+
+
+def test_a_child_that_cells_leave_behind_ends_with_its_kernel(executor: LocalExecutor, bench: Bench) -> None:
+    _ready(executor, bench)
+    body = "import subprocess, threading\n"
+    body += "def start(): open('pid', 'w').write(str(subprocess.Popen(['sleep', '600']).pid))\n"
+    # A child belongs to the thread that started it.
+    body += "thread = threading.Thread(target=start); thread.start(); thread.join()"
+    _, outcome = _run(executor, bench, body)
+    assert outcome.status == "succeeded", outcome.failure
+    child = int((bench.project / "pid").read_text())
+    # Who takes it over may be slow to see that it has ended.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_children_are_seen_whichever_thread_started_them() -> None:
+    assert not launch._has_children() or psutil.Process().children()
+    child = list[subprocess.Popen[bytes]]()
+    thread = threading.Thread(target=lambda: child.append(subprocess.Popen(["sleep", "600"])))
+    thread.start()
+    thread.join()
+    assert launch._has_children()
+    child[0].kill()
+    child[0].wait()
+    assert launch._has_children() == bool(psutil.Process().children())

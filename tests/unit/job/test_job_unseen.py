@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 
 import nbformat
 import pytest
 from jobs import Bench
 
+from nbpipe.job.unseen import Unseen, look_ahead
 from nbpipe.run.api import run_notebook
 
 _HELPER = """
@@ -104,3 +107,21 @@ def test_what_is_registered_with_a_definition_from_above_is_named(
     result = run_notebook(path)
     assert result.status == "succeeded", result.failure
     assert any("'f'" in warning and "registered with it" in warning for warning in result.warnings)
+
+
+def test_a_look_ahead_changes_nothing_of_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = types.ModuleType("first"), types.ModuleType("second")
+    vars(first)["f"] = vars(second)["f"] = len
+    monkeypatch.setitem(sys.modules, "first", first)
+    monkeypatch.setitem(sys.modules, "second", second)
+    shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={}))
+    look_ahead(shell, lambda _: False)
+    # Between the look and the job, which is none of the cells' doing.
+    vars(first)["f"] = max
+    unseen = Unseen(shell, lambda _: False)
+    unseen.start()
+    assert unseen.warnings(()) == []
+    vars(second)["f"] = min
+    assert [text.partition(":")[0] for text in unseen.warnings(())] == ["second.f was replaced"]
+    vars(first)["f"] = min
+    assert len(unseen.warnings(())) == 2
