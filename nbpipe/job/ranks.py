@@ -1,12 +1,14 @@
 """The processes of a stage with `--nproc N`: rank 0 is its kernel, the others run beside it, as torchrun would start them.
 
-With `--nodes` so many run on each node of a Slurm job: `srun` starts them there, and their logs and verdicts come through the
-folder that all nodes see.
+With `--nodes` so many run on each node. In a Slurm job `srun` starts them there. In one of Ray, each other node runs
+`python -m nbpipe.job.ranks NODE JOB_DIR`, which waits for `ranks.json` and starts its own. Logs, verdicts and the ends of those come
+through the folder that all nodes see.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbpipe.job.folder import FAILURE, rank_folder, read_sentinel
+from nbpipe.job.folder import FAILURE, rank_folder, read_sentinel, read_spec, write_whole
 from nbpipe.job.launch import HASH_SEED, die_with_parent
 from nbpipe.model import Failure, JobSpec, Outcome
 
@@ -32,6 +34,11 @@ _GRACE = 5.0
 #: Seconds that processes on other nodes have to end by themselves.
 _FAREWELL = 2.0
 _TAIL = 8000
+#: Set where the job's other nodes wait for what they shall run.
+WAITING = "NBPIPE_NODES_WAIT"
+#: What all ranks get, for the other nodes; there is no such file any more once they shall end.
+_ORDER = "ranks.json"
+_PAUSE = 0.05
 
 
 def count(spec: JobSpec) -> int:
@@ -79,28 +86,17 @@ class Ranks:
     def __init__(self, folder: Path, spec: JobSpec, env: Mapping[str, str]) -> None:
         self._folder = folder
         self._failed_at = 0.0
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, subprocess.Popen[bytes] | _Far] = {}
         self._elsewhere = spec.nodes > 1
+        waiting = self._elsewhere and WAITING in os.environ
         for rank in range(1, count(spec)):
-            given = {**HASH_SEED, **os.environ, **env, **_numbered(rank, spec)}
-            with (folder / f"rank-{rank}.log").open("ab") as log:
-                self._running[rank] = subprocess.Popen(
-                    [
-                        *_on_node(rank // (spec.nproc or 1), given),
-                        sys.executable,
-                        "-m",
-                        "nbpipe.job.rank",
-                        str(folder),
-                        str(rank),
-                    ],
-                    cwd=folder,
-                    env=given,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
-                )
+            node = rank // (spec.nproc or 1)
+            if waiting and node:
+                self._running[rank] = _Far(folder, rank)
+            else:
+                self._running[rank] = _begin(folder, rank, spec, env, _on_node(node, os.environ))
+        if waiting:
+            write_whole(folder / _ORDER, json.dumps(dict(env)).encode())
 
     def failed(self) -> int | None:
         """The first rank that has ended otherwise than well."""
@@ -133,14 +129,80 @@ class Ranks:
 
     def kill(self) -> None:
         """End all of them, and what they started."""
+        (self._folder / _ORDER).unlink(missing_ok=True)
         # `srun` passes the first on to other nodes; what is left there ends with the job.
         for number, patience in ((signal.SIGTERM, _FAREWELL if self._elsewhere else 0), (signal.SIGKILL, None)):
             for process in self._running.values():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, number)
+                if not isinstance(process, _Far):
+                    _kill(process, number)
+            until = time.monotonic() + (patience or 0)
             for process in self._running.values():
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(patience)
+                    process.wait(None if patience is None else max(0.0, until - time.monotonic()))
+
+
+class _Far:
+    """A rank on a node that waits, asked as a process here is. It ends with the order."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._end = rank_folder(folder, rank) / "end.json"
+
+    def poll(self) -> int | None:
+        """Its exit code, once it has ended and that is seen here."""
+        try:
+            return int(json.loads(self._end.read_bytes())["code"])
+        except OSError:
+            return None
+
+    def wait(self, patience: float | None) -> None:
+        """Until it has ended, but for so many seconds only: its node may be gone."""
+        until = time.monotonic() + (patience or 0)
+        while self.poll() is None and time.monotonic() < until:
+            time.sleep(_PAUSE)
+
+
+def _begin(
+    folder: Path, rank: int, spec: JobSpec, env: Mapping[str, str], before: Iterable[str] = ()
+) -> subprocess.Popen[bytes]:
+    with (folder / f"rank-{rank}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*before, sys.executable, "-m", "nbpipe.job.rank", str(folder), str(rank)],
+            cwd=folder,
+            env={**HASH_SEED, **os.environ, **env, **_numbered(rank, spec)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
+        )
+
+
+def _kill(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def run_node(folder: Path, node: int, parent: int) -> None:
+    """Run the ranks of this node from when the order is there to when it is gone, or `parent` is; note how each ended."""
+    while not (folder / _ORDER).exists():
+        if os.getppid() != parent:
+            return
+        time.sleep(_PAUSE)
+    spec, env = read_spec(folder), json.loads((folder / _ORDER).read_bytes())
+    nproc = spec.nproc or 1
+    running = {rank: _begin(folder, rank, spec, env) for rank in range(node * nproc, (node + 1) * nproc)}
+    while running:
+        over = os.getppid() != parent or not (folder / _ORDER).exists()
+        for rank, process in list(running.items()):
+            if over or process.poll() is not None:
+                # What it started ends with it.
+                _kill(process, signal.SIGKILL)
+                code = process.wait()
+                del running[rank]
+                with contextlib.suppress(OSError):  # the folder may be gone
+                    rank_folder(folder, rank).mkdir(exist_ok=True)
+                    write_whole(rank_folder(folder, rank) / "end.json", json.dumps({"code": code}).encode())
+        time.sleep(_PAUSE)
 
 
 def _die_with_runner() -> None:
@@ -167,3 +229,7 @@ def merged(own: Outcome, others: Iterable[Outcome]) -> Outcome:
         uncacheable=tuple(dict.fromkeys(reason for each in (own, *others) for reason in each.uncacheable)),
         warnings=tuple(dict.fromkeys(text for each in (own, *others) for text in each.warnings)),
     )
+
+
+if __name__ == "__main__":
+    run_node(Path(sys.argv[2]), int(sys.argv[1]), int(os.environ.pop("NBPIPE_PARENT")))

@@ -103,14 +103,14 @@ def build(given: Given) -> Options:
 
 def check_supported(options: Options, stage: str, cell: int | None, *, kind: str) -> None:
     """Raise `UnsupportedError` for an option that a target of this kind cannot honour."""
-    asked: Sequence[tuple[str, object, str]] = (
-        ("image", options.image, "kubernetes"),
-        ("nodes", options.nodes if options.nodes != 1 else None, "slurm"),
+    asked: Sequence[tuple[str, object, tuple[str, ...]]] = (
+        ("image", options.image, ("kubernetes",)),
+        ("nodes", options.nodes if options.nodes != 1 else None, ("slurm", "ray")),
     )
     for name, value, needed in asked:
-        if value is not None and kind != needed:
+        if value is not None and kind not in needed:
             raise UnsupportedError(
-                f"--{name} {value} needs a target of kind {needed}",
+                f"--{name} {value} needs a target of kind {' or '.join(needed)}",
                 stage=stage,
                 cell=cell,
                 name=name,

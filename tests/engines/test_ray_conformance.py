@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
-from executing import WITH_CHILD, Ground
+from executing import WITH_CHILD, Ground, Job, gone
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
 from raylets import Ray, running_ray
@@ -105,6 +105,122 @@ def test_a_job_whose_node_is_lost_says_so_and_leaves_no_process(
     finally:
         for job in hold:
             job.executor.cancel(job.handle, force=True)
+        ray.join()
+
+
+_TOGETHER = """import os
+import torch
+import torch.distributed as dist
+dist.init_process_group("gloo")
+mine = torch.tensor([10.0 ** int(os.environ["RANK"])])
+dist.all_reduce(mine)
+total = float(mine)
+where = " ".join(os.environ[name] for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+node = os.getpid()
+while "/raylet/raylet" not in open(f"/proc/{node}/cmdline").read():
+    node = int(open(f"/proc/{node}/stat").read().rsplit(")", 1)[1].split()[1])
+print("dev=" + os.environ.get("CUDA_VISIBLE_DEVICES", ""), where, "node=%d" % node, flush=True)
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture
+def together(ray: Ray, place: Place) -> Iterator[SshExecutor]:
+    """Runs jobs on both nodes, whose processes meet on the loopback: they are one machine."""
+    made = SshExecutor(ray.target(sys.executable, env={"GLOO_SOCKET_IFNAME": "lo"}), here=place.digest)
+    yield made
+    made.close()
+
+
+#: Says which process runs it, and a child of that.
+_SAYS = (
+    "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '88'])\n"
+    "print(f'pids={os.getpid()},{child.pid};', flush=True)\n"
+)
+
+
+def _said(text: str) -> list[int]:
+    return [int(word) for word in text.partition("pids=")[2].partition(";")[0].split(",")]
+
+
+def _on_both(ray: Ray, job: Job) -> list[int]:
+    """The processes of a job that has one rank on each of two nodes, once all run."""
+    job.await_log("pids=")
+    log = ray.root / "shared" / "work" / f"{job.spec.token}-0" / "0" / "job" / "rank-1.log"
+    until = time.monotonic() + 60
+    while not log.exists() or ";" not in log.read_text():
+        assert time.monotonic() < until, job.log
+        time.sleep(0.05)
+    return [*_said(job.log), *_said(log.read_text())]
+
+
+def test_processes_on_two_nodes_compute_together(ground: Ground, together: SshExecutor) -> None:
+    job = ground.submit_to(together, _TOGETHER, nodes=2, nproc=2, gpus=1.0, outputs=("total",))
+    assert job.wait(120) == JobState("exited", 0), job.log
+    assert ground.bench.load(job.outcome.outputs) == {"total": 1111.0}
+    printed = [ground.bench.printed(), *((job.folder / f"rank-{rank}.log").read_text() for rank in (1, 2, 3))]
+    for rank, text in enumerate(printed):
+        assert f"dev=0 {rank} {rank % 2} {rank // 2} 4 2 node=" in text
+    nodes = [text.partition("node=")[2].split()[0] for text in printed]
+    assert nodes[0] == nodes[1] != nodes[2] == nodes[3]
+
+
+def test_a_rank_that_fails_on_the_second_node_ends_all(ground: Ground, together: SshExecutor) -> None:
+    code = _SAYS + "if os.environ['GROUP_RANK'] == '1':\n    1 / 0\ntime.sleep(90)"
+    job = ground.submit_to(together, code, nodes=2, nproc=2)
+    assert job.wait(60).returncode == 1
+    assert job.outcome.failure is not None
+    assert "rank 2: ZeroDivisionError" in job.outcome.failure.message
+    logs = [ground.bench.printed(), *((job.folder / f"rank-{rank}.log").read_text() for rank in (1, 2, 3))]
+    found = [pid for text in logs for pid in _said(text)]
+    assert len(found) == 8
+    assert [pid for pid in found if not gone(pid, 20)] == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_job_on_two_nodes_is_cancelled_on_both(
+    ground: Ground, ray: Ray, together: SshExecutor, *, force: bool
+) -> None:
+    job = ground.submit_to(together, _SAYS + "time.sleep(90)", nodes=2, nproc=1)
+    found = _on_both(ray, job)
+    together.cancel(job.handle, force=force)
+    job.wait(20)
+    assert [pid for pid in found if not gone(pid, 20)] == []
+
+
+def test_a_job_on_two_nodes_waits_for_both_and_a_cluster_that_has_too_few_is_refused(
+    ground: Ground, together: SshExecutor, anywhere: SshExecutor
+) -> None:
+    hold = ground.submit_to(anywhere, "import time\nprint('began', flush=True)\ntime.sleep(60)", gpus=2.0)
+    hold.await_log("began")
+    waits = ground.submit_to(together, "x = 1", nodes=2, nproc=1, gpus=1.0)
+    waits.await_log("waits in Ray for 2 nodes that are free")
+    assert waits.executor.poll(waits.handle) == JobState("running", begun=False)
+    hold.executor.cancel(hold.handle, force=True)
+    hold.wait(20)
+    assert waits.wait(60) == JobState("exited", 0), waits.log
+    for fields in ({"nodes": 3}, {"nodes": 2, "gpus": 3.0}):
+        job = ground.submit_to(together, "x = 1", nproc=1, **fields)
+        job.wait(20)
+        assert job.outcome.failure is not None
+        assert f"it asks for {fields['nodes']} nodes, and " in job.outcome.failure.message
+
+
+def test_a_job_on_two_nodes_of_which_one_is_lost_is_lost_and_leaves_no_process(
+    ground: Ground, ray: Ray, together: SshExecutor
+) -> None:
+    job = ground.submit_to(together, _SAYS + "time.sleep(200)", nodes=2, nproc=1)
+    found = _on_both(ray, job)
+    ray.lose("second")
+    try:
+        job.wait(90)
+        assert job.outcome.status == "lost"
+        assert job.outcome.failure is not None
+        # Ray may end what runs there before it knows why.
+        assert "of 2 was" in job.outcome.failure.message
+        assert [pid for pid in found if not gone(pid, 20)] == []
+    finally:
         ray.join()
 
 

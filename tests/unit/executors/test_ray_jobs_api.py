@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,26 @@ def test_what_the_target_needs_of_its_nodes_is_asked_for_and_other_nodes_are_not
     assert cluster.jobs["nbpipe-f00"]["entrypoint_resources"] == {"a100": 1.0}
     with pytest.raises(RuntimeError, match="no node of the cluster has a100"):
         Scheduler({"address": address, "resources": {"a100": 4.0}}).facts()
+
+
+def test_a_job_on_several_nodes_is_handed_in_as_what_reserves_them_and_refused_where_there_are_too_few(
+    cluster: Cluster, scheduler: Scheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "source", "the driver", raising=False)
+    monkeypatch.setenv("PYTHONPATH", "/x/lib")
+    work, asked = str(tmp_path), {"gpus": 2.0, "nodes": 2}
+    scheduler.submit("nbpipe-f00", work, ["/a python", "/x/keeper.py", work], asked, set())
+    job = cluster.jobs["nbpipe-f00"]
+    assert job["entrypoint"] == f"'/a python' {work}/driver.py {work}"
+    # Itself it takes none of what its tasks have, and none of the packages of the stage.
+    assert set(job) - {"status", "message"} == {"submission_id", "metadata", "entrypoint"}
+    assert (tmp_path / "driver.py").read_text() == "the driver"
+    order = json.loads((tmp_path / "driver.json").read_text())
+    assert (order["nodes"], order["needs"]) == (2, {"num_cpus": 1, "num_gpus": 2})
+    assert order["variables"] == {"PYTHONPATH": "/x/lib"}
+    for more, said in (({"nodes": 3}, "3 nodes, and 2 of the cluster have"), ({"gpus": 4.0}, "2 nodes, and 0 of")):
+        with pytest.raises(RuntimeError, match=said):
+            scheduler.submit("nbpipe-f01", work, ["python"], {**asked, **more}, set())
 
 
 def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
+import pytest
+from executing import gone
+from jobs import Bench
+
+from nbpipe.executors.local import LocalExecutor
+from nbpipe.job.folder import read_verdict
+from nbpipe.job.ranks import WAITING
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runs import Site
 
 _TRAIN = """%%stage train --nproc 2 --metrics total
@@ -55,3 +70,52 @@ def test_a_rank_that_fails_fails_the_stage_in_its_own_words(site: Site) -> None:
     assert "rank 1: ZeroDivisionError: division by zero" in done.json["error"]["message"]
     assert done.json["error"]["line"] == 6
     site.wait_for(lambda: not site.processes())
+
+
+def _on_two_nodes(bench: Bench, code: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """Run it with two processes on each of two nodes, of which the second waits; the job's folder, and how that ended."""
+    monkeypatch.setenv(WAITING, "1")
+    folder, spec = bench.write(code, nproc=2, nodes=2, outputs=("names",))
+    command = [sys.executable, "-m", "nbpipe.job.ranks", "1", str(folder)]
+    environment = {**os.environ, "NBPIPE_PARENT": str(os.getpid())}
+    executor = LocalExecutor(warm=False)
+    node = subprocess.Popen(command, env=environment)
+    try:
+        handle = executor.submit(folder, spec)
+        while executor.poll(handle).state == "running":
+            time.sleep(0.01)
+        assert node.wait(10) == 0
+    finally:
+        executor.close()
+        node.kill()
+        node.wait()
+    outcome = read_verdict(folder, spec.token)
+    assert outcome is not None
+    return folder, outcome.failure.message if outcome.failure is not None else outcome.status
+
+
+_NAMES = (
+    "import os\nnames = [os.environ[n] for n in ('RANK', 'LOCAL_RANK', 'GROUP_RANK', 'WORLD_SIZE')]\nprint(*names)\n"
+)
+
+
+def test_a_node_that_waits_runs_its_ranks_and_ends_with_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, ended = _on_two_nodes(Bench(tmp_path), _NAMES, monkeypatch)
+    assert ended == "succeeded"
+    assert [(folder / f"rank-{n}.log").read_text() for n in (1, 2, 3)] == ["1 1 0 4\n", "2 0 1 4\n", "3 1 1 4\n"]
+    assert json.loads((folder / "rank-3" / "end.json").read_text()) == {"code": 0}
+    # What all ranks get is nobody else's.
+    assert not (folder / "ranks.json").exists()
+
+
+@pytest.mark.long
+def test_a_rank_of_a_node_that_waits_fails_the_stage_and_what_it_started_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os, subprocess, time\nprint(subprocess.Popen(['sleep', '70']).pid, flush=True)\n"
+    code += "if os.environ['RANK'] == '2':\n    os._exit(9)\ntime.sleep(60)"
+    folder, ended = _on_two_nodes(Bench(tmp_path), code, monkeypatch)
+    assert ended == "rank 2: its process ended with exit code 9"
+    assert all(gone(int((folder / f"rank-{rank}.log").read_text())) for rank in (1, 2, 3))

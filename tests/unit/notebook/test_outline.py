@@ -239,9 +239,10 @@ def test_a_stage_without_code_is_a_warning() -> None:
 
 def test_options_that_its_target_does_not_honour_are_refused_by_name() -> None:
     check_supported(Options(on="gpu", gpus=1.0, nodes=1, nproc=2), "a", 1, kind="local")
-    for options, kind in ((Options(image="x"), "kubernetes"), (Options(nodes=2), "slurm")):
-        check_supported(options, "a", 3, kind=kind)
-        with pytest.raises(UnsupportedError, match=f"needs a target of kind {kind}") as caught:
+    for options, kinds in ((Options(image="x"), ["kubernetes"]), (Options(nodes=2), ["slurm", "ray"])):
+        for kind in kinds:
+            check_supported(options, "a", 3, kind=kind)
+        with pytest.raises(UnsupportedError, match=f"needs a target of kind {' or '.join(kinds)}") as caught:
             check_supported(options, "a", 3, kind="ssh")
         assert caught.value.cell == 3
 

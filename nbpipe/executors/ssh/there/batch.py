@@ -92,6 +92,9 @@ class Batch:
         if not handed:
             return {"state": "absent"}
         state, why = self._scheduler.state(handed["id"])
+        with contextlib.suppress(OSError), open(work + "/said") as file:
+            # What was started there for it knows better.
+            why = file.read() or why
         if work in self._stopping and time.time() > self._stopping[work]:
             self._kill(work)
         if state == "ended":

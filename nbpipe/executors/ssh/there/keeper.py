@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
+import math
 import os
 import shutil
 import signal
@@ -185,8 +187,10 @@ def _told(
     return ready
 
 
-def _started(work: str, argv: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes] | None:
-    with open(work + "/job/runner.log", "ab") as log:
+def _started(
+    work: str, argv: list[str], environment: dict[str, str], name: str = "runner.log"
+) -> subprocess.Popen[bytes] | None:
+    with open(f"{work}/job/{name}", "ab") as log:
         try:
             return subprocess.Popen(
                 [*argv, work + "/job"],
@@ -308,5 +312,33 @@ def keep_for_scheduler(work: str) -> None:
     keep(mine, environment=environment, devices=(0, []), **order)
 
 
+def keep_ranks(work: str, node: str) -> int:
+    """On one more node of a job: run the ranks that its first start wants here, to their end or that of the job.
+
+    The exit code of what ran them: 0, however they ended.
+    """
+    first = work + "/0"
+    while not os.path.exists(first + "/runner.json"):
+        if os.path.exists(work + "/cancel") or _forgotten(work, math.inf):
+            return 0
+        time.sleep(_LONGEST)
+    with open(work + "/order.json") as file:
+        order = json.load(file)
+    environment = {**os.environ, **order["environment"], "NBPIPE_PARENT": str(os.getpid())}
+    child = _started(first, [order["argv"][0], "-m", "nbpipe.job.ranks", node], environment, f"node-{node}.log")
+    if child is None:
+        return 127
+    while child.poll() is None:
+        time.sleep(_LONGEST)
+        if os.path.exists(first + "/rc.json") or _forgotten(work, order["patience"]):
+            _stop(child)
+    return child.returncode
+
+
 if __name__ == "__main__":
+    if "NBPIPE_NODES_WAIT" in os.environ:
+        # Ray ends the process that started it, with its node or its job; what it keeps sees that it is gone.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if sys.argv[2:]:
+        sys.exit(keep_ranks(*sys.argv[1:3]))
     keep_for_scheduler(sys.argv[1])

@@ -1,10 +1,17 @@
-"""Ray, by the Jobs API of an existing cluster, over HTTP: nothing of Ray is imported."""
+"""Ray, by the Jobs API of an existing cluster, over HTTP: nothing of Ray is imported here.
+
+A job on several nodes is handed in as `python driver.py FOLDER`, which is this module once more: with the Python that Ray itself
+runs on there, it has a placement group with a node for each, and a task in each.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -39,20 +46,24 @@ class Scheduler:
         del hidden  # nothing of this process's environment is passed on
         # The cluster's own variables are its nodes'; those that find a Python's packages are ours.
         variables = {key: os.environ[key] for key in ("PYTHONPATH",) if os.environ.get(key)}
-        order: dict[str, Any] = {
-            "submission_id": name,
-            "entrypoint": shlex.join(command),
-            "runtime_env": {"env_vars": variables},
-            "metadata": {"nbpipe": os.path.basename(work)},
-            # What asks for nothing runs on the head node, which may be small.
-            "entrypoint_num_cpus": asked.get("cpus") or 1,
-        }
+        order: dict[str, Any] = {"submission_id": name, "metadata": {"nbpipe": os.path.basename(work)}}
+        # What asks for nothing runs on the head node, which may be small.
+        needs: dict[str, Any] = {"num_cpus": asked.get("cpus") or 1}
         if self._resources:
-            order["entrypoint_resources"] = self._resources
+            needs["resources"] = self._resources
         if asked.get("gpus"):
-            order["entrypoint_num_gpus"] = asked["gpus"] if asked["gpus"] < 1 else int(asked["gpus"])
+            needs["num_gpus"] = asked["gpus"] if asked["gpus"] < 1 else int(asked["gpus"])
         if asked.get("memory"):
-            order["entrypoint_memory"] = asked["memory"]
+            needs["memory"] = asked["memory"]
+        count = asked.get("nodes") or 1
+        if count > 1:
+            self._prepare(work, {"command": command, "variables": variables, "needs": needs, "nodes": count})
+            # With Ray's Python and its own packages: the driver itself does nothing, and is the head node's.
+            order["entrypoint"] = shlex.join([command[0], work + "/driver.py", work])
+        else:
+            order["entrypoint"] = shlex.join(command)
+            order["runtime_env"] = {"env_vars": variables}
+            order |= {"entrypoint_" + key: value for key, value in needs.items()}
         try:
             self._ask("/api/jobs/", order)
         except RuntimeError:
@@ -60,6 +71,21 @@ class Scheduler:
             if not self.find(name):
                 raise
         return name
+
+    def _prepare(self, work: str, order: dict[str, Any]) -> None:
+        """Write what the driver reads. Raises RuntimeError where there are fewer nodes than it needs."""
+        needs = order["needs"]
+        least = {"CPU": needs["num_cpus"], "GPU": needs.get("num_gpus", 0), "memory": needs.get("memory", 0)}
+        fit = len(self._fitting({**needs.get("resources", {}), **least}))
+        if fit < order["nodes"]:
+            have = "has" if fit == 1 else "have"
+            raise RuntimeError(
+                f"it asks for {order['nodes']} nodes, and {fit} of the cluster {have} what it needs of each"
+            )
+        with open(work + "/driver.py", "w") as file:
+            file.write(globals()["source"])
+        with open(work + "/driver.json", "w") as file:
+            json.dump(order, file)
 
     def find(self, name: str) -> str:
         """The job of this name, if there is one; else empty."""
@@ -108,10 +134,7 @@ class Scheduler:
 
     def facts(self) -> dict[str, Any]:
         """What a node has at most that jobs can go to, and all of those together."""
-        everywhere = [raylet["resourcesTotal"] for raylet in self._nodes()]
-        nodes = [
-            node for node in everywhere if all(node.get(name, 0) >= part for name, part in self._resources.items())
-        ]
+        nodes = self._fitting(self._resources)
         if not nodes:
             raise RuntimeError(f"no node of the cluster has {' and '.join(sorted(self._resources))}")
         most = int(max(node.get("GPU", 0) for node in nodes))
@@ -123,6 +146,11 @@ class Scheduler:
             "slots": {name.lower() + "s": sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")},
             "nodes": len(nodes),
         }
+
+    def _fitting(self, needs: dict[str, float]) -> list[Any]:
+        """What those nodes have that have all of this, though it may be in use."""
+        everywhere = [raylet["resourcesTotal"] for raylet in self._nodes()]
+        return [node for node in everywhere if all(node.get(name, 0) >= part for name, part in needs.items())]
 
     def _nodes(self) -> list[Any]:
         """Those that live. Raises RuntimeError where it names none: then it is no cluster."""
@@ -150,3 +178,87 @@ class Scheduler:
             raise RuntimeError(f"Ray says: {said[-1][:300] if said else error.reason}") from None
         except (OSError, ValueError) as error:
             raise RuntimeError(f"{self._address} does not answer: {error}") from None
+
+
+# -- on the cluster, for a job on several nodes
+
+
+def _rays_python() -> str:
+    """The Python that Ray itself runs on here, as its raylet was told, from which this process stems; else this one."""
+    pid = os.getppid()
+    with contextlib.suppress(OSError):
+        while pid > 1:
+            with open(f"/proc/{pid}/cmdline") as file:
+                words = file.read().split("\0")
+            for word in words:
+                option, _, value = word.partition("=")
+                if option == "--python_worker_command" and value:
+                    return shlex.split(value)[0]
+            with open(f"/proc/{pid}/stat") as file:
+                pid = int(file.read().rsplit(")", 1)[1].split()[1])
+    return sys.executable
+
+
+def _drive(work: str) -> str:
+    """Run the job's command on each of its nodes until that of the first ends; why it was lost, where it was."""
+    import ray
+    from ray.util.placement_group import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    with open(work + "/driver.json") as file:
+        order = json.load(file)
+    needs, count = order["needs"], order["nodes"]
+    ray.init(log_to_driver=False, logging_level="ERROR")
+    named = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+    bundle = {**needs.get("resources", {}), **{name: needs[key] for key, name in named.items() if key in needs}}
+    group = placement_group([bundle] * count, strategy="STRICT_SPREAD")
+    # All of them at once or none: two jobs never wait for each other with half of what they need.
+    while not group.wait(2):
+        _say(work, f"waits in Ray for {count} nodes that are free")
+    _say(work, "")
+    running = {}
+    for number in range(count):
+        place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=number)
+        task = ray.remote(_on_node).options(**needs, max_retries=0, scheduling_strategy=place)
+        running[task.remote(order["command"], order["variables"], number)] = number
+    while True:
+        for task in ray.wait(list(running))[0]:
+            number = running.pop(task)
+            try:
+                code = ray.get(task)
+            except ray.exceptions.RayError as error:
+                return f"node {number} of {count} was lost: {type(error).__name__}"
+            if code:
+                return f"what ran on node {number} of {count} was ended there: exit code {code}"
+            if not number:
+                # The others have seen its end, and end by themselves.
+                if running:
+                    ray.wait(list(running), num_returns=len(running), timeout=5)
+                return ""
+
+
+def _say(work: str, why: str) -> None:
+    with open(work + "/said", "w") as file:
+        file.write(why)
+
+
+def _on_node(command: list[str], variables: dict[str, str], number: int) -> int:
+    """Run the command here, in a task; it sees to it that it does not outlive this process."""
+    import ray
+
+    given = {**os.environ, **variables, "NBPIPE_NODES_WAIT": "1"}
+    given.setdefault("MASTER_ADDR", ray.util.get_node_ip_address())
+    words = [*command, *([str(number)] if number else [])]
+    with subprocess.Popen(words, env=given, start_new_session=True) as child:
+        return child.wait()
+
+
+if __name__ == "__main__":
+    if sys.argv[2:]:
+        said = _drive(sys.argv[1])
+        _say(sys.argv[1], said)
+        sys.exit(said)
+    # Its packages are its own, whatever finds those of the stage.
+    given = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    python = _rays_python()
+    os.execve(python, [python, *sys.argv, "ray"], given)  # noqa: S606 - no shell is wanted
