@@ -67,7 +67,7 @@ def command(action: str, name: str | None, *, notebook: Path | None, as_json: bo
         print_json({"schema": SCHEMA, "ok": all(row["ok"] for row in rows), "targets": rows})
     else:
         for row in rows:
-            _print(row, full=action == "doctor")
+            _print(row)
     raise click.exceptions.Exit(EXIT_CODES["ok"] if all(row["ok"] for row in rows) else TargetError.exit_code)
 
 
@@ -125,6 +125,7 @@ def _examined(project: Project, target: Target, notebook: Path | None, *, full: 
         need = _need(project, target, notebook)
         with _opened(target) as there:
             each, seconds = there.each(sorted({*need.distributions, *need.indirect})), there.round_trip()
+            stored = _stored(there, target)
     except TargetError as error:
         from nbpipe.targets.fit import Finding
 
@@ -132,9 +133,9 @@ def _examined(project: Project, target: Target, notebook: Path | None, *, full: 
     else:
         from nbpipe.targets.fit import compare_each
 
-        checks = compare_each(target, each, need)
+        checks = [*compare_each(target, each, need), *stored]
         if not full:
-            checks = [item for item in checks if item.status == "failed"]
+            checks = [item for item in checks if item.status == "failed" or (item in stored and item.status != "ok")]
     from nbpipe.run.fleets import summaries
 
     reached = bool(each)
@@ -154,6 +155,18 @@ def _examined(project: Project, target: Target, notebook: Path | None, *, full: 
             for item in checks
         ],
     }
+
+
+def _stored(there: Any, target: Target) -> list[Finding]:
+    """Whether both sides can use the store that they share."""
+    if not target.store:
+        return []
+    from nbpipe.targets.fit import store_check
+
+    try:
+        return [store_check(target, there.try_store())]
+    except TargetError as error:
+        return [store_check(target, {}, error.message)]
 
 
 def _need(project: Project, target: Target, notebook: Path | None) -> Need:
@@ -194,14 +207,14 @@ class _opened:  # noqa: N801 - reads as contextlib's, which costs an import
         self._there.close()
 
 
-def _print(row: dict[str, Any], *, full: bool) -> None:
+def _print(row: dict[str, Any]) -> None:
     from nbpipe.cli.text import line
 
     symbol, colour = _STYLES["ok" if row["ok"] else "failed"]
     took = f", answers in {row['round_trip'] * 1000:.1f} ms" if row["round_trip"] is not None else ""
     head = f"{click.style(symbol, fg=colour, bold=True)} {row['name']} ({row['kind']})"
     click.echo(f"{head}  {line(row['detail'])}{took}" if row["state"] == "ready" else head)
-    for item in row["checks"] if full or not row["ok"] else ():
+    for item in row["checks"]:
         symbol, colour = _STYLES[item["status"]]
         click.echo(f"    {click.style(symbol, fg=colour)} {item['name']:<12} {line(item['detail'])}")
         if item["fix"]:

@@ -13,16 +13,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from nbpipe.errors import EXIT_CODES
 from nbpipe.job.folder import NEEDS, SHIPMENT, read_spec, write_durably, write_spec
 from nbpipe.job.runner import run_job
+from nbpipe.job.shared import give, take
 
 if TYPE_CHECKING:
     from nbpipe.model import JobSpec
+    from nbpipe.store.local import LocalObjects
 
 #: Exit code of a job that has not begun because something has to be sent (again): `needs.json` says what.
 NEEDY = 75
@@ -35,6 +37,8 @@ class Shipment(msgspec.Struct, frozen=True, kw_only=True):
     #: Path -> hash of the object that holds its bytes.
     files: dict[str, str] = {}
     folders: tuple[str, ...] = ()
+    #: A folder or URL that has what was not sent, and takes what is not little; empty where there is none.
+    store: str = ""
 
 
 def run_elsewhere(folder: Path) -> int:
@@ -53,14 +57,21 @@ def run_elsewhere(folder: Path) -> int:
         spec = msgspec.structs.replace(spec, tracking=stage_environment(folder))
         write_spec(folder, spec)
     parent = os.environ.pop("NBPIPE_PARENT", "")
-    return run_job(folder, parent=int(parent) if parent else None, fork=True)
+    code = run_job(folder, parent=int(parent) if parent else None, fork=True)
+    shared = _shipment(folder).store
+    if shared:
+        give(folder, spec, shared)
+    return code
+
+
+def _shipment(folder: Path) -> Shipment:
+    return msgspec.json.decode((folder / SHIPMENT).read_bytes(), type=Shipment)
 
 
 def _unpacked(folder: Path) -> int:
     """Unpack; the exit code: 0, `NEEDY`, or that of a store which cannot be written."""
     try:
-        shipment = msgspec.json.decode((folder / SHIPMENT).read_bytes(), type=Shipment)
-        spoilt = _unpack(shipment, read_spec(folder))
+        spoilt = _unpack(folder, _shipment(folder), read_spec(folder))
         if spoilt:
             write_durably(folder / NEEDS, msgspec.json.encode(sorted(spoilt)))
         return NEEDY if spoilt else 0
@@ -69,15 +80,18 @@ def _unpacked(folder: Path) -> int:
         return EXIT_CODES["store"]
 
 
-def _unpack(shipment: Shipment, spec: JobSpec) -> set[str]:
+def _unpack(folder: Path, shipment: Shipment, spec: JobSpec) -> set[str]:
     """Make the project; hashes of the objects that are not as they should be."""
     from nbpipe.errors import StoreError
     from nbpipe.store import open_store
 
     objects = open_store(spec.store).objects
     artifacts = [*spec.inputs.values(), *spec.ambient.values()]
+    wanted = sorted({*shipment.files.values(), *(name for artifact in artifacts for name in artifact.objects)})
+    if shipment.store:
+        take(folder, shipment.store, wanted, cast("LocalObjects", objects))
     spoilt = set()
-    for digest in sorted({*shipment.files.values(), *(name for artifact in artifacts for name in artifact.objects)}):
+    for digest in wanted:
         try:
             objects.local_path(digest)
         except StoreError:

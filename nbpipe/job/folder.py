@@ -23,6 +23,8 @@ ENDED = ".ended"
 #: On another machine: what was sent for the job; what it found damaged or lacking; what its code looked at, if it failed.
 SHIPMENT = "shipment.json"
 NEEDS = "needs.json"
+#: The same: what it took from, and left in, the store that it shares with the machine that sent it.
+GIVEN = "given.json"
 LOOKED = "looked.json"
 #: The kernel of a failed attempt waits here; what it shall go on with.
 KEPT = "kept.json"

@@ -53,6 +53,24 @@ class LocalObjects:
         self._stamps.record(digest, target)
         return digest, hashing.size
 
+    def take(self, digest: str, bring: Callable[[Path], object]) -> None:
+        """Keep the file that `bring` leaves at the path it is given, which is there and empty.
+
+        Raises CorruptObject, and keeps nothing, if it is not what the hash says.
+        """
+        target = self._path(digest)
+        with temporary(self._root) as (_, path):
+            bring(path)
+            if (hash_file(path) if path.stat().st_size else hash_file_empty()) != digest:
+                raise self._corrupt(digest)
+            sync_folder(path)
+            settle(path, target)
+        self._stamps.record(digest, target)
+
+    def whereabouts(self, digest: str) -> Path:
+        """Where its file lies, or would; nothing is looked at."""
+        return self._path(digest)
+
     def get_bytes(self, digest: str) -> bytes:
         """The bytes, verified."""
         return self.local_path(digest).read_bytes()
@@ -89,11 +107,7 @@ class LocalObjects:
         except OSError as error:
             raise missing(digest, self._root) from error
         if actual != digest:
-            raise CorruptObject(
-                f"object {digest[:12]}… in {self._root} does not match its hash",
-                name=digest,
-                fix="Run `nbpipe fsck --repair`; what needs it is computed again.",
-            )
+            raise self._corrupt(digest)
         self._stamps.record(digest, path, before)
 
     def delete(self, digest: str) -> None:
@@ -119,6 +133,13 @@ class LocalObjects:
         target = self._root.parent / "quarantine" / digest
         target.parent.mkdir(parents=True, exist_ok=True)
         self._path(digest).replace(target)
+
+    def _corrupt(self, digest: str) -> CorruptObject:
+        return CorruptObject(
+            f"object {digest[:12]}… in {self._root} does not match its hash",
+            name=digest,
+            fix="Run `nbpipe fsck --repair`; what needs it is computed again.",
+        )
 
     def _path(self, digest: str) -> Path:
         check_hash(digest)
@@ -272,7 +293,7 @@ def settle(path: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the folder's entries to the disk."""
+    """Force the folder's entries, or a file's bytes, to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

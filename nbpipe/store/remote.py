@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def filesystem(url: str) -> tuple[Any, str]:
+def filesystem(url: str, **options: Any) -> tuple[Any, str]:
     """The fsspec filesystem and the path in it; StoreError if the protocol is unknown or its library is missing."""
     import fsspec
 
     try:
-        fs, root = fsspec.core.url_to_fs(url)
+        fs, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise StoreError(f"{url} is not a place for a store: {error}", name=url) from error
     return fs, str(root).rstrip("/")
@@ -74,6 +74,8 @@ class RemoteObjects:
 
     def has(self, digest: str) -> bool:
         """Whether something is stored there."""
+        # Another machine may have put it since the folder was listed.
+        self._fs.invalidate_cache()
         return bool(self._call(lambda: self._fs.isfile(self._path(digest))))
 
     def size(self, digest: str) -> int:
@@ -131,6 +133,8 @@ class RemoteObjects:
             return cast("dict[str, Any]", self._fs.info(self._path(digest)))
         except FileNotFoundError as error:
             raise missing(digest, self._root) from error
+        except Exception as error:
+            raise unreachable(self._root, error) from error
 
     def _call(self, action: Callable[[], Any]) -> Any:
         return call(self._root, action)
@@ -156,6 +160,8 @@ class RemoteDocuments:
             return cast("bytes", self._fs.cat_file(self._path(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except Exception as error:
+            raise unreachable(self._root, error) from error
 
     def write(self, name: str, data: bytes) -> None:
         """Replace it."""
@@ -200,7 +206,7 @@ class RemoteDocuments:
             put()
         except (FileExistsError, NotImplementedError, TypeError, ValueError):
             raise
-        except OSError as error:
+        except Exception as error:
             raise unreachable(self._root, error) from error
 
     def _path(self, name: str) -> str:
@@ -219,12 +225,12 @@ def modified(fs: Any, path: str) -> float | None:
 
 
 def call(root: str, action: Callable[[], Any]) -> Any:
-    """`action()`, its system errors as StoreError."""
+    """`action()`, its errors as StoreError: every protocol's library has some of its own."""
     try:
         return action()
     except NbpipeError:
         raise
-    except OSError as error:
+    except Exception as error:
         raise unreachable(root, error) from error
 
 

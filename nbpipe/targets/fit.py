@@ -98,6 +98,18 @@ def compare_each(target: Target, each: Mapping[str, Mapping[str, Any]], need: Ne
     return found
 
 
+def store_check(target: Target, said: Mapping[str, str], wrong: str = "") -> Finding:
+    """The shared store: what was `said` of it by host, or what is `wrong`. Runs do without it, so nothing is refused."""
+    if wrong:
+        fix = "Until then all that travels goes over the connection, and the log of each job says so."
+        return Finding(name="store", status="warning", detail=wrong, fix=fix)
+    if not all(said.values()):
+        seen = f"{target.store} is first tried by a job: nothing there can ask before"
+        return Finding(name="store", status="ok", detail=seen)
+    shown = "; ".join(said.values()) if len(said) == 1 else "; ".join(f"{host}: {text}" for host, text in said.items())
+    return Finding(name="store", status="ok", detail=f"{target.store}: {shown}")
+
+
 def unlike(facts: Mapping[str, Any], need: Need) -> str:
     """Why what is computed there is not what would be computed here: packages of other versions; else empty."""
     there = facts["packages"]

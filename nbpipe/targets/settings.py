@@ -17,6 +17,7 @@ LOCAL = "local"
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]{0,254}")
 _PATH = re.compile(r"(?:~/|/)?[^\x00-\x1f\x7f]{1,1000}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9_.\[\]:-]{1,255}(?:/[A-Za-z0-9_./-]*)?")
+_URL = re.compile(r"[a-z][a-z0-9+.-]{0,20}://[^\x00-\x20\x7f:][^\x00-\x20\x7f]{0,999}")
 _HIGHEST_PORT = 65535
 _MOST = 1_000_000
 _SHORTEST_KEEP = 60.0
@@ -42,6 +43,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     python: str = "python3"
     #: ssh: where jobs, and a store of what was sent, lie there.
     folder: str = "~/.nbpipe-worker"
+    #: A folder that this machine and the target both see, or a URL: inputs and results are left there for each other.
+    store: str = ""
     cpus: float | None = None
     gpus: float | None = None
     memory: int | None = None
@@ -196,6 +199,17 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
     return read
 
 
+def _place(value: Any) -> str:
+    text = _text(value)
+    if text.startswith("/"):
+        return _path(text)
+    if not _URL.fullmatch(text) or text.startswith("memory://"):
+        raise ValueError(f"{q.shown(text)} is neither an absolute path nor a URL such as s3://BUCKET/PATH")
+    if re.match(r"[^/]*//[^/]*:[^/]*@", text) or "?" in text:
+        raise ValueError("it has credentials in it: they belong into the environment, or a profile")
+    return text
+
+
 def _hosts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise TypeError('write a list of names, as in ["gpu01", "gpu02"]')
@@ -303,6 +317,7 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
     "config": _path,
     "python": _path,
     "folder": _path,
+    "store": _place,
     **_RESOURCES,
     "env": _env,
     "versions": _one_of("same", "any"),

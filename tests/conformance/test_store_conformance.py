@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from uuid import uuid4
 
 import pytest
+from buckets import running_bucket
 
 from nbpipe.errors import StoreError
 from nbpipe.model import Artifact, Outcome, Trace
@@ -20,28 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[dict[str, str]]:
     """The environment in which `s3://stores` is a bucket of a server on this machine."""
-    boto3 = pytest.importorskip("boto3")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    pytest.importorskip("s3fs")
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "none",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    client = boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id="none",
-        aws_secret_access_key="none",  # noqa: S106 - the server asks for nothing
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="stores")
-    client.close()
-    yield environment
-    server.stop()
+    with running_bucket() as bucket:
+        yield bucket.environment
 
 
 @pytest.fixture(params=["memory", "local", "fsspec-memory", "fsspec-file", "fsspec-s3"])

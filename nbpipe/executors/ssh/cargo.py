@@ -13,6 +13,7 @@ from nbpipe.job.elsewhere import Shipment
 from nbpipe.model import Artifact, JobSpec
 from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file
 from nbpipe.store import Store
+from nbpipe.store.local import LocalObjects
 from nbpipe.store.pickles import resigned
 from nbpipe.store.trust import Signer
 from nbpipe.store.values import PICKLE, STATE
@@ -31,14 +32,30 @@ class Cargo:
     worker: Signer
     #: Where pickles signed for the worker lie until they are sent.
     scratch: Path
-    objects: dict[str, Path] = field(default_factory=dict)
+    #: None is one of the store here, which may have to be brought first.
+    objects: dict[str, Path | None] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
 
-    @property
-    def shipment(self) -> Shipment:
-        """What the job's copy of the project is made of."""
-        return Shipment(files=dict(self.files), folders=tuple(sorted(self.folders)))
+    def shipment(self, shared: str) -> Shipment:
+        """What the job's copy of the project is made of; `shared` is the store that has what was not sent."""
+        return Shipment(files=dict(self.files), folders=tuple(sorted(self.folders)), store=shared)
+
+    def path(self, digest: str) -> Path:
+        """A file with the object's bytes. Raises StoreError."""
+        return self.objects[digest] or self.store.objects.local_path(digest)
+
+    def size(self, digest: str, known: Mapping[str, int]) -> int:
+        """Bytes of an object; of one that lies in a store elsewhere, what is `known`, else what that store says."""
+        path = self.objects[digest]
+        if path is not None:
+            return path.stat().st_size
+        near = isinstance(self.store.objects, LocalObjects)
+        return known[digest] if digest in known and not near else self.store.objects.size(digest)
+
+    def is_little(self, names: Iterable[str], most: int) -> bool:
+        """Whether these are no more than so many bytes together."""
+        return sum(self.size(name, {}) for name in names) <= most
 
     def load_values(self, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
         """Take stored values on; returns what they are called there."""
@@ -50,16 +67,15 @@ class Cargo:
             data = resigned(named[0], self.store.objects, self.store.signer, self.worker)
             named[0] = self._own(data)
         for digest in named:
-            if digest not in self.objects:
-                self.objects[digest] = self.store.objects.local_path(digest)
+            self.objects.setdefault(digest, None)
         return msgspec.structs.replace(artifact, objects=tuple(named))
 
     def _own(self, data: bytes) -> str:
         from nbpipe.store.base import hash_bytes
 
         digest = hash_bytes(data)
-        self.objects[digest] = self.scratch / digest
-        self.objects[digest].write_bytes(data)
+        path = self.objects[digest] = self.scratch / digest
+        path.write_bytes(data)
         return digest
 
     def load_files(self, names: Iterable[str]) -> None:

@@ -23,13 +23,16 @@ from nbpipe.executors.ssh.homecoming import Homecoming
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.logs import CopiedLog
 from nbpipe.executors.ssh.packages import Environment
+from nbpipe.executors.ssh.passing import Passing
 from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
-from nbpipe.job.folder import KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
+from nbpipe.job.folder import GIVEN, KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
 from nbpipe.job.kept import Kept
 from nbpipe.job.launch import HASH_SEED
+from nbpipe.job.shared import Given
 from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 from nbpipe.store import Store
+from nbpipe.store.manifest import objects_of
 from nbpipe.store.trust import Signer
 
 #: How often a job is started again because something it reads had not been sent.
@@ -39,7 +42,7 @@ _BUILDING = 0.2
 #: Seconds that a cancelled job is waited for when its machine does not answer.
 _FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
-               "needs.json", "kernel.pid", "kept.json", "continue.json", "undo", ".part")  # fmt: skip
+               "needs.json", "given.json", "kernel.pid", "kept.json", "continue.json", "undo", ".part")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Errands:
     key: str
     here: Callable[[str], str]
     unlike: str = ""
+    #: The store that the target shares with this machine.
+    passing: Passing | None = None
 
 
 class Errand:
@@ -76,6 +81,8 @@ class Errand:
         self._reason = ""
         self._deaf: OSError | None = None
         self._stop = ""
+        #: Objects that have to go over the connection: the worker does not get them otherwise.
+        self._direct: set[str] = set()
         #: Whether it ended as its packages could not be installed.
         self.unbuilt = False
         #: Name of the job there: its token and how often it was started.
@@ -264,9 +271,14 @@ class Errand:
 
     def _send(self, cargo: Cargo) -> None:
         missing = self._link.call("missing", objects=sorted(cargo.objects))
+        passing = self._shared.passing
+        through = [name for name in missing if name not in self._direct] if passing is not None else []
+        if passing is not None and through:
+            # A connection that breaks meanwhile asks again: what lies there is not put there twice.
+            missing = [name for name in missing if name in self._direct] + passing.send(cargo, through, self._log.note)
         if missing:
             started = time.monotonic()
-            size = send_objects(self._link, {name: cargo.objects[name] for name in missing})
+            size = send_objects(self._link, {name: cargo.path(name) for name in missing})
             took = time.monotonic() - started
             self._log.note(f"sent {len(missing)} objects, {size:,} bytes, to {there_name(self._link)} in {took:.2f} s")
 
@@ -285,6 +297,8 @@ class Errand:
 
     def _begin(self, cargo: Cargo, there: JobSpec, python: str) -> None:
         target = self._link.target
+        passing = self._shared.passing
+        shared = passing.location if passing is not None and passing.used else ""
         # Those that the target names are there already.
         secrets = values_of([name for name in self._spec.secrets if name not in target.secrets], os.environ)
         self._link.call(
@@ -292,7 +306,7 @@ class Errand:
             job=self.job,
             files={
                 SPEC: msgspec.json.encode(there).decode(),
-                SHIPMENT: msgspec.json.encode(cargo.shipment).decode(),
+                SHIPMENT: msgspec.json.encode(cargo.shipment(shared)).decode(),
             },
             environment={**HASH_SEED, **target.env, **secrets, "NBPIPE_STORE_KEY": self._shared.key},
             gpus=self._spec.gpus or 0.0,
@@ -343,8 +357,13 @@ class Errand:
         """Whether it has to be started again, with what it lacked; that is taken on."""
         if code == NEEDY:
             spoilt = self._read(NEEDS, list[str]) or []
+            self._direct |= set(spoilt)
+            given = self._read(GIVEN, Given)
+            if given is not None and self._shared.passing is not None:
+                self._shared.passing.refused(cargo, given, self._log.note)
+            else:
+                self._log.note(f"{len(spoilt)} objects were damaged on {there_name(self._link)}; sent again")
             self._reach(lambda: self._link.call("spoilt", objects=spoilt))
-            self._log.note(f"{len(spoilt)} objects were damaged on {there_name(self._link)}; sent again")
             return True
         told = self._read(VERDICT, Outcome)
         if told is not None and told.status in ("succeeded", "rejected"):
@@ -379,7 +398,12 @@ class Errand:
                 self._shared.here,
                 self._shared.unlike,
             )
+            given, passing, damaged = self._read(GIVEN, Given), self._shared.passing, []
+            if given is not None and passing is not None:
+                damaged = passing.bring_home(objects_of(told), given, self._log.note)
             outcome = home.outcome(told, self._fetch)
+            if passing is not None:
+                passing.mend({name: self._shared.store.objects.local_path(name) for name in damaged}, self._log.note)
             kept = self._kept(told)
             write_durably(self._folder / VERDICT, msgspec.json.encode(outcome))
             if kept:

@@ -15,6 +15,7 @@ from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.errand import Errand, Errands
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.packages import Environment, packages_of
+from nbpipe.executors.ssh.passing import Passing, tried
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.model import JobSpec
 from nbpipe.store import open_store
@@ -95,6 +96,14 @@ class SshExecutor:
             raise self._unreachable(error) from None
         return min(took)
 
+    def try_store(self) -> dict[str, str]:
+        """What was seen of the shared store, by the machine's name; "" where only jobs can. Raises TargetError."""
+        try:
+            self._link.connect()
+            return {self.target.place: tried(self._link)}
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+
     def each(self, distributions: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """The facts, by the machine's name. Raises TargetError."""
         return {self.target.place: self.facts(distributions)}
@@ -119,7 +128,7 @@ class SshExecutor:
         What failed before is tried again.
         Raises TargetError for what is known at once, such as that there is no uv.
         """
-        packages = packages_of(distributions)
+        packages = packages_of(distributions, self.target.store)
         known = self._environment
         if known is None or known.packages != packages or known.failure is not None:
             known = self._environment = Environment(self._link, packages)
@@ -177,7 +186,8 @@ class SshExecutor:
             store = open_store(location)
             # The worker gets a key of its own: what it signs is believed of its stages only.
             key = store.signer.sign("worker", [self.target.name.encode(), self.target.host.encode()])
-            self._shared[location] = Errands(self._link, store, key, self._here)
+            passing = Passing(self.target.store, store) if self.target.store else None
+            self._shared[location] = Errands(self._link, store, key, self._here, passing=passing)
         # The packages are compared anew for each cell of a notebook: what is found holds for its own job only.
         return dataclasses.replace(self._shared[location], unlike=self.unlike)
 

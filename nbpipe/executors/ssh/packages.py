@@ -21,6 +21,14 @@ from nbpipe.pipeline.environment import TOOLS, python_minor
 #: A moment for every entry: the same files are the same bytes.
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
 _PACKAGE = Path(__file__).parents[2]
+#: What fsspec needs for a protocol.
+_DRIVERS = {
+    **dict.fromkeys(("s3", "s3a"), ("s3fs",)),
+    **dict.fromkeys(("gs", "gcs"), ("gcsfs",)),
+    **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs",)),
+    **dict.fromkeys(("http", "https"), ("aiohttp",)),
+    "sftp": ("paramiko",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +80,10 @@ class Environment:
             return self.python
 
 
-def packages_of(distributions: Mapping[str, str]) -> Packages:
-    """Those of stages that import these distributions, in the versions that are installed here."""
-    pinned = {name: version for name in TOOLS if (version := _installed(name))} | dict(distributions)
+def packages_of(distributions: Mapping[str, str], store: str = "") -> Packages:
+    """Those of stages that import these distributions, in the versions that are installed here; that of a `store`'s URL."""
+    needed = (*TOOLS, *_DRIVERS.get(store.partition("://")[0], ()))
+    pinned = {name: version for name in needed if (version := _installed(name))} | dict(distributions)
     pinned.pop("nbpipe", None)
     # What stands behind a `+` names a build, such as one without CUDA, and is the other machine's to choose.
     lines = tuple(sorted(f"{name}=={version.partition('+')[0]}" for name, version in pinned.items()))

@@ -86,6 +86,10 @@ class PoolExecutor:
         self._keep(found)
         return {host.target.host: facts for host, facts in found.items()}
 
+    def try_store(self) -> dict[str, str]:
+        """What was seen of the shared store, by host. Raises TargetError for the first that cannot use it."""
+        return {place: said for host in self._hosts for place, said in host.try_store().items()}
+
     def round_trip(self) -> float:
         """Seconds that a question takes at most. Raises TargetError if none answers."""
         return max(self._answers(SshExecutor.round_trip).values())

@@ -27,6 +27,14 @@ def test_everything_that_can_be_said_is_read() -> None:
     assert found.env == {"A": "1"}
 
 
+@pytest.mark.parametrize(
+    "store", ["/shared/a b", "s3://bucket/a/b", "gs://b", "abfs://c@account.dfs.core.windows.net/x"]
+)
+def test_a_store_is_a_folder_or_a_url(store: str) -> None:
+    for table in (SSH, PODS, {"kind": "slurm"}, {"kind": "ray", "address": "http://a"}):
+        assert read_targets({"gpu": {**table, "store": store}})["gpu"].store == store
+
+
 def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:
     found = read_targets({"gpu": {"kind": "ssh", "hosts": ["gpu01", "ada@gpu02"], "gpus": 2}})["gpu"]
     assert found.place == "gpu01, ada@gpu02"
@@ -87,6 +95,14 @@ def test_all_that_pods_can_be_given_is_read() -> None:
         ("gpu", {**SSH, "patience": "soon"}, "not a duration"),
         ("gpu", {**SSH, "folder": "-rf"}, "not a path"),
         ("gpu", {**SSH, "python": "a\nb"}, "not a path"),
+        ("gpu", {**SSH, "store": "shared"}, "absolute path nor a URL"),
+        ("gpu", {**SSH, "store": "~/shared"}, "absolute path nor a URL"),
+        ("gpu", {**SSH, "store": "memory://a"}, "absolute path nor a URL"),
+        ("gpu", {**SSH, "store": "s3://a b"}, "absolute path nor a URL"),
+        ("gpu", {**SSH, "store": "simplecache::s3://a"}, "absolute path nor a URL"),
+        ("gpu", {**SSH, "store": "s3://key:word@bucket"}, "credentials"),
+        ("gpu", {**SSH, "store": "https://a/b?sig=word"}, "credentials"),
+        ("local", {"store": "/shared"}, "no setting 'store'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(name: str, table: Any, said: str) -> None:

@@ -147,6 +147,16 @@ class Agent:
         """Of the packages that jobs see; "" where they see others than this machine, which nobody looks at."""
         return "" if self._batch is not None and self._batch.elsewhere else str(self._facts.stamp())
 
+    def do_share(self, store: str, digest: str, environment: dict[str, str], seconds: float, *, built: bool) -> Any:
+        """What a job's Python says of the store that machines share; None where it cannot be asked before there is a job."""
+        python = sys.executable
+        if self._batch is not None:
+            python = "" if self._batch.elsewhere else self._batch.python
+        if built:
+            newest = self._environment.names(self._root)[:1]
+            python = f"{self._root}/environments/{newest[0]}/bin/python" if newest else ""
+        return self._facts.share(python, store, digest, environment, seconds) if python else None
+
     def do_ping(self) -> str:
         """Nothing; to time it."""
         return ""

@@ -69,6 +69,26 @@ def stamp() -> str:
     return seen.hexdigest()
 
 
+def share(python: str, store: str, digest: str, environment: dict[str, str], seconds: float) -> dict[str, Any]:
+    """Have nbpipe take an object from a shared store and leave one; its hash, or with another `code` why not."""
+    given = dict(os.environ)
+    given.update(environment)
+    try:
+        done = subprocess.run(
+            [python, "-m", "nbpipe.store.shared", store, digest],
+            env=given,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=seconds,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"code": 1, "said": str(error)}
+    said = (done.stderr if done.returncode else done.stdout).decode("utf-8", "replace").strip().splitlines()
+    return {"code": done.returncode, "said": said[-1] if said else ""}
+
+
 def facts(root: str, distributions: list[str], gpus_configured: float | None) -> dict[str, Any]:
     """All that a run has to know before it begins. Memory and disk are bytes."""
     before = stamp()
