@@ -44,7 +44,7 @@ function row(name: string): string[] {
 test('a stage says how it ended, why it ran, what it measured and left', () => {
   shown();
   const text = stage('train').textContent;
-  for (const part of ['succeeded', '`lr` 0.001 → 0.01', 'acc 0.921', 'model.pt 1.2 MB', '1:01']) {
+  for (const part of ['succeeded', 'lr 0.001 → 0.01', 'acc 0.921', 'model.pt 1.2 MB', '1:01']) {
     expect(text).toContain(part);
   }
   expect(stage('load').textContent).toBe('load⚡cachedfrom r41 log');
@@ -166,4 +166,15 @@ test.each(['stages', 'params', 'metrics'] as const)('axe finds nothing in %s', a
   shown({ tab });
   const found = await axe.run(document.body, { rules: { 'color-contrast': { enabled: false } } });
   expect(found.violations.map((violation) => violation.id)).toEqual([]);
+});
+
+test('a name between backticks is code, and a single backtick is itself', () => {
+  const why = (reason: string) => {
+    const stages = [{ ...(DETAILS.stages[3] as DetailStage), reason }];
+    shown({ details: { ...DETAILS, stages }, tab: 'stages' });
+    return document.querySelector('.nbp-times-why');
+  };
+  expect(why('`lr` 0.1 → 0.2')?.querySelector('code')?.textContent).toBe('lr');
+  cleanup();
+  expect(why('a ` alone')?.textContent).toContain('a ` alone');
 });

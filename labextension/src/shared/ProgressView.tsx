@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react';
 
 import { problemText, type Backend } from './backend';
+import { Coded } from './Coded';
 import { runColour } from './colour';
 import { duration, metric, scalar } from './format';
 import { Status, statusWord } from './Status';
@@ -95,7 +96,9 @@ function Stage({ stage, now }: { stage: StageRow; now: number }) {
         {stage.failure ? (
           <span className="nbp-bad">{stage.failure}</span>
         ) : (
-          <span className="nbp-dim">{stage.reason}</span>
+          <span className="nbp-dim">
+            <Coded text={stage.reason} />
+          </span>
         )}
         {figures.map(([name, value]) => (
           <span key={name} className="nbp-figure">

@@ -215,7 +215,13 @@ export function RunTable({ store, state, columns, height: wanted, host, onOpen, 
               <span className="nbp-hidden">{trans.__('checked')}</span>
             </th>
             <Head title={trans.__('run')} sort="run" query={query} store={store} />
-            <Head title={trans.__('status')} sort="status" query={query} store={store} />
+            <Head
+              title={trans.__('status')}
+              sort="status"
+              className="nbp-statuses"
+              query={query}
+              store={store}
+            />
             {columns.map((column) => (
               <Head
                 key={column.id}
@@ -267,11 +273,12 @@ interface HeadProps {
   title: string;
   sort?: string | undefined;
   numeric?: boolean | undefined;
+  className?: string | undefined;
   query: HistoryState['query'];
   store: HistoryStore;
 }
 
-function Head({ title, sort, numeric, query, store }: HeadProps) {
+function Head({ title, sort, numeric, className, query, store }: HeadProps) {
   const mine = sort !== undefined && query.sort === sort;
   const down = query.descending ?? true;
   const order = mine ? (down ? 'descending' : 'ascending') : undefined;
@@ -287,7 +294,7 @@ function Head({ title, sort, numeric, query, store }: HeadProps) {
       role="columnheader"
       scope="col"
       aria-sort={order}
-      className={numeric ? 'nbp-number' : undefined}
+      className={numeric ? 'nbp-number' : className}
       title={title}
     >
       {sort === undefined ? (

@@ -52,7 +52,7 @@ export class Widths {
     const room = 'var(--nbp-gap)';
     const word = `2.2em + ${this.of('status', '')}ch * var(--nbp-word-room) + ${this.of('note', '')}ch`;
     const bar = running ? 'var(--nbp-running)' : '0px';
-    const status = `calc(max(${word} + ${bar}, ${heading(this.trans.__('status'))}ch) + ${room})`;
+    const status = `calc(max(${word} + ${bar}, ${heading(this.trans.__('status'))}ch * var(--nbp-word-room)) + ${room})`;
     const all = [
       'var(--nbp-check)',
       `calc(${this.of('run', this.trans.__('run'))}ch + var(--nbp-run-room) + ${room})`,

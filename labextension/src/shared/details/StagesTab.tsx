@@ -1,6 +1,7 @@
 import { useState, type ReactNode } from 'react';
 
 import type { DetailStage, Kept } from '../api';
+import { Coded } from '../Coded';
 import { duration, metric, size } from '../format';
 import { Status } from '../Status';
 import { useWords } from '../words';
@@ -96,7 +97,11 @@ function Why({ stage, children }: { stage: DetailStage; children: ReactNode }) {
       ) : null}
       {children}
       {stage.attempt > 1 ? <span className="nbp-tag">{trans.__('attempt %1', stage.attempt)}</span> : null}
-      {stage.reason ? <span className="nbp-dim">{stage.reason} </span> : null}
+      {stage.reason ? (
+        <span className="nbp-dim">
+          <Coded text={stage.reason} />{' '}
+        </span>
+      ) : null}
       {figures.map(([name, value]) => (
         <span key={name} className="nbp-figure">
           <span className="nbp-dim">{name}</span> {metric(value)}

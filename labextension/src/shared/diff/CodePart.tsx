@@ -1,3 +1,4 @@
+import { Coded } from '../Coded';
 import type { CodeDiff, StageDiff } from '../types';
 import { Change, Nothing } from './Change';
 import { Hunks } from './Hunks';
@@ -43,7 +44,9 @@ export function CodePart({ items, stages }: { items: CodeDiff[]; stages: StageDi
             </span>
           </h4>
           {item.unit === 'stage' && (reasons.get(item.name) ?? []).length > 0 ? (
-            <p className="nbp-hint">{(reasons.get(item.name) ?? []).join('; ')}</p>
+            <p className="nbp-hint">
+              <Coded text={(reasons.get(item.name) ?? []).join('; ')} />
+            </p>
           ) : null}
           {(item.hunks ?? []).length > 0 ? (
             <Hunks hunks={item.hunks ?? []} label={trans.__('changes in %1', item.name)} />
