@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -55,6 +56,14 @@ class Expecting(Protocol):
 
     def expect(self, jobs: int, cwd: str) -> None:
         """Have kernels wait in a folder, where that many jobs may run there soon."""
+
+
+@runtime_checkable
+class Lending(Protocol):
+    """An executor that several runs share, and others with it."""
+
+    def lend(self, name: str, make: Callable[[], Executor]) -> Executor:
+        """The executor of the target of this name, made once: a run that closes it ends its own jobs only."""
 
 
 @runtime_checkable

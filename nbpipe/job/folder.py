@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -68,7 +69,8 @@ def write_whole(path: Path, data: bytes, *, durably: bool = False) -> None:
 
     Raises OSError, and leaves nothing beside, if the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Trials of a sweep are threads, and note things in the same project.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with temporary.open("wb") as file:
             file.write(data)

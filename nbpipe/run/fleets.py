@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from nbpipe import __version__
-from nbpipe.executors.base import Executor
+from nbpipe.executors.base import Executor, Lending
 from nbpipe.executors.fleet import Fleet
 from nbpipe.model import Pipeline, Stage
 from nbpipe.plan.facts import Outside
@@ -65,7 +66,7 @@ def assemble(
                 executors[target.name] = opened(project, store, target)
                 continue
             here = [stage for stage in pipeline.stages if places[stage.name].name == target.name]
-            executors[target.name] = _over_ssh(project, store, pipeline, target, here, wanted, facts)
+            executors[target.name] = _over_ssh(project, store, pipeline, target, here, wanted, facts, local)
     except BaseException:
         Fleet({name: executor for name, executor in executors.items() if name != LOCAL}).close()
         raise
@@ -134,12 +135,15 @@ def _over_ssh(
     here: list[Stage],
     wanted: set[str],
     facts: dict[str, Any],
+    local: Executor,
 ) -> Executor:
     """The executor for the stages `here`, which fits those that are `wanted`.
 
     Another one may turn out to have to run, too: what it gives then is reused only if its packages were compared.
     """
-    executor = cast("SshExecutor | PoolExecutor", opened(project, store, target))
+    # Runs beside each other share it: one connection, and what is ready at once can be handed in together.
+    made = local.lend(target.name, partial(opened, project, store, target)) if isinstance(local, Lending) else None
+    executor = cast("SshExecutor | PoolExecutor", made or opened(project, store, target))
     stages = [stage for stage in here if stage.name in wanted]
     if not stages:
         executor.unlike = f"the packages of target '{target.name}' were not compared: nothing was expected to run there"

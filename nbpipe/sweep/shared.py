@@ -1,9 +1,14 @@
-"""One machine for several runs at once: jobs wait here until there is room, whichever run they are of."""
+"""One machine for several runs at once: jobs wait here until there is room, whichever run they are of.
+
+Other machines are reached once for all of them.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from nbpipe.executors.base import Capacity, Executor, JobState
 from nbpipe.model import JobSpec, Options
@@ -23,6 +28,15 @@ class SharedExecutor:
         self._waiting: dict[str, tuple[Path, JobSpec]] = {}
         self._running: set[str] = set()
         self._dropped: set[str] = set()
+        self._others: dict[str, Executor] = {}
+        self._making = threading.Lock()
+
+    def lend(self, name: str, make: Callable[[], Executor]) -> Executor:
+        """The executor of another machine, made by the first run that asks; one run's end does not close it."""
+        with self._making:
+            if name not in self._others:
+                self._others[name] = make()
+            return _Lent(self._others[name], self._making)
 
     @property
     def capacity(self) -> Capacity:
@@ -66,6 +80,8 @@ class SharedExecutor:
             self._dropped |= set(self._waiting)
             self._waiting.clear()
             self._executor.close()
+        for other in self._others.values():
+            other.close()
 
     def _start_waiting(self) -> None:
         for token, (folder, spec) in list(self._waiting.items()):
@@ -77,3 +93,30 @@ class SharedExecutor:
             self._slots.take(token, wish)
             self._running.add(token)
             self._executor.submit(folder, spec)
+
+
+class _Lent:
+    """An executor of another machine, as one of the runs has it that share it: its own jobs, and why it reuses no result."""
+
+    def __init__(self, executor: Any, lock: threading.Lock) -> None:
+        self._executor = executor
+        self._lock = lock
+        self._mine: set[str] = set()
+        self.unlike = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def submit(self, job_dir: Path, spec: JobSpec) -> str:
+        """Start the job."""
+        with self._lock:
+            self._executor.unlike = self.unlike
+            handle: str = self._executor.submit(job_dir, spec)
+        self._mine.add(handle)
+        return handle
+
+    def close(self) -> None:
+        """Stop what still runs of this run."""
+        for handle in self._mine:
+            if self._executor.poll(handle).state == "running":
+                self._executor.cancel(handle, force=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
+from engines import written
 from executing import WITH_CHILD, Ground, Job, gone, pids
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
@@ -20,6 +24,7 @@ from sshd import running_sshd
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.there import slurm as there
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -99,6 +104,153 @@ def test_a_job_that_slurm_ends_is_lost_and_the_reason_is_slurms(ground: Ground, 
     assert job.outcome.failure is not None
     assert "Slurm says" in job.outcome.failure.message
     assert [pid for pid in found if not gone(pid)] == []
+
+
+def _numbers(slurm: Slurm, jobs: list[Job]) -> list[str]:
+    """What Slurm calls these jobs: `123`, or `123_4` of an array."""
+    works = [slurm.root / "shared" / "work" / f"{job.spec.token}-0" / "batch.json" for job in jobs]
+    until = time.monotonic() + 60
+    while not all(work.exists() for work in works):
+        assert time.monotonic() < until, [job.log for job in jobs]
+        time.sleep(0.05)
+    return [json.loads(work.read_text())["id"] for work in works]
+
+
+@pytest.fixture
+def slow(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`sbatch` takes as long as on a busy cluster; each call is a line of this file."""
+    real, calls = shutil.which("sbatch"), tmp_path / "calls"
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "sbatch"
+    script.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nsleep 2\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    return calls
+
+
+def test_jobs_that_are_alike_and_ready_at_once_are_an_array_and_each_ends_for_itself(
+    ground: Ground, slurm: Slurm, place: Place, slow: Path
+) -> None:
+    executor = SshExecutor(slurm.target(sys.executable), here=place.digest)
+    go = ground.bench.root / "go"
+    code = (
+        "import os, time\nprint('begins', flush=True)\n"
+        f"while not os.path.exists('{go}'):\n    time.sleep(0.05)\n"
+        "assert NUMBER != 3, 'the third'\n"
+        "x, array = NUMBER * NUMBER, [name for name in os.environ if name.startswith('SLURM_ARRAY')]"
+    )
+    executor.facts()  # asks `sbatch` whether it would take a job
+    slow.unlink()
+    outputs = ("x", "array")
+    jobs = [
+        ground.submit_to(executor, code.replace("NUMBER", str(n)), outputs=outputs, timeout=120.0) for n in range(8)
+    ]
+    numbers = _numbers(slurm, jobs)
+    calls = slow.read_text().splitlines()
+    assert 1 <= len(calls) <= 3, calls
+    assert sum("--array=" in call for call in calls) == len(
+        {number.partition("_")[0] for number in numbers if "_" in number}
+    )
+    assert sum("_" in number for number in numbers) >= 6
+    cancelled = next(
+        job for job, number in zip(jobs[4:], numbers[4:], strict=True) if number.endswith("_2") or "_" in number
+    )
+    cancelled.await_log("begins")
+    executor.cancel(cancelled.handle)
+    assert cancelled.wait(30).returncode in (130, -2)
+    go.touch()
+    for n, job in enumerate(jobs):
+        if job is cancelled:
+            continue
+        assert job.wait(60) == JobState("exited", 1 if n == 3 else 0), job.log
+        if n != 3:
+            # Whether it was one of an array changes nothing that its code sees.
+            assert ground.bench.load(job.outcome.outputs) == {"x": n * n, "array": []}
+    assert jobs[3].outcome.failure is not None
+    assert "the third" in jobs[3].outcome.failure.message
+    accounted = slurm.call(
+        "sacct", "-n", "-P", "-X", "--format=JobID,State", "--jobs=" + ",".join(numbers)
+    ).splitlines()
+    assert {line.partition("|")[0] for line in accounted} == set(numbers)
+    executor.close()
+    assert not list((slurm.root / "shared" / "arrays").iterdir())
+
+
+def test_slurm_is_asked_for_all_jobs_at_once_and_its_accounting_for_those_that_it_forgot(
+    slurm: Slurm, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, ask, forgets = [], there._call, False
+
+    def counted(words: list[str], environment: Any = None) -> str:
+        calls.append(words[0])
+        if words[0] == "squeue" and forgets:
+            raise RuntimeError("squeue says: Invalid job id specified")
+        return ask(words, environment)
+
+    monkeypatch.setattr(there, "_call", counted)
+    scheduler = there.Scheduler({})
+    works = [f"{slurm.root}/shared/none-{number}" for number in range(3)]
+    shared = slurm.root / "shared" / "of-three"
+    shared.mkdir()
+    array = scheduler.submit_array("nbpipe-three", str(shared), works, {"cpus": 3.0}, set())
+    numbers = [f"{array}_{index}" for index in range(3)]
+    assert {scheduler.state(number)[0] for number in numbers} <= {"waiting", "running", "ended"}
+    assert calls == ["sbatch", "squeue"]
+    monkeypatch.setattr(there, "_PAUSE", 0.0)
+    until = time.monotonic() + 60
+    while {scheduler.state(number)[0] for number in numbers} != {"ended"}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    # Their folders are not there, each for itself.
+    assert all(f"FAILED of job {number} on n" in scheduler.state(number)[1] for number in numbers)
+    assert scheduler.find("nbpipe-three") == array
+    forgets = True
+    slurm.await_text(f"{numbers[2]}|FAILED", lambda: slurm.call("sacct", "-n", "-P", "-X", "--format=JobID,State"))
+    assert all(f"FAILED of job {number} on n" in scheduler.state(number)[1] for number in numbers)
+
+
+def test_the_trials_of_a_sweep_are_an_array(slurm: Slurm, place: Place, slow: Path, tmp_path: Path) -> None:
+    site = written(tmp_path / "site", "%%params\nlr = 1", "%%stage train --metrics acc\nacc = lr * 2.0")
+    target = f'kind = "slurm"\npython = "{sys.executable}"\nfolder = "{slurm.root}/shared"\n'
+    (site.project / "nbpipe.toml").write_text("[targets.cluster]\n" + target)
+    values = ",".join(map(str, range(1, 8)))
+    words = ("sweep", "n.ipynb", "-p", f"lr={values}", "--metric", "acc:max", "--parallel", "6", "--on", "cluster")
+    found = json.loads(site.nbpipe(*words, "--json").splitlines()[-1])
+    assert sorted(trial["metrics"]["acc"] for trial in found["trials"]) == [2.0 * n for n in range(1, 8)]
+    # Before each run Slurm is asked whether it would take a job; the first trial runs alone.
+    calls = [call for call in slow.read_text().splitlines() if "--test-only" not in call]
+    assert len(calls) <= 4, calls
+    assert any("--array=" in call for call in calls)
+
+
+def test_an_element_of_an_array_is_taken_up_by_another_client_and_requeued_alone(
+    ground: Ground, slurm: Slurm, place: Place, slow: Path
+) -> None:
+    first = SshExecutor(slurm.target(sys.executable, constraint="n1"), here=place.digest)
+    code = "import time\nprint('begins', flush=True)\ntime.sleep(4)\nx = 1"
+    jobs = [ground.submit_to(first, code, outputs=("x",)) for _ in range(4)]
+    numbers = _numbers(slurm, jobs)
+    element = next(index for index, number in enumerate(numbers) if "_" in number)
+    job, number = jobs[element], numbers[element]
+    job.await_log("begins")
+    first._link.close()
+    second = SshExecutor(slurm.target(sys.executable, constraint="n1"), here=place.digest)
+    again = Job(second, job.folder, job.spec, second.submit(job.folder, job.spec))
+    again.await_log("attached")
+    # Only this element starts again, under its own number.
+    slurm.call("scontrol", "requeue", number)
+    # It would wait for two minutes.
+    slurm.await_text("PENDING", lambda: slurm.call("squeue", "--array", "-h", "-o", "%T", "--jobs=" + number))
+    slurm.call("scontrol", "update", f"JobId={number}", "StartTime=now")
+    assert again.wait(120) == JobState("exited", 0), again.log
+    assert "started the job again" in again.log
+    assert ground.bench.load(again.outcome.outputs) == {"x": 1}
+    others = [
+        Job(second, job.folder, job.spec, second.submit(job.folder, job.spec)) for job in jobs if job is not again
+    ]
+    for other in others:
+        assert other.wait(60) == JobState("exited", 0), other.log
+    second.close()
 
 
 def test_what_is_asked_for_is_asked_of_slurm(ground: Ground, slurm: Slurm, place: Place) -> None:

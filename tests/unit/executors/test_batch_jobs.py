@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +30,28 @@ class Queue:
     handed: list[tuple[str, list[str]]] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
     said: tuple[str, str] = ("waiting", "in the queue")
+    #: What it says to an array; whether the answer to one gets lost.
+    refuses: str = ""
+    loses: bool = False
 
     def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
         assert work in command
-        assert asked == {}
+        assert set(asked) <= {"kind"}
         assert hidden == {"GIVEN"}
         self.handed.append((name, command))
+        return str(len(self.handed))
+
+    def alike(self, asked: dict[str, Any]) -> str:
+        return str(asked.get("kind", ""))
+
+    def submit_array(self, name: str, place: str, works: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
+        assert (set(asked), hidden) == ({"kind"}, {"GIVEN"})
+        Path(place, "works").write_text("\n".join(works))
+        if self.refuses:
+            raise RuntimeError(self.refuses)
+        self.handed.append((name, works))
+        if self.loses:
+            raise RuntimeError("`sbatch` does not answer")
         return str(len(self.handed))
 
     def find(self, name: str) -> str:
@@ -59,7 +77,15 @@ class Made:
 
     def begin(self, code: str = _SAYS_WHERE) -> None:
         order = {"argv": [sys.executable, "-c", code], "environment": {"GIVEN": "secret"}, "patience": 60.0}
-        self.batch.begin(self.work, order, {})
+        assert list(self.batch.begin([(self.work, order, {})])) == [(0, "")]
+
+    def several(self, kinds: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """A job for each letter, which says what it is like."""
+        order = {"argv": [sys.executable], "environment": {"GIVEN": "secret"}, "patience": 60.0}
+        works = [Path(self.work).parent / "work" / f"e{index}-0" for index in range(len(kinds))]
+        for work in works:
+            work.mkdir(parents=True, exist_ok=True)
+        return [(str(work), order, {"kind": kind.strip()}) for work, kind in zip(works, kinds, strict=True)]
 
 
 @pytest.fixture
@@ -82,6 +108,77 @@ def test_a_job_is_handed_in_once_even_if_the_answer_was_lost(made: Made) -> None
     assert len(made.queue.handed) == 1
     assert Path(made.work, "order.json").stat().st_mode & 0o777 == 0o600
     assert made.batch.state(made.work) == {"state": "running", "begun": False, "start": -1, "why": "in the queue"}
+
+
+def _ids(jobs: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[str]:
+    return [json.loads(Path(work, "batch.json").read_text())["id"] for work, _, _ in jobs]
+
+
+def test_jobs_that_are_alike_are_handed_in_together_and_others_alone(made: Made) -> None:
+    jobs = made.several("aba b ")
+    assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(6)]
+    named = ["nbpipe-e0-0-and-1-more", "nbpipe-e1-0-and-1-more", "nbpipe-e3-0", "nbpipe-e5-0"]
+    assert [name for name, _ in made.queue.handed] == named
+    assert _ids(jobs) == ["1_0", "2_0", "1_1", "3", "2_1", "4"]
+    # Again: all are known.
+    assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(6)]
+    assert len(made.queue.handed) == 4
+    # What an array shares stays until the last of them is home.
+    shared = Path(made.work).parent / "arrays" / "nbpipe-e0-0-and-1-more"
+    for work in (jobs[0][0], jobs[2][0]):
+        assert shared.exists()
+        made.batch.forget(work)
+        shutil.rmtree(work)
+    assert not shared.exists()
+
+
+def test_an_array_whose_answer_was_lost_is_found_and_not_handed_in_again(made: Made) -> None:
+    made.queue.loses = True
+    jobs = made.several("aaa")
+    assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(3)]
+    assert _ids(jobs) == ["1_0", "1_1", "1_2"]
+    # The agent died before it noted that.
+    for work, _, _ in jobs:
+        Path(work, "batch.json").unlink()
+    assert list(made.batch.begin(jobs[1:2])) == [(0, "")]
+    assert _ids(jobs[1:2]) == ["1_1"]
+    made.batch.cancel(jobs[2][0], force=True)
+    assert made.queue.killed == ["1_2"]
+    assert len(made.queue.handed) == 1
+
+
+def test_where_arrays_are_refused_each_job_is_handed_in_alone(made: Made) -> None:
+    made.queue.refuses = "sbatch says: Invalid job array specification"
+    jobs = made.several("aaa")
+    assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(3)]
+    assert _ids(jobs) == ["1", "2", "3"]
+    # Nothing was said: it may have been taken, and must not be handed in twice.
+    made.queue.refuses = "`sbatch` does not answer"
+    more = made.several("aaaaa")[3:]
+    assert sorted(made.batch.begin(more)) == [(0, made.queue.refuses), (1, made.queue.refuses)]
+    assert len(made.queue.handed) == 3
+
+
+def test_what_comes_while_a_job_is_handed_in_goes_together(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+    submit = made.queue.submit
+
+    def slow(*asked: Any) -> str:
+        begun.set()
+        assert go.wait(20)
+        return submit(*asked)
+
+    monkeypatch.setattr(made.queue, "submit", slow)
+    told: list[str] = []
+    jobs = made.several("aaaa")
+    made.batch.take(*jobs[0], told.append)
+    assert begun.wait(20)
+    for job in jobs[1:]:
+        made.batch.take(*job, told.append)
+    go.set()
+    made.batch.settle()
+    assert told == [""] * 4
+    assert _ids(jobs) == ["1", "2_0", "2_1", "2_2"]
 
 
 def test_each_start_works_in_a_folder_of_its_own_and_the_newest_counts(made: Made) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -61,6 +62,27 @@ def test_a_job_that_is_cancelled_while_it_waits_never_starts(tmp_path: Path) -> 
         pass
     executor.poll("b")
     assert [spec.token for spec in inner.submitted] == ["a"]
+
+
+def test_runs_share_the_executor_of_another_machine_and_end_their_own_jobs_only(tmp_path: Path) -> None:
+    class Compared(FaultyExecutor):
+        unlike = ""
+
+        def submit(self, job_dir: Path, spec: JobSpec) -> str:
+            reasons.append(self.unlike)
+            return super().submit(job_dir, spec)
+
+    executor, _ = shared(polls=1, cpus=1)
+    other, reasons = Compared({"one": [Scripted(polls=99)]}), list[str]()
+    first = cast("Any", executor.lend("gpu", lambda: other))
+    second = cast("Any", executor.lend("gpu", FaultyExecutor))
+    first.unlike, second.unlike = "not compared", ""
+    first.submit(tmp_path, job("a"))
+    second.submit(tmp_path, job("b"))
+    assert (reasons, [spec.token for spec in other.submitted]) == (["not compared", ""], ["a", "b"])
+    first.close()
+    assert other.cancelled == ["a"]
+    assert second.poll("b").state == "running"
 
 
 def logged(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Watch:

@@ -14,6 +14,7 @@ import os
 import select
 import shutil
 import sys
+import threading
 import time
 from typing import Any
 
@@ -59,6 +60,7 @@ class Agent:
         self._spare = -1
         self._spare_environment: dict[str, str] | None = None
         self._spare_python = ""
+        self._saying = threading.Lock()
 
     def serve(self) -> None:
         """Until the other side closes the connection."""
@@ -69,6 +71,8 @@ class Agent:
             if ready:
                 data = os.read(0, 1 << 16)
                 if not data:
+                    if self._batch is not None:
+                        self._batch.settle()
                     return
                 rest += data
                 lines = rest.split(b"\n")
@@ -79,8 +83,9 @@ class Agent:
 
     def _say(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
-        while data:
-            data = data[os.write(1, data) :]
+        with self._saying:
+            while data:
+                data = data[os.write(1, data) :]
 
     def _answer(self, asked: dict[str, Any]) -> None:
         number = asked.pop("id")
@@ -89,7 +94,10 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - the one who asked hears of it
             self._say({"id": number, "error": f"{type(error).__name__}: {error}"})
         else:
-            self._say({"id": number, "ok": found})
+            if callable(found):
+                found(lambda wrong: self._say({"id": number, "error": wrong} if wrong else {"id": number, "ok": {}}))
+            else:
+                self._say({"id": number, "ok": found})
 
     # -- what can be asked
 
@@ -114,6 +122,9 @@ class Agent:
         for place in glob.glob(self._root + "/checkpoints/*"):
             found_there = [place, *glob.glob(place + "/**", recursive=True)]
             if max(os.stat(path).st_mtime for path in found_there if os.path.exists(path)) < before:
+                shutil.rmtree(place, ignore_errors=True)
+        for place in glob.glob(self._root + "/arrays/*"):
+            if os.stat(place).st_mtime < before:
                 shutil.rmtree(place, ignore_errors=True)
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
@@ -236,9 +247,10 @@ class Agent:
         patience: float,
         asked: dict[str, Any],
         python: str = "",
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Start a job, once: where it was started already, it is only looked at. `files` lie in its folder.
 
+        With a scheduler: what takes whom to tell, once it is handed in.
         `python` is that of an environment which was built; without, it is the agent's own, or that of the nodes.
         `asked` is what its stage asks for; a scheduler finds room for that.
         """
@@ -261,8 +273,8 @@ class Agent:
                 shutil.rmtree(scratch, ignore_errors=True)
         if self._batch is not None:
             order = {"argv": _runner(python or self._batch.python), "environment": environment, "patience": patience}
-            self._batch.begin(work, order, asked)
-        elif not os.path.exists(work + "/keeper.json"):
+            return lambda tell: self._batch.take(work, order, asked, tell)
+        if not os.path.exists(work + "/keeper.json"):
             # Those that the target's own `env` names are all that there are for it.
             named = environment.get("CUDA_VISIBLE_DEVICES")
             names = named.split(",") if named else self._facts.devices(devices)

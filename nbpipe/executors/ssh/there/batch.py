@@ -9,15 +9,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
 import sys
+import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Job = tuple[str, dict[str, Any], dict[str, Any]]
 
 #: Seconds that a file written on a node may take to be seen here, after the scheduler says that the job has ended.
 _LATE = 5.0
 #: Seconds that a job has to stop by itself.
 _GRACE = 3.0
+#: Elements of an array: by default Slurm takes one more.
+_MOST = 1000
+#: What a scheduler that answers says first. One that does not may have taken it.
+_NO = " says: "
 
 
 class Batch:
@@ -33,6 +44,9 @@ class Batch:
         self._ended: dict[str, float] = {}
         #: Folder -> when its job is killed if it has not stopped.
         self._stopping: dict[str, float] = {}
+        #: Jobs to hand in, each with who is told when that is done. None ends the thread that does it.
+        self._taken: queue.SimpleQueue[tuple[Job, Callable[[str], None]] | None] = queue.SimpleQueue()
+        self._hands: threading.Thread | None = None
 
     @property
     def python(self) -> str:
@@ -55,22 +69,119 @@ class Batch:
             found = {**seen, **found, "rsync": shutil.which("rsync") or ""}
         return found
 
-    def begin(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> None:
-        """Hand the job in, unless that was done. `order` is `keep`'s; nobody else may read it, secrets are in it."""
+    def take(self, work: str, order: dict[str, Any], asked: dict[str, Any], tell: Callable[[str], None]) -> None:
+        """Hand the job in soon, as `begin` does; `tell` is called, in another thread, with why that could not be, or nothing."""
+        if self._hands is None:
+            self._hands = threading.Thread(target=self._hand_in_all, daemon=True)
+            self._hands.start()
+        self._taken.put(((work, order, asked), tell))
+
+    def settle(self) -> None:
+        """Return once what was taken is handed in and noted."""
+        if self._hands is not None:
+            self._taken.put(None)
+            self._hands.join()
+            self._hands = None
+
+    def _hand_in_all(self) -> None:
+        """What comes while the scheduler takes something is given to it together afterwards: the first never waits."""
+        last = False
+        while not last:
+            taken = [self._taken.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    taken.append(self._taken.get_nowait())
+            last = None in taken
+            jobs = [one for one in taken if one is not None]
+            waiting = {index: tell for index, (_, tell) in enumerate(jobs)}
+            try:
+                for index, wrong in self.begin([job for job, _ in jobs]):
+                    with contextlib.suppress(OSError):  # nobody listens any more; the job was asked for all the same
+                        waiting.pop(index)(wrong)
+            except Exception as error:  # noqa: BLE001 - those who asked hear of it
+                for tell in waiting.values():
+                    tell(f"{type(error).__name__}: {error}")
+
+    def begin(self, jobs: list[Job]) -> Iterator[tuple[int, str]]:
+        """Hand these jobs in that were not yet, those that are alike together; says of each when that is done, or why not.
+
+        A job is its folder, its order and what that stage asks for. An order is `keep`'s; nobody else may read it, secrets are in it.
+        """
+        groups: dict[Any, list[int]] = {}
+        for index, (work, order, asked) in enumerate(jobs):
+            try:
+                if self._prepared(work, order):
+                    alike = self._scheduler.alike(asked) if hasattr(self._scheduler, "alike") else ""
+                    groups.setdefault(alike or index, []).append(index)
+                else:
+                    yield index, ""
+            except (OSError, RuntimeError) as error:
+                yield index, str(error)
+        for group in (part[at : at + _MOST] for part in groups.values() for at in range(0, len(part), _MOST)):
+            together, said = False, ""
+            if len(group) > 1:
+                try:
+                    together = self._hand_in_together([jobs[index] for index in group])
+                except (OSError, RuntimeError) as error:
+                    together, said = True, str(error)
+            for index in group:
+                try:
+                    if not together:
+                        self._hand_in(*jobs[index])
+                    yield index, said
+                except (OSError, RuntimeError) as error:
+                    yield index, str(error)
+
+    def _prepared(self, work: str, order: dict[str, Any]) -> bool:
+        """Whether the job has to be handed in: it was not, as far as the scheduler knows. What its node reads is written."""
         if os.path.exists(work + "/batch.json"):
-            return
-        name = "nbpipe-" + os.path.basename(work)
+            return False
         tried = os.path.exists(work + "/order.json")
         with open(work + "/keeper.py", "w") as file:
             file.write(self._keeper.source)
         descriptor = os.open(work + "/order.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(order, file)
-        number = self._scheduler.find(name) if tried else ""
-        if not number:
-            command = [self.python, work + "/keeper.py", work]
-            number = self._scheduler.submit(name, work, command, asked, set(order["environment"]))
+        number = self._found(work) if tried else ""
+        if number:
+            self._keeper.note(work + "/batch.json", {"id": number})
+        return not number
+
+    def _hand_in(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(work + "/array.json")
+        command = [self.python, work + "/keeper.py", work]
+        hidden = set(order["environment"])
+        number = self._scheduler.submit("nbpipe-" + os.path.basename(work), work, command, asked, hidden)
         self._keeper.note(work + "/batch.json", {"id": number})
+
+    def _hand_in_together(self, jobs: list[Job]) -> bool:
+        """Hand jobs in that are alike, as one array; False where the scheduler does not take it, and has to get each for itself."""
+        works = [work for work, _, _ in jobs]
+        name = f"nbpipe-{os.path.basename(works[0])}-and-{len(works) - 1}-more"
+        place = f"{os.path.dirname(os.path.dirname(works[0]))}/arrays/{name}"
+        hidden = {variable for _, order, _ in jobs for variable in order["environment"]}
+        os.makedirs(place, exist_ok=True)
+        for index, work in enumerate(works):
+            # Before anybody is told: where the answer is lost, each is found by this.
+            self._keeper.note(work + "/array.json", {"name": name, "index": index, "place": place})
+        try:
+            number = self._scheduler.submit_array(name, place, works, jobs[0][2], hidden)
+        except RuntimeError as error:
+            number = self._scheduler.find(name)
+            if not number and _NO not in str(error):
+                raise
+            if not number:
+                return False
+        for index, work in enumerate(works):
+            self._keeper.note(work + "/batch.json", {"id": f"{number}_{index}"})
+        return True
+
+    def _found(self, work: str) -> str:
+        """What the scheduler calls it, by the name that it was handed in by; empty where it knows none. Raises RuntimeError."""
+        array = _read(work + "/array.json")
+        number = str(self._scheduler.find(array.get("name") or "nbpipe-" + os.path.basename(work)))
+        return f"{number}_{array['index']}" if number and array else number
 
     def start_of(self, work: str) -> tuple[int, str]:
         """The newest start of a job, and its folder; that of the job itself, and -1, where it has not begun."""
@@ -125,7 +236,7 @@ class Batch:
         if handed or not os.path.exists(work + "/order.json"):
             return str(handed.get("id", ""))
         with contextlib.suppress(RuntimeError):
-            return str(self._scheduler.find("nbpipe-" + os.path.basename(work)))
+            return self._found(work)
         return ""
 
     def forget(self, work: str) -> None:
@@ -133,6 +244,10 @@ class Batch:
         handed = _read(work + "/batch.json")
         if handed and hasattr(self._scheduler, "forget"):
             self._scheduler.forget(handed["id"])
+        place = _read(work + "/array.json").get("place", "")
+        with contextlib.suppress(OSError), open(place + "/works") as file:
+            if not any(other != work and os.path.exists(other) for other in file.read().splitlines()):
+                shutil.rmtree(place, ignore_errors=True)
 
     def gone(self, work: str) -> bool:
         """Whether nothing of it runs any more, as far as can be told without asking the scheduler."""

@@ -6,11 +6,18 @@ import math
 import os
 import re
 import subprocess
+import sys
 import time
 from typing import Any
 
 #: The whole script of every job: what it runs stands in its arguments.
 _SCRIPT = '#!/bin/sh\nexec "$@"\n'
+#: That of an array: an element finds its folder in a list. What it computes must not depend on its number.
+_ARRAY = """#!/bin/sh
+work=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$2")
+unset SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_ARRAY_TASK_COUNT SLURM_ARRAY_TASK_MIN SLURM_ARRAY_TASK_MAX SLURM_ARRAY_TASK_STEP
+exec "$1" "$work/keeper.py" "$work"
+"""
 #: Seconds between two questions about the same job: its folder tells its end at once, this only how it was lost.
 _PAUSE = 4.0
 _PATIENCE = 60
@@ -31,13 +38,35 @@ class Scheduler:
 
     def submit(self, name: str, work: str, command: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
         """Hand a job in; its number. Variables that are `hidden` are not passed on by Slurm, which writes them to files."""
-        script = work + "/batch.sh"
+        words = ["--job-name=" + name, "--output=" + work + "/slurm.log"]
+        number = self._sbatch(work, _SCRIPT, [*words, *self._options(asked)], command, hidden)
+        self._known[number] = (0.0, "waiting", "")
+        return number
+
+    def submit_array(self, name: str, place: str, works: list[str], asked: dict[str, Any], hidden: set[str]) -> str:
+        """Hand in a job for each of these folders, all alike, with one call; the number of them together.
+
+        What they share lies in `place`. The job of `works[2]` is called by that number and `_2`.
+        """
+        with open(place + "/works", "w") as file:
+            file.write("".join(work + "\n" for work in works))
+        words = [f"--array=0-{len(works) - 1}", "--job-name=" + name, "--output=" + place + "/%a.log"]
+        command = [sys.executable, place + "/works"]
+        number = self._sbatch(place, _ARRAY, [*words, *self._options(asked)], command, hidden)
+        self._known.update({f"{number}_{index}": (0.0, "waiting", "") for index in range(len(works))})
+        return number
+
+    def alike(self, asked: dict[str, Any]) -> str:
+        """The same for jobs that can be handed in together; empty for one that goes alone."""
+        return "" if (asked.get("nodes") or 1) > 1 else " ".join(self._options(asked))
+
+    def _sbatch(self, place: str, text: str, options: list[str], command: list[str], hidden: set[str]) -> str:
+        script = place + "/batch.sh"
         with open(script, "w") as file:
-            file.write(_SCRIPT)
-        words = ["sbatch", "--parsable", "--job-name=" + name, "--chdir=" + work, "--output=" + work + "/slurm.log"]
-        words += ["--open-mode=append", "--requeue", "--export=ALL", *self._options(asked)]
+            file.write(text)
+        words = ["sbatch", "--parsable", "--chdir=" + place, "--open-mode=append", "--requeue", "--export=ALL"]
         given = {name: text for name, text in os.environ.items() if name not in hidden}
-        said = _call([*words, "--", script, *command], environment=given)
+        said = _call([*words, *options, "--", script, *command], environment=given)
         return said.strip().splitlines()[-1].partition(";")[0]
 
     def _options(self, asked: dict[str, Any]) -> list[str]:
@@ -56,8 +85,8 @@ class Scheduler:
         return [*words, f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1"]
 
     def find(self, name: str) -> str:
-        """The job of this name, if one was handed in and the answer was lost; else empty."""
-        words = ["squeue", "--noheader", "--states=all", "--format=%A", "--name=" + name]
+        """The job of this name, or the array, if one was handed in and the answer was lost; else empty."""
+        words = ["squeue", "--noheader", "--states=all", "--format=%F", "--name=" + name]
         return next(iter(_call(words).split()), "")
 
     def state(self, number: str) -> tuple[str, str]:
@@ -65,32 +94,42 @@ class Scheduler:
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
         if time.time() - when < _PAUSE:
             return state, why
+        # All that will be asked for soon, at once: the scheduler has others to serve.
+        now = time.time()
+        due = {one for one, (at, known, _) in list(self._known.items()) if known != "ended" and now - at > _PAUSE / 2}
+        due.add(number)
         try:
-            state, why = self._asked(number)
+            found = self._lines(sorted(due))
         except RuntimeError as error:
-            why = str(error)
-        self._known[number] = (time.time(), state, why)
-        return state, why
+            for one in due:
+                state, _ = self._known.get(one, (0.0, "waiting", ""))[1:]
+                self._known[one] = (now, state, str(error))
+        else:
+            for one in due:
+                self._known[one] = (now, *_understood(one, found.get(one, "UNKNOWN")))
+        return self._known[number][1:]
 
-    def _asked(self, number: str) -> tuple[str, str]:
-        words = ["squeue", "--noheader", "--states=all", "--format=%T|%r|%N", "--jobs=" + number]
+    def forget(self, number: str) -> None:
+        """Nobody asks for it any more."""
+        self._known.pop(number, None)
+
+    def _lines(self, numbers: list[str]) -> dict[str, str]:
+        """State, reason and nodes of those that Slurm knows. Raises RuntimeError."""
+        words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N"]
         try:
-            line = next(iter(_call(words).splitlines()), "")
+            said = _call([*words, "--jobs=" + ",".join(numbers)])
         except RuntimeError as error:
             if "Invalid job id" not in str(error):
                 raise
-            line = ""
-        if not line:
+            said = ""
+        found = {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
+        missing = [number for number in numbers if number not in found]
+        if missing:
             # It forgets jobs minutes after their end; the accounting does not.
-            words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State,Reason,NodeList"]
-            line = next(iter(_call([*words, "--jobs=" + number]).splitlines()), "UNKNOWN||")
-        state, reason, nodes = (*line.split("|"), "", "")[:3]
-        word = state.split(" ")[0].rstrip("+")
-        if word in _WAITING:
-            return "waiting", f"job {number} waits in Slurm's queue ({reason})"
-        if word in _RUNNING:
-            return "running", f"job {number} starts on {nodes}"
-        return "ended", f"Slurm says {word} of job {number}" + (f" on {nodes}" if nodes else "")
+            words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,Reason,NodeList"]
+            said = _call([*words, "--jobs=" + ",".join(missing)])
+            found |= {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
+        return found
 
     def kill(self, number: str) -> None:
         """Take it out of the queue, or kill all of its processes at once. Nothing happens if it has ended."""
@@ -133,6 +172,17 @@ class Scheduler:
     def _count(self, gres: str) -> int:
         wanted = self._settings.get("gpu_type")
         return sum(int(m["count"]) for m in _GPUS.finditer(gres) if not wanted or m["type"] == wanted)
+
+
+def _understood(number: str, line: str) -> tuple[str, str]:
+    """Of `STATE|REASON|NODES`, as Slurm writes them."""
+    state, reason, nodes = (*line.split("|"), "", "")[:3]
+    word = state.split(" ")[0].rstrip("+")
+    if word in _WAITING:
+        return "waiting", f"job {number} waits in Slurm's queue ({reason})"
+    if word in _RUNNING:
+        return "running", f"job {number} starts on {nodes}"
+    return "ended", f"Slurm says {word} of job {number}" + (f" on {nodes}" if nodes else "")
 
 
 def _call(words: list[str], environment: Any = None) -> str:
