@@ -96,10 +96,11 @@ def _list(project: Project, targets: Sequence[Target], *, as_json: bool) -> None
 def _release(project: Project, targets: Sequence[Target], *, as_json: bool) -> None:
     """End the kernels that targets keep, and say how many. Raises TargetError for one that cannot be reached."""
     from nbpipe.run.kept import forget_all
+    from nbpipe.targets.settings import KEEPING
 
     ended = {}
     for target in targets:
-        if target.kind == "ssh":
+        if target.kind in KEEPING:
             with _opened(target) as there:
                 ended[target.name] = len(there.release())
             forget_all(project.root, target.name)

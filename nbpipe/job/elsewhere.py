@@ -60,7 +60,8 @@ def run_elsewhere(folder: Path) -> int:
     code = run_job(folder, parent=int(parent) if parent else None, fork=True)
     shared = _shipment(folder).store
     if shared:
-        give(folder, spec, shared)
+        # A kernel that was kept may have gone on as another attempt.
+        give(folder, read_spec(folder), shared)
     return code
 
 

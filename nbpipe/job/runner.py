@@ -211,7 +211,8 @@ def _continued(folder: Path, spec: JobSpec, cells: Cells, given: Outcome, proces
     from nbpipe.job.verdict import exit_code
 
     number = kept.worth_keeping(spec, cells.result, given)
-    until = time.time() + spec.keep_failed
+    # A scheduler may end its job earlier.
+    until = min(time.time() + spec.keep_failed, float(os.environ.get("NBPIPE_ENDS") or "inf"))
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "") if spec.gpus else ""
     waiting = kept.Kept(
         token=spec.token,

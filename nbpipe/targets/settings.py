@@ -325,11 +325,14 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
     "patience": _duration,
     "keep": _long,
 }
+#: Of those that can keep the kernel of a failed stage.
+_KEEPS: dict[str, Callable[[Any], Any]] = {"keep_failed": _short, "keep_failed_memory": _size}
 _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "local": _RESOURCES,
-    "ssh": {**_REACHED, "hosts": _hosts, "keep_failed": _short, "keep_failed_memory": _size},
+    "ssh": {**_REACHED, **_KEEPS, "hosts": _hosts},
     "slurm": {
         **_REACHED,
+        **_KEEPS,
         **dict.fromkeys(("partition", "constraint", "account", "qos", "gpu_type"), _word),
         "time": _duration,
     },
@@ -351,3 +354,5 @@ _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "restarts": _count,
     },
 }
+#: Kinds of targets that can keep the kernel of a failed stage.
+KEEPING = tuple(kind for kind, known in _KINDS.items() if "keep_failed" in known)

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conformance import *  # noqa: F403 - the suite
 from engines import written
-from executing import WITH_CHILD, Ground, Job, gone, pids
+from executing import WITH_CHILD, Ground, Job, gone, left_by, pids
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
+from runs import Site
 from slurmd import Slurm, install, running_slurm
 from sshd import install as install_sshd
 from sshd import running_sshd
@@ -25,6 +27,8 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.there import slurm as there
+from nbpipe.job.folder import KEPT
+from nbpipe.job.kept import Kept
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -294,6 +298,153 @@ def test_a_cluster_is_reached_over_ssh_and_another_client_takes_a_job_up(
         assert len(ground.bench.load(again.outcome.outputs)["x"]) == 2_000_000
         assert "attached" in again.log
         second.close()
+
+
+@pytest.fixture
+def keeps(slurm: Slurm, place: Place) -> Iterator[SshExecutor]:
+    """A target that keeps the kernels of failed stages."""
+    made = SshExecutor(slurm.target(sys.executable, keep_failed=600.0), here=place.digest)
+    yield made
+    made.release()
+    made.close()
+
+
+def _accounted(slurm: Slurm, number: str) -> str:
+    """The state that the accounting ends with."""
+    state = ""
+    until = time.monotonic() + 30
+    while not state or state.startswith(("RUNNING", "COMPLETING")):
+        assert time.monotonic() < until, state
+        state = slurm.call("sacct", "-n", "-P", "-X", "--format=State", f"--jobs={number}").strip()
+    return state
+
+
+def test_a_kernel_is_kept_in_its_allocation_and_goes_on_in_it(ground: Ground, slurm: Slurm, keeps: SshExecutor) -> None:
+    left = left_by(ground, keeps, gpus=1.0)
+    assert left.kept.gpus == ("0",)
+    assert left.kept.memory > 10 << 20
+    # The verdict is home, and the allocation is still held.
+    assert slurm.call("squeue", "--noheader", "--format=%T %b", f"--jobs={left.number}").strip() == "RUNNING gres:gpu:1"
+    assert keeps.facts()["kept"] == 1
+    second = SshExecutor(keeps.target, here=lambda _: "")
+    again = left.go_on(ground, second, "print('pid', os.getpid())\na[2]", gpus=1.0)
+    assert again.wait() == JobState("exited", 1), again.log
+    assert f"pid {left.pid}" in again.log
+    kept = msgspec.json.decode((again.folder / KEPT).read_bytes(), type=Kept)
+    assert (kept.job, kept.token) == (left.kept.job, again.spec.token)
+    done = left.go_on(ground, second, "b = [*a, 3]", gpus=1.0, outputs=("b",))
+    assert done.wait() == JobState("exited", 0), done.log
+    assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
+    assert done.outcome.continued == ("train",)
+    assert "goes on at cell 2" in done.log
+    assert gone(left.pid, 10)
+    assert _accounted(slurm, left.number) == "COMPLETED"
+    asked = slurm.call("sacct", "-n", "-P", "-X", "--format=JobName")
+    assert asked.count(left.job.spec.token) == 1
+    assert again.spec.token not in asked
+    assert done.spec.token not in asked
+    assert not (slurm.root / "shared" / "work" / left.kept.job).exists()
+    second.close()
+
+
+def test_a_run_goes_on_in_its_allocation_where_it_is_asked_to(site: Site, slurm: Slurm, place: Place) -> None:
+    (site.folder / "nbpipe.toml").write_text(
+        f'[targets.cluster]\nkind = "slurm"\npython = "{sys.executable}"\nfolder = "{slurm.root}/shared"\nkeep_failed = "10m"\n'
+    )
+    cells = ("%%stage train --on cluster\nimport os\na = [1]", "%%stage train --metrics n\na.append(2)\nn = len(a) / ")
+    site.write(cells[0], cells[1] + "0")
+    failed = site.run()
+    assert failed.code == 1, failed.err
+    assert "cluster keeps the kernel (until " in failed.err
+    assert "1 kernel of a failed stage is kept" in site.command("target", "doctor", "cluster").out
+    numbers = slurm.call("squeue", "--noheader", "--states=RUNNING", "--format=%A").split()
+    site.write(cells[0], cells[1] + "int(os.environ['SLURM_JOB_ID'])")
+    done = site.run("--continue")
+    assert done.code == 0, done.err
+    assert done.json["metrics"] == {"n": 3 / int(numbers[0])}
+    assert [stage["continued"] for stage in done.json["stages"]] == [["train"]]
+    site.write(cells[0], cells[1] + "0")
+    assert site.run().code == 1
+    assert "cluster: ended 1 kernel" in site.command("target", "release", "cluster").out
+    assert "cluster: no kernel is kept" in site.command("target", "release", "cluster").out
+
+
+@pytest.mark.parametrize("ends", ["release", "scancel"])
+def test_a_kept_kernel_ends_and_the_stage_begins_anew_and_says_why(
+    ground: Ground, slurm: Slurm, place: Place, keeps: SshExecutor, ends: str
+) -> None:
+    left = left_by(ground, keeps)
+    if ends == "release":
+        assert keeps.release(left.kept.job) == [left.kept.job]
+        assert keeps.release() == []
+    else:
+        slurm.call("scancel", left.number)
+    why = "Slurm says CANCELLED" if ends == "scancel" else "the kernel was not kept so long"
+    assert gone(left.pid, 20)
+    assert _accounted(slurm, left.number).startswith("CANCELLED")
+    other = SshExecutor(keeps.target, here=place.digest)
+    assert other.facts()["kept"] == 0
+    anew = left.go_on(ground, other, "b = [*a, 3]", outputs=("b",))
+    assert anew.wait() == JobState("exited", 0), anew.log
+    assert f"begins at its first cell: {why}" in anew.log
+    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
+    assert anew.outcome.continued == ()
+    other.close()
+
+
+@pytest.mark.parametrize(("own", "limit"), [(0.0, "16:00"), (60.0, "1:00")])
+def test_a_kernel_is_kept_no_longer_than_its_allocation_lasts(
+    ground: Ground, slurm: Slurm, place: Place, own: float, limit: str
+) -> None:
+    executor = SshExecutor(slurm.target(sys.executable, keep_failed=600.0, time=own), here=place.digest)
+    left = left_by(ground, executor, timeout=30.0)
+    assert slurm.call("squeue", "--noheader", "--format=%l", f"--jobs={left.number}").strip() == limit
+    # Twice the stage's own time, five minutes of ours, and those of the kernel.
+    assert 0 < left.kept.until - time.time() < (own or 600)
+    assert executor.release() == [left.kept.job]
+    assert gone(left.pid, 20)
+    executor.close()
+
+
+def test_a_job_that_is_requeued_while_its_stage_goes_on_begins_anew_as_it_was_mended(
+    ground: Ground, slurm: Slurm, keeps: SshExecutor
+) -> None:
+    left = left_by(ground, keeps)
+    go = ground.bench.root / "go"
+    wait = (
+        "import time\nprint('restart', os.environ.get('SLURM_RESTART_COUNT', 0), flush=True)\n"
+        f"while not os.path.exists({str(go)!r}):\n    time.sleep(0.05)\nb = [*a, 3]"
+    )
+    goes = left.go_on(ground, keeps, wait, outputs=("b",))
+    goes.await_log("restart 0")
+    slurm.call("scontrol", "requeue", left.number)
+    assert gone(left.pid, 20)
+    slurm.await_text("Restarts=1", lambda: slurm.call("scontrol", "show", "job", left.number))
+    # Slurm would wait for two minutes; the node that has just ended it may not be ready for the same job.
+    node = slurm.call("sacct", "-n", "-P", "-X", "-D", "--format=NodeList", f"--jobs={left.number}").split()[0]
+    slurm.call("scontrol", "update", f"JobId={left.number}", "StartTime=now", f"ExcNodeList={node}")
+    goes.await_log("restart 1")
+    go.touch()
+    assert goes.wait() == JobState("exited", 0), goes.log
+    assert ground.bench.load(goes.outcome.outputs) == {"b": [1, 3]}
+    assert goes.outcome.continued == ()
+    assert "started the job again" in goes.log
+
+
+def test_a_job_that_is_requeued_while_its_kernel_waits_runs_nothing_again(
+    ground: Ground, slurm: Slurm, keeps: SshExecutor
+) -> None:
+    left = left_by(ground, keeps)
+    slurm.call("scontrol", "requeue", left.number)
+    assert gone(left.pid, 20)
+    slurm.await_text("Restarts=1", lambda: slurm.call("scontrol", "show", "job", left.number))
+    anew = left.go_on(ground, SshExecutor(keeps.target, here=lambda _: ""), "b = [*a, 3]", outputs=("b",))
+    assert anew.wait() == JobState("exited", 0), anew.log
+    assert "begins at its first cell: " in anew.log
+    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
+    assert anew.outcome.continued == ()
+    # Whatever Slurm starts again finds nothing to do.
+    assert left.number not in slurm.call("squeue", "--noheader", "--states=RUNNING,PENDING", "--format=%A").split()
 
 
 _TOGETHER = """import os

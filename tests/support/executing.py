@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jobs import Bench
 
 from nbpipe.executors.base import Executor, JobState
-from nbpipe.job.folder import LOG, read_verdict
+from nbpipe.job.folder import KEPT, LOG, read_verdict
+from nbpipe.job.kept import Kept
 from nbpipe.model import JobSpec, Outcome
 
 
@@ -118,6 +120,37 @@ def pids(job: Job) -> list[int]:
     """Kernel, runner, and the kernel's child, of a job of `WITH_CHILD`."""
     job.await_log("pids=")
     return [int(word) for word in job.log.partition("pids=")[2].partition(";")[0].split(",")]
+
+
+_FAILS = (
+    "import os\na = [1]\nprint(f'pid={os.getpid()}; job=' + os.environ.get('SLURM_JOB_ID', ''), flush=True)",
+    "a.append(2)\n1 / 0",
+)
+
+
+@dataclass
+class Left:
+    """A job that failed in its second cell, and what is known of the kernel that it left: process, and Slurm's number."""
+
+    job: Job
+    kept: Kept
+    pid: int
+    number: str
+
+    def go_on(self, ground: Ground, executor: Executor, *cells: str, **fields: Any) -> Job:
+        """Another attempt, with these cells in place of the second: `a` is `[1, 2]` in that kernel, `[1]` in a new one."""
+        return ground.submit_to(executor, _FAILS[0], *cells, continues=self.kept.job, first=1, **fields)
+
+
+def left_by(ground: Ground, executor: Executor, **fields: Any) -> Left:
+    """Run such a job, whose verdict comes while its kernel waits."""
+    job = ground.submit_to(executor, *_FAILS, **fields)
+    assert job.wait() == JobState("exited", 1), job.log
+    assert job.outcome.failure is not None
+    assert job.outcome.failure.code == "user-code"
+    kept = msgspec.json.decode((job.folder / KEPT).read_bytes(), type=Kept)
+    said = job.log.partition("pid=")[2].partition("\\n")[0]
+    return Left(job, kept, int(said.partition(";")[0]), said.partition("job=")[2])
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:

@@ -238,12 +238,12 @@ class Errand:
         spec = msgspec.structs.replace(
             self._placed(), inputs=dict(inputs), ambient=dict(ambient), continues=self.job, first=self._spec.first
         )
-        if self._reach(lambda: self._link.call("resume", job=self.job, spec=msgspec.to_builtins(spec))):
-            cell = spec.cells[spec.first].cell
-            self._log.note(f"goes on at cell {cell}, in the kernel that {name} has kept")
-            return [self.job]
-        self._log.note(f"begins at its first cell: {name} has not kept the kernel so long")
-        return []
+        why = self._reach(lambda: self._link.call("resume", job=self.job, spec=msgspec.to_builtins(spec)))
+        if why:
+            self._log.note(f"begins at its first cell: {why}")
+            return []
+        self._log.note(f"goes on at cell {spec.cells[spec.first].cell}, in the kernel that {name} has kept")
+        return [self.job]
 
     def _home(self) -> str:
         return f"{self._link.root}/work/{self.job}"
@@ -313,7 +313,10 @@ class Errand:
             devices=target.gpus,
             patience=target.keep,
             python=python,
-            asked={name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image", "nodes")},
+            asked={
+                **{name: getattr(self._spec, name) for name in ("cpus", "gpus", "memory", "timeout", "image", "nodes")},
+                "keep": 0 if self._spec.nproc or len(self._spec.cells) == 1 else target.keep_failed,
+            },
         )
 
     def _watch(self) -> int | None:

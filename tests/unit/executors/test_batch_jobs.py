@@ -57,7 +57,8 @@ class Queue:
     def find(self, name: str) -> str:
         return next((str(n) for n, (known, _) in enumerate(self.handed, 1) if known == name), "")
 
-    def state(self, number: str) -> tuple[str, str]:
+    def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
+        del fresh  # nothing is remembered here
         assert number == "1"
         return self.said
 
@@ -263,12 +264,9 @@ def test_one_that_does_not_stop_in_time_is_killed(made: Made, monkeypatch: pytes
 def test_the_agent_reads_and_sends_what_the_newest_start_wrote(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = Agent(keeper, None, None)
-    agent._root = str(tmp_path)
-    agent._batch = made.batch
+    agent = _agent(made, tmp_path)
     said: list[dict[str, Any]] = []
     monkeypatch.setattr(agent, "_say", said.append)
-    (tmp_path / "work").symlink_to(tmp_path)
     for number, text in ((0, b"old and long\n"), (1, b"new\n")):
         Path(made.work, str(number), "job").mkdir(parents=True)
         Path(made.work, str(number), "job", "log.jsonl").write_bytes(text)
@@ -276,3 +274,56 @@ def test_the_agent_reads_and_sends_what_the_newest_start_wrote(
     assert agent._send_log("f00-0")
     assert (said[-1]["start"], said[-1]["at"]) == (1, 0)
     assert agent.do_read("f00-0", "log.jsonl") == "bmV3Cg=="
+
+
+def _agent(made: Made, root: Path) -> Agent:
+    agent = Agent(keeper, None, None)
+    agent._root, agent._batch = str(root), made.batch
+    (root / "work").symlink_to(root)
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("said", "takes", "why"),
+    [
+        (("running", "on n1"), 1, ""),
+        (("running", "on n1"), 0, "did not take"),
+        (("waiting", "requeued"), 0, "requeued"),
+        (("ended", "Slurm says NODE_FAIL"), 1, "NODE_FAIL"),
+    ],
+)
+def test_a_kernel_that_waits_in_its_newest_start_goes_on_only_where_the_scheduler_says_that_it_runs(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: tuple[str, str], takes: int, why: str
+) -> None:
+    monkeypatch.setattr(keeper, "_TAKEN", 0.3)
+    made.begin()
+    agent, work = _agent(made, tmp_path), Path(made.work)
+    for number, token in ((0, "lost"), (1, "failed")):
+        (work / str(number) / "job").mkdir(parents=True)
+        (work / str(number) / "job" / "kept.json").write_text("{}")
+        (work / str(number) / "job" / "job.json").write_text(json.dumps({"token": token}))
+    (work / "1" / "rc.json").write_text('{"code": 1}')
+    made.queue.said = said
+    assert agent._kept() == (["f00-0"] if said[0] == "running" else [])
+    note = keeper.note
+
+    def taking(path: str, data: dict[str, Any], **more: Any) -> bool:
+        done = note(path, data, **more)
+        if takes and path.endswith("/1/job/continue.json"):
+            Path(path).unlink()
+            (work / "1" / "job" / "kept.json").unlink()
+        return done
+
+    monkeypatch.setattr(keeper, "note", taking)
+    spec = {"token": "mended", "continues": "f00-0", "first": 1, "cells": []}
+    found = agent.do_resume("f00-0", spec)
+    assert why in found
+    if why:
+        assert made.queue.killed == ["1"]
+        assert not work.exists()
+    else:
+        assert found == ""
+        assert made.batch.state(made.work)["state"] == "running"
+        # Were it started again, it would be this attempt, from its first cell.
+        again = json.loads((work / "job" / "job.json").read_text())
+        assert (again["token"], again["continues"], again["first"]) == ("mended", "", 0)

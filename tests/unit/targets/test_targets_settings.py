@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nbpipe.errors import UsageError
-from nbpipe.targets.settings import Target, read_targets, target_named
+from nbpipe.targets.settings import KEEPING, Target, read_targets, target_named
 
 SSH = {"kind": "ssh", "host": "gpu01"}
 PODS = {"kind": "kubernetes", "image": "r/x:1", "claim": "data", "folder": "/shared"}
@@ -33,6 +33,15 @@ def test_everything_that_can_be_said_is_read() -> None:
 def test_a_store_is_a_folder_or_a_url(store: str) -> None:
     for table in (SSH, PODS, {"kind": "slurm"}, {"kind": "ray", "address": "http://a"}):
         assert read_targets({"gpu": {**table, "store": store}})["gpu"].store == store
+
+
+def test_kernels_of_failed_stages_are_kept_where_the_target_says_so() -> None:
+    for table in (SSH, {"kind": "slurm"}):
+        found = read_targets({"gpu": {**table, "keep_failed": "15m", "keep_failed_memory": "2G"}})["gpu"]
+        assert (found.keep_failed, found.keep_failed_memory) == (900, 2 << 30)
+        assert found.kind in KEEPING
+    with pytest.raises(UsageError, match="no setting 'keep_failed'"):
+        read_targets({"gpu": {**PODS, "keep_failed": "15m"}})
 
 
 def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:

@@ -7,7 +7,6 @@ their logs gain and when they end. It decides nothing; jobs outlive it.
 from __future__ import annotations
 
 import base64
-import contextlib
 import glob
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
+_TRIES = 20
 #: Seconds after which what nobody has used is removed.
 _FORGOTTEN = 30 * 86400.0
 
@@ -208,15 +208,7 @@ class Agent:
     def do_gather(self, job: str, without: list[str], limit: int) -> Any:
         """The regular files of a job's folder but those named, in base64; its path if they are more than `limit` bytes."""
         base = self._ran(job) + "/job"
-        paths = {}
-        for folder, names, files in os.walk(base):
-            if folder == base:
-                names[:] = [name for name in names if name not in without]
-            for name in files:
-                path = os.path.join(folder, name)
-                if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
-                    paths[os.path.relpath(path, base)] = path
-        found = self._stored.contents(paths, limit)
+        found = self._stored.contents(self._stored.files_below(base, without), limit)
         return base if found is None else found
 
     def do_find(self, token: str) -> list[str]:
@@ -290,46 +282,62 @@ class Agent:
                 time.sleep(0.002)
         return self._state(job)
 
-    def do_resume(self, job: str, spec: dict[str, Any]) -> bool:
-        """Have the kernel that a failed job left go on as this `spec` says, once; False where there is none any more."""
-        work, kept = self._work(job), self._work(job) + "/job/kept.json"
-        if self._read(work + "/job/job.json").get("token") == spec["token"]:
-            return True
-        if not os.path.exists(kept):
-            if os.path.exists(work + "/rc.json"):
-                self._drop(job)
-            return False
-        # Before the order: what comes of it may be noted at once.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(work + "/rc.json")
+    def do_resume(self, job: str, spec: dict[str, Any]) -> str:
+        """Have the kernel that a failed job left go on as this `spec` says, once; why it does not, "" where it does."""
+        work, ran = self._work(job), self._ran(job)
+        if self._read(ran + "/job/job.json").get("token") == spec["token"]:
+            return ""
+        why = self._gone(work)
+        if why or not os.path.exists(ran + "/job/kept.json"):
+            if os.path.exists(ran + "/rc.json"):
+                self._end(job)
+            return why or "the kernel was not kept so long"
+        if self._batch is not None:
+            self._batch.anew(work, spec)
         self._touch(job)
-        self._keeper.note(work + "/job/continue.json", spec)
-        keeper, until = self._read(work + "/keeper.json"), time.time() + 10
-        while os.path.exists(kept) and self._keeper.alive(keeper) and time.time() < until:
-            time.sleep(0.005)
-        try:
-            os.unlink(work + "/job/continue.json")
-        except FileNotFoundError:
-            return True
-        self._drop(job)
-        return False
+        if self._keeper.ordered(ran, spec, lambda: self._gone(work, fresh=False)):
+            return ""
+        why = self._gone(work) or "the kernel did not take the mended cell"
+        self._end(job)
+        return why
+
+    def _gone(self, work: str, *, fresh: bool = True) -> str:
+        """Why there can be no kernel of this job any more; "" while there can."""
+        if self._batch is not None:
+            return str(self._batch.gone_by(work, fresh=fresh))
+        return "" if self._keeper.alive(self._read(work + "/keeper.json")) else "the kernel was not kept so long"
 
     def do_release(self, job: str = "") -> list[str]:
         """End this job, whose kernel waits or goes on; without a name, all whose kernels wait. Which there were."""
         found = [name for name in ([job] if job else self._kept()) if os.path.isdir(self._work(name))]
         for name in found:
-            self._drop(name)
+            self._end(name)
         return found
 
     def _kept(self) -> list[str]:
-        return sorted(path.split("/")[-3] for path in glob.glob(glob.escape(self._root) + "/work/*/job/kept.json"))
+        work = self._root + "/work/"
+        said = [path for kind in ("", "[0-9]*/") for path in glob.glob(f"{glob.escape(work)}*/{kind}job/kept.json")]
+        jobs = sorted({path[len(work) :].partition("/")[0] for path in said})
+        return [job for job in jobs if not self._gone(work + job) and os.path.exists(self._ran(job) + "/job/kept.json")]
+
+    def _end(self, job: str) -> None:
+        """End whatever runs of it, and remove its folder."""
+        if self._batch is not None:
+            self._batch.cancel(self._work(job), force=True)
+            self._batch.forget(self._work(job))
+        self._drop(job)
 
     def _drop(self, job: str) -> None:
         """Remove the folder once nothing runs in it."""
         work = self._work(job)
         if self._batch is None:
             self._kill(work)
-        shutil.rmtree(work, ignore_errors=True)
+        for _ in range(_TRIES):
+            shutil.rmtree(work, ignore_errors=True)
+            if not os.path.exists(work):
+                return
+            # What is being killed on a node wrote a last file.
+            time.sleep(0.1)
 
     def _begin(self, order: dict[str, Any], python: str) -> None:
         """Give the job to the keeper that waits; to a new one where none does."""

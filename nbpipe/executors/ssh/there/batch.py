@@ -216,6 +216,19 @@ class Batch:
         begun = os.path.exists(folder + "/runner.json")
         return {"state": "running", "begun": begun, "start": number, "why": "" if begun else why}
 
+    def gone_by(self, work: str, *, fresh: bool) -> str:
+        """What the scheduler says where nothing of a job that was handed in runs; "" while it runs, or where there is none.
+
+        Without `fresh`, what it said a moment ago will do.
+        """
+        handed = _read(work + "/batch.json")
+        state, why = self._scheduler.state(handed["id"], fresh=fresh) if handed else ("running", "")
+        return "" if state == "running" else why or "it runs no more"
+
+    def anew(self, work: str, spec: dict[str, Any]) -> None:
+        """Where the scheduler starts it again from now on, it begins as this attempt, and at its first cell."""
+        self._keeper.note(work + "/job/job.json", {**spec, "continues": "", "first": 0})
+
     def cancel(self, work: str, *, force: bool) -> None:
         """Stop it; one that waits, or is to be killed, at once."""
         if force or self.start_of(work)[0] < 0:

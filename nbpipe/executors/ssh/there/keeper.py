@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: One place for all users: a device is the machine's, not a user's. Nothing is in the files, they are only locked.
 _LOCKS = "/tmp/nbpipe-devices"  # noqa: S108 - see above
 _SHORTEST, _LONGEST = 0.01, 0.1
+#: Seconds within which a kernel that waits takes its order; a shared folder may be slow to show it.
+_TAKEN = 20.0
 
 
 def boot_id() -> str:
@@ -173,6 +175,25 @@ def _kept(work: str) -> dict[str, Any]:
         return {}
 
 
+def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
+    """Order the kernel that waits in this folder to go on as `spec` says; whether it has taken that, which it does once.
+
+    It is waited for until `gone` says why there is no such kernel any more.
+    """
+    # Before the order: what comes of it may be noted at once.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(work + "/rc.json")
+    note(work + "/job/continue.json", spec)
+    until = time.time() + _TAKEN
+    while os.path.exists(work + "/job/kept.json") and not gone() and time.time() < until:
+        time.sleep(0.005)
+    try:
+        os.unlink(work + "/job/continue.json")
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _told(
     ready: subprocess.Popen[bytes] | None, work: str, environment: dict[str, str]
 ) -> subprocess.Popen[bytes] | None:
@@ -309,6 +330,8 @@ def keep_for_scheduler(work: str) -> None:
         return
     # It must not outlive this process, which is all that the scheduler knows of it.
     environment = {**os.environ, **order.pop("environment"), "NBPIPE_PARENT": str(os.getpid())}
+    if spec.get("keep_failed"):
+        environment["NBPIPE_ENDS"] = _ends()
     keep(mine, environment=environment, devices=(0, []), **order)
 
 
@@ -333,6 +356,18 @@ def keep_ranks(work: str, node: str) -> int:
         if os.path.exists(first + "/rc.json") or _forgotten(work, order["patience"]):
             _stop(child)
     return child.returncode
+
+
+def _ends() -> str:
+    """When Slurm ends this job at the latest, in seconds since the epoch; "" where nobody says."""
+    told = os.environ.get("SLURM_JOB_END_TIME", "")
+    if told or not os.environ.get("SLURM_JOB_ID"):
+        return told
+    words = ["squeue", "--noheader", "--format=%e", "--jobs=" + os.environ["SLURM_JOB_ID"]]
+    with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+        said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=10).stdout
+        return str(time.mktime(time.strptime(said.decode().strip(), "%Y-%m-%dT%H:%M:%S")))
+    return ""
 
 
 if __name__ == "__main__":

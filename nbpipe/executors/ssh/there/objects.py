@@ -82,3 +82,16 @@ def contents(paths: dict[str, str], limit: int) -> Any:
         with open(path, "rb") as file:
             found[name] = base64.b64encode(file.read()).decode()
     return found
+
+
+def files_below(base: str, without: list[str]) -> dict[str, str]:
+    """Paths of the regular files of a folder, by what they are called from there; `without` are names in it to leave out."""
+    found = {}
+    for folder, names, files in os.walk(base):
+        if folder == base:
+            names[:] = [name for name in names if name not in without]
+        for name in files:
+            path = os.path.join(folder, name)
+            if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
+                found[os.path.relpath(path, base)] = path
+    return found

@@ -91,10 +91,10 @@ class Scheduler:
         """The job of this name, if there is one; else empty."""
         return name if self._ask(f"/api/jobs/{name}") else ""
 
-    def state(self, number: str) -> tuple[str, str]:
+    def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
         """`waiting`, `running` or `ended`, and why; what was heard last, where the cluster does not answer."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
-        if time.time() - when < _PAUSE:
+        if time.time() - when < _PAUSE and not fresh:
             return state, why
         try:
             found = self._ask(f"/api/jobs/{number}")

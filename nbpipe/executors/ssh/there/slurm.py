@@ -74,7 +74,10 @@ class Scheduler:
         words = [
             f"--{name}={settings[name]}" for name in ("partition", "constraint", "account", "qos") if settings.get(name)
         ]
-        limit = settings.get("time") or (asked["timeout"] + _SPARE if asked.get("timeout") else 0)
+        limit = settings.get("time") or 0
+        if asked.get("timeout") and not limit:
+            # A kernel that is kept waits, and then takes as long once more.
+            limit = asked["timeout"] + _SPARE + (asked["timeout"] + asked["keep"] if asked.get("keep") else 0)
         words += [f"--time={math.ceil(limit / 60)}"] if limit else []
         words += [f"--cpus-per-task={math.ceil(asked['cpus'])}"] if asked.get("cpus") else []
         words += [f"--mem={math.ceil(asked['memory'] / (1 << 20))}M"] if asked.get("memory") else []
@@ -89,10 +92,10 @@ class Scheduler:
         words = ["squeue", "--noheader", "--states=all", "--format=%F", "--name=" + name]
         return next(iter(_call(words).split()), "")
 
-    def state(self, number: str) -> tuple[str, str]:
+    def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
         """`waiting`, `running` or `ended`, and why; what was heard last, where Slurm does not answer."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
-        if time.time() - when < _PAUSE:
+        if time.time() - when < _PAUSE and not fresh:
             return state, why
         # All that will be asked for soon, at once: the scheduler has others to serve.
         now = time.time()
