@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nbpipe.credentials import secret
     from nbpipe.history.api import search
     from nbpipe.history.search import Page, Query
+    from nbpipe.live.elsewhere.remote import RemoteValue
     from nbpipe.live.looking import trial
     from nbpipe.live.status import status
     from nbpipe.magics import load_ipython_extension, unload_ipython_extension
@@ -31,6 +32,7 @@ __all__ = [
     "Page",
     "Pipeline",
     "Query",
+    "RemoteValue",
     "RunResult",
     "checkpoint_dir",
     "diff",
@@ -52,6 +54,7 @@ _PLACES = {
     "Page": ("nbpipe.history.search", "Page"),
     "Pipeline": ("nbpipe.model", "Pipeline"),
     "Query": ("nbpipe.history.search", "Query"),
+    "RemoteValue": ("nbpipe.live.elsewhere.remote", "RemoteValue"),
     "RunResult": ("nbpipe.run.api", "RunResult"),
     "checkpoint_dir": ("nbpipe.checkpoints", "checkpoint_dir"),
     "diff": ("nbpipe.ui.api", "diff"),

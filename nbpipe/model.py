@@ -248,6 +248,8 @@ class Artifact(Value, frozen=True, kw_only=True, omit_defaults=True):
     group: tuple[str, ...] = ()
     #: Names that lay in the same memory but are stored apart: a frame and an array below it.
     beside: tuple[str, ...] = ()
+    #: The target in whose store its objects lie, as that has named and signed them; empty where they lie in the project's.
+    on: str = ""
     #: Notebook definitions that must exist before it can be loaded (classes, functions).
     needs: tuple[str, ...] = ()
     #: Short description for people and history: shape, dtype, columns, length.

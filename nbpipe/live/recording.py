@@ -105,6 +105,12 @@ class Recording:
         """The cell that runs now; the innermost, where one runs another."""
         return self._open[-1][1] if self._open else None
 
+    def look_again(self) -> None:
+        """Names stand for other values than when the cell began, and it has not run yet."""
+        cell = self.running()
+        if cell is not None and cell.facts:
+            cell.facts = facts_for(cell.body, self.shell.user_ns)
+
     def end(self, result: Any) -> None:
         """A cell has ended; `result` is IPython's."""
         ended = time.perf_counter()

@@ -21,6 +21,7 @@ from nbpipe.pipeline.params import extract_params
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbpipe.live.elsewhere.guard import Guard
     from nbpipe.live.elsewhere.places import Places
 
 
@@ -37,6 +38,7 @@ class Session:
         #: The target of stage cells that name none.
         self.place = LOCAL
         self._places: Places | None = None
+        self._guard: Guard | None = None
 
     def hook(self) -> None:
         """Start reading cells."""
@@ -50,6 +52,8 @@ class Session:
         self.shell.events.unregister("pre_run_cell", self.recording.begin)
         self.shell.events.unregister("post_run_cell", self.after_cell)
         self.recording.close()
+        if self._guard in self.shell.ast_transformers:
+            self.shell.ast_transformers.remove(self._guard)
         if self._places is not None:
             self._places.close()
 
@@ -64,13 +68,24 @@ class Session:
             raise UsageError(
                 "this runs a stage cell elsewhere, and is called by none", fix="Write %%stage NAME --on TARGET."
             )
-        self._places = self._places or Places()
+        self._places = self._places or Places(self.shell.user_ns)
         cell.count = count
         before = self.recording.executions.before(cell.order, limit=KEPT)
         try:
             run_cell(self.shell, self._places, before, cell, place_of(found[0], self.place))
         except NbpipeError as error:
             raise error if "_render_traceback_" in vars(error) else show_short(error) from None
+        finally:
+            self._watch_handles(self._places)
+
+    def _watch_handles(self, places: Places) -> None:
+        """From now on look at each cell before it runs, once a value has stayed elsewhere."""
+        from nbpipe.live.elsewhere.guard import Guard
+        from nbpipe.live.elsewhere.handles import held
+
+        if self._guard is None and held(self.shell.user_ns):
+            self._guard = Guard(places.handles, self.recording.look_again)
+            self.shell.ast_transformers.append(self._guard)
 
     def after_cell(self, result: Any) -> None:
         """Compare the thresholds of a check with the variables the cell left, then record how it ended."""

@@ -30,7 +30,7 @@ def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome
     )
     fault("commit.before_trace")
     if not outcome.uncacheable and attempt.lease is not None and attempt.lease.holds():
-        place.store.traces.commit(trace)
+        place.store.commit(trace)
     remember(place.store, pipeline, attempt.stage, outcome)
     fault("commit.after_trace")
     return trace

@@ -131,7 +131,7 @@ def _adopt(job: Path, record: records.Record, store: Store) -> bool:
         created=time.time(),
     )
     try:
-        store.traces.commit(trace)
+        store.commit(trace)
     except StoreError:
         return False
     return True

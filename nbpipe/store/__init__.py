@@ -15,7 +15,7 @@ from nbpipe.store.manifest import Hints, Lease, Leases, Traces
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbpipe.model import Artifact
+    from nbpipe.model import Artifact, Trace
     from nbpipe.store.base import Documents, ObjectStore
     from nbpipe.store.trust import Signer
 
@@ -37,6 +37,11 @@ class Store:
         return Traces(self.documents, self.objects, self.signer)
 
     @property
+    def left(self) -> Traces:
+        """Results by key of which a target has kept something for the notebook that ran them; no run reuses them."""
+        return Traces(self.documents, self.objects, self.signer, "left")
+
+    @property
     def hints(self) -> Hints:
         """What stages were seen to do, by code."""
         return Hints(self.documents, self.signer)
@@ -45,6 +50,11 @@ class Store:
     def leases(self) -> Leases:
         """Who is computing which key."""
         return Leases(self.documents)
+
+    def commit(self, trace: Trace) -> None:
+        """Make a result durable: for runs, or for its notebook where a target has kept something. Raises StoreError."""
+        given = {**trace.outcome.outputs, **trace.outcome.observed}.values()
+        (self.left if any(artifact.on for artifact in given) else self.traces).commit(trace)
 
     def variable_digest(self, name: str, value: str | None) -> str:
         """Digest of an environment variable, "" for one not set. Keyed: a short value cannot be found by trying."""

@@ -51,7 +51,7 @@ def fsck(store: Store, *, repair: bool = False) -> Report:
             sound.add(digest)
         except CorruptObject:
             report.corrupt.append(digest)
-    for trace in store.traces.all(report.untrusted):
+    for trace in (*store.traces.all(report.untrusted), *store.left.all(report.untrusted)):
         report.traces += 1
         for digest in sorted(objects_of(trace.outcome) - sound):
             report.missing.setdefault(digest, []).append(trace.stage)

@@ -47,7 +47,7 @@ def gc(
     kept = set(keep)
     live = set(kept)
     old: list[str] = []
-    for name, trace in store.traces.entries():
+    for name, trace in (*store.traces.entries(), *store.left.entries()):
         needed = objects_of(trace.outcome)
         expired = older_than is not None and trace.created < now - older_than
         if expired and trace.run not in kept and not needed & kept:

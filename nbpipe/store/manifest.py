@@ -32,12 +32,16 @@ HEARTBEAT_LIMIT = 60.0
 
 
 class Traces:
-    """Committed results. What it gives is signed by our key and its objects exist with the right bytes."""
+    """Committed results. What it gives is signed by our key and its objects exist with the right bytes.
 
-    def __init__(self, documents: Documents, objects: ObjectStore, signer: Signer) -> None:
+    Objects that a target has kept are not asked for; such results lie in a `folder` of their own.
+    """
+
+    def __init__(self, documents: Documents, objects: ObjectStore, signer: Signer, folder: str = "traces") -> None:
         self._documents = documents
         self._objects = objects
         self._signer = signer
+        self._folder = folder
 
     def commit(self, trace: Trace) -> None:
         """Make `trace` durable. Its objects must be in the store: raises StoreError otherwise, and writes nothing."""
@@ -45,12 +49,12 @@ class Traces:
             if not self._objects.has(digest):
                 raise StoreError(f"object {digest[:12]}… of the result is not in the store", stage=trace.stage)
         body = msgspec.json.encode(trace)
-        name = f"traces/{_plain(trace.key)}/{time.time_ns():020d}-{uuid4().hex[:8]}.json"
+        name = f"{self._folder}/{_plain(trace.key)}/{time.time_ns():020d}-{uuid4().hex[:8]}.json"
         self._documents.write(name, self._signature(name, body) + b"\n" + body)
 
     def lookup(self, key: str, problems: list[str] | None = None) -> list[Trace]:
         """Traces under `key`, newest first. Those that cannot be trusted are left out and named in `problems`."""
-        found = self._read(f"traces/{_plain(key)}", problems)
+        found = self._read(f"{self._folder}/{_plain(key)}", problems)
         return [trace for _, trace in found if trace.key == key and self._sound(trace, problems)]
 
     def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
@@ -63,7 +67,12 @@ class Traces:
 
     def entries(self, problems: list[str] | None = None) -> Iterator[tuple[str, Trace]]:
         """Every trace with the name of its document, newest first; objects are not looked at."""
-        return self._read("traces", problems)
+        return self._read(self._folder, problems)
+
+    def forget(self, key: str) -> None:
+        """Remove what lies under a key."""
+        for name in self._documents.names(f"{self._folder}/{_plain(key)}"):
+            self._documents.delete(name)
 
     def _read(self, folder: str, problems: list[str] | None) -> Iterator[tuple[str, Trace]]:
         names = self._documents.names(folder)
@@ -213,10 +222,10 @@ class Leases:
 
 
 def objects_of(outcome: Outcome) -> set[str]:
-    """Hashes of every object that the outcome speaks of."""
+    """Hashes of every object that the outcome speaks of and that lies in the project's store."""
     artifacts: list[Artifact] = [*outcome.outputs.values(), *outcome.observed.values()]
     artifacts += [state.artifact for state in outcome.ambient if state.artifact is not None]
-    found = {digest for artifact in artifacts for digest in artifact.objects}
+    found = {digest for artifact in artifacts if not artifact.on for digest in artifact.objects}
     found |= {file.object for file in outcome.files_written}
     found |= {outcome.executed, *outcome.logged.values()}
     return found - {""}

@@ -60,6 +60,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     #: ssh: how long the kernel of a failed stage waits for the mended cell, and what it may hold of memory meanwhile.
     keep_failed: float = 0.0
     keep_failed_memory: int = 8 << 30
+    #: Bytes above which what a notebook's cell gives stays there until a cell uses it; None where all comes home.
+    lazy: int | None = 100 << 20
     #: slurm: as `sbatch` takes them; the default of the cluster where they are empty.
     partition: str = ""
     constraint: str = ""
@@ -235,6 +237,10 @@ def _size(value: Any) -> int:
     return q.read_size(_text(value))
 
 
+def _lazy(value: Any) -> int | None:
+    return None if value == "never" else _size(value)
+
+
 def _duration(value: Any) -> float:
     return q.read_duration(value if isinstance(value, str) else str(_amount(value)))
 
@@ -324,6 +330,7 @@ _REACHED: dict[str, Callable[[Any], Any]] = {
     "environment": _one_of("as-is", "build"),
     "patience": _duration,
     "keep": _long,
+    "lazy": _lazy,
 }
 #: Of those that can keep the kernel of a failed stage.
 _KEEPS: dict[str, Callable[[Any], Any]] = {"keep_failed": _short, "keep_failed_memory": _size}

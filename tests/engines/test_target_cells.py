@@ -122,6 +122,20 @@ def test_output_streams_into_the_cell_and_the_stop_button_stops_the_job_there(th
     assert live.run("%%stage bad --on box\n1 / 0") == "ZeroDivisionError"
 
 
+def test_a_large_result_stays_there_for_the_next_cell_and_comes_for_one_that_runs_here(
+    there: Site, live: Kernel, place: Place
+) -> None:
+    with (there.folder / "nbpipe.toml").open("a") as file:
+        file.write('lazy = "100K"\n')
+    assert live.run("%%stage train --on box\nimport numpy as np\nnet = np.ones(200_000)") == "", live.shown()
+    assert "<net: numpy.ndarray, 1.6 MB on box; loads when a cell uses it>" in live.shown()
+    assert live.run("%%stage use --on box\ntotal = float(net.sum())") == "", live.shown()
+    assert "sent" not in live.shown()
+    assert live.value("total") == "200000.0"
+    assert live.value("float(net.sum())").endswith("\n200000.0")
+    assert "'net' loaded from box" in live.shown()
+
+
 def test_a_retry_there_goes_on_from_its_checkpoint_and_ranks_start_there_too(
     there: Site, live: Kernel, place: Place
 ) -> None:

@@ -32,6 +32,10 @@ class Cargo:
     worker: Signer
     #: Where pickles signed for the worker lie until they are sent.
     scratch: Path
+    #: The target: what lies there needs no sending.
+    target: str = ""
+    #: Object that has to be there already -> the name of its value.
+    lies: dict[str, str] = field(default_factory=dict)
     #: None is one of the store here, which may have to be brought first.
     objects: dict[str, Path | None] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -59,9 +63,12 @@ class Cargo:
 
     def load_values(self, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
         """Take stored values on; returns what they are called there."""
-        return {name: self._load_value(artifact) for name, artifact in artifacts.items()}
+        return {name: self._load_value(name, artifact) for name, artifact in artifacts.items()}
 
-    def _load_value(self, artifact: Artifact) -> Artifact:
+    def _load_value(self, name: str, artifact: Artifact) -> Artifact:
+        if artifact.on and artifact.on == self.target:
+            self.lies |= dict.fromkeys(artifact.objects, name)
+            return msgspec.structs.replace(artifact, on="")
         named = list(artifact.objects)
         if named and artifact.format in (PICKLE, STATE):
             data = resigned(named[0], self.store.objects, self.store.signer, self.worker)

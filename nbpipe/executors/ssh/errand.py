@@ -57,6 +57,8 @@ class Errands:
     unlike: str = ""
     #: The store that the target shares with this machine.
     passing: Passing | None = None
+    #: Bytes above which outputs stay there for now; None where all come home.
+    leave: int | None = None
 
 
 class Errand:
@@ -169,7 +171,7 @@ class Errand:
 
     def _go(self, scratch: Path) -> JobState:
         spec, target = self._spec, self._link.target
-        cargo = Cargo(Path(spec.project), self._shared.store, self._worker, scratch)
+        cargo = Cargo(Path(spec.project), self._shared.store, self._worker, scratch, target.name)
         inputs, ambient = cargo.load_values(spec.inputs), cargo.load_values(spec.ambient)
         cargo.load_files(spec.ships)
         if self._environment is None:
@@ -270,7 +272,9 @@ class Errand:
         )
 
     def _send(self, cargo: Cargo) -> None:
-        missing = self._link.call("missing", objects=sorted(cargo.objects))
+        missing = self._link.call("missing", objects=sorted({*cargo.objects, *cargo.lies}))
+        for name in cargo.lies.keys() & set(missing):
+            raise gone(cargo.lies[name], self._link.target.name)
         passing = self._shared.passing
         through = [name for name in missing if name not in self._direct] if passing is not None else []
         if passing is not None and through:
@@ -400,10 +404,11 @@ class Errand:
                 f"{self._home()}/project",
                 self._shared.here,
                 self._shared.unlike,
+                self._shared.leave,
             )
             given, passing, damaged = self._read(GIVEN, Given), self._shared.passing, []
             if given is not None and passing is not None:
-                damaged = passing.bring_home(objects_of(told), given, self._log.note)
+                damaged = passing.bring_home(objects_of(home.placed(told)), given, self._log.note)
             outcome = home.outcome(told, self._fetch)
             if passing is not None:
                 passing.mend({name: self._shared.store.objects.local_path(name) for name in damaged}, self._log.note)
@@ -435,6 +440,12 @@ class Errand:
     def _fetch(self, names: Iterable[str], into: Path) -> None:
         wanted = list(names)
         self._reach(lambda: fetch_objects(self._link, wanted, into))
+
+
+def gone(name: str, target: str) -> TargetError:
+    """The error of a value that was left on a target and is not there any more."""
+    fix = f"Run the cell again that gave '{name}'."
+    return TargetError(f"'{name}' was left on {target}, and is no longer there", name=name, fix=fix)
 
 
 def there_name(link: Link) -> str:

@@ -6,19 +6,23 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
-from nbpipe.executors.ssh.errand import Errand, Errands
+from nbpipe.executors.ssh.errand import Errand, Errands, gone
+from nbpipe.executors.ssh.homecoming import ours, take
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.packages import Environment, packages_of
 from nbpipe.executors.ssh.passing import Passing, tried
+from nbpipe.executors.ssh.transfer import fetch_objects
 from nbpipe.job.launch import HASH_SEED
-from nbpipe.model import JobSpec
-from nbpipe.store import open_store
+from nbpipe.model import Artifact, JobSpec
+from nbpipe.store import Store, open_store
+from nbpipe.store.trust import Signer
 from nbpipe.targets.settings import Target
 
 #: Seconds that a target has to say what it has: on Kubernetes a pod has to come, for which a node may have to come.
@@ -36,6 +40,8 @@ class SshExecutor:
     def __init__(self, target: Target, *, here: Callable[[str], str], unlike: str = "") -> None:
         self.target = target
         self.unlike = unlike
+        #: Bytes above which what jobs give stays there for now; None where all comes home.
+        self.leave: int | None = None
         self._here = here
         self._link = Link(target, self._hear)
         self._errands: dict[str, Errand] = {}
@@ -189,7 +195,36 @@ class SshExecutor:
             passing = Passing(self.target.store, store) if self.target.store else None
             self._shared[location] = Errands(self._link, store, key, self._here, passing=passing)
         # The packages are compared anew for each cell of a notebook: what is found holds for its own job only.
-        return dataclasses.replace(self._shared[location], unlike=self.unlike)
+        return dataclasses.replace(self._shared[location], unlike=self.unlike, leave=self.leave)
+
+    def holds(self, objects: Iterable[str]) -> bool:
+        """Whether all these objects are there; they are kept from now on as if they were new. Raises TargetError."""
+        try:
+            self._link.connect()
+            return not self._link.call("missing", objects=sorted(set(objects)))
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+
+    def bring(self, store: Store, artifacts: Mapping[str, Artifact], scratch: Path) -> dict[str, Artifact]:
+        """Values that were left there, in `store` from now on. `scratch` is a folder for what is on its way.
+
+        Raises TargetError, CorruptObject, SecurityError.
+        """
+        shared = self._for(store.location)
+        for name, artifact in artifacts.items():
+            if not self.holds(artifact.objects):
+                raise gone(name, self.target.name)
+        wanted = {digest for artifact in artifacts.values() for digest in artifact.objects}
+        try:
+            take(store, wanted, partial(fetch_objects, self._link), self.target.name, scratch)
+        except LinkDown as error:
+            raise self._unreachable(error) from None
+        worker = Signer(shared.key.encode())
+        return {name: ours(store, worker, artifact) for name, artifact in artifacts.items()}
+
+    def stop_bringing(self) -> None:
+        """End a `bring` that runs in another thread: it fails soon."""
+        self._link.stop_transfers()
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         # A job may be named by the token of an earlier attempt, whose kernel goes on: the latest hears of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from nbpipe.store.base import check_hash, hash_file
 from nbpipe.store.manifest import objects_of
 from nbpipe.store.pickles import resigned
 from nbpipe.store.trust import Signer
-from nbpipe.store.values import PICKLE, STATE
+from nbpipe.store.values import ABSENT, PICKLE, STATE
+
+#: Brings objects from a store elsewhere into a folder.
+Fetch = Callable[[Iterable[str], Path], None]
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,15 @@ class Homecoming:
     here: Callable[[str], str]
     #: Why results of this target are never reused; empty where they are.
     unlike: str = ""
+    #: Bytes above which outputs stay there for now; None where all come home.
+    leave: int | None = None
 
-    def outcome(self, told: Outcome, fetch: Callable[[Iterable[str], Path], None]) -> Outcome:
-        """The outcome, with all its objects in the store here. Raises SecurityError or CorruptObject."""
+    def outcome(self, told: Outcome, fetch: Fetch) -> Outcome:
+        """The outcome; its objects are in the store here, but for those that stay. Raises SecurityError or CorruptObject."""
         if (told.token, told.stage) != (self.spec.token, self.spec.stage):
             raise SecurityError("the verdict is of another attempt", stage=self.spec.stage)
-        wanted = sorted(name for name in objects_of(told) if not self.store.objects.has(check_hash(name)))
-        with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-") as scratch:
-            folder = Path(scratch)
-            if wanted:
-                fetch(wanted, folder)
-            for name in wanted:
-                path = folder / name[:2] / name
-                if not path.is_file() or (hash_file(path) if path.stat().st_size else name) != name:
-                    raise CorruptObject(f"object {name[:12]}… did not come whole from {self.target}", name=name)
-                if self.store.objects.put_file(path) != name:
-                    raise CorruptObject(f"object {name[:12]}… does not match its hash", name=name)
+        told = self.placed(told)
+        take(self.store, objects_of(told), fetch, self.target)
         reasons = [*told.uncacheable, *([self.unlike] if self.unlike else [])]
         ambient = tuple(
             msgspec.structs.replace(state, artifact=self._ours(state.artifact)) if state.artifact else state
@@ -83,11 +79,40 @@ class Homecoming:
         """A text in which the project lies where it lies here."""
         return text.replace(self.elsewhere, self.spec.project)
 
+    def placed(self, told: Outcome) -> Outcome:
+        """The same, with what stays there for now marked so; whatever the worker says of it."""
+        left = self._left({**told.outputs, **told.observed})
+
+        def marked(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+            return {
+                name: msgspec.structs.replace(artifact, on=self.target if name in left else "")
+                for name, artifact in artifacts.items()
+            }
+
+        return msgspec.structs.replace(told, outputs=marked(told.outputs), observed=marked(told.observed))
+
+    def _left(self, given: Mapping[str, Artifact]) -> set[str]:
+        """Names whose values stay there: large ones, together with all that share memory with them, or not at all.
+
+        What is in the store here, or was sent and came back as it was, does not travel anyway. What lay in the memory of
+        something that is stored apart comes home, and so does what cannot be loaded without another name.
+        """
+        if self.leave is None:
+            return set()
+        left = {
+            name
+            for name, artifact in given.items()
+            if artifact.size > self.leave
+            and artifact.format not in (ABSENT, STATE)
+            and not artifact.beside
+            and not all(self.store.objects.has(check_hash(digest)) for digest in artifact.objects)
+            and not set(artifact.needs) & set(given)
+            and (name not in self.spec.inputs or self.spec.inputs[name].digest != artifact.digest)
+        }
+        return {name for name in left if set(given[name].group) <= left}
+
     def _ours(self, artifact: Artifact) -> Artifact:
-        if artifact.format not in (PICKLE, STATE) or not artifact.objects:
-            return artifact
-        data = resigned(artifact.objects[0], self.store.objects, self.worker, self.store.signer)
-        return msgspec.structs.replace(artifact, objects=(self.store.objects.put_bytes(data), *artifact.objects[1:]))
+        return artifact if artifact.on else ours(self.store, self.worker, artifact)
 
     def _read(self, told: Outcome, reasons: list[str]) -> tuple[FileState, ...]:
         kept = []
@@ -120,3 +145,27 @@ class Homecoming:
             else:
                 reasons.append(f"it read {name}, which is another on {self.target}")
         return kept
+
+
+def take(store: Store, names: Iterable[str], fetch: Fetch, target: str, scratch: Path | None = None) -> None:
+    """Have objects in the store here, each hashed again. Raises CorruptObject for what did not come whole."""
+    wanted = sorted(name for name in names if not store.objects.has(check_hash(name)))
+    with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-", dir=scratch) as made:
+        folder = Path(made)
+        if wanted:
+            fetch(wanted, folder)
+        for name in wanted:
+            path = folder / name[:2] / name
+            if not path.is_file() or (hash_file(path) if path.stat().st_size else name) != name:
+                raise CorruptObject(f"object {name[:12]}… did not come whole from {target}", name=name)
+            if store.objects.put_file(path) != name:
+                raise CorruptObject(f"object {name[:12]}… does not match its hash", name=name)
+
+
+def ours(store: Store, worker: Signer, artifact: Artifact) -> Artifact:
+    """The artifact under our signature; its objects are in the store here. Raises SecurityError for what the worker did not sign."""
+    home = msgspec.structs.replace(artifact, on="")
+    if artifact.format not in (PICKLE, STATE) or not artifact.objects:
+        return home
+    data = resigned(artifact.objects[0], store.objects, worker, store.signer)
+    return msgspec.structs.replace(home, objects=(store.objects.put_bytes(data), *artifact.objects[1:]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import queue
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,6 +68,7 @@ class Link:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[Any]] = {}
+        self._transfers: set[subprocess.Popen[str]] = set()
         self._making = threading.Lock()
         self._writing = threading.Lock()
         #: Counts connections: what was started on one has to be told to the next.
@@ -289,30 +292,42 @@ class Link:
         given = ["--recursive", "--protect-args", "--partial-dir=.part", f"--timeout={_SILENCE}"]
         command = ["rsync", *given, *(["--rsh", shell] if self.target.host else []), *words]
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 command,
-                input=text,
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
                 start_new_session=True,
-                check=False,
-            )
+            ) as process:
+                self._transfers.add(process)
+                try:
+                    stderr = process.communicate(text)[1]
+                finally:
+                    self._transfers.discard(process)
         except FileNotFoundError:
             said = "there is no `rsync` on this machine"
             raise TargetError(said, name=self.target.name, fix="Install rsync here and there.") from None
-        if done.returncode == 0:
+        code = process.returncode
+        if code == 0:
             return
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[0][:300]
-        if "not found" in done.stderr and "rsync" in done.stderr:
+        said = (stderr.strip().splitlines() or ["no reason given"])[0][:300]
+        if "not found" in stderr and "rsync" in stderr:
             raise TargetError(
                 f"there is no `rsync` on {self.target.place}", name=self.target.name, fix="Install it there."
             )
-        if done.returncode in (10, 12, 30, 255) and not _full(done.stderr):
+        if code in (10, 12, 30, 255) and not _full(stderr):
             self.drop()
             raise LinkDown(said)
-        fix = f"Free space there: {self.root}" if _full(done.stderr) else None
+        fix = f"Free space there: {self.root}" if _full(stderr) else None
         raise TargetError(f"files could not be sent or brought: {said}", name=self.target.name, fix=fix)
+
+    def stop_transfers(self) -> None:
+        """End what rsync does now: whoever waits for it gets an error."""
+        for process in list(self._transfers):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 def _full(said: str) -> bool:

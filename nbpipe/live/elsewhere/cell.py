@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,9 @@ from nbpipe.targets.settings import target_named
 from nbpipe.tracking import outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from nbpipe.live.elsewhere.handles import Handles
     from nbpipe.live.elsewhere.places import Places
     from nbpipe.live.executions import Execution
     from nbpipe.model import Artifact, Event, Outcome, Trace
@@ -60,7 +62,7 @@ def run_cell(shell: Any, places: Places, before: tuple[Execution, ...], cell: Ex
         from nbpipe.run.recovery import recover
 
         recover(project, store)
-    stands, params, traces, wanted = _prepared(before, cell, path, shell.user_ns, store)
+    stands, params, traces, wanted = _prepared(before, cell, path, shell.user_ns, store, on)
     check_supported(stands.stage.options, cell.name, None, kind=place.kind)
     secrets = secret_names(stands.pipeline, path.parent)
     refuse_secrets(params, values_of(secrets, os.environ))
@@ -70,6 +72,7 @@ def run_cell(shell: Any, places: Places, before: tuple[Execution, ...], cell: Ex
     drive = CellDrive(project, store, stands.notebook, listener=events.put)
     drive.given, drive.spare = traces, stands.gives
     drive.machines = {place.name: machine} if machine else {}
+    drive.is_there = partial(places.has_kept, executor, on)
     try:
         driven = Driven(drive, stands.pipeline, settings, Fleet({on: executor}, default=on))
         watch = _Watch(shell, stands, drive, driven, events, on)
@@ -77,11 +80,12 @@ def run_cell(shell: Any, places: Places, before: tuple[Execution, ...], cell: Ex
     finally:
         drive.close()
     outbox.flush(project.root)
-    _settle(shell, store, stands, wanted.inputs, driven, watch, count=cell.count)
+    leave = partial(places.handles.bind, project)
+    _settle(shell, store, stands, wanted.inputs, driven, watch, count=cell.count, leave=leave)
 
 
 def _prepared(
-    before: tuple[Execution, ...], cell: Execution, path: Path, names: Mapping[str, Any], store: Store
+    before: tuple[Execution, ...], cell: Execution, path: Path, names: Mapping[str, Any], store: Store, on: str
 ) -> tuple[Ground, dict[str, Any], dict[str, Trace], Wanted]:
     """The ground of the cell, its parameters, what the kernel gives, and what the stage should run with."""
     given: list[str] = []
@@ -89,7 +93,7 @@ def _prepared(
         stands = ground(before, cell, path, names, store.hints.observed, given=given)
         params = params_of(stands.pipeline, stands.stage, names)
         try:
-            return stands, params, *given_by_kernel(stands, store, names, params)
+            return stands, params, *given_by_kernel(stands, store, names, params, on)
         except ChangedSince as error:
             if error.name is None or error.name in given:
                 raise
@@ -182,7 +186,15 @@ class _Watch:
 
 
 def _settle(
-    shell: Any, store: Store, stands: Ground, sent: Mapping[str, Artifact], driven: Driven, watch: _Watch, *, count: int
+    shell: Any,
+    store: Store,
+    stands: Ground,
+    sent: Mapping[str, Artifact],
+    driven: Driven,
+    watch: _Watch,
+    *,
+    count: int,
+    leave: Callable[[Trace, Mapping[str, Artifact]], Handles],
 ) -> None:
     """Bind the results, or raise."""
     if driven.error is not None:
@@ -193,7 +205,7 @@ def _settle(
     if trace is not None and result is not None and result.status == "succeeded":
         if watch.source:
             watch.stream.replay(_kept(store, trace.outcome))
-        bring(shell, store, stands, sent, trace.outcome)
+        bring(shell, store, stands, sent, trace.outcome, partial(leave, trace))
         return
     raise _error(result, watch, shell, count)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from nbpipe.plan.constraints import holds
 from nbpipe.run.drive import Drive
 from nbpipe.run.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbpipe.errors import NbpipeError
     from nbpipe.executors.fleet import Fleet
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class CellEngine(Engine):
-    """An engine whose results have to hold all that a kernel waits for."""
+    """An engine whose results have to hold all that a kernel waits for, there or here."""
+
+    is_there: Callable[[Trace], bool]
 
     @property
     def traces(self) -> Mapping[str, Trace]:
@@ -30,11 +33,22 @@ class CellEngine(Engine):
     def _look_up(self, stage: Stage, target: Wanted) -> tuple[Trace | None, tuple[str, ...]]:
         trace, reasons = super()._look_up(stage, target)
         if trace is None:
+            trace = self._left(stage, target)
+        if trace is None:
             return trace, reasons
         outcome = trace.outcome
         known = {*outcome.outputs, *outcome.observed, *outcome.unstored}
         missing = [name for name in self.place.spare if name not in known]
         return (None, (f"`{missing[0]}` was not kept",)) if missing else (trace, ())
+
+    def _left(self, stage: Stage, target: Wanted) -> Trace | None:
+        """A result that holds, and of which the target still has what it has kept."""
+        if stage.options.cache == "never":
+            return None
+        found = self.place.store.left.lookup(target.key)
+        return next(
+            (one for one in found if holds(one, target, self._disk.as_of(target)) is None and self.is_there(one)), None
+        )
 
 
 class CellDrive(Drive):
@@ -42,10 +56,13 @@ class CellDrive(Drive):
 
     engine = CellEngine
     given: Mapping[str, Trace]
+    #: Whether the cell's target still has what it has kept of a result.
+    is_there: Callable[[Trace], bool]
     driven: Engine | None = None
 
     def _engine(self, pipeline: Pipeline, settings: Settings, fleet: Fleet) -> Engine:
-        self.driven = super()._engine(pipeline, settings, fleet)
+        self.driven = engine = cast("CellEngine", super()._engine(pipeline, settings, fleet))
+        engine.is_there = self.is_there
         for trace in self.given.values():
             self.driven.adopt(trace)
         return self.driven

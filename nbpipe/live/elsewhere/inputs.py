@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbpipe.errors import ParameterError, PipelineError, Unserializable
 from nbpipe.job.ambient import BY_NAME
 from nbpipe.job.definitions import state, written_state
+from nbpipe.live.elsewhere.handles import lying
 from nbpipe.model import AmbientState, Outcome, Trace
 from nbpipe.pipeline.code import fingerprint
 from nbpipe.pipeline.index import index_of
@@ -52,9 +53,9 @@ def params_of(pipeline: Pipeline, stage: Stage, names: Mapping[str, Any]) -> dic
 
 
 def given_by_kernel(
-    ground: Ground, store: Store, names: Mapping[str, Any], params: Mapping[str, Any]
+    ground: Ground, store: Store, names: Mapping[str, Any], params: Mapping[str, Any], on: str
 ) -> tuple[dict[str, Trace], Wanted]:
-    """Traces of the stages above, with the values of now; and what the stage should run with.
+    """Traces of the stages above, with the values of now; and what the stage should run with. It runs on the target `on`.
 
     Raises PipelineError, with the name, for what cannot travel: a value that cannot be stored, a name that is not bound, a
     definition that is another than the notebook's; ChangedSince for a constant that no longer is one.
@@ -64,7 +65,8 @@ def given_by_kernel(
     todo = {name for name in stage.flow.inputs if _bound(name, stage, names)}
     states: dict[str, Artifact] = {}
     while True:
-        inputs |= _saved({name: names[name] for name in sorted(todo)}, stage, store)
+        inputs |= (there := lying(names, todo, on))
+        inputs |= _saved({name: names[name] for name in sorted(todo - there.keys())}, stage, store)
         traces = _traces(ground.pipeline, inputs, states, _ambient(above, store))
         outcomes = {name: trace.outcome for name, trace in traces.items()}
         target = wanted(ground.pipeline, stage.name, outcomes, params)

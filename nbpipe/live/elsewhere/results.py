@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.job.ambient import BY_NAME
 from nbpipe.job.definitions import Definitions, apply_state
 from nbpipe.live.elsewhere.inputs import CARRIED
+from nbpipe.live.elsewhere.remote import RemoteValue
 from nbpipe.live.elsewhere.stream import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbpipe.live.elsewhere.ground import Ground
+    from nbpipe.live.elsewhere.handles import Handles
     from nbpipe.model import Artifact, Outcome
     from nbpipe.store import Store
 
@@ -22,10 +25,17 @@ _ABSENT = "absent"
 _FLAT = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None))
 
 
-def bring(shell: Any, store: Store, ground: Ground, sent: Mapping[str, Artifact], outcome: Outcome) -> None:
+def bring(
+    shell: Any,
+    store: Store,
+    ground: Ground,
+    sent: Mapping[str, Artifact],
+    outcome: Outcome,
+    leave: Callable[[dict[str, Artifact]], Handles],
+) -> None:
     """Bind what the cell gave, make its definitions, and say what stays away or is not as it would be here.
 
-    `sent` are its inputs.
+    `sent` are its inputs. `leave` binds names to values that stay there until they are used.
     """
     from nbpipe.store.values import load_values
 
@@ -35,10 +45,14 @@ def bring(shell: Any, store: Store, ground: Ground, sent: Mapping[str, Artifact]
     definitions = Definitions(shell, own, {})
     _try(definitions, "run_ready")
     values = {name: artifact for name, artifact in given.items() if artifact.format not in {_ABSENT, _DEFSTATE}}
+    left = {name: values[name] for name in values if values[name].on}
     changed = {name for name in sent if name in given and given[name].digest != sent[name].digest}
     for text in _aliases(names, values, changed & {*outcome.observed, *ground.stage.flow.mutates}):
         say(text)
-    load_values(store, values, names)
+    load_values(store, {name: artifact for name, artifact in values.items() if name not in left}, names)
+    if left:
+        handles = leave(left)
+        handles.load_used(ast.Module([], []), also={need for item in own for need in item.needs})
     _try(definitions, "run_rest")
     for name, artifact in given.items():
         _settle(store, names, name, artifact)
@@ -46,6 +60,8 @@ def bring(shell: Any, store: Store, ground: Ground, sent: Mapping[str, Artifact]
         names.pop(name, None)
         say(f"'{name}' stays there, it cannot be sent: {reason}")
     _take_over(store, outcome)
+    for handle in [names[name] for name in left if type(names[name]) is RemoteValue]:
+        say(f"{handle!r}")
 
 
 def _try(definitions: Definitions, name: str) -> None:

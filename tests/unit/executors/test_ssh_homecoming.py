@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+import pandas as pd
 import pytest
 from jobs import Bench
 
@@ -34,7 +37,7 @@ class Worker:
         given = {"stage": "train", "attempt": 7, "token": self.spec.token, "status": "succeeded", **fields}
         return Outcome(**given)
 
-    def home(self, told: Outcome, *, unlike: str = "", spoil: bytes | None = None) -> Outcome:
+    def home(self, told: Outcome, *, unlike: str = "", spoil: bytes | None = None, leave: int | None = None) -> Outcome:
         def fetch(names: Iterable[str], into: Path) -> None:
             for name in names:
                 (into / name[:2]).mkdir(exist_ok=True)
@@ -42,7 +45,7 @@ class Worker:
 
         store = open_store(self.bench.root / "store")
         homecoming = Homecoming(
-            self.spec, store, Signer(KEY.encode()), "gpu", "/there/project", lambda path: f"here:{path}", unlike
+            self.spec, store, Signer(KEY.encode()), "gpu", "/there/project", lambda path: f"here:{path}", unlike, leave
         )
         return homecoming.outcome(told, fetch)
 
@@ -125,3 +128,33 @@ def test_messages_speak_of_the_project_as_it_lies_here(worker: Worker) -> None:
     assert outcome.failure is not None
     assert outcome.failure.message == f"no {worker.spec.project}/a.csv"
     assert worker.spec.project in outcome.failure.traceback
+
+
+def test_large_values_stay_with_all_that_share_their_memory(worker: Worker) -> None:
+    shared = [bytearray(2000)]
+    found = worker.values(x=bytes(2000), y=[1.5], a=shared, b={"c": shared})
+    outcome = worker.home(
+        worker.told(outputs={"x": found["x"], "a": found["a"]}, observed={"b": found["b"], "y": found["y"]}), leave=1000
+    )
+    given = {**outcome.outputs, **outcome.observed}
+    assert {name: artifact.on for name, artifact in given.items()} == {"x": "gpu", "a": "gpu", "b": "gpu", "y": ""}
+    assert given["a"].objects == found["a"].objects
+    store = open_store(worker.bench.root / "store")
+    assert not any(store.objects.has(digest) for name in "xab" for digest in found[name].objects)
+    home = worker.home(worker.told(outputs=found))
+    assert {artifact.on for artifact in home.outputs.values()} == {""}
+
+
+def test_what_came_back_as_it_was_sent_or_lies_beside_other_memory_comes_home(worker: Worker) -> None:
+    array = np.zeros(2000)
+    found = worker.values(x=bytes(2000), series=pd.Series(array, copy=False), array=array)
+    assert found["array"].beside == ("series",)
+    worker.spec = msgspec.structs.replace(worker.spec, inputs={"x": found["x"]})
+    outcome = worker.home(worker.told(outputs=found), leave=1000)
+    assert {artifact.on for artifact in outcome.outputs.values()} == {""}
+
+
+def test_a_worker_that_says_itself_where_a_value_lies_is_not_believed(worker: Worker) -> None:
+    said = {name: msgspec.structs.replace(one, on="elsewhere") for name, one in worker.values(y=[1.5]).items()}
+    outcome = worker.home(worker.told(outputs=said))
+    assert worker.bench.load(outcome.outputs) == {"y": [1.5]}

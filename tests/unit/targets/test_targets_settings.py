@@ -25,6 +25,9 @@ def test_everything_that_can_be_said_is_read() -> None:
     found = read_targets({"gpu": {**said, "patience": "2m", "keep": "3h"}})["gpu"]
     assert (found.host, found.port, found.memory, found.patience, found.keep) == ("gpu01", 2222, 64 << 30, 120, 10800)
     assert found.env == {"A": "1"}
+    assert found.lazy == 100 << 20
+    assert read_targets({"gpu": {**SSH, "lazy": "2G"}})["gpu"].lazy == 2 << 30
+    assert read_targets({"gpu": {**PODS, "lazy": "never"}})["gpu"].lazy is None
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,8 @@ def test_all_that_pods_can_be_given_is_read() -> None:
         ("gpu", "ssh", "not a table"),
         ("gpu", {}, "no kind"),
         ("gpu", {"kind": "ssh"}, "no host"),
+        ("gpu", {**SSH, "lazy": "often"}, "not a size"),
+        ("gpu", {"kind": "local", "lazy": "never"}, "no setting 'lazy'"),
         ("gpu", {**SSH, "hosts": ["a"]}, "both"),
         ("gpu", {"kind": "ssh", "hosts": []}, "list of names"),
         ("gpu", {"kind": "ssh", "hosts": ["a", "a"]}, "twice"),
