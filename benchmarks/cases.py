@@ -170,16 +170,22 @@ def planning(repeats: int) -> tuple[str, str, list[Figure]]:
 
 
 _EXTRACT = """
-import sys, time
+import subprocess, sys, time
 from pathlib import Path
 from nbpipe.pipeline.extract import extract
 from nbpipe.run.planning import plan_notebook
 path, what = Path(sys.argv[1]), sys.argv[2]
-if what == "again":
+if what == "elsewhere":
+    program = "import sys, pathlib, nbpipe.pipeline.extract as e; e.extract(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+elif what:
     extract(path)
-if what == "changed":
-    extract(path)
-    path.write_text(path.read_text().replace("hello", "goodbye", 1))
+text = ("hello", "goodbye")
+changes = {"changed": text, "elsewhere": text, "reads": ("print(s3)", "print(s3, w3)")}
+if what in changes:
+    before, after = path.read_text(), path.read_text().replace(*changes[what], 1)
+    assert before != after
+    path.write_text(after)
 start = time.perf_counter()
 extract(path)
 print(time.perf_counter() - start)
@@ -202,6 +208,8 @@ def extraction(repeats: int) -> tuple[str, str, list[Figure]]:
         ("nbpipe extract, 100 cells", _EXTRACT, "", _long(100)),
         ("nbpipe extract, 1,000 cells", _EXTRACT, "", _long(1000)),
         ("nbpipe extract, 1,000 cells, one changed", _EXTRACT, "changed", _long(1000)),
+        ("nbpipe extract, 1,000 cells, one changed since another process", _EXTRACT, "elsewhere", _long(1000)),
+        ("nbpipe extract, 1,000 cells, one reads another name", _EXTRACT, "reads", _long(1000)),
         ("nbpipe extract, 1,000 cells, none changed", _EXTRACT, "again", _long(1000)),
         ("nbpipe extract, 500 stages", _EXTRACT, "", chain(500)),
         ("nbpipe extract, 2,000 stages", _EXTRACT, "", chain(2000)),

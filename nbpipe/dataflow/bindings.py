@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from contextlib import nullcontext
 
 from nbpipe.dataflow.effects import Call
 from nbpipe.dataflow.nodes import nodes_of
@@ -21,14 +20,17 @@ class Bindings(Scoped):
         self.visit(node.value)
         for target in node.targets:
             self._assign(target, node.value)
-        names = [t.id for t in node.targets if isinstance(t, ast.Name)]
-        for name in names[1:]:
-            self._link(name, frozenset(names[:1]))
+        if len(node.targets) > 1:
+            names = [t.id for t in node.targets if isinstance(t, ast.Name)]
+            for name in names[1:]:
+                self._link(name, frozenset(names[:1]))
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         """`a: T = value`. The annotation of a function's local name is never evaluated."""
         if not self._late or not isinstance(node.target, ast.Name):
             self._annotation(node.annotation)
+        else:
+            self.seen.take(node.annotation)
         if node.value is not None:
             self.visit(node.value)
             self._assign(node.target, node.value)
@@ -36,6 +38,8 @@ class Bindings(Scoped):
             self.visit(node.target)
 
     def _annotation(self, node: ast.expr) -> None:
+        if not isinstance(node, ast.Name | ast.Attribute | ast.Constant):
+            self.seen.take(node)
         for part in nodes_of(node):
             if isinstance(part, ast.Name) and not self._local(part.id) and part.id not in self.certain:
                 (self.found.late if self._late else self.found.annotated).setdefault(part.id, part.lineno)
@@ -63,7 +67,7 @@ class Bindings(Scoped):
             self._rebind(target.id, roots(value))
             if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and not self._local(target.id):
                 self.found.results.append((target.id, self._call(value, value.func.id)))
-        elif isinstance(target, ast.Tuple | ast.List):
+        elif isinstance(target, (ast.Tuple, ast.List)):
             for item, part in zip(target.elts, _parts(target, value), strict=True):
                 self._assign(item, part)
         elif isinstance(target, ast.Starred):
@@ -83,6 +87,19 @@ class Bindings(Scoped):
         keywords = tuple((k.arg or "", self._behind(roots(k.value))) for k in node.keywords)
         return Call(callee, args, keywords)
 
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """`a.b`, read or assigned."""
+        if type(node.ctx) is not ast.Load:
+            self.seen.stored.append(node)
+        self.visit(node.value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """`a[b]`, read or assigned."""
+        if type(node.ctx) is not ast.Load:
+            self.seen.stored.append(node)
+        self.visit(node.value)
+        self.visit(node.slice)
+
     def visit_Delete(self, node: ast.Delete) -> None:
         """`del a, b[0], c.x`."""
         for target in node.targets:
@@ -93,11 +110,13 @@ class Bindings(Scoped):
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         """A loop may run no time at all."""
         self.visit(node.iter)
-        with self._perhaps():
-            self._assign(node.target, node.iter)
-            for child in node.body:
-                self.visit(child)
-        self._ways([node.orelse], all_ways=not _breaks(node.body))
+        before = self._perhaps()
+        self._assign(node.target, node.iter)
+        for child in node.body:
+            self.visit(child)
+        self._surely(before)
+        if node.orelse:
+            self._ways([node.orelse], all_ways=not _breaks(node.body))
 
     visit_AsyncFor = visit_For
 
@@ -105,7 +124,8 @@ class Bindings(Scoped):
         """The test runs at least once."""
         self.visit(node.test)
         self._ways([node.body], all_ways=False)
-        self._ways([node.orelse], all_ways=not _breaks(node.body))
+        if node.orelse:
+            self._ways([node.orelse], all_ways=not _breaks(node.body))
 
     def visit_If(self, node: ast.If) -> None:
         """One of two ways."""
@@ -116,15 +136,17 @@ class Bindings(Scoped):
         """One of two values."""
         self.visit(node.test)
         for part in (node.body, node.orelse):
-            with self._perhaps():
-                self.visit(part)
+            before = self._perhaps()
+            self.visit(part)
+            self._surely(before)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         """Only the first operand is sure to be evaluated."""
         self.visit(node.values[0])
-        with self._perhaps():
-            for part in node.values[1:]:
-                self.visit(part)
+        before = self._perhaps()
+        for part in node.values[1:]:
+            self.visit(part)
+        self._surely(before)
 
     def visit_Match(self, node: ast.Match) -> None:
         """One case, or none unless the last matches anything."""
@@ -194,15 +216,20 @@ class Bindings(Scoped):
         """The handler's name is bound inside and deleted at its end."""
         if node.type is not None:
             self.visit(node.type)
-        plain = node.name is None or self._local(node.name) or (self.scopes and self.scopes[-1].is_class)
-        with nullcontext() if plain else self._scope(Scope({node.name or ""})):
-            if node.name and plain:
-                self._bind(node.name)
-            for child in node.body:
-                self.visit(child)
+        in_class = bool(self.scopes) and self.scopes[-1].is_class
+        plain = node.name is None or in_class or self._local(node.name)
+        if not plain:
+            self.scopes.append(Scope({node.name or ""}))
+        elif node.name:
+            self._bind(node.name)
+        for child in node.body:
+            self.visit(child)
+        if not plain:
+            self.scopes.pop()
         if node.name:
-            with self._perhaps():
-                self._unbind(node.name)
+            before = self._perhaps()
+            self._unbind(node.name)
+            self._surely(before)
 
     def visit_MatchAs(self, node: ast.MatchAs) -> None:
         """`case pattern as name`, `case name`."""
@@ -223,11 +250,13 @@ class Bindings(Scoped):
 
     def visit_Import(self, node: ast.Import) -> None:
         """`import a.b` binds `a`."""
+        self.seen.imports.append(node)
         for alias in node.names:
             self._bind(alias.asname or alias.name.split(".")[0])
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """`from a import *` binds what nobody can see."""
+        self.seen.imports.append(node)
         for alias in node.names:
             if alias.name == "*":
                 self.found.stars.append(node)
@@ -237,7 +266,7 @@ class Bindings(Scoped):
 
 def _owners(target: ast.expr) -> frozenset[str]:
     """Names whose objects an assignment to `a[i]` or `a.b` changes."""
-    return roots(target.value) if isinstance(target, ast.Subscript | ast.Attribute) else roots(target)
+    return roots(target.value) if isinstance(target, (ast.Subscript, ast.Attribute)) else roots(target)
 
 
 def _catches_missing_names(handler: ast.ExceptHandler) -> bool:

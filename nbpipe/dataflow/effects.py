@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
+import msgspec
 
-@dataclass(frozen=True)
-class Call:
+
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A call of a plain name: which names stand behind its arguments, by position and keyword."""
 
     callee: str
@@ -57,8 +58,7 @@ class Effects:
         return self.binds | self.deletes | self.mutates | self.global_binds
 
 
-@dataclass(frozen=True)
-class CallEffects:
+class CallEffects(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What calling a notebook function, or any method of a class, may do."""
 
     uses: frozenset[str]

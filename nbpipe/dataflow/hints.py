@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted
@@ -93,58 +95,107 @@ _WRITERS = re.compile(
 _FIRST_OR_SECOND = frozenset({"save", "dump"})
 
 
+class Hints(NamedTuple):
+    """What the nodes of some code say plainly: literal paths read and written, ambient state set and drawn from."""
+
+    reads: set[str]
+    writes: set[str]
+    sets: set[str]
+    uses: set[str]
+
+
+def of(calls: Iterable[ast.Call], stored: Iterable[ast.Attribute | ast.Subscript]) -> Hints:
+    """Of all calls in some code, and of what it assigns or deletes but for plain names."""
+    found = Hints(set(), set(), set(), set())
+    for node in calls:
+        name = dotted(node.func)
+        kind = _kind_of_call(name or (node.func.attr if isinstance(node.func, ast.Attribute) else ""))
+        if kind:
+            _file(node, kind, found)
+        state, drawn = _state_of_call(name)
+        if state:
+            found.sets.add(state)
+        elif drawn and not any(keyword.arg == "random_state" for keyword in node.keywords):
+            found.uses.update(drawn)
+    for target in stored:
+        for name in _assigned(target):
+            found.sets.update(_state_of_assigned(name))
+    return found
+
+
 def files(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
     """Literal paths that calls name: (read, written)."""
-    reads: set[str] = set()
-    writes: set[str] = set()
-    for node in _calls(nodes):
-        name = dotted(node.func) or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
-        paths = [text for argument in node.args[:2] if (text := _path(argument)) is not None]
-        tail = name.split(".")[-1]
-        if name in {"open", "io.open"} and paths:
-            (writes if _writes(node) else reads).add(paths[0])
-        elif tail in {"read_text", "read_bytes"} and isinstance(node.func, ast.Attribute):
-            reads |= {text for text in [_path(node.func.value)] if text}
-        elif tail in {"write_text", "write_bytes"} and isinstance(node.func, ast.Attribute):
-            writes |= {text for text in [_path(node.func.value)] if text}
-        elif _WRITERS.search(name) and paths:
-            writes.add(paths[-1 if tail in _FIRST_OR_SECOND else 0])
-        elif _READERS.search(name) and paths:
-            reads.add(paths[0])
-    return reads, writes
+    found = _of_trees(nodes)
+    return found.reads, found.writes
 
 
 def ambient(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
     """Ambient state that code plainly sets, and plainly draws from: (sets, uses)."""
-    listed = list(nodes)
-    sets = {state for name in _assigned(listed) for pattern, state in _ASSIGNED if pattern.search(name)}
-    uses: set[str] = set()
-    for node in _calls(listed):
-        name = dotted(node.func)
-        parts = name.split(".")
-        known = [state for size in (3, 2, 1) if (state := _SETS.get(".".join(parts[-size:])))]
-        if known:
-            sets.add(known[0])
-        elif not any(keyword.arg == "random_state" for keyword in node.keywords):
-            uses |= {state for pattern, state in _DRAWS if pattern.search(name)}
-    return sets, uses
+    found = _of_trees(nodes)
+    return found.sets, found.uses
 
 
-def _assigned(nodes: Iterable[ast.AST]) -> set[str]:
-    """Dotted names of what assignments such as `a.b = …` and `a.b["c"] = …` change."""
-    found: set[str] = set()
-    for node in nodes:
-        for part in nodes_of(node):
-            if isinstance(part, ast.Subscript | ast.Attribute) and not isinstance(part.ctx, ast.Load):
-                target = part.value if isinstance(part, ast.Subscript) else part
-                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Call):
-                    found.add(f"{dotted(target.value.func)}.{target.attr}")
-                found.add(dotted(target))
-    return found
+def _of_trees(nodes: Iterable[ast.AST]) -> Hints:
+    parts = [part for node in nodes for part in nodes_of(node)]
+    stored = [part for part in parts if isinstance(part, ast.Subscript | ast.Attribute)]
+    return of(
+        [part for part in parts if isinstance(part, ast.Call)],
+        [part for part in stored if not isinstance(part.ctx, ast.Load)],
+    )
 
 
-def _calls(nodes: Iterable[ast.AST]) -> list[ast.Call]:
-    return [part for node in nodes for part in nodes_of(node) if isinstance(part, ast.Call)]
+@lru_cache(maxsize=8192)
+def _kind_of_call(name: str) -> str:
+    """What a function does with a path: "open", "reads", "writes", "writes last", or of the path it is called on; "" for nothing."""
+    tail = name.rpartition(".")[2]
+    if name in {"open", "io.open"}:
+        return "open"
+    if tail in {"read_text", "read_bytes"}:
+        return "own reads"
+    if tail in {"write_text", "write_bytes"}:
+        return "own writes"
+    if _WRITERS.search(name):
+        return "writes last" if tail in _FIRST_OR_SECOND else "writes"
+    return "reads" if _READERS.search(name) else ""
+
+
+def _file(node: ast.Call, kind: str, found: Hints) -> None:
+    """Take in the path that such a call names."""
+    paths = [text for argument in node.args[:2] if (text := _path(argument)) is not None]
+    if kind.startswith("own") and isinstance(node.func, ast.Attribute):
+        own = _path(node.func.value)
+        if own:
+            (found.reads if kind == "own reads" else found.writes).add(own)
+    elif kind == "open" and paths:
+        (found.writes if _writes(node) else found.reads).add(paths[0])
+    elif kind in {"writes", "writes last", "own writes"} and paths:
+        found.writes.add(paths[-1 if kind == "writes last" else 0])
+    elif kind in {"reads", "own reads"} and paths:
+        found.reads.add(paths[0])
+
+
+@lru_cache(maxsize=8192)
+def _state_of_call(name: str) -> tuple[str, frozenset[str]]:
+    """Ambient state that a function sets, "" for none, and that it draws from."""
+    parts = name.split(".")
+    for size in (3, 2, 1):
+        state = _SETS.get(".".join(parts[-size:]))
+        if state:
+            return state, frozenset()
+    return "", frozenset(state for pattern, state in _DRAWS if pattern.search(name))
+
+
+@lru_cache(maxsize=8192)
+def _state_of_assigned(name: str) -> frozenset[str]:
+    return frozenset(state for pattern, state in _ASSIGNED if pattern.search(name))
+
+
+def _assigned(node: ast.Attribute | ast.Subscript) -> list[str]:
+    """Dotted names of what an assignment such as `a.b = …` and `a.b["c"] = …` changes."""
+    target = node.value if isinstance(node, ast.Subscript) else node
+    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Call):
+        return [f"{dotted(target.value.func)}.{target.attr}", dotted(target)]
+    return [dotted(target)]
 
 
 def _path(node: ast.expr) -> str | None:

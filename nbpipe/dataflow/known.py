@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from nbpipe.dataflow.effects import CallEffects
+from nbpipe.dataflow.facts import Star, Statement
 from nbpipe.dataflow.snippets import Definition
-from nbpipe.dataflow.transform import to_python
 from nbpipe.model import Code, Snippet
 
 #: Where a name comes from: (kind, stage or snippet id or parameter).
 Provider = tuple[Literal["value", "snippet", "setup", "param"], str]
 #: The provider of a name at the present place.
 Lookup = Callable[[str], Provider | None]
-
-
-def _stands_alone(node: ast.stmt, first: str, last: str) -> bool:
-    """Nothing else is on its first line nor on its last: what is parsed once need not be parsed again to know its text."""
-    begins = not node.col_offset and (first.startswith("@") or not getattr(node, "decorator_list", []))
-    rest = last.encode()[node.end_col_offset :].strip() if last.isascii() else b"?"
-    return begins and (not rest or rest.startswith(b"#")) and "\r" not in last and "\f" not in first
 
 
 @dataclass
@@ -58,11 +50,15 @@ class Known:
 
     folder: Path
     mergeable: bool = False
+    #: The cell at hand, by its place among all that are analysed.
+    cell: int = 0
     #: The stage at hand is the last: nothing below could miss what it does.
     last: bool = False
     #: Nothing runs in the kernel before its cells.
     alone: bool = False
     snippets: dict[str, Snippet] = field(default_factory=dict)
+    #: Snippet -> its cell and the number of its statement there: its text decides nothing, and is filled in at the end.
+    origins: dict[str, tuple[int, int]] = field(default_factory=dict)
     definitions: dict[str, Definition] = field(default_factory=dict)
     #: Provider and version of what a snippet needs, at the place where it stands.
     need_providers: dict[str, dict[str, tuple[Provider | None, int]]] = field(default_factory=dict)
@@ -88,22 +84,6 @@ class Known:
     #: The last stage whose code nobody can see through; it may bind anything.
     dynamic: str | None = None
     warnings: list[str] = field(default_factory=list)
-
-    def source(self, code: Code, node: ast.stmt) -> str:
-        """The statement's text; decorators included. Rebuilt from the tree where the cell needed translation."""
-        lines = code.body.split("\n")
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        text = "\n".join(lines[first - 1 : node.end_lineno])
-        if (
-            _stands_alone(node, lines[first - 1], lines[(node.end_lineno or first) - 1])
-            and to_python(code.body) is code.body
-        ):
-            return text
-        try:
-            alone = ast.parse(text).body
-        except SyntaxError:
-            return ast.unparse(node)
-        return text if len(alone) == 1 and ast.dump(alone[0]) == ast.dump(node) else ast.unparse(node)
 
     def add(self, snippet: Snippet, item: Definition | None, lookup: Lookup) -> None:
         """Remember a snippet and where what it needs comes from."""
@@ -131,51 +111,51 @@ class Known:
         self,
         item: Definition,
         code: Code,
-        node: ast.stmt,
+        at: Statement | Star,
         stage: str | None,
         lookup: Lookup,
     ) -> Snippet:
-        """Make the snippet of a definition."""
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        """Make the snippet of a definition. Its text is there for an import, and comes later for all others."""
         names = item.names or ("*",)
+        needs, uses = item.needs, item.uses
+        if item.annotated and not self.future:
+            needs |= {name for name in item.annotated if lookup(name) is not None}
         made = Snippet(
-            id=f"{names[0]}@{code.cell}.{node.lineno}.{node.col_offset}",
+            id=f"{names[0]}@{code.cell}.{at.line}.{at.column}",
             kind=item.kind,
             names=names,
-            source=self.source(code, node),
+            source=at.text,
             cell=code.cell,
-            line=code.line + first - 1,
+            line=code.line + (at.first if isinstance(at, Statement) else at.line) - 1,
             stage=stage,
-            needs=tuple(sorted(item.needs | self._annotated(item, lookup))),
-            uses=tuple(sorted(item.uses - {*names})),
+            needs=tuple(sorted(needs)) if needs else (),
+            uses=tuple(sorted(uses.difference(names))) if uses else (),
             modules=item.modules,
         )
         self.add(made, item, lookup)
+        if isinstance(at, Statement) and not at.text:
+            self.origins[made.id] = (self.cell, at.place)
+        else:
+            self.origins.pop(made.id, None)
         return made
 
-    def _annotated(self, item: Definition, lookup: Lookup) -> set[str]:
-        return set() if self.future else {name for name in item.annotated if lookup(name) is not None}
-
-    def stand(self, node: ast.stmt, snippet: Snippet) -> None:
+    def stand(self, at: Statement | Star, snippet: Snippet) -> None:
         """Take in an import that concerns every stage below: `from x import *` and `from __future__ import …`."""
-        if not isinstance(node, ast.ImportFrom):
+        if not at.importing:
             return
-        if node.module == "__future__":
-            self.future |= any(alias.name == "annotations" for alias in node.names)
-            self.standing.append(snippet.id)
-        elif any(alias.name == "*" for alias in node.names):
-            self.star = True
-            self.standing.append(snippet.id)
+        self.future |= at.importing == "annotations"
+        self.star |= at.importing == "star"
+        self.standing.append(snippet.id)
 
-    def configure(self, line: str, code: Code, node: ast.stmt, stage: str | None) -> None:
+    def configure(self, line: str, code: Code, at: Statement, stage: str | None) -> None:
         """A magic that sets up the kernel for every stage below."""
         made = Snippet(
-            id=f"magic@{code.cell}.{node.lineno}.{node.col_offset}",
+            id=f"magic@{code.cell}.{at.line}.{at.column}",
             kind="magic",
             names=(),
             source=line,
             cell=code.cell,
-            line=code.line + node.lineno - 1,
+            line=code.line + at.line - 1,
             stage=stage,
         )
         self.add(made, None, lambda _: None)

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from nbpipe.dataflow.transform import statements
-from nbpipe.dataflow.walker import effects
 from nbpipe.errors import CycleError
 from nbpipe.model import Code, StageCells
 
+if TYPE_CHECKING:
+    from nbpipe.dataflow.facts import Facts
 
-def stages(cells: Sequence[StageCells]) -> list[StageCells]:
-    """The stages in the order of their first cells. Raises CycleError where moving a cell up would change what it sees."""
-    for index, stage in enumerate(cells):
+
+def check_order(stages: Sequence[StageCells], whole: Callable[[Code], Facts]) -> None:
+    """Raises CycleError where moving a cell up to the first one of its stage would change what it sees.
+
+    `whole` says what the statements of a cell do together.
+    """
+    for index, stage in enumerate(stages):
         for code in stage.cells[1:]:
-            for other in cells[index + 1 :]:
-                between = [theirs for theirs in other.cells if theirs.cell < code.cell]
-                for theirs in between:
-                    _refuse_conflict(stage, code, other, theirs)
-    return list(cells)
+            for other in stages[index + 1 :]:
+                if other.cells[0].cell > code.cell:
+                    break  # the stages are in the order of their first cells
+                for theirs in other.cells:
+                    if theirs.cell < code.cell:
+                        _refuse_conflict(stage, code, other, theirs, whole)
 
 
-def _refuse_conflict(stage: StageCells, code: Code, other: StageCells, theirs: Code) -> None:
-    mine, their = effects(statements(code)), effects(statements(theirs))
-    shared = (their.written & (mine.touched | mine.written)) | (their.touched & mine.written)
+def _refuse_conflict(
+    stage: StageCells, code: Code, other: StageCells, theirs: Code, whole: Callable[[Code], Facts]
+) -> None:
+    mine, their = whole(code), whole(theirs)
+    touched, written = {*mine.touched}, {*mine.written}
+    shared = ({*their.written} & (touched | written)) | ({*their.touched} & written)
     if not shared and not mine.dynamic and not their.dynamic:
         return
     listed = ", ".join(f"'{name}'" for name in sorted(shared)) or "names that cannot be seen"

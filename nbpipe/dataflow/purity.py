@@ -95,6 +95,7 @@ MUTATORS: dict[str, tuple[int, ...]] = {
     "vars": (0,),
 }
 _INIT = re.compile(r"\binit\.\w+_$")
+_LAST_WORDS = frozenset(name.rpartition(".")[2] for name in MUTATORS)
 
 
 def is_pure_method(name: str) -> bool:
@@ -104,6 +105,8 @@ def is_pure_method(name: str) -> bool:
 
 def mutated_positions(dotted: str) -> tuple[int, ...]:
     """Positions of the arguments that a function is known to change."""
+    if dotted.rpartition(".")[2] not in _LAST_WORDS:
+        return (0,) if dotted.endswith("_") and _INIT.search(dotted) else ()
     if dotted in MUTATORS:
         return MUTATORS[dotted]
     tail = ".".join(dotted.split(".")[-2:])

@@ -1,4 +1,8 @@
-"""The analysis of an outline, remembered by its content: what did not change is not analysed again."""
+"""The analysis of an outline, remembered by its content: what did not change is not analysed again.
+
+Cell by cell first: what a cell does follows from its text alone. Then for all of them: which stage gives what to which
+follows from what the cells do, so an edit that changes a number or a text changes nothing there.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ from pathlib import Path
 import msgspec
 
 from nbpipe.dataflow import shelf
-from nbpipe.dataflow.flow import Flow
-from nbpipe.model import Notebook, Outline, Param
+from nbpipe.dataflow.cells import Cells
+from nbpipe.dataflow.flow import Flow, Linked
+from nbpipe.dataflow.ordering import check_order
+from nbpipe.model import Code, Notebook, Outline, Param
 
 #: Outlines whose analysis is kept: a lab asks about the notebooks that are open, again and again.
 MOST = 32
@@ -29,19 +35,30 @@ def analysis(outline: Outline, params: tuple[Param, ...]) -> Flow:
     said = msgspec.json.encode(bare)
     # A module whose name no cell says is none that one imports; letters beyond ASCII may be another spelling of a name.
     near = tuple(name for name in _modules(folder) if not said.isascii() or name.encode() in said)
-    return _analysis(_Question(bare, params, near))
+    return _analysis(_Question(bare, params, near, str(Path(outline.notebook.path).resolve())))
 
 
 class _Question:
     """Equal to another one where the answers are the same."""
 
-    __slots__ = ("key", "outline", "params")
+    __slots__ = ("_outside", "key", "outline", "params", "place")
 
-    def __init__(self, outline: Outline, params: tuple[Param, ...], modules: tuple[str, ...]) -> None:
+    def __init__(self, outline: Outline, params: tuple[Param, ...], modules: tuple[str, ...], place: str) -> None:
         self.outline = outline
         self.params = params
+        #: Under which the facts of its cells are kept; the answer does not depend on it.
+        self.place = place
         # Values of parameters stand in the outline's own cells.
-        self.key = msgspec.json.encode((outline, [(param.name, param.type) for param in params], modules))
+        self._outside = ([(param.name, param.type) for param in params], modules)
+        self.key = msgspec.json.encode((outline, *self._outside))
+
+    def beside(self, cells: Cells) -> bytes:
+        """Equal to another one's where the same follows from the facts of the cells: all that counts but their texts."""
+        outline = self.outline
+        stages = [(each.name, each.kind, each.options, _places(each.cells)) for each in outline.stages]
+        others = [_places(codes) for codes in (outline.params, outline.setup, outline.exploration)]
+        asked = (outline.notebook.path, outline.mergeable, stages, others, self._outside, cells.digests())
+        return msgspec.msgpack.encode(asked)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -52,24 +69,48 @@ class _Question:
 
 @functools.lru_cache(maxsize=MOST)
 def _analysis(question: _Question) -> Flow:
-    if len(question.key) < LARGE:
-        return _analyze(question)
-    kept = shelf.look_up("flow", question.key)
-    if kept is not None:
-        try:
-            return msgspec.msgpack.decode(kept, type=Flow)
-        except msgspec.MsgspecError:
-            pass  # of a layout that nobody knows any more: it is found out anew
-    found = _analyze(question)
-    shelf.keep("flow", question.key, msgspec.msgpack.encode(found))
+    cells = Cells(question.outline, question.place if len(question.key) >= LARGE else None)
+    check_order(question.outline.stages, cells.whole)
+    cells.learn()
+    return cells.filled(_linked(question, cells))
+
+
+_results: dict[bytes, Linked] = {}
+
+
+def _linked(question: _Question, cells: Cells) -> Linked:
+    """The result without the code: the same as long as the cells do the same, whatever their text."""
+    key = question.beside(cells)
+    found = _results.pop(key, None)
+    if found is None and len(question.key) >= LARGE:
+        found = _kept(key)
+    if found is None:
+        found = _link(question, cells)
+        if len(question.key) >= LARGE:
+            shelf.keep("linked", key, msgspec.msgpack.encode(found))
+    _results[key] = found
+    while len(_results) > MOST:
+        _results.pop(next(iter(_results)), None)
     return found
 
 
-def _analyze(question: _Question) -> Flow:
-    # Not imported where the answer is known.
-    from nbpipe.dataflow.graph import analyze
+def _kept(key: bytes) -> Linked | None:
+    data = shelf.look_up("linked", key)
+    try:
+        return msgspec.msgpack.decode(data, type=Linked) if data is not None else None
+    except msgspec.MsgspecError:
+        return None  # of a layout that nobody knows any more: it is found out anew
 
-    return analyze(question.outline, question.params)
+
+def _link(question: _Question, cells: Cells) -> Linked:
+    # Not imported where the answer is known.
+    from nbpipe.dataflow.graph import link
+
+    return link(question.outline, question.params, cells)
+
+
+def _places(codes: tuple[Code, ...]) -> list[tuple[int, int]]:
+    return [(code.cell, code.line) for code in codes]
 
 
 def _modules(folder: Path) -> tuple[str, ...]:

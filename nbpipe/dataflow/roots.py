@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.purity import COPY_ATTRIBUTES, KEEPING_FUNCTIONS, VIEW_METHODS, is_pure_method
@@ -11,58 +13,57 @@ from nbpipe.dataflow.purity import COPY_ATTRIBUTES, KEEPING_FUNCTIONS, VIEW_METH
 _SELECTIONS = (ast.List, ast.ListComp, ast.Compare)
 
 
-def roots(node: ast.AST | None) -> frozenset[str]:  # noqa: PLR0911  one per kind of expression
+_NONE: frozenset[str] = frozenset()
+
+
+def roots(node: ast.AST | None) -> frozenset[str]:
     """Names whose objects the value of an expression may be, or be part of."""
-    if isinstance(node, ast.Name):
-        return frozenset({node.id})
-    if isinstance(node, ast.Attribute):
-        return frozenset() if node.attr in COPY_ATTRIBUTES else roots(node.value)
-    if isinstance(node, ast.Subscript) and _selects(node.slice):
-        return frozenset()
-    if isinstance(node, ast.Subscript | ast.Starred | ast.Await):
-        return roots(node.value)
-    if isinstance(node, ast.NamedExpr):
-        return roots(node.value) | {node.target.id}
-    if isinstance(node, ast.IfExp):
-        return roots(node.body) | roots(node.orelse)
-    if isinstance(node, ast.BoolOp):
-        return frozenset().union(*(roots(value) for value in node.values))
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return frozenset().union(*(roots(item) for item in node.elts))
-    if isinstance(node, ast.Dict):
-        return frozenset().union(*(roots(item) for item in node.values))
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
-        return _comprehension_roots(node, [node.elt])
-    if isinstance(node, ast.DictComp):
-        return _comprehension_roots(node, [node.value])
-    if isinstance(node, ast.Call):
-        return _call_roots(node)
-    return frozenset()
+    kind = type(node)
+    if kind is ast.Constant:
+        return _NONE
+    if kind is ast.Name:
+        return frozenset((node.id,))  # type: ignore[union-attr]
+    finder = _FINDERS.get(kind)
+    return finder(node) if finder is not None else _NONE
+
+
+def _all(nodes: Iterable[ast.AST | None]) -> frozenset[str]:
+    return _NONE.union(*map(roots, nodes))
+
+
+def _attribute_roots(node: ast.Attribute) -> frozenset[str]:
+    return _NONE if node.attr in COPY_ATTRIBUTES else roots(node.value)
+
+
+def _subscript_roots(node: ast.Subscript) -> frozenset[str]:
+    return _NONE if _selects(node.slice) else roots(node.value)
 
 
 def _comprehension_roots(
     node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, parts: list[ast.expr]
 ) -> frozenset[str]:
     targets = {n.id for g in node.generators for n in nodes_of(g.target) if isinstance(n, ast.Name)}
-    inner = frozenset().union(*(roots(part) for part in parts))
-    sources = frozenset().union(*(roots(g.iter) for g in node.generators))
+    inner = _all(parts)
+    sources = _all(g.iter for g in node.generators)
     return (inner - targets) | (sources if inner & targets else frozenset())
 
 
 def _call_roots(node: ast.Call) -> frozenset[str]:
     function = node.func
-    arguments = frozenset().union(*(roots(a) for a in node.args), *(roots(k.value) for k in node.keywords))
     if isinstance(function, ast.Attribute):
-        name, owner = function.attr, roots(function.value)
+        name = function.attr
         if name in VIEW_METHODS:
-            return owner
+            return roots(function.value)
         if name[:1].isupper() or name in KEEPING_FUNCTIONS:
-            return arguments
-        return frozenset() if is_pure_method(name) else owner
-    if isinstance(function, ast.Name):
-        holds = function.id[:1].isupper() or function.id in KEEPING_FUNCTIONS
-        return arguments if holds else frozenset()
-    return frozenset()
+            return _arguments(node)
+        return _NONE if is_pure_method(name) else roots(function.value)
+    if isinstance(function, ast.Name) and (function.id[:1].isupper() or function.id in KEEPING_FUNCTIONS):
+        return _arguments(node)
+    return _NONE
+
+
+def _arguments(node: ast.Call) -> frozenset[str]:
+    return _all(node.args).union(*(roots(k.value) for k in node.keywords))
 
 
 def _selects(node: ast.expr) -> bool:
@@ -70,6 +71,27 @@ def _selects(node: ast.expr) -> bool:
         return True
     masks = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr)
     return masks or isinstance(node, _SELECTIONS)
+
+
+#: Class of an expression -> who finds its roots; of all others nobody knows any.
+_FINDERS: dict[type, Callable[[Any], frozenset[str]]] = {
+    ast.Attribute: _attribute_roots,
+    ast.Subscript: _subscript_roots,
+    ast.Starred: lambda node: roots(node.value),
+    ast.Await: lambda node: roots(node.value),
+    ast.NamedExpr: lambda node: roots(node.value) | {node.target.id},
+    ast.IfExp: lambda node: roots(node.body) | roots(node.orelse),
+    ast.BoolOp: lambda node: _all(node.values),
+    ast.List: lambda node: _all(node.elts),
+    ast.Tuple: lambda node: _all(node.elts),
+    ast.Set: lambda node: _all(node.elts),
+    ast.Dict: lambda node: _all(node.values),
+    ast.ListComp: lambda node: _comprehension_roots(node, [node.elt]),
+    ast.SetComp: lambda node: _comprehension_roots(node, [node.elt]),
+    ast.GeneratorExp: lambda node: _comprehension_roots(node, [node.elt]),
+    ast.DictComp: lambda node: _comprehension_roots(node, [node.value]),
+    ast.Call: _call_roots,
+}
 
 
 def dotted(node: ast.AST) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
-from nbpipe.dataflow.effects import Effects
+from nbpipe.dataflow.effects import CallEffects, Effects
 from nbpipe.dataflow.nodes import children_of, nodes_of
 
 #: Made once: a union of types takes longer to make than to ask.
@@ -16,27 +14,74 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _NAMING = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_NAMED = frozenset({*_IMPORTS, *_NAMING, ast.MatchMapping})
+_STORED = (ast.Attribute, ast.Subscript)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
-@dataclass
 class Scope:
-    """One function, class body, comprehension or handler: its local names and its `global` declarations."""
+    """One function, class body, comprehension or handler: its local names and its `global` declarations.
 
-    bound: set[str] = field(default_factory=set)
-    declared: frozenset[str] = frozenset()
-    #: A class body binds as it goes, and its names are not seen from the functions inside.
-    is_class: bool = False
+    `is_class`: a class body binds as it goes, and its names are not seen from the functions inside.
+    """
+
+    __slots__ = ("bound", "declared", "is_class")
+
+    def __init__(self, bound: set[str], declared: frozenset[str] = frozenset(), *, is_class: bool = False) -> None:
+        self.bound = bound
+        self.declared = declared
+        self.is_class = is_class
 
 
-class Scoped(ast.NodeVisitor):
+class Seen:
+    """Nodes that a walk came by, for those who look for more than names: nobody goes through the tree again for them."""
+
+    __slots__ = ("called", "calls", "definitions", "imports", "stored")
+
+    def __init__(self) -> None:
+        self.calls: list[ast.Call] = []
+        self.imports: list[ast.Import | ast.ImportFrom] = []
+        #: Attributes and items that are assigned or deleted.
+        self.stored: list[ast.Attribute | ast.Subscript] = []
+        self.definitions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
+        #: Functions whose effects were found on the way.
+        self.called: dict[ast.AST, CallEffects] = {}
+
+    def add(self, inner: Seen) -> None:
+        """Take in what another walk came by, of a part of the same code."""
+        self.calls += inner.calls
+        self.imports += inner.imports
+        self.stored += inner.stored
+        self.definitions += inner.definitions
+
+    def take(self, tree: ast.AST) -> None:
+        """Nodes of a tree that the walk does not go through."""
+        for node in nodes_of(tree):
+            if isinstance(node, ast.Call):
+                self.calls.append(node)
+            elif isinstance(node, _IMPORTS):
+                self.imports.append(node)
+            elif isinstance(node, _DEFINITIONS):
+                self.definitions.append(node)
+            elif isinstance(node, _STORED) and not isinstance(node.ctx, ast.Load):
+                self.stored.append(node)
+
+
+class Scoped:
     """The state of a walk.
 
     Responsibilities: scopes, names that are surely bound by now, aliases of local names. Must not know any statement.
     """
 
+    #: Class of a node -> who visits it: each `visit_NAME` of the classes below, found when such a node comes first.
+    _visitors: ClassVar[dict[type[ast.AST], Callable[[Any, Any], None]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._visitors = {}
+
     def __init__(self) -> None:
         self.found = Effects()
+        self.seen = Seen()
         self.scopes: list[Scope] = []
         #: Inside functions: local name -> names it may share with.
         self.aliases: dict[str, frozenset[str]] = {}
@@ -53,17 +98,35 @@ class Scoped(ast.NodeVisitor):
         self._soft = 0
         self._unsure = 0
 
-    def _owner(self, name: str) -> Scope | None:
-        """The scope a name belongs to; None for the module's."""
-        for scope in reversed(self.scopes):
-            if name in scope.declared:
-                return None
-            if name in scope.bound and (not scope.is_class or scope is self.scopes[-1]):
-                return scope
-        return None
+    def visit(self, node: ast.AST) -> None:
+        """Take in a node and all below it, in the order of its fields."""
+        kind = type(node)
+        visitor = self._visitors.get(kind)
+        if visitor is None:
+            visitor = self._visitors[kind] = getattr(type(self), f"visit_{kind.__name__}", Scoped.generic_visit)
+        visitor(self, node)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        """A node that says nothing by itself."""
+        visitors = self._visitors
+        for child in children_of(node):
+            visitor = visitors.get(type(child))
+            if visitor is not None:
+                visitor(self, child)
+            else:
+                self.visit(child)
 
     def _local(self, name: str) -> bool:
-        return self._owner(name) is not None
+        """The name belongs to a scope inside, not to the module."""
+        scopes = self.scopes
+        if not scopes:
+            return False
+        for scope in reversed(scopes):
+            if name in scope.declared:
+                return False
+            if name in scope.bound and (not scope.is_class or scope is scopes[-1]):
+                return True
+        return False
 
     def _declared(self, name: str) -> bool:
         """A function or class body around says `global name`."""
@@ -103,6 +166,8 @@ class Scoped(ast.NodeVisitor):
     def _behind(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that local ones among them stand for."""
         given = frozenset(names)
+        if not given or not (self.scopes or self.aliases or self.fresh):
+            return given
         held = given.union(*(self.aliases.get(name, frozenset()) for name in given))
         return frozenset(
             name for name in held if name not in self.fresh and (not self._local(name) or name in self.params)
@@ -136,32 +201,20 @@ class Scoped(ast.NodeVisitor):
         else:
             self._link(target, sources)
 
-    @contextmanager
-    def _scope(self, scope: Scope) -> Iterator[None]:
-        self.scopes.append(scope)
-        yield
-        self.scopes.pop()
-
-    @contextmanager
-    def _later(self) -> Iterator[None]:
-        """Code that runs when a function is called."""
-        self._late += 1
-        yield
-        self._late -= 1
-
-    @contextmanager
-    def _perhaps(self) -> Iterator[None]:
-        """Code that may not run: what it binds is not sure behind it."""
-        before = self.certain
+    def _perhaps(self) -> frozenset[str]:
+        """What follows may not run: what it binds is not sure behind it. Gives what `_surely` takes."""
         self._unsure += 1
-        yield
+        return self.certain
+
+    def _surely(self, before: frozenset[str]) -> None:
+        """What follows runs again."""
         self._unsure -= 1
         self.certain = before
 
     def _ways(self, blocks: Sequence[Sequence[ast.stmt]], *, all_ways: bool) -> None:
         """Blocks of which one is executed; with `all_ways`, one surely is."""
         before = self.certain
-        ends = []
+        ends: list[frozenset[str]] = []
         self._unsure += 1
         for block in blocks:
             self.certain = before
@@ -186,27 +239,21 @@ def parameters(args: ast.arguments) -> tuple[str, ...]:
 
 def function_scope(node: FunctionNode) -> Scope:
     """The scope of a function: its parameters and all that its body binds, without nested scopes."""
-    bound, declared = _function_names(node)
-    return Scope(set(bound), declared)
-
-
-@lru_cache(maxsize=16384)
-def _function_names(node: FunctionNode) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that are the function's own, and those that it declares global."""
     bound, declared, outer = set(parameters(node.args)), set[str](), set[str]()
     todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
     while todo:
         part = todo.pop()
-        if isinstance(part, ast.Name):
+        kind = type(part)
+        if kind is ast.Name:
             # By far the most; it has nothing below.
-            if not isinstance(part.ctx, ast.Load):
-                bound.add(part.id)
+            if type(part.ctx) is not ast.Load:  # type: ignore[attr-defined]  # a name has it
+                bound.add(part.id)  # type: ignore[attr-defined]
+            continue
+        if kind is ast.Constant or kind is ast.Lambda:
             continue
         if isinstance(part, _DEFINITIONS):
             bound.add(part.name)
             todo += part.decorator_list
-            continue
-        if isinstance(part, ast.Lambda | ast.Constant):
             continue
         if isinstance(part, _COMPREHENSIONS):
             bound |= {n.target.id for n in nodes_of(part) if isinstance(n, ast.NamedExpr)}
@@ -215,10 +262,10 @@ def _function_names(node: FunctionNode) -> tuple[frozenset[str], frozenset[str]]
             declared |= set(part.names)
         elif isinstance(part, ast.Nonlocal):
             outer |= set(part.names)
-        else:
+        elif kind in _NAMED:
             bound |= _bound_by(part)
         todo += children_of(part)
-    return frozenset(bound - declared - outer), frozenset(declared)
+    return Scope(bound - declared - outer, frozenset(declared))
 
 
 def _bound_by(node: ast.AST) -> set[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Literal
 
-from nbpipe.dataflow.effects import CallEffects
+import msgspec
+
+from nbpipe.dataflow.effects import CallEffects, Effects
 from nbpipe.dataflow.magic_calls import magic_call
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted
-from nbpipe.dataflow.scopes import FunctionNode
-from nbpipe.dataflow.walker import call_effects, statement_effects
+from nbpipe.dataflow.scopes import FunctionNode, Seen
+from nbpipe.dataflow.walker import call_effects, effects_and_nodes
 
 Kind = Literal["import", "function", "class", "constant", "param", "compound", "magic"]
 _TYPE_MAKERS = frozenset(
@@ -26,8 +27,7 @@ _CONFIG_MAGICS = frozenset(
 _IDLE_EXTENSIONS = re.compile(r"^(autoreload|nbpipe|watermark|line_profiler|memory_profiler|lab_black|nb_black)\b")
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A statement that only defines. `needs` are read when it runs, `uses` when what it defines is called."""
 
     kind: Kind
@@ -51,16 +51,19 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
 
     `containers`: literal lists, sets and dicts count as constants too (in exploration cells, which are not run).
     """
+    return defined(node, *effects_and_nodes([node]), containers=containers)
+
+
+def defined(node: ast.stmt, found: Effects, seen: Seen, *, containers: bool = False) -> Definition | None:
+    """The same, where the statement's effects are known."""
     kind = _kind(node, containers=containers)
     if kind is None:
         return None
-    found = statement_effects(node)
-    functions = _functions(node)
-    callables = tuple(call_effects(function) for function in functions)
+    callables = tuple(seen.called.get(function) or call_effects(function) for function in _functions(node))
     names = tuple(sorted(found.binds))
     needs = frozenset(found.reads) - found.binds
     uses = frozenset({*found.soft, *found.late}).union(*(effect.uses for effect in callables))
-    runs = frozenset(call.callee for call in found.calls) | _decorators(node)
+    runs = frozenset(call.callee for call in found.calls) | _decorators(seen)
     value = getattr(node, "value", None)
     mutable = isinstance(value, ast.List | ast.Dict | ast.Set)
     return Definition(
@@ -68,7 +71,7 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
         names,
         needs,
         uses,
-        modules_of(node),
+        modules_of(seen.imports),
         callables,
         runs,
         mutable,
@@ -77,14 +80,13 @@ def definition(node: ast.stmt, *, containers: bool = False) -> Definition | None
     )
 
 
-@functools.lru_cache(maxsize=16384)
-def modules_of(node: ast.AST) -> tuple[str, ...]:
-    """Top-level modules that a statement imports, anywhere inside."""
+def modules_of(imports: Iterable[ast.Import | ast.ImportFrom]) -> tuple[str, ...]:
+    """Top-level modules that these import."""
     found: set[str] = set()
-    for part in nodes_of(node):
+    for part in imports:
         if isinstance(part, ast.Import):
             found |= {alias.name.split(".")[0] for alias in part.names}
-        elif isinstance(part, ast.ImportFrom) and part.module and not part.level:
+        elif part.module and not part.level:
             found.add(part.module.split(".")[0])
     return tuple(sorted(found))
 
@@ -100,33 +102,45 @@ def config_magic(node: ast.stmt) -> str | None:
     return f"%{name} {text}".strip()
 
 
+_KINDS: dict[type[ast.AST], Kind] = {
+    ast.Import: "import",
+    ast.ImportFrom: "import",
+    ast.FunctionDef: "function",
+    ast.AsyncFunctionDef: "function",
+    ast.ClassDef: "class",
+}
+
+
 def _kind(node: ast.stmt, *, containers: bool) -> Kind | None:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return "import"
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return "function"
-    if isinstance(node, ast.ClassDef):
-        return "class"
+    if type(node) is ast.Expr:
+        return None
+    kind = _KINDS.get(type(node))
+    if kind is not None:
+        return kind
     if isinstance(node, ast.Assign):
         return _assigned(node.targets, node.value, containers=containers)
     if isinstance(node, ast.AnnAssign) and node.value is not None:
         return _assigned([node.target], node.value, containers=containers)
-    if isinstance(node, ast.If | ast.Try):
+    if isinstance(node, (ast.If, ast.Try)):
         return "compound" if _compound(node) else None
     return None
 
 
 def _assigned(targets: list[ast.expr], value: ast.expr, *, containers: bool) -> Kind | None:
-    if not all(isinstance(target, ast.Name) for target in targets):
-        return None
+    for target in targets:
+        if not isinstance(target, ast.Name):
+            return None
     if isinstance(value, ast.Lambda) and len(targets) == 1:
         return "function"
-    if isinstance(value, ast.Call) and dotted(value.func).split(".")[-1] in _TYPE_MAKERS and len(targets) == 1:
-        arguments = [*value.args, *(keyword.value for keyword in value.keywords)]
-        return "class" if all(literal(argument, containers=True) for argument in arguments) else None
-    if isinstance(value, ast.Call) and dotted(value.func) == "nbpipe.secret" and len(targets) == 1:
-        # A secret is never stored: whoever uses it asks for it again.
-        return "constant" if len(value.args) == 1 and literal(value.args[0], containers=False) else None
+    if isinstance(value, ast.Call):
+        called = dotted(value.func) if len(targets) == 1 else ""
+        if called.rpartition(".")[2] in _TYPE_MAKERS:
+            arguments = [*value.args, *(keyword.value for keyword in value.keywords)]
+            return "class" if all(literal(argument, containers=True) for argument in arguments) else None
+        if called == "nbpipe.secret":
+            # A secret is never stored: whoever uses it asks for it again.
+            return "constant" if len(value.args) == 1 and literal(value.args[0], containers=False) else None
+        return None
     if literal(value, containers=containers) and (len(targets) == 1 or literal(value, containers=False)):
         return "constant"
     return None
@@ -180,10 +194,9 @@ def _functions(node: ast.stmt) -> list[FunctionNode | ast.ClassDef]:
     return []
 
 
-def _decorators(node: ast.stmt) -> frozenset[str]:
-    listed = [
-        part for part in nodes_of(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    ]
+def _decorators(seen: Seen) -> frozenset[str]:
+    """Functions called where something is defined, and classes that others are made of."""
+    listed = seen.definitions
     named = {dotted(d.func if isinstance(d, ast.Call) else d) for part in listed for d in part.decorator_list}
     bases = {dotted(base) for part in listed if isinstance(part, ast.ClassDef) for base in part.bases}
     return frozenset(name for name in named | bases if name and "." not in name)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
+from collections.abc import Iterable
 
-from nbpipe.dataflow import hints
-from nbpipe.dataflow.effects import Effects
+from nbpipe.dataflow.facts import Statement
 from nbpipe.dataflow.known import Known, Names, Provider
 from nbpipe.dataflow.reach import Reach
-from nbpipe.dataflow.roots import dotted
-from nbpipe.dataflow.snippets import Definition, config_magic, definition, modules_of
-from nbpipe.dataflow.walker import statement_effects
+from nbpipe.dataflow.snippets import Definition
 from nbpipe.errors import PipelineError
 from nbpipe.model import Code, StageCells, StageFlow
 from nbpipe.notebook.thresholds import threshold_names
@@ -44,101 +41,104 @@ class StageWalk(Reach):
 
     # -- statements
 
-    def statement(self, node: ast.stmt, code: Code) -> None:
+    def statement(self, found: Statement, code: Code) -> None:
         """Take in one top-level statement."""
         self.at = code
-        self.modules |= set(modules_of(node))
-        self._hints(node)
-        item = definition(node)
-        if item is None:
-            line = config_magic(node)
-            if line is not None:
-                self.known.configure(line, code, node, self.name)
-        found = statement_effects(node)
+        self.modules.update(found.modules)
+        self._hints(found)
+        item = found.item
+        if found.magic is not None:
+            self.known.configure(found.magic, code, found, self.name)
         self._read(found)
-        self._patches(found, node, code)
+        if found.patched:
+            self._patches(found, code)
         self._change_first(found)
         if item is not None:
-            self._define(item, node, code)
+            self._define(item, found, code)
         else:
-            self._bind(found, rebinds=not isinstance(node, ast.AugAssign))
+            self._bind(found)
             self._share(found)
             self._stars(found)
-            self._wipe(found, certain=isinstance(node, ast.Expr))
-        for name in sorted(found.mutates):
-            self.change(name, node.lineno)
+            if found.wiped:
+                self._wipe(found)
+        for name in found.mutates:
+            self.change(name, found.line)
         self.dynamic |= found.dynamic
 
-    def _hints(self, node: ast.stmt) -> None:
-        reads, writes = hints.files([node])
-        self.reads_files |= reads - self.writes_files
-        self.writes_files |= writes
-        sets, uses = hints.ambient([node])
-        self.uses |= uses - self.sets
-        self.sets |= sets
+    def _hints(self, found: Statement) -> None:
+        if found.file_reads:
+            self.reads_files.update(path for path in found.file_reads if path not in self.writes_files)
+        self.writes_files.update(found.file_writes)
+        if found.uses:
+            self.uses.update(state for state in found.uses if state not in self.sets)
+        self.sets.update(found.sets)
 
-    def _read(self, found: Effects) -> None:
-        for name, line in found.reads.items():
+    def _read(self, found: Statement) -> None:
+        for name, line in found.reads:
             self.touch(name, line, "now")
-        for name, line in found.soft.items():
+        for name, line in found.soft:
             self.touch(name, line, "perhaps")
-        for name, line in () if self.known.future else found.annotated.items():
+        for name, line in () if self.known.future else found.annotated:
             self.touch(name, line, "perhaps")
-        for name, line in found.late.items():
+        for name, line in found.late:
             # The function has no name that could be followed, or it is followed when it is called.
             self.touch(name, line, "perhaps" if name in self.later else "call")
 
-    def _change_first(self, found: Effects) -> None:
+    def _change_first(self, found: Statement) -> None:
         """Changes to what the names stand for before the statement binds them anew."""
-        for name in sorted(found.mutates & found.touched):
-            self.change(name, found.reads.get(name, 1))
+        for name, line in found.changed_first:
+            self.change(name, line)
         for call in found.calls:
             for name in sorted(self.changed_arguments(call)):
                 self.change(name, 1)
 
-    def _define(self, item: Definition, node: ast.stmt, code: Code) -> None:
-        snippet = self.known.snippet(item, code, node, self.name, self.provider)
-        self.known.stand(node, snippet)
+    def _define(self, item: Definition, found: Statement, code: Code) -> None:
+        snippet = self.known.snippet(item, code, found, self.name, self.provider)
+        self.known.stand(found, snippet)
         for name in item.names:
             self.known.unshare(name)
             self.bind(name, ("snippet", snippet.id))
 
-    def _bind(self, found: Effects, *, rebinds: bool) -> None:
-        for name in sorted(found.binds | found.deletes | found.global_binds):
-            if name not in found.certain:
+    def _bind(self, found: Statement) -> None:
+        for name, certain in found.binds:
+            if not certain:
                 self.bind_maybe(name)
                 continue
-            if rebinds:
+            if found.rebinds:
                 self.known.unshare(name)
             self.bind(name, ("value", self.name))
 
-    def _wipe(self, found: Effects, *, certain: bool) -> None:
+    def _wipe(self, found: Statement) -> None:
         """`%reset` deletes the names that are there."""
         for pattern in found.wiped:
             for name in sorted({*self.entry, *self.local}):
                 provider = self.provider(name)
                 if provider is None or provider[0] == "setup" or not _matches(pattern, name):
                     continue
-                if certain:
+                if found.plain:
                     self.known.unshare(name)
                     self.bind(name, ("value", self.name))
                 else:
                     self.bind_maybe(name)
 
-    def _share(self, found: Effects) -> None:
-        links = [*found.links, *((target, frozenset(self.returned(call))) for target, call in found.results)]
-        for target, sources in links:
-            kept = frozenset(name for name in sources if self.is_value(name))
-            if kept and self.is_value(target):
-                self.known.share(target, kept)
+    def _share(self, found: Statement) -> None:
+        for target, sources in found.links:
+            self._share_with(target, sources)
+        for target, call in found.results:
+            self._share_with(target, self.returned(call))
 
-    def _stars(self, found: Effects) -> None:
+    def _share_with(self, target: str, sources: Iterable[str]) -> None:
+        kept = frozenset(name for name in sources if self.is_value(name))
+        if kept and self.is_value(target):
+            self.known.share(target, kept)
+
+    def _stars(self, found: Statement) -> None:
         for star in found.stars:
-            item = Definition("import", (), frozenset(), frozenset(), modules_of(star), (), frozenset())
+            item = Definition("import", (), frozenset(), frozenset(), star.modules, (), frozenset())
             snippet = self.known.snippet(item, self.at, star, self.name, self.provider)
             self.known.stand(star, snippet)
 
-    def _patches(self, found: Effects, node: ast.stmt, code: Code) -> None:
+    def _patches(self, found: Statement, code: Code) -> None:
         """Attributes set on modules, and behaviour set on notebook classes: every later stage has to do the same."""
         for root, target, line in found.patched:
             provider = self.provider(root)
@@ -147,7 +147,7 @@ class StageWalk(Reach):
             kind = "import" if provider[0] == "setup" else self.known.snippets[provider[1]].kind
             if kind == "constant" or self.known.is_local_module(root):
                 continue
-            values = [name for name in found.reads if self._is_given(name)]
+            values = [name for name, _ in found.reads if self._is_given(name)]
             if values and kind == "import" and not self.known.last:
                 raise PipelineError(
                     f"sets '{target}', which the stages below would not see, and '{values[0]}' is needed for it",
@@ -158,21 +158,19 @@ class StageWalk(Reach):
                     fix="Move the line into a %%setup cell.",
                 )
             # Data that hangs on a class or function is carried with it; what it does has to be set again.
-            if not values and not found.binds and (kind == "import" or self._sets_behaviour(node)):
-                patch = Definition("compound", (), frozenset(found.reads), frozenset(), (), (), frozenset())
-                self.known.standing.append(self.known.snippet(patch, code, node, self.name, self.provider).id)
+            if not values and not found.bound and (kind == "import" or self._sets_behaviour(found.behaviour)):
+                read = frozenset(name for name, _ in found.reads)
+                patch = Definition("compound", (), read, frozenset(), (), (), frozenset())
+                self.known.standing.append(self.known.snippet(patch, code, found, self.name, self.provider).id)
 
     def _is_given(self, name: str) -> bool:
         provider = self.provider(name)
         return provider is not None and provider[0] == "value"
 
-    def _sets_behaviour(self, node: ast.stmt) -> bool:
-        value = node.value if isinstance(node, ast.Assign) else None
-        if isinstance(value, ast.Call) and dotted(value.func) in {"property", "classmethod", "staticmethod"}:
-            return True
-        if not isinstance(value, ast.Name):
-            return isinstance(value, ast.Lambda)
-        provider = self.provider(value.id)
+    def _sets_behaviour(self, name: str) -> bool:
+        if name in {"", "*"}:
+            return name == "*"
+        provider = self.provider(name)
         return provider is not None and provider[0] == "snippet" and self.known.snippets[provider[1]].kind != "constant"
 
     # -- the end

@@ -19,6 +19,9 @@ from nbpipe.model import Code
 CODE_MAGICS = frozenset(
     {"time", "timeit", "capture", "prun", "memit", "mprun", "lprun", "python_inline", "wandb", "heat"}
 )
+#: Trees that are kept for those who ask next. More of them would cost more time than they save: Python's garbage collector
+#: goes through all nodes again and again.
+TREES = 128
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _BLANK = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -78,7 +81,7 @@ def _quiet(body: str) -> bool:
     return last == ";"
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=TREES)
 def _translated(body: str) -> tuple[str, ast.Module]:
     tree = plain_tree(body)
     if tree is not None and not (_WHITE_LINE.search(body) and re.search(r"'{3}|\"{3}", body)):

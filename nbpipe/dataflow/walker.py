@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 
 from nbpipe.dataflow.bindings import Bindings
 from nbpipe.dataflow.effects import Call, CallEffects, Effects
@@ -14,7 +12,7 @@ from nbpipe.dataflow.magic_calls import code_in_magic, interpolated, magic_call
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.purity import KEEPING_METHODS, is_pure_method, mutated_positions
 from nbpipe.dataflow.roots import dotted, roots
-from nbpipe.dataflow.scopes import FunctionNode, Scope, function_scope, parameters
+from nbpipe.dataflow.scopes import FunctionNode, Scope, Seen, function_scope, parameters
 from nbpipe.dataflow.strings import names_in_expression, names_in_text
 from nbpipe.dataflow.transform import plain_tree
 
@@ -27,16 +25,20 @@ _RESET_PARTS = frozenset({"in", "out", "dhist", "array"})
 
 def effects(nodes: Iterable[ast.AST]) -> Effects:
     """Effects of statements that are executed at module scope, one after the other."""
+    return effects_and_nodes(nodes)[0]
+
+
+def effects_and_nodes(nodes: Iterable[ast.AST]) -> tuple[Effects, Seen]:
+    """The effects, and the nodes that the walk came by on the way."""
     walker = _Walker()
     for node in nodes:
         walker.visit(node)
     walker.found.certain = walker.certain
-    return walker.found
+    return walker.found, walker.seen
 
 
-@functools.lru_cache(maxsize=16384)
 def statement_effects(node: ast.stmt) -> Effects:
-    """Effects of one statement of a parsed cell. Remembered by the node, which is not to be changed; nor is the result."""
+    """Effects of one statement of a parsed cell."""
     return effects([node])
 
 
@@ -44,13 +46,17 @@ def call_effects(node: FunctionNode | ast.ClassDef) -> CallEffects:
     """What calling the function, or any method of the class, may do to module names and to its arguments."""
     walker = _Walker()
     walker.called = True
-    params: tuple[str, ...] = ()
     if isinstance(node, ast.ClassDef):
         walker.class_body(node)
-    else:
-        params = parameters(node.args)
-        walker.params = frozenset(params)
-        walker.function_body(node)
+        return _when_called(node, walker, ())
+    params = parameters(node.args)
+    walker.params = frozenset(params)
+    walker.function_body(node)
+    return _when_called(node, walker, params)
+
+
+def _when_called(node: FunctionNode | ast.ClassDef, walker: _Walker, params: tuple[str, ...]) -> CallEffects:
+    """What such a walk has found."""
     found = walker.found
     mutated = walker.local_mutations & set(params)
     own = {node.name} if not isinstance(node, ast.Lambda) and mutated & _mutable_defaults(node) else set()
@@ -87,18 +93,19 @@ class _Walker(Bindings):
         self.returned: set[str] = set()
 
     def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load):
+        kind = type(node.ctx)
+        if kind is ast.Load:
             self._read(node.id, node.lineno)
             if node.id in _DYNAMIC_CALLS and not self._local(node.id):
                 self.found.dynamic = True
-        elif isinstance(node.ctx, ast.Store):
+        elif kind is ast.Store:
             self._bind(node.id)
         else:
             self._read(node.id, node.lineno)
             self._unbind(node.id)
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str):
+        if isinstance(node.value, str) and ("@" in node.value or "~" in node.value):
             self._read_perhaps(names_in_text(node.value), node.lineno)
 
     def _read_perhaps(self, names: set[str], line: int) -> None:
@@ -113,11 +120,16 @@ class _Walker(Bindings):
     def function_body(self, node: FunctionNode) -> None:
         """Walk the body of a function in its own scope."""
         body = node.body if isinstance(node.body, list) else [node.body]
-        with self._type_params(node), self._scope(function_scope(node)), self._later():
-            for child in body:
-                self.visit(child)
-            if isinstance(node, ast.Lambda):
-                self._give_back(node.body)
+        outer = len(self.scopes)
+        self._type_params(node)
+        self.scopes.append(function_scope(node))
+        self._late += 1
+        for child in body:
+            self.visit(child)
+        if isinstance(node, ast.Lambda):
+            self._give_back(node.body)
+        self._late -= 1
+        del self.scopes[outer:]
 
     def visit_Return(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -133,15 +145,42 @@ class _Walker(Bindings):
             self.visit(default)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self.seen.definitions.append(node)
         for decorator in node.decorator_list:
             self._decorator(decorator)
         self._defaults(node.args)
-        with self._type_params(node):
-            for annotation in [a.annotation for a in nodes_of(node.args) if isinstance(a, ast.arg)] + [node.returns]:
-                if annotation is not None:
-                    self._annotation(annotation)
+        outer = len(self.scopes)
+        self._type_params(node)
+        for annotation in [a.annotation for a in nodes_of(node.args) if isinstance(a, ast.arg)] + [node.returns]:
+            if annotation is not None:
+                self._annotation(annotation)
+        del self.scopes[outer:]
         self._bind(node.name)
-        self.function_body(node)
+        if self.scopes or self._late or not self._one_walk(node):
+            self.function_body(node)
+
+    def _one_walk(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Find what a function of the module does when it is called, and what it reads then, in one walk.
+
+        False where what it reads may not be the same with its parameters at hand: then it is to be walked for that alone.
+        """
+        inner = _Walker()
+        inner.called = True
+        params = parameters(node.args)
+        inner.params = frozenset(params)
+        inner.function_body(node)
+        found = inner.found
+        self.seen.called[node] = _when_called(node, inner, params)
+        if found.results or not self.certain.isdisjoint(found.late):
+            return False
+        for name, line in found.late.items():
+            self.found.late.setdefault(name, line)
+        self.found.global_binds |= found.global_binds
+        self.found.wiped += found.wiped
+        self.found.stars += found.stars
+        self.found.dynamic |= found.dynamic
+        self.seen.add(inner.seen)
+        return True
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
@@ -158,41 +197,51 @@ class _Walker(Bindings):
         self.function_body(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.seen.definitions.append(node)
         for decorator in node.decorator_list:
             self._decorator(decorator)
-        with self._type_params(node):
-            for part in (*node.bases, *(keyword.value for keyword in node.keywords)):
-                self.visit(part)
-            self.class_body(node)
+        outer = len(self.scopes)
+        self._type_params(node)
+        for part in (*node.bases, *(keyword.value for keyword in node.keywords)):
+            self.visit(part)
+        self.class_body(node)
+        del self.scopes[outer:]
         self._bind(node.name)
 
     def class_body(self, node: ast.ClassDef) -> None:
         """Walk the body of a class: it runs at once, its methods when they are called."""
         declared = {name for part in node.body if isinstance(part, ast.Global) for name in part.names}
-        with self._scope(Scope(set(), frozenset(declared), is_class=True)):
-            for child in node.body:
-                self.visit(child)
+        self.scopes.append(Scope(set(), frozenset(declared), is_class=True))
+        for child in node.body:
+            self.visit(child)
+        self.scopes.pop()
 
-    def _type_params(self, node: ast.AST) -> AbstractContextManager[None]:
+    def _type_params(self, node: ast.AST) -> None:
         """A scope for `def f[T]`, only where there is such a thing."""
-        names = {part.name for part in getattr(node, "type_params", ())}
-        return self._scope(Scope(names)) if names else nullcontext()
+        listed = getattr(node, "type_params", ())
+        if listed:
+            self.scopes.append(Scope({part.name for part in listed}))
+            for part in listed:
+                self.seen.take(part)
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         first, *rest = node.generators
         self.visit(first.iter)
         targets = {n.id for g in node.generators for n in nodes_of(g.target) if isinstance(n, ast.Name)}
-        with self._perhaps(), self._scope(Scope(targets)):
-            self._assign(first.target, first.iter)
-            for condition in first.ifs:
+        before = self._perhaps()
+        self.scopes.append(Scope(targets))
+        self._assign(first.target, first.iter)
+        for condition in first.ifs:
+            self.visit(condition)
+        for generator in rest:
+            self.visit(generator.iter)
+            self._assign(generator.target, generator.iter)
+            for condition in generator.ifs:
                 self.visit(condition)
-            for generator in rest:
-                self.visit(generator.iter)
-                self._assign(generator.target, generator.iter)
-                for condition in generator.ifs:
-                    self.visit(condition)
-            for part in [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]:
-                self.visit(part)
+        for part in [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]:
+            self.visit(part)
+        self.scopes.pop()
+        self._surely(before)
 
     visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
 
@@ -202,25 +251,40 @@ class _Walker(Bindings):
         magic = magic_call(node)
         if magic is not None:
             self._magic(*magic, node.lineno)
+            self.seen.take(node)
             return
+        self.seen.calls.append(node)
         code = None if self._late else _literal_code(node)
         if code is not None:
-            for child in code.body:
-                self.visit(child)
+            self._other(code)
             return
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in {"dir", "vars"} and not (node.args or self._late):
+        function = node.func
+        self.visit(function)
+        for argument in node.args:
+            self.visit(argument)
+        for keyword in node.keywords:
+            self.visit(keyword.value)
+        plain = function.id if isinstance(function, ast.Name) else ""
+        if plain in {"dir", "vars"} and not (node.args or self._late):
             self.found.dynamic = True
-        self._read_perhaps(names_in_expression(node), node.lineno)
-        self._receiver(node)
-        for position in mutated_positions(dotted(node.func)):
+        if isinstance(function, ast.Attribute):
+            self._read_perhaps(names_in_expression(node), node.lineno)
+            self._receiver(node)
+        for position in mutated_positions(plain or dotted(function)):
             if position < len(node.args):
                 self._mutate(roots(node.args[position]))
         for keyword in node.keywords:
             if keyword.arg in {"out", "ax"}:
                 self._mutate(roots(keyword.value))
-        if isinstance(node.func, ast.Name) and (self.called or not self._late):
-            self.found.calls.append(self._call(node, node.func.id))
+        if plain and (self.called or not self._late):
+            self.found.calls.append(self._call(node, plain))
+
+    def _other(self, code: ast.Module) -> None:
+        """Walk code that stands in a text: its nodes are not the statement's."""
+        kept, self.seen = self.seen, Seen()
+        for child in code.body:
+            self.visit(child)
+        self.seen = kept
 
     def _receiver(self, node: ast.Call) -> None:
         if not isinstance(node.func, ast.Attribute):
@@ -252,8 +316,7 @@ class _Walker(Bindings):
             self.found.wiped += words
         tree = code_in_magic(name, text) if kind == "line" else None
         if tree is not None:
-            for child in tree.body:
-                self.visit(child)
+            self._other(tree)
         elif kind == "cell" and name == "capture":
             for word in words[:1]:
                 self._bind(word)
@@ -267,8 +330,8 @@ class _Walker(Bindings):
 
 def _literal_code(node: ast.Call) -> ast.Module | None:
     """The code in `exec("…")` and `eval("…")` where it is a literal: it can be read like any other."""
-    known = isinstance(node.func, ast.Name) and node.func.id in {"exec", "eval"} and len(node.args) == 1
-    if not known or node.keywords or not isinstance(node.args[0], ast.Constant):
+    known = isinstance(node.func, ast.Name) and node.func.id in {"exec", "eval"}
+    if not known or len(node.args) != 1 or node.keywords or not isinstance(node.args[0], ast.Constant):
         return None
     text = node.args[0].value
     return plain_tree(text.strip()) if isinstance(text, str) else None

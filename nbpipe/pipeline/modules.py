@@ -69,14 +69,23 @@ def imported_names(body: str) -> tuple[str, ...]:
 
 def reach(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()) -> tuple[str, ...]:
     """Local modules the stage may run code of, sorted."""
-    return tuple(sorted(_closure(pipeline, stage, snippets) & pipeline.modules.keys()))
+    return reached(pipeline, stage, snippets)[0]
 
 
 def distributions_reached(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()) -> tuple[str, ...]:
     """Distributions that the stage imports, itself or through local modules, sorted."""
-    tops = {_top(name) for name in _closure(pipeline, stage, snippets)}
-    found = {dist for top in tops for dist in pipeline.provided_by.get(top, ())}
-    return tuple(sorted(found & pipeline.distributions.keys()))
+    return reached(pipeline, stage, snippets)[1]
+
+
+def reached(
+    pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Local modules the stage may run code of, and distributions that it imports, itself or through them; both sorted."""
+    names = _closure(pipeline, stage, snippets)
+    if not names:
+        return (), ()
+    found = {dist for top in map(_top, names) for dist in pipeline.provided_by.get(top, ())}
+    return tuple(sorted(names & pipeline.modules.keys())), tuple(sorted(found & pipeline.distributions.keys()))
 
 
 def _closure(pipeline: Pipeline, stage: Stage, snippets: Iterable[Snippet]) -> set[str]:

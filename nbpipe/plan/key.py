@@ -15,7 +15,7 @@ from blake3 import blake3
 from nbpipe.model import Artifact, Code, Options, Pipeline, Snippet, Stage
 from nbpipe.pipeline.code import cell_prints, code_hash, snippet_print
 from nbpipe.pipeline.marks import mark
-from nbpipe.pipeline.modules import distributions_reached, reach
+from nbpipe.pipeline.modules import reached
 
 __all__ = ["code_hash", "derived_seed", "key_of", "make_key", "stage_options"]
 
@@ -56,15 +56,17 @@ def make_key(
     parts |= _cells("code", stage.cells) | _cells("setup", pipeline.setup)
     parts |= _definitions(used)
     parts |= {f"param:{name}": _json(value) for name, value in params.items()}
-    computed = {param.name for param in pipeline.params if param.type == "computed"} - set(params)
-    own = [item for item in snippets if item.kind == "param" and computed & set(item.names)]
-    parts |= {f"param-code:{','.join(item.names)}": snippet_print(item) for item in own}
+    given = [item for item in snippets if item.kind == "param"]
+    if given:
+        computed = {param.name for param in pipeline.params if param.type == "computed"} - set(params)
+        own = [item for item in given if computed & set(item.names)]
+        parts |= {f"param-code:{','.join(item.names)}": snippet_print(item) for item in own}
     parts |= {f"input:{name}": artifact.digest for name, artifact in inputs.items()}
-    for name in reach(pipeline, stage, used):
+    modules, distributions = reached(pipeline, stage, used)
+    for name in modules:
         parts[f"module:{name}"] = pipeline.modules[name][1]
         parts[f"{NOTE}module:{name}"] = pipeline.module_marks.get(name, pipeline.modules[name][0])
-    reached = distributions_reached(pipeline, stage, used)
-    parts |= {f"{DIST}{name}": pipeline.distributions[name] for name in reached}
+    parts |= {f"{DIST}{name}": pipeline.distributions[name] for name in distributions}
     parts |= {f"metric:{name}": _json(value) for name, value in (metrics or {}).items()}
     parts |= stage_options(stage.options)
     return key_of(parts), parts

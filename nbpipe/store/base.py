@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from blake3 import blake3
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 #: Bytes hashed and written at a time: small enough for the cache, large enough for two hashing threads.
 CHUNK = 4 << 20
-HASH_LENGTH = 64
+_HASH = re.compile(r"[0-9a-f]{64}")
+#: Bytes of a document that are read at a time: nearly all are smaller.
+_SMALL = 1 << 16
 
 
 class ObjectStore(Protocol):
@@ -175,9 +179,21 @@ def hash_file(path: str | Path) -> str:
 
 def check_hash(digest: str) -> str:
     """Return `digest` if it is a hash and so can be part of a path; raises StoreError."""
-    if len(digest) != HASH_LENGTH or not set(digest) <= set("0123456789abcdef"):
+    if not _HASH.fullmatch(digest):
         raise StoreError(f"{digest[:80]!r} is not the hash of an object", name=digest[:80])
     return digest
+
+
+def read_small(path: str) -> bytes:
+    """The bytes of a small file, with as few calls as can be: a plan reads thousands. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = [os.read(handle, _SMALL)]
+        while parts[-1]:
+            parts.append(os.read(handle, _SMALL))
+    finally:
+        os.close(handle)
+    return b"".join(parts) if len(parts) > 2 else parts[0]  # noqa: PLR2004 - what was read, and the end
 
 
 def write_error(where: str, cause: OSError) -> StoreError:

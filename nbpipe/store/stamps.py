@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from nbpipe.store.base import hash_bytes
+from nbpipe.store.base import hash_bytes, read_small
 
 #: Two changes closer than this (nanoseconds) may carry the same time; the kernel's tick is at most 10 ms.
 RESOLUTION = 20_000_000
@@ -46,7 +46,7 @@ class Stamps:
     def holds(self, digest: str, path: Path) -> bool:
         """Whether `path` is, to the nanosecond, the file that was verified."""
         try:
-            return (self._folder / digest).read_text() == _stamp(path.stat())
+            return read_small(f"{self._folder}/{digest}") == _stamp(path.stat()).encode()
         except OSError:
             return False
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from nbpipe.dataflow import remembered, shelf
-from nbpipe.dataflow.flow import Flow
+from nbpipe.dataflow import cells, remembered, shelf
+from nbpipe.dataflow.flow import Flow, Linked
 from nbpipe.dataflow.remembered import _analysis, analysis
 from nbpipe.model import Cell, Notebook
 from nbpipe.notebook.stages import outline
@@ -27,26 +29,47 @@ CELLS = [
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Not beside the notebook: a folder there may be a module.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
-    _analysis.cache_clear()
+    forget()
     return tmp_path / ".cache" / "nbpipe" / "analysis"
+
+
+def forget() -> None:
+    """As a new process knows nothing."""
+    _analysis.cache_clear()
+    remembered._results.clear()
+    cells._known.clear()
+    cells._facts.clear()
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows whenever the cells are really analysed."""
-    real, noted = remembered._analyze, list[str]()
+    """Grows whenever it is really found out what follows from the cells."""
+    real, noted = remembered._link, list[str]()
 
-    def analyze(question: remembered._Question) -> Flow:
+    def link(question: remembered._Question, of: cells.Cells) -> Linked:
         noted.append("analysed")
-        return real(question)
+        return real(question, of)
 
-    monkeypatch.setattr(remembered, "_analyze", analyze)
+    monkeypatch.setattr(remembered, "_link", link)
+    return noted
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The cells that are really read."""
+    real, noted = cells._make, list[str]()
+
+    def make(part: cells.Part) -> cells._Kept:
+        noted.append(part.code.body)
+        return real(part)
+
+    monkeypatch.setattr(cells, "_make", make)
     return noted
 
 
 def flow(folder: Path, cells: list[str] | None = None) -> Flow:
     """As a new process would find it."""
-    _analysis.cache_clear()
+    forget()
     sources = cells or CELLS
     book = Notebook(
         path=str(folder / "n.ipynb"),
@@ -57,15 +80,40 @@ def flow(folder: Path, cells: list[str] | None = None) -> Flow:
     return analysis(found, extract_params(found)[0])
 
 
-def test_an_unchanged_notebook_is_analysed_once_and_the_answer_is_the_same(tmp_path: Path, asked: list[str]) -> None:
+def test_an_unchanged_notebook_is_analysed_once_and_the_answer_is_the_same(
+    tmp_path: Path, asked: list[str], read: list[str]
+) -> None:
     first = flow(tmp_path)
     assert flow(tmp_path) == first
     assert asked == ["analysed"]
+    assert len(read) == len(CELLS)
+
+
+def test_of_a_changed_notebook_only_the_changed_cell_is_read(tmp_path: Path, asked: list[str], read: list[str]) -> None:
+    flow(tmp_path)
+    read.clear()
+    found = flow(tmp_path, [*CELLS[:-1], CELLS[-1].replace("+ 29", "* 30")])
+    assert [body.endswith("v29 = sum(data) * 30") for body in read] == [True]
+    assert asked == ["analysed"], "it does the same to the same names"
+    assert found.stages[-1].cells[0].body == read[0]
+    flow(tmp_path, [*CELLS[:-1], CELLS[-1].replace("v29", "w29")])
+    assert (len(read), len(asked)) == (2, 2)
+
+
+def test_a_definition_whose_text_alone_has_changed_has_its_new_text(tmp_path: Path, asked: list[str]) -> None:
+    before, after = "return x * by * lr", "return x / by / lr"
+    changed = [cell.replace(before, after) for cell in CELLS]
+    first, second = flow(tmp_path), flow(tmp_path, changed)
+    assert asked == ["analysed"]
+    assert [item.source.replace(before, after) for item in first.snippets] == [item.source for item in second.snippets]
+    assert after in "".join(item.source for item in second.snippets)
+    shutil.rmtree(tmp_path / ".cache")
+    assert flow(tmp_path, changed) == second
 
 
 def test_any_change_is_analysed_anew(tmp_path: Path, asked: list[str]) -> None:
     flow(tmp_path)
-    flow(tmp_path, [*CELLS[:-1], CELLS[-1] + "1"])
+    flow(tmp_path, [*CELLS[:-1], CELLS[-1] + "; x = 1"])
     flow(tmp_path, ["%%params\nlr: int = 1", *CELLS[1:]])
     (tmp_path / "helper.py").write_text("x = 0")
     flow(tmp_path)
@@ -86,14 +134,14 @@ def test_a_small_notebook_leaves_nothing_behind(tmp_path: Path, cache: Path) -> 
 
 def test_what_was_kept_is_for_its_owner_alone(tmp_path: Path, cache: Path) -> None:
     flow(tmp_path)
-    (kept,) = cache.iterdir()
-    assert kept.stat().st_mode & 0o077 == 0
+    assert sorted(path.name.partition("-")[0] for path in cache.iterdir()) == ["facts", "linked"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in cache.iterdir())
     assert cache.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "swapped"])
 def test_a_damaged_answer_is_found_out_and_made_anew(
-    tmp_path: Path, cache: Path, asked: list[str], damage: str
+    tmp_path: Path, cache: Path, asked: list[str], read: list[str], damage: str
 ) -> None:
     other = flow(tmp_path, CELLS[:-1])
     first = flow(tmp_path)
@@ -110,15 +158,36 @@ def test_a_damaged_answer_is_found_out_and_made_anew(
         )
     assert (flow(tmp_path), flow(tmp_path, CELLS[:-1])) == (first, other)
     assert len(asked) == 4
+    assert len(read) >= 2 * len(CELLS)
+
+
+def test_what_was_kept_in_another_layout_is_made_anew(
+    tmp_path: Path, cache: Path, asked: list[str], read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = flow(tmp_path)
+    real = shelf.look_up
+    for foreign in (b"", b"\xc1", msgspec.msgpack.encode({"a": 1}), msgspec.msgpack.encode([[], [], [], [], []])):
+        monkeypatch.setattr(shelf, "look_up", lambda *_, found=foreign: found)
+        assert flow(tmp_path) == first
+    # Of the right layout, and yet one cell's facts cannot be read.
+    kept = msgspec.msgpack.encode({key: (one.digest, [b"?"], one.texts) for key, one in cells._known.items()})
+    monkeypatch.setattr(shelf, "look_up", lambda kind, _: kept if kind == "facts" else None)
+    assert flow(tmp_path) == first
+    monkeypatch.setattr(shelf, "look_up", real)
+    assert len(asked) == 6
+    assert len(list(cache.iterdir())) == 2
 
 
 @pytest.mark.parametrize("place", ["file", "folder"])
-def test_what_others_may_write_is_not_believed(tmp_path: Path, cache: Path, asked: list[str], place: str) -> None:
+def test_what_others_may_write_is_not_believed(
+    tmp_path: Path, cache: Path, asked: list[str], read: list[str], place: str
+) -> None:
     flow(tmp_path)
-    (kept,) = cache.iterdir()
-    (kept if place == "file" else cache).chmod(0o777)
+    for path in cache.iterdir() if place == "file" else [cache]:
+        path.chmod(0o777)
     flow(tmp_path)
     assert len(asked) == 2
+    assert len(read) == 2 * len(CELLS)
 
 
 def test_another_version_of_what_analyses_does_not_believe_this_one(
