@@ -345,6 +345,7 @@ _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     },
     "ray": {
         **_REACHED,
+        **_KEEPS,
         "address": _matching(_ADDRESS, "an address like http://HOST:8265"),
         "resources": _table(_resource, _some),
     },

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
-from executing import WITH_CHILD, Ground, Job, gone
+from executing import WITH_CHILD, Ground, Job, gone, left_by
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
 from raylets import Ray, running_ray
@@ -16,6 +16,7 @@ from raylets import Ray, running_ray
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.there.ray import Scheduler
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
@@ -66,6 +67,37 @@ def test_jobs_go_to_a_node_that_has_what_the_target_names(ground: Ground, ray: R
     with pytest.raises(TargetError, match="no node of the cluster has nowhere"):
         wrong.facts()
     wrong.close()
+
+
+def test_a_kernel_is_kept_by_its_job_and_goes_on_in_it_or_ends(ground: Ground, ray: Ray, place: Place) -> None:
+    target = ray.target(sys.executable, resources={"head": 1.0}, keep_failed=600.0)
+    executor = SshExecutor(target, here=place.digest)
+    left = left_by(ground, executor, gpus=1.0)
+    assert left.kept.gpus
+    assert executor.facts()["kept"] == 1
+    executor.close()
+    second = SshExecutor(target, here=place.digest)
+    done = left.go_on(ground, second, "print('pid', os.getpid())\nb = [*a, 3]", gpus=1.0, outputs=("b",))
+    assert done.wait() == JobState("exited", 0), done.log
+    assert f"pid {left.pid}" in done.log
+    assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
+    assert done.outcome.continued == ("train",)
+    assert gone(left.pid, 10)
+    assert not (ray.root / "shared" / "work" / left.kept.job).exists()
+    left = left_by(ground, second)
+    assert second.release() == [left.kept.job]
+    assert gone(left.pid, 20)
+    # One whose job was stopped behind our backs begins anew.
+    left = left_by(ground, second)
+    Scheduler({"address": ray.address}).kill(f"nbpipe-{left.kept.job}")
+    assert gone(left.pid, 20)
+    anew = left.go_on(ground, second, "b = [*a, 3]", outputs=("b",))
+    assert anew.wait() == JobState("exited", 0), anew.log
+    assert "begins at its first cell: " in anew.log
+    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
+    assert anew.outcome.continued == ()
+    assert second.facts()["kept"] == 0
+    second.close()
 
 
 def test_a_part_of_a_gpu_is_shared(ground: Ground) -> None:

@@ -39,7 +39,7 @@ def test_a_store_is_a_folder_or_a_url(store: str) -> None:
 
 
 def test_kernels_of_failed_stages_are_kept_where_the_target_says_so() -> None:
-    for table in (SSH, {"kind": "slurm"}):
+    for table in (SSH, {"kind": "slurm"}, {"kind": "ray", "address": "http://a:8265"}):
         found = read_targets({"gpu": {**table, "keep_failed": "15m", "keep_failed_memory": "2G"}})["gpu"]
         assert (found.keep_failed, found.keep_failed_memory) == (900, 2 << 30)
         assert found.kind in KEEPING
