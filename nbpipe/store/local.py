@@ -177,18 +177,19 @@ class LocalDocuments:
             settle(path, target)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write it only if there is none."""
+        """Write it only if there is none. Whole for all who see it; gone after a power cut, as is whoever asked for it."""
         target = self._path(name)
         with temporary(target.parent) as (file, path):
             file.write(data)
-            flush(file)
+            # On a network's disk others see what it holds once it is closed.
+            file.close()
+            fault("store.written")
             try:
                 os.link(path, target)
             except FileExistsError:
                 return False
             finally:
                 path.unlink()
-            sync_folder(target.parent)
         return True
 
     def delete(self, name: str) -> None:
@@ -268,6 +269,9 @@ class _Whole:
 
     def flush(self) -> None:
         self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
 
     def fileno(self) -> int:
         return self._file.fileno()
