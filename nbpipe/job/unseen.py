@@ -106,7 +106,7 @@ class Unseen:
         found["how IPython shows classes"] = {
             kind.__name__: show
             for formatter in formatters
-            for kind, show in formatter.type_printers.items()
+            for kind, show in _printers(formatter).items()
             if getattr(show, "__module__", "") == "__main__"
         }
         return found
@@ -178,6 +178,15 @@ def _callables(module: Any) -> dict[str, Any]:
 def _functions(given: dict[str, Any]) -> dict[str, Any]:
     """Those without a plain form: the others are carried."""
     return {name: value for name, value in given.items() if callable(value) and options.plain(value) is ...}
+
+
+def _printers(formatter: Any) -> dict[Any, Any]:
+    """How it shows classes; empty before somebody registers or shows anything.
+
+    To ask for them makes them, with NumPy's floats among them only if NumPy is there, and fails while it is being imported.
+    """
+    found: dict[Any, Any] = formatter._trait_values.get("type_printers", {})  # noqa: SLF001
+    return found
 
 
 def _handlers() -> dict[str, Any]:

@@ -68,6 +68,15 @@ def test_the_corpus_is_large_enough() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+def test_a_kernel_that_is_not_forked_gives_the_same(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them here; `make test-cold` has all."""
+    monkeypatch.setenv("NBPIPE_FORK", "0")
+    case = next(case for case in CASES if case.name == "numpy_errstate")
+    result = run_notebook(case.write(project))
+    assert result.status == "succeeded", result.failure
+    assert "raised" in result.notebook.read_text()
+
+
 @pytest.mark.parametrize("case", _MARKED, ids=lambda case: case.name)
 def test_a_run_gives_what_a_fresh_kernel_gives(
     case: Case, project: Path, tmp_path_factory: pytest.TempPathFactory

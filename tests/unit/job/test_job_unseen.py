@@ -7,7 +7,9 @@ import types
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from IPython.core.formatters import PlainTextFormatter
 from jobs import Bench
 
 from nbpipe.job.unseen import Unseen, look_ahead
@@ -62,6 +64,10 @@ def bench(tmp_path: Path) -> Bench:
         (
             "import matplotlib; matplotlib.use('agg')\nimport matplotlib.pyplot as plt; plt.figure(7)",
             "figure 7 of pyplot",
+        ),
+        (
+            "get_ipython().display_formatter.formatters['text/plain'].for_type(int, lambda n, p, cycle: p.text('n'))",
+            "how IPython shows classes changed (int)",
         ),
     ],
 )
@@ -125,3 +131,15 @@ def test_a_look_ahead_changes_nothing_of_what_is_said(monkeypatch: pytest.Monkey
     assert [text.partition(":")[0] for text in unseen.warnings(())] == ["second.f was replaced"]
     vars(first)["f"] = min
     assert len(unseen.warnings(())) == 2
+
+
+def test_a_look_leaves_it_to_ipython_when_it_settles_how_classes_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    # While NumPy is being imported, IPython cannot.
+    monkeypatch.setitem(sys.modules, "numpy", types.ModuleType("numpy"))
+    monkeypatch.setattr(sys.modules["numpy"], "__spec__", types.SimpleNamespace(_initializing=True))
+    plain = PlainTextFormatter()
+    shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={"text/plain": plain}))
+    unseen = Unseen(shell, lambda _: False)
+    unseen.start()
+    monkeypatch.undo()
+    assert np.float64 in plain.type_printers
