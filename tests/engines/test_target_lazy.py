@@ -201,6 +201,20 @@ def test_what_may_be_called_between_cells_and_what_another_target_reads_comes_at
     assert live.value("n") == "200000"
 
 
+def test_a_definition_that_is_made_with_it_and_history_do_without_no_value(there: Site, live: Kernel) -> None:
+    source = (
+        "%%stage train --on box\nnet = bytearray(200_000)\nbig = bytearray({})\ndef size(of=net):\n    return len(of)"
+    )
+    assert live.run(source.format(300_000)) == "", live.shown()
+    assert _held(live) == "big"
+    assert live.value("size()") == "200000"
+    assert live.run(source.format(300_001)) == "", live.shown()
+    for words in (("show", "r1"), ("diff", "r1", "r2"), ("history",), ("fsck",), ("gc",), ("show", "r1", "--json")):
+        done = there.command(*words)
+        assert done.code == 0, done
+    assert "big" in there.command("diff", "r1", "r2").out
+
+
 def test_never_brings_all_and_so_does_a_model_that_is_registered(there: Site, live: Kernel, sshd: Sshd) -> None:
     model = "%%stage train --on box --model net --register digits\nnet = bytearray(200_000)"
     assert live.run(model) == "", live.shown()

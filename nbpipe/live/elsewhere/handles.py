@@ -189,6 +189,7 @@ class _Meter:
     def __init__(self, text: str, size: int) -> None:
         self._text = text
         self._size = size
+        self._come = 0
         self._last = ""
 
     def show(self, folder: Path) -> None:
@@ -197,7 +198,9 @@ class _Meter:
         for path in folder.rglob("*"):
             with contextlib.suppress(OSError):
                 come += path.stat().st_size if path.is_file() else 0
-        text = f"nbpipe: {self._text}: {min(100 * come // max(self._size, 1), 100)} % of {size_text(self._size)}"
+        # What has come is taken into the store, and away from the folder.
+        self._come = max(self._come, min(come, self._size))
+        text = f"nbpipe: {self._text}: {100 * self._come // max(self._size, 1)} % of {size_text(self._size)}"
         if text != self._last:
             self._last = text
             sys.stderr.write(f"\r{text}")

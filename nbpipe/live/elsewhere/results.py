@@ -6,6 +6,7 @@ import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import BY_NAME
 from nbpipe.job.definitions import Definitions, apply_state
 from nbpipe.live.elsewhere.inputs import CARRIED
@@ -13,11 +14,11 @@ from nbpipe.live.elsewhere.remote import RemoteValue
 from nbpipe.live.elsewhere.stream import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from nbpipe.live.elsewhere.ground import Ground
     from nbpipe.live.elsewhere.handles import Handles
-    from nbpipe.model import Artifact, Outcome
+    from nbpipe.model import Artifact, Outcome, Snippet
     from nbpipe.store import Store
 
 _DEFSTATE = "defstate"
@@ -50,10 +51,9 @@ def bring(
     for text in _aliases(names, values, changed & {*outcome.observed, *ground.stage.flow.mutates}):
         say(text)
     load_values(store, {name: artifact for name, artifact in values.items() if name not in left}, names)
-    if left:
-        handles = leave(left)
-        handles.load_used(ast.Module([], []), also={need for item in own for need in item.needs})
-    _try(definitions, "run_rest")
+    trouble = _left_there(left, leave, own) if left else None
+    if trouble is None:
+        _try(definitions, "run_rest")
     for name, artifact in given.items():
         _settle(store, names, name, artifact)
     for name, reason in outcome.unstored.items():
@@ -62,6 +62,23 @@ def bring(
     _take_over(store, outcome)
     for handle in [names[name] for name in left if type(names[name]) is RemoteValue]:
         say(f"{handle!r}")
+    if trouble is not None:
+        raise trouble
+
+
+def _left_there(
+    left: dict[str, Artifact], leave: Callable[[dict[str, Artifact]], Handles], own: Sequence[Snippet]
+) -> BaseException | None:
+    """Bind handles; bring what definitions of the cell are made with, or what may be used before any other cell runs.
+
+    Why that was not possible is returned: all else of the cell comes first.
+    """
+    handles = leave(left)
+    try:
+        handles.load_used(ast.Module([], []), also={need for item in own for need in item.needs})
+    except (NbpipeError, KeyboardInterrupt) as error:
+        return error
+    return None
 
 
 def _try(definitions: Definitions, name: str) -> None:

@@ -77,6 +77,8 @@ class _Search:
     def __init__(self, names: Mapping[str, Any], wanted: frozenset[str]) -> None:
         self._names = names
         self._wanted = wanted
+        # duckdb finds tables among the names of whoever asks.
+        self._opens = _OPENS | ({"execute"} if "duckdb" in sys.modules else set())
         self._seen: set[str] = set()
         self._codes: set[types.CodeType] = set()
         self.found: set[str] = set()
@@ -141,11 +143,11 @@ class _Search:
         words = set(_WORD.findall(text))
         if "__main__" in words:
             raise _AnyError
-        self._words(words - _OPENS)
+        self._words(words - self._opens)
 
     def _words(self, words: Iterable[str], *, follow: bool = True) -> None:
         for word in words:
-            if word in _OPENS:
+            if word in self._opens:
                 raise _AnyError
             if word in self._wanted:
                 self.found.add(word)
@@ -168,7 +170,7 @@ class _Search:
             return
         self._codes.add(code)
         words = set(code.co_names) - ({"eval"} if _evaluates_nothing(code) else set())
-        if _OPENS & words or {"sys", "modules"} <= words:
+        if self._opens & words or {"sys", "modules"} <= words:
             raise _AnyError
         self._words(step.argval for step in dis.get_instructions(code) if step.opname in _GLOBAL)
         for text in _texts(code.co_consts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 import types
 from typing import Any
 
@@ -161,3 +162,10 @@ def test_a_function_that_only_a_name_holds_is_called_by_cells_that_name_it() -> 
     names = _names("def f():\n    return net\ng = f")
     assert _reached("x = 1", names) == set()
     assert _reached("g()", names) == {"net"}
+
+
+def test_a_database_that_looks_among_names_may_look_at_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = _names("con = queries = None")
+    assert _reached("con.execute(queries[0])", names) == set()
+    monkeypatch.setitem(sys.modules, "duckdb", types.ModuleType("duckdb"))
+    assert _reached("con.execute(queries[0])", names) == {"net", "big"}
