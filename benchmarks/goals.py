@@ -56,8 +56,8 @@ GOALS = (
         "P2",
         "per stage over the user's own code",
         (Check("trivial stages", _LINE, "per trivial stage, of 25 in a row less 5 in a row", 0.03),),
-        "the kernel waits (ADR 0015): what is left is noting the state of a thousand modules before and after the cells, the end of "
-        "two processes, and what is forced to the disk before a result counts",
+        "the kernel waits and has looked at its modules (ADR 0015): what is left is a dozen messages between two processes, "
+        "comparing the names of a thousand modules twice, the kernel's end, and what is forced to the disk before a result counts",
     ),
     Goal(
         "P3",
@@ -66,8 +66,9 @@ GOALS = (
             Check("first line", _LINE, "from the end of the stage above to the first line", 0.015),
             Check("torch and pandas imported", _LINE, "from there until torch and pandas are imported", 0.2),
         ),
-        "the first stage's kernel starts when the run does, those of later ones wait (ADR 0015): what is left is the look at "
-        "the store, the job's folder, and the state that is noted before the first cell; libraries are loaded ahead (ADR 0013)",
+        "the first stage's kernel starts when the run does, those of later ones wait (ADR 0015): what is left is the result of the "
+        "stage above on the disk, the look at the store, the job's folder, and two steps in the kernel before the first cell; "
+        "libraries are loaded ahead (ADR 0013)",
     ),
     Goal(
         "P4",
@@ -152,8 +153,8 @@ GOALS = (
             Check("1,600 stages, 200 at once", _SCHEDULING, "per stage, 1,600 stages wide", 0.001),
             Check("1,600 stages in a chain", _SCHEDULING, "per stage, 1,600 stages in a chain", 0.001),
         ),
-        "ten waits for the disk (fsync) per stage, fourteen folders made, seventeen files opened: the job's, its tracking's, the "
-        "lease, the result, the journal",
+        "six waits for the disk (fsync) per stage, fourteen folders made, twelve files opened: the verdict, the result, two "
+        "events, and without a wait the job's, its tracking's and the claim",
         "10,000 stages",
     ),
     Goal(

@@ -80,15 +80,17 @@ def stage_start(repeats: int) -> tuple[str, str, list[Figure]]:
         "key, look into the store, job's folder", [], "definitions and names by an index; one spec, written durably"
     )
     fork = Figure(
-        "fork of the job, and its end",
+        "the job is handed over, and its end is heard",
         [],
-        "the warm parent has imported papermill and ipykernel; only the fork is paid",
+        "its runner and kernel wait; the end is told before the process has gone, and waited for, not looked for",
     )
-    kernel = Figure("kernel until it answers", [], "forked, not started; no fixed waits for sockets")
+    kernel = Figure(
+        "kernel until it answers", [], "it was started while the stage above ran, and has looked at its modules"
+    )
     load = Figure("inputs and definitions", [], "memory-mapped; definitions from source, only those that are reached")
     cells = Figure("the cells", [], "the user's")
     store = Figure("observing and storing", [], "digested while written; fsync before the result counts")
-    rest = Figure("papermill, verdict, executed notebook", [], "the notebook is written once, at the end")
+    rest = Figure("papermill, the kernel's end, verdict", [], "what was run is stored while the kernel ends")
     for _ in range(repeats + 1):
         shutil.rmtree(folder / ".nbpipe", ignore_errors=True)
         command([*NBPIPE, "run", "bench.ipynb", "--quiet"], folder)
