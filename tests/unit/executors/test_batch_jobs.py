@@ -148,6 +148,23 @@ def test_an_array_whose_answer_was_lost_is_found_and_not_handed_in_again(made: M
     assert len(made.queue.handed) == 1
 
 
+def test_a_job_that_another_agent_was_handing_in_is_found_and_absent_only_after_a_while(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert made.batch.state(made.work) == {"state": "absent"}
+    made.begin()
+    Path(made.work, "batch.json").unlink()
+    assert made.batch.state(made.work)["why"] == "in the queue"
+    assert json.loads(Path(made.work, "batch.json").read_text()) == {"id": "1"}
+    # It has not answered that one.
+    Path(made.work, "batch.json").unlink()
+    made.queue.handed.clear()
+    assert made.batch.state(made.work) == {"state": "running", "begun": False}
+    monkeypatch.setattr(batches, "_ANSWER", 0.0)
+    monkeypatch.setattr(batches, "_AGAIN", 0.0)
+    assert made.batch.state(made.work) == {"state": "absent"}
+
+
 def test_where_arrays_are_refused_each_job_is_handed_in_alone(made: Made) -> None:
     made.queue.refuses = "sbatch says: Invalid job array specification"
     jobs = made.several("aaa")

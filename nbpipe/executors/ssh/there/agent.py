@@ -216,6 +216,7 @@ class Agent:
         names = [name for name in os.listdir(self._root + "/work") if name.startswith(token + "-")]
         # Others were just being made when an agent died.
         rounds = [name for name in names if name.rsplit("-", 1)[1].isdecimal()]
+        rounds = [name for name in rounds if self._batch is None or self._batch.ordered(self._work(name))]
         return sorted(rounds, key=lambda name: int(name.rsplit("-", 1)[1]))
 
     def do_room(self, token: str, checkpoints: str, devices: Any, gpus: float) -> dict[str, Any]:

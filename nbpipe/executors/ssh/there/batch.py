@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _LATE = 5.0
 #: Seconds that a job has to stop by itself.
 _GRACE = 3.0
+#: Seconds that a scheduler may take to answer, and between two questions whether it has a job by its name.
+_ANSWER = 90.0
+_AGAIN = 2.0
 #: Elements of an array: by default Slurm takes one more.
 _MOST = 1000
 #: What a scheduler that answers says first. One that does not may have taken it.
@@ -44,6 +47,8 @@ class Batch:
         self._ended: dict[str, float] = {}
         #: Folder -> when its job is killed if it has not stopped.
         self._stopping: dict[str, float] = {}
+        #: Folder -> when the scheduler was asked for a job whose number is not known.
+        self._looked: dict[str, float] = {}
         #: Jobs to hand in, each with who is told when that is done. None ends the thread that does it.
         self._taken: queue.SimpleQueue[tuple[Job, Callable[[str], None]] | None] = queue.SimpleQueue()
         self._hands: threading.Thread | None = None
@@ -100,7 +105,8 @@ class Batch:
                         waiting.pop(index)(wrong)
             except Exception as error:  # noqa: BLE001 - those who asked hear of it
                 for tell in waiting.values():
-                    tell(f"{type(error).__name__}: {error}")
+                    with contextlib.suppress(OSError):
+                        tell(f"{type(error).__name__}: {error}")
 
     def begin(self, jobs: list[Job]) -> Iterator[tuple[int, str]]:
         """Hand these jobs in that were not yet, those that are alike together; says of each when that is done, or why not.
@@ -147,6 +153,10 @@ class Batch:
             self._keeper.note(work + "/batch.json", {"id": number})
         return not number
 
+    def ordered(self, work: str) -> bool:
+        """Whether a scheduler may have heard of the job: one whose agent died before that has to be handed in."""
+        return os.path.exists(work + "/order.json")
+
     def _hand_in(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(work + "/array.json")
@@ -172,6 +182,7 @@ class Batch:
             if not number and _NO not in str(error):
                 raise
             if not number:
+                shutil.rmtree(place, ignore_errors=True)
                 return False
         for index, work in enumerate(works):
             self._keeper.note(work + "/batch.json", {"id": f"{number}_{index}"})
@@ -199,9 +210,11 @@ class Batch:
             self._ended.pop(work, None)
             self._stopping.pop(work, None)
             return {"state": "exited", "code": done["code"]}
-        handed = _read(work + "/batch.json")
+        handed = _read(work + "/batch.json") or self._sought(work)
         if not handed:
             return {"state": "absent"}
+        if not handed["id"]:
+            return {"state": "running", "begun": False}
         state, why = self._scheduler.state(handed["id"])
         with contextlib.suppress(OSError), open(work + "/said") as file:
             # What was started there for it knows better.
@@ -228,6 +241,22 @@ class Batch:
     def anew(self, work: str, spec: dict[str, Any]) -> None:
         """Where the scheduler starts it again from now on, it begins as this attempt, and at its first cell."""
         self._keeper.note(work + "/job/job.json", {**spec, "continues": "", "first": 0})
+
+    def _sought(self, work: str) -> dict[str, Any]:
+        """As in `batch.json`, of a job that another agent was about to hand in; no id while that may still be so, or it died."""
+        try:
+            since = time.time() - os.stat(work + "/order.json").st_mtime
+        except FileNotFoundError:
+            return {}
+        if time.time() - self._looked.get(work, 0.0) < _AGAIN:
+            return {"id": ""}
+        self._looked[work] = time.time()
+        with contextlib.suppress(RuntimeError):
+            number = self._found(work)
+            if number:
+                self._keeper.note(work + "/batch.json", {"id": number})
+                return {"id": number}
+        return {"id": ""} if since < _ANSWER else {}
 
     def cancel(self, work: str, *, force: bool) -> None:
         """Stop it; one that waits, or is to be killed, at once."""
