@@ -77,11 +77,7 @@ class Cells:
         with _uncollected():
             self._learn_all()
         if self._shelved is not None and self._place is not None and self._found.keys() != self._shelved.keys():
-            try:
-                data = msgspec.msgpack.encode(self._found)
-            except UnicodeEncodeError:
-                return  # a path that is no text
-            shelf.keep("facts", _name(self._place), data)
+            shelf.keep("facts", _name(self._place), msgspec.msgpack.encode(self._found))
 
     def _learn_all(self) -> None:
         for part in self._all:
@@ -117,7 +113,7 @@ class Cells:
 
     def whole(self, code: Code) -> Facts:
         """What the statements of a cell do together. Raises PipelineError with the line in the cell's code alone."""
-        part = Part(code, "whole", None, -1, _key("whole", code.body))
+        part = Part(code, "whole", None, -1, _key(code, "whole"))
         try:
             self._learn(part)
         except PipelineError:
@@ -142,7 +138,7 @@ class Cells:
         return self._found[self._all[number].key].texts[statement]
 
     def _part(self, code: Code, role: Role, stage: str | None = None) -> Part:
-        self._all.append(Part(code, role, stage, len(self._all), _key(role, code.body)))
+        self._all.append(Part(code, role, stage, len(self._all), _key(code, role)))
         return self._all[-1]
 
     def _learn(self, part: Part) -> None:
@@ -175,7 +171,11 @@ def _make(part: Part) -> _Kept:
 
     made = cell_facts(part.role, part.code.body)
     _facts[part.key] = made.facts
-    data = _BYTES.encode(made.facts)
+    try:
+        data = _BYTES.encode(made.facts)
+    except UnicodeEncodeError:
+        # Of a path that is no text: equal to nothing else, and found out anew by a process that needs it.
+        return _Kept(os.urandom(blake3.digest_size), msgspec.Raw(b"\xc0"), made.texts)
     return _Kept(blake3(data).digest(), msgspec.Raw(data), made.texts)
 
 
@@ -187,8 +187,9 @@ def _look_up(place: str | None) -> dict[bytes, _Kept]:
         return {}  # of a layout that nobody knows any more
 
 
-def _key(role: Role, body: str) -> bytes:
-    return blake3(f"{role}\n{body}".encode("utf-8", "surrogatepass")).digest()
+def _key(code: Code, role: Role) -> bytes:
+    # What is no Python does nothing where it may fail, and is an error everywhere else.
+    return blake3(f"{role} {code.may_raise}\n{code.body}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _name(place: str) -> bytes:

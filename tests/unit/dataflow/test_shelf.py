@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from nbpipe.dataflow import cells, remembered, shelf
 from nbpipe.dataflow.flow import Flow, Linked
 from nbpipe.dataflow.remembered import _analysis, analysis
+from nbpipe.errors import PipelineError
 from nbpipe.model import Cell, Notebook
 from nbpipe.notebook.stages import outline
 from nbpipe.pipeline.params import extract_params
@@ -67,14 +69,14 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return noted
 
 
-def flow(folder: Path, cells: list[str] | None = None) -> Flow:
+def flow(folder: Path, cells: list[str] | None = None, *more: Cell) -> Flow:
     """As a new process would find it."""
     forget()
     sources = cells or CELLS
     book = Notebook(
         path=str(folder / "n.ipynb"),
         sha256="",
-        cells=tuple(Cell(number=n, kind="code", source=source) for n, source in enumerate(sources, 1)),
+        cells=(*(Cell(number=n, kind="code", source=source) for n, source in enumerate(sources, 1)), *more),
     )
     found = outline(book)
     return analysis(found, extract_params(found)[0])
@@ -98,6 +100,25 @@ def test_of_a_changed_notebook_only_the_changed_cell_is_read(tmp_path: Path, ask
     assert found.stages[-1].cells[0].body == read[0]
     flow(tmp_path, [*CELLS[:-1], CELLS[-1].replace("v29", "w29")])
     assert (len(read), len(asked)) == (2, 2)
+
+
+def test_a_cell_that_may_fail_says_nothing_of_one_with_the_same_text_that_may_not(tmp_path: Path) -> None:
+    wrong = Cell(number=98, kind="code", source="%%stage wrong\nthis is no Python", tags=("raises-exception",))
+    assert flow(tmp_path, CELLS, wrong).stages[-1].name == "wrong"
+    for cells_at_the_end in ([replace(wrong, tags=())], [wrong, replace(wrong, number=99, tags=())]):
+        with pytest.raises(PipelineError, match="this is not Python"):
+            flow(tmp_path, CELLS, *cells_at_the_end)
+
+
+def test_facts_that_cannot_be_kept_are_found_out_again_where_they_are_needed(tmp_path: Path, read: list[str]) -> None:
+    tried = "f = open('\\ud800')"
+    first = flow(tmp_path, [*CELLS, tried])
+    assert flow(tmp_path, [*CELLS, tried]) == first
+    changed = [*CELLS[:-1], CELLS[-1].replace("v29", "w29"), tried]
+    found = flow(tmp_path, changed)
+    assert read.count(tried) == 2
+    shutil.rmtree(tmp_path / ".cache")
+    assert flow(tmp_path, changed) == found
 
 
 def test_a_definition_whose_text_alone_has_changed_has_its_new_text(tmp_path: Path, asked: list[str]) -> None:
