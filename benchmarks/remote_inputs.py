@@ -1,4 +1,4 @@
-"""1 GB of inputs to a target over ssh on loopback, in turn with rsync over the same kind of connection."""
+"""1 GB of inputs to a target over ssh on loopback, in turn with rsync over the same kind of connection and a shared folder."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from sshd import install, running_sshd
 from nbpipe.executors.ssh.link import Link
 from nbpipe.executors.ssh.transfer import send_objects
 from nbpipe.store.base import hash_file
+from nbpipe.store.local import LocalObjects
+from nbpipe.store.shared import SharedObjects
 
 _PIECES, _SIZE = 4, 1 << 28
 
 
 def remote_inputs(repeats: int) -> tuple[str, str, list[Figure]]:
-    """Objects of 256 MiB each, sent and sent again; and rsync of files of that size."""
-    theirs, ours, again = (
+    """Objects of 256 MiB each, sent and sent again, left in a folder and taken from it; and rsync of files of that size."""
+    theirs, ours, shared, again = (
         Figure("rsync, 1 GiB"),
         Figure("nbpipe, 1 GiB of inputs"),
+        Figure("nbpipe, 1 GiB of inputs through a shared folder, both sides"),
         Figure("nbpipe, the same once more"),
     )
     install()
@@ -42,10 +45,16 @@ def remote_inputs(repeats: int) -> tuple[str, str, list[Figure]]:
             objects = {hash_file(file): file for file in files}
             link = Link(sshd.target(sys.executable, folder=f"{scratch}/worker-{secrets.token_hex(4)}"), lambda _: None)
             link.connect()
-            for figure in (theirs, ours) if number % 2 else (ours, theirs):
+            folder = Path(scratch, f"shared-{number}")
+            folder.mkdir()
+            for figure in (theirs, ours, shared) if number % 2 else (shared, ours, theirs):
                 started = time.perf_counter()
                 if figure is ours:
                     send_objects(link, objects)
+                elif figure is shared:
+                    place, there = SharedObjects(str(folder)), LocalObjects(Path(scratch, f"there-{number}"))
+                    if place.put(objects) or place.take(objects, there):
+                        raise RuntimeError("they were to arrive")
                 else:
                     words = [
                         "rsync",
@@ -64,5 +73,8 @@ def remote_inputs(repeats: int) -> tuple[str, str, list[Figure]]:
             if missing:
                 raise RuntimeError("they were to travel once")
             link.close()
-    note = f"Random bytes, over ssh to this machine. nbpipe's speed is {theirs.median / ours.median:.0%} of rsync's."
-    return "Inputs to a target", note, [theirs, ours, again]
+    note = (
+        f"Random bytes, over ssh to this machine. nbpipe's speed is {theirs.median / ours.median:.0%} of rsync's; through "
+        f"a folder on the same disk, hashed on both sides, {theirs.median / shared.median:.0%}."
+    )
+    return "Inputs to a target", note, [theirs, ours, shared, again]

@@ -20,6 +20,8 @@ CHUNK = 4 << 20
 _HASH = re.compile(r"[0-9a-f]{64}")
 #: Bytes of a document that are read at a time: nearly all are smaller.
 _SMALL = 1 << 16
+#: Bytes from which on an object that lies elsewhere is not brought here only to be looked at.
+LARGE = 16 << 20
 
 
 class ObjectStore(Protocol):
@@ -46,6 +48,9 @@ class ObjectStore(Protocol):
 
     def local_path(self, digest: str) -> Path:
         """A local file with the bytes, fit for memory-mapping; raises as `get_bytes` does."""
+
+    def check(self, digest: str) -> None:
+        """Raise as `get_bytes` does; a large object that lies elsewhere need only be there: it is hashed when it is read."""
 
     def has(self, digest: str) -> bool:
         """Whether something is stored under the hash. Says nothing of its soundness."""

@@ -86,6 +86,10 @@ class LocalObjects:
             self.verify(digest)
         return path
 
+    def check(self, digest: str) -> None:
+        """Verify it, unless that was done."""
+        self.local_path(digest)
+
     def has(self, digest: str) -> bool:
         """Whether there is a file."""
         return self._path(digest).is_file()

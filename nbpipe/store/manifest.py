@@ -32,7 +32,7 @@ HEARTBEAT_LIMIT = 60.0
 
 
 class Traces:
-    """Committed results. What it gives is signed by our key and its objects exist with the right bytes.
+    """Committed results. What it gives is signed by our key and its objects are there, as `ObjectStore.check` says.
 
     Objects that a target has kept are not asked for; such results lie in a `folder` of their own.
     """
@@ -97,7 +97,7 @@ class Traces:
     def _sound(self, trace: Trace, problems: list[str] | None) -> bool:
         for digest in sorted(objects_of(trace.outcome)):
             try:
-                self._objects.local_path(digest)
+                self._objects.check(digest)
             except StoreError as error:
                 _note(problems, f"stage '{trace.stage}': {error.message}")
                 return False

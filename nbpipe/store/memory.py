@@ -62,6 +62,10 @@ class MemoryObjects:
             path.write_bytes(data)
         return path
 
+    def check(self, digest: str) -> None:
+        """Hash it."""
+        self.verify(digest)
+
     def has(self, digest: str) -> bool:
         """Whether it was put."""
         return digest in self._objects

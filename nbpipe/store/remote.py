@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from nbpipe.errors import CorruptObject, NbpipeError, StoreError
-from nbpipe.store.base import check_hash, hash_bytes, hash_file
+from nbpipe.store.base import LARGE, check_hash, hash_bytes, hash_file
 from nbpipe.store.local import LocalObjects, missing
 
 if TYPE_CHECKING:
@@ -72,11 +72,15 @@ class RemoteObjects:
                 raise self._corrupt(digest)
         return self._cache.local_path(digest)
 
+    def check(self, digest: str) -> None:
+        """Verify it, unless that was done, or it would take long: a large one is hashed when something here reads it."""
+        if self._cache.has(digest) or self.size(digest) < LARGE:
+            self.local_path(digest)
+
     def has(self, digest: str) -> bool:
         """Whether something is stored there."""
-        # Another machine may have put it since the folder was listed.
-        self._fs.invalidate_cache()
-        return bool(self._call(lambda: self._fs.isfile(self._path(digest))))
+        found = self._look(digest)
+        return found is not None and found["type"] == "file"
 
     def size(self, digest: str) -> int:
         """Bytes stored."""
@@ -128,11 +132,20 @@ class RemoteObjects:
         return path
 
     def _info(self, digest: str) -> dict[str, Any]:
+        found = self._look(digest)
+        if found is None:
+            raise missing(digest, self._root)
+        return found
+
+    def _look(self, digest: str) -> dict[str, Any] | None:
+        """What is known of it; None if there is none. A place that cannot be asked is an error: it may have it."""
+        path = self._path(digest)
         try:
+            # Another machine may have put it since the folder was listed.
             self._fs.invalidate_cache()
-            return cast("dict[str, Any]", self._fs.info(self._path(digest)))
-        except FileNotFoundError as error:
-            raise missing(digest, self._root) from error
+            return cast("dict[str, Any]", self._fs.info(path))
+        except FileNotFoundError:
+            return None
         except Exception as error:
             raise unreachable(self._root, error) from error
 

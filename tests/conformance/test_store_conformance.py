@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from buckets import running_bucket
 
-from nbpipe.errors import StoreError
+from nbpipe.errors import CorruptObject, StoreError
 from nbpipe.model import Artifact, Outcome, Trace
 from nbpipe.store import Store, open_store
 from nbpipe.store.base import hash_bytes
@@ -82,9 +82,54 @@ def test_what_is_not_there_is_a_store_error_and_deleting_it_is_none(store: Store
     digest = "0" * 64
     assert not store.objects.has(digest)
     store.objects.delete(digest)
-    for ask in (store.objects.get_bytes, store.objects.local_path, store.objects.size, store.objects.verify):
+    objects = store.objects
+    for ask in (objects.get_bytes, objects.local_path, objects.size, objects.verify, objects.check):
         with pytest.raises(StoreError):
             ask(digest)
+
+
+def test_a_large_object_elsewhere_is_known_to_be_there_and_hashed_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    digest = open_store(f"local://{tmp_path}/remote").objects.put_bytes(b"large")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("nbpipe.store.remote.LARGE", 5)
+    objects = open_store(f"local://{tmp_path}/remote").objects
+    objects.check(digest)
+    assert not (tmp_path / "cache").exists()
+    (tmp_path / "remote" / "objects" / digest[:2] / digest).write_bytes(b"wrong")
+    objects.check(digest)
+    with pytest.raises(CorruptObject):
+        objects.get_bytes(digest)
+    monkeypatch.setattr("nbpipe.store.remote.LARGE", 6)
+    with pytest.raises(CorruptObject):
+        objects.check(digest)
+
+
+def test_a_store_that_nobody_serves_is_a_store_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = pytest.importorskip("s3fs")
+    monkeypatch.setenv("NBPIPE_STORE_KEY", "a key for the tests only")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(fs.S3FileSystem, "retries", 1)
+    fs.S3FileSystem.clear_instance_cache()
+    nobodys = open_store(f"s3://stores/{uuid4().hex}")
+    # Other tests are not to be given what leads nowhere.
+    fs.S3FileSystem.clear_instance_cache()
+    documents, objects = nobodys.documents, nobodys.objects
+    asked: list[Any] = [
+        lambda: documents.read("a"),
+        lambda: documents.write("a", b"1"),
+        lambda: documents.names("a"),
+        lambda: objects.has("0" * 64),
+        lambda: objects.size("0" * 64),
+    ]
+    for ask in asked:
+        with pytest.raises(StoreError, match="cannot be reached"):
+            ask()
 
 
 @pytest.mark.parametrize("name", ["../x", "", "A" * 64, "/etc/passwd", "0" * 63 + "/"])

@@ -241,6 +241,7 @@ def test_where_the_projects_own_store_is_the_shared_one_nothing_is_copied_twice(
     (log,) = (path.read_text() for path in site.project.runs.glob(f"{done.json['run']}/jobs/train.*/log.jsonl"))
     assert f"put 0 objects, 0 bytes, into {place}, which had 1 more" in log
     assert "sent" not in log
+    assert set(site.run(prepare=None, **own).stages.values()) == {"cached"}
     large = 24_000_000
     if kind == "s3":
         assert sum(size > large for size in bucket.keys(f"{site.root.name}/objects").values()) == 1
@@ -256,6 +257,21 @@ def test_where_the_projects_own_store_is_the_shared_one_nothing_is_copied_twice(
     assert after.stages == {"load": "cached", "train": "cached", "half": "cached", "after": "succeeded"}
     total = float(np.arange(300_000.0).sum())
     assert after.json["metrics"] == {"half": 5 * total, "total": 10 * total}
+
+
+def test_what_is_wrong_with_the_store_is_said_before_a_run_and_refuses_none(site: Site, sshd: Sshd) -> None:
+    config = (
+        f'[targets.box]\nkind = "ssh"\nhost = "127.0.0.1"\nport = {sshd.port}\npython = "{sys.executable}"\n'
+        f'config = "{sshd.root}/client"\nfolder = "{site.root}/worker"\nstore = "{site.root}/shared"\n'
+    )
+    (site.folder / "nbpipe.toml").write_text(config)
+    wrong = site.command("target", "test", "box")
+    assert wrong.code == 0
+    assert "the shared store" in wrong.out
+    assert "cannot be used" in wrong.out
+    (site.root / "shared").mkdir()
+    assert "store" not in site.command("target", "test", "box").out
+    assert "another came back" in site.command("target", "doctor", "box").out
 
 
 def _reflinks(folder: Path) -> bool:

@@ -23,8 +23,6 @@ from nbpipe.store.shared import LITTLE, SharedObjects
 
 #: Seconds for which a shared store that could not be used is not tried again.
 _AWAY = 300.0
-#: Bytes up to which an object that the worker has put into the project's own store is looked at before it counts.
-_LOOKED_AT = 16 << 20
 #: Seconds that a target has to try it: its Python has to start, and a library for the URL.
 _TRYING = 60.0
 
@@ -115,12 +113,10 @@ class Passing:
         objects = self._store.objects
         for name in names:
             try:
-                if isinstance(objects, LocalObjects):
-                    objects.verify(name)
-                elif objects.size(name) != given.objects[name]:
+                if objects.size(name) == given.objects[name]:
+                    objects.check(name)
+                else:
                     objects.delete(name)
-                elif given.objects[name] <= _LOOKED_AT:
-                    objects.local_path(name)
             except CorruptObject:
                 # What is not there is fetched from the worker, which has it.
                 objects.delete(name)

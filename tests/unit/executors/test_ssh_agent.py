@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from nbpipe.errors import StoreError
+from nbpipe.executors.ssh.packages import packages_of
 from nbpipe.executors.ssh.there import environment, facts, keeper, objects
 from nbpipe.executors.ssh.there.agent import Agent
+from nbpipe.store.base import hash_file
+from nbpipe.store.shared import SharedObjects
 
 
 @pytest.fixture
@@ -97,3 +101,24 @@ def test_no_environment_is_removed_that_a_job_or_another_client_has(tmp_path: Pa
     second.do_root(str(tmp_path))
     _swept(second)
     assert environment.names(str(tmp_path)) == ["running", "named"]
+
+
+def test_the_python_that_jobs_have_is_asked_for_the_shared_store(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    asked = tmp_path / "asked"
+    asked.write_bytes(b"asks")
+    name, place = hash_file(asked), str(tmp_path / "place")
+    assert SharedObjects(place).put({name: asked}) == {}
+    found = agent.do_share(place, name, {}, 60.0, built=False)
+    assert found["code"] == 0
+    assert SharedObjects(place).sizes([found["said"]])
+    lost = agent.do_share(place, "0" * 64, {}, 60.0, built=False)
+    assert lost["code"] == StoreError.exit_code
+    assert "is not in" in lost["said"]
+    assert "timed out" in agent.do_share(place, name, {}, 0.0, built=False)["said"]
+
+
+def test_what_a_url_needs_is_installed_where_it_is_installed_here() -> None:
+    pytest.importorskip("s3fs")
+    assert any(line.startswith("s3fs==") for line in packages_of({}, "s3://bucket/a").requirements)
+    assert not any(line.startswith("s3fs==") for line in packages_of({}, "/shared").requirements)

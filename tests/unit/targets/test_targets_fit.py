@@ -11,7 +11,7 @@ from msgspec import structs
 from nbpipe.errors import TargetError
 from nbpipe.pipeline.closure import required_by
 from nbpipe.targets import tested
-from nbpipe.targets.fit import Need, compare, refuse, unlike
+from nbpipe.targets.fit import Need, compare, refuse, store_check, unlike
 from nbpipe.targets.settings import Target
 
 TARGET = Target(name="gpu", kind="ssh", host="gpu01")
@@ -92,3 +92,21 @@ def test_packages_that_come_with_others_are_compared_and_refuse_nothing() -> Non
 def test_what_is_to_be_built_is_not_missed() -> None:
     target = structs.replace(TARGET, environment="build")
     assert wrong(target=target, packages={"nbpipe": ""}) == {}
+
+
+def test_a_shared_store_that_cannot_be_used_is_said_and_refuses_nothing() -> None:
+    target = structs.replace(TARGET, store="s3://b")
+    found = [
+        store_check(target, {"gpu01": "it came back"}),
+        store_check(target, {"a": "it came back", "b": "it came back"}),
+        store_check(target, {"a": "it came back", "b": ""}),
+        store_check(target, {}, "from there: no"),
+    ]
+    assert [(item.status, item.detail) for item in found] == [
+        ("ok", "s3://b: it came back"),
+        ("ok", "s3://b: a: it came back; b: it came back"),
+        ("ok", "s3://b is first tried by a job: nothing there can ask before"),
+        ("warning", "from there: no"),
+    ]
+    assert "over the connection" in found[-1].fix
+    refuse(target, found)
