@@ -451,10 +451,7 @@ def test_a_job_that_is_requeued_while_its_stage_goes_on_begins_anew_as_it_was_me
     goes.await_log("restart 0")
     slurm.call("scontrol", "requeue", left.number)
     assert gone(left.pid, 20)
-    slurm.await_text("Restarts=1", lambda: slurm.call("scontrol", "show", "job", left.number))
-    # Slurm would wait for two minutes; the node that has just ended it may not be ready for the same job.
-    node = slurm.call("sacct", "-n", "-P", "-X", "-D", "--format=NodeList", f"--jobs={left.number}").split()[0]
-    slurm.call("scontrol", "update", f"JobId={left.number}", "StartTime=now", f"ExcNodeList={node}")
+    slurm.start_again(left.number)
     goes.await_log("restart 1")
     go.touch()
     assert goes.wait() == JobState("exited", 0), goes.log
@@ -469,7 +466,7 @@ def test_a_job_that_is_requeued_while_its_kernel_waits_runs_nothing_again(
     left = left_by(ground, keeps)
     slurm.call("scontrol", "requeue", left.number)
     assert gone(left.pid, 20)
-    slurm.await_text("Restarts=1", lambda: slurm.call("scontrol", "show", "job", left.number))
+    slurm.await_text("PENDING Reason=BeginTime", lambda: slurm.call("scontrol", "show", "job", left.number))
     anew = left.go_on(ground, SshExecutor(keeps.target, here=lambda _: ""), "b = [*a, 3]", outputs=("b",))
     assert anew.wait() == JobState("exited", 0), anew.log
     assert "begins at its first cell: " in anew.log
