@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import InputRejected
 
-from nbpipe.errors import NbpipeError
 from nbpipe.live.elsewhere.call import CODE
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ class Guard:
                 self._loaded()
         except KeyboardInterrupt:
             raise _rejected("KeyboardInterrupt", "the cell did not run; what it uses is where it was") from None
-        except NbpipeError as error:
-            raise _rejected(type(error).__name__, f"{error} The cell did not run.") from None
+        except Exception as error:  # noqa: BLE001 - a full disk, for one: the cell must not run with a handle
+            raise _rejected(type(error).__name__, f"{error}\nThe cell did not run.") from None
         return tree
 
 

@@ -6,7 +6,6 @@ import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nbpipe.errors import NbpipeError
 from nbpipe.job.ambient import BY_NAME
 from nbpipe.job.definitions import Definitions, apply_state
 from nbpipe.live.elsewhere.inputs import CARRIED
@@ -76,7 +75,7 @@ def _left_there(
     handles = leave(left)
     try:
         handles.load_used(ast.Module([], []), also={need for item in own for need in item.needs})
-    except (NbpipeError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is raised once all else is done
         return error
     return None
 

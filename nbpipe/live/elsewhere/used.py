@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from nbpipe.dataflow.magic_calls import code_in_magic, magic_call
 from nbpipe.dataflow.transform import CODE_MAGICS, parse
 from nbpipe.dataflow.walker import effects
-from nbpipe.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -66,7 +65,7 @@ def reached(tree: ast.Module, names: Mapping[str, Any], wanted: Collection[str])
     try:
         search.held_elsewhere()
         search.cell(tree)
-    except (_AnyError, PipelineError, RecursionError):
+    except Exception:  # noqa: BLE001 - what cannot be told may be any
         return set(wanted)
     return search.found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kernels import Live
 
 import nbpipe
 from nbpipe.errors import UsageError
@@ -58,6 +59,24 @@ def test_a_target_that_is_gone_from_the_settings_leaves_the_handle(
     with pytest.raises(UsageError, match="no target"):
         names["net"].load()
     assert list(held(names)) == ["net"]
+
+
+@pytest.mark.parametrize("error", [UsageError("no target"), OSError(28, "No space left"), KeyboardInterrupt()])
+def test_a_value_that_cannot_be_brought_keeps_the_cell_from_running(live: Live, error: BaseException) -> None:
+    def bring(_: object) -> None:
+        raise error
+
+    names = live.shell.user_ns
+    names["net"] = nbpipe.RemoteValue("net", _ARTIFACT, bring=bring)
+    places = Places(names)
+    places.handles.load = lambda handles: [one.load() for one in handles]  # type: ignore[assignment,return-value]
+    live.session._watch_handles(places)
+    assert "The cell did not run" in live.run("ran = True\nnet").replace("the cell", "The cell")
+    assert "ran" not in names
+    live.run("other = True")
+    assert names["other"]
+    live.run("net = 1", "ran = net")
+    assert names["ran"] == 1
 
 
 def test_a_result_of_which_something_stayed_elsewhere_is_no_run_s_and_what_is_here_of_it_is_kept(
