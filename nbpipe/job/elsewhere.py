@@ -37,8 +37,10 @@ class Shipment(msgspec.Struct, frozen=True, kw_only=True):
     #: Path -> hash of the object that holds its bytes.
     files: dict[str, str] = {}
     folders: tuple[str, ...] = ()
-    #: A folder or URL that has what was not sent, and takes what is not little; empty where there is none.
+    #: A folder or URL that has what was not sent; empty where there is none.
     store: str = ""
+    #: Whether it takes the results, too, where they are not little.
+    gives: bool = True
 
 
 def run_elsewhere(folder: Path) -> int:
@@ -58,10 +60,10 @@ def run_elsewhere(folder: Path) -> int:
         write_spec(folder, spec)
     parent = os.environ.pop("NBPIPE_PARENT", "")
     code = run_job(folder, parent=int(parent) if parent else None, fork=True)
-    shared = _shipment(folder).store
-    if shared:
+    shipment = _shipment(folder)
+    if shipment.store and shipment.gives:
         # A kernel that was kept may have gone on as another attempt.
-        give(folder, read_spec(folder), shared)
+        give(folder, read_spec(folder), shipment.store)
     return code
 
 

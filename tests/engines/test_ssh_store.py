@@ -163,6 +163,15 @@ def test_a_little_goes_over_the_connection(shared: Shared) -> None:
     assert not shared.look()
 
 
+@pytest.mark.parametrize("shared", ["folder"], indirect=True)
+def test_where_large_results_stay_on_the_target_the_others_come_over_the_connection(shared: Shared) -> None:
+    executor = shared.ground.executor
+    assert isinstance(executor, SshExecutor)
+    executor.leave = 1 << 30
+    assert "put 1 objects" in shared.run().log
+    assert len(shared.look()) == 1
+
+
 def test_a_store_that_goes_away_meanwhile_costs_a_line_in_the_log(shared: Shared, tmp_path: Path) -> None:
     job = shared.ground.submit(
         f"import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({str(tmp_path / 'go')!r}):\n"

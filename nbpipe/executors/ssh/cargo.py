@@ -41,9 +41,9 @@ class Cargo:
     files: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
 
-    def shipment(self, shared: str) -> Shipment:
-        """What the job's copy of the project is made of; `shared` is the store that has what was not sent."""
-        return Shipment(files=dict(self.files), folders=tuple(sorted(self.folders)), store=shared)
+    def shipment(self, shared: str, *, gives: bool) -> Shipment:
+        """What the job's copy of the project is made of; `shared` is the store that has the rest, and maybe takes results."""
+        return Shipment(files=dict(self.files), folders=tuple(sorted(self.folders)), store=shared, gives=gives)
 
     def path(self, digest: str) -> Path:
         """A file with the object's bytes. Raises StoreError."""

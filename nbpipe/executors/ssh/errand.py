@@ -303,6 +303,8 @@ class Errand:
         target = self._link.target
         passing = self._shared.passing
         shared = passing.location if passing is not None and passing.used else ""
+        # Where large results stay, those that come home at once are not worth the way.
+        gives = self._shared.leave is None
         # Those that the target names are there already.
         secrets = values_of([name for name in self._spec.secrets if name not in target.secrets], os.environ)
         self._link.call(
@@ -310,7 +312,7 @@ class Errand:
             job=self.job,
             files={
                 SPEC: msgspec.json.encode(there).decode(),
-                SHIPMENT: msgspec.json.encode(cargo.shipment(shared)).decode(),
+                SHIPMENT: msgspec.json.encode(cargo.shipment(shared, gives=gives)).decode(),
             },
             environment={**HASH_SEED, **target.env, **secrets, "NBPIPE_STORE_KEY": self._shared.key},
             gpus=self._spec.gpus or 0.0,
