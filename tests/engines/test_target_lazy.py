@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -133,10 +132,8 @@ def test_ctrl_c_while_it_loads_keeps_the_handle_and_the_cell_does_not_run(there:
     (there.root / "hold").touch()
     live.send("ran = True\nprint(len(net))")
     live.until("'net' loads from box: 0 % of 3.0 MB")
-    started = time.monotonic()
     live.interrupt()
     assert live.end() == "KeyboardInterrupt"
-    assert time.monotonic() - started < 5
     assert _held(live) == "net"
     assert live.value("ran") == "False"
     (there.root / "hold").unlink()

@@ -65,7 +65,7 @@ class Kernel:
 
     def value(self, expression: str) -> str:
         """What `print` says of it."""
-        assert self.run(f"print({expression})") == ""
+        assert self.run(f"print({expression})") == "", self.messages
         return self.shown().strip()
 
     def interrupt(self) -> None:

@@ -171,8 +171,11 @@ def _brought(
                 if time.monotonic() - started > _QUIET:
                     meter.show(Path(scratch))
         except KeyboardInterrupt:
-            executor.stop_bringing()
-            thread.join(_FAREWELL)
+            until = time.monotonic() + _FAREWELL
+            while thread.is_alive() and time.monotonic() < until:
+                # Again and again: it may be about to begin another transfer.
+                executor.stop_bringing()
+                thread.join(_LOOK)
             meter.end("stopped")
             raise
     if failed:
