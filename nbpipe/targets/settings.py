@@ -61,7 +61,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     keep_failed: float = 0.0
     keep_failed_memory: int = 8 << 30
     #: Bytes above which what a notebook's cell gives stays there until a cell uses it; None where all comes home.
-    lazy: int | None = 100 << 20
+    lazy: int | None = None
     #: slurm: as `sbatch` takes them; the default of the cluster where they are empty.
     partition: str = ""
     constraint: str = ""
