@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from typing import Any
 
 _GROUPS = frozenset({"display", "mode", "compute", "plotting", "styler", "future"})
@@ -32,7 +33,10 @@ def pandas_all() -> dict[str, Any]:
     import pandas as pd
 
     registered = sys.modules["pandas._config.config"]._registered_options  # noqa: SLF001
-    return {name: pd.get_option(name) for name in registered if name.split(".")[0] in _GROUPS}
+    with warnings.catch_warnings():
+        # Those that will go warn; where the code has made errors of warnings, they would fail it.
+        warnings.simplefilter("ignore")
+        return {name: pd.get_option(name) for name in registered if name.split(".")[0] in _GROUPS}
 
 
 def pandas_get() -> dict[str, Any]:

@@ -69,6 +69,11 @@ def bench(tmp_path: Path) -> Bench:
             "get_ipython().display_formatter.formatters['text/plain'].for_type(int, lambda n, p, cycle: p.text('n'))",
             "how IPython shows classes changed (int)",
         ),
+        (
+            # Some options warn when they are only asked for.
+            "import warnings, pandas, builtins; warnings.simplefilter('error'); builtins.ascii = repr",
+            "builtins changed (ascii)",
+        ),
     ],
 )
 def test_a_change_that_later_stages_do_not_get_is_a_warning(bench: Bench, body: str, said: str) -> None:
@@ -120,6 +125,8 @@ def test_a_look_ahead_changes_nothing_of_what_is_said(monkeypatch: pytest.Monkey
     vars(first)["f"] = vars(second)["f"] = len
     monkeypatch.setitem(sys.modules, "first", first)
     monkeypatch.setitem(sys.modules, "second", second)
+    # What other tests have imported here is not looked at.
+    monkeypatch.setattr("nbpipe.job.unseen._ready", lambda _: False)
     shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={}))
     look_ahead(shell, lambda _: False)
     # Between the look and the job, which is none of the cells' doing.
@@ -137,6 +144,7 @@ def test_a_look_leaves_it_to_ipython_when_it_settles_how_classes_are_shown(monke
     # While NumPy is being imported, IPython cannot.
     monkeypatch.setitem(sys.modules, "numpy", types.ModuleType("numpy"))
     monkeypatch.setattr(sys.modules["numpy"], "__spec__", types.SimpleNamespace(_initializing=True))
+    monkeypatch.setattr("nbpipe.job.unseen._ready", lambda _: False)
     plain = PlainTextFormatter()
     shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={"text/plain": plain}))
     unseen = Unseen(shell, lambda _: False)
