@@ -153,8 +153,8 @@ GOALS = (
             Check("1,600 stages, 200 at once", _SCHEDULING, "per stage, 1,600 stages wide", 0.001),
             Check("1,600 stages in a chain", _SCHEDULING, "per stage, 1,600 stages in a chain", 0.001),
         ),
-        "six waits for the disk (fsync) per stage, fourteen folders made, twelve files opened: the verdict, the result, two "
-        "events, and without a wait the job's, its tracking's and the claim",
+        "eight waits for the disk (fsync) per stage, fourteen folders made, fourteen files opened: the job, the verdict, the "
+        "result, two events, and without a wait its tracking's and the claim",
         "10,000 stages",
     ),
     Goal(

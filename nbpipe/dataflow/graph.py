@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from nbpipe.dataflow.facts import Facts, Statement
 from nbpipe.dataflow.flow import Flow, Linked
 from nbpipe.dataflow.known import Known, Names
 from nbpipe.dataflow.links import edges
+from nbpipe.dataflow.missing import BUILTINS
 from nbpipe.dataflow.ordering import check_order
 from nbpipe.dataflow.stage import StageWalk
 from nbpipe.model import Outline, Param, Snippet, Stage
@@ -114,9 +114,7 @@ def _params(cells: Cells, params: tuple[Param, ...], known: Known, names: Names)
                 source=found.text,
                 cell=part.code.cell,
                 line=part.code.line + found.line - 1,
-                needs=tuple(
-                    sorted(name for name, _ in found.reads if name not in bound and not hasattr(builtins, name))
-                ),
+                needs=tuple(sorted(name for name, _ in found.reads if name not in bound and name not in BUILTINS)),
             )
             known.add(item, found.item, names.table.get)
             for name in bound:

@@ -86,6 +86,8 @@ _DRAWS = (
     (re.compile(r"(^|\.)(train_test_split|shuffle|resample|make_\w+)$"), "@numpy.random"),
     (re.compile(r"^torch\.(rand\w*|bernoulli|multinomial|normal|dropout)$"), "@torch.random"),
 )
+#: Of the name of a file that is no text.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _READERS = re.compile(
     r"(^|\.)(read_\w+|load|loadtxt|genfromtxt|imread|memmap|fromfile|loads_file|load_workbook|scan_\w+)$"
 )
@@ -200,7 +202,7 @@ def _assigned(node: ast.Attribute | ast.Subscript) -> list[str]:
 
 def _path(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 300:  # noqa: PLR2004  a path
-        return None if "\n" in node.value or "://" in node.value else node.value
+        return None if "\n" in node.value or "://" in node.value or _SURROGATE.search(node.value) else node.value
     if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "Path" and node.args:
         return _path(node.args[0])
     return None

@@ -15,6 +15,18 @@ _KERNEL = frozenset(
     {"display", "get_ipython", "exit", "quit", "open", "__name__", "__file__", "__doc__", "__builtins__", "__builtin__"}
     | {"__annotations__", "__spec__", "__loader__", "__package__", "_dh"}
 )
+#: Names that are no definition's or class's own, and other names of those that are.
+_OTHERS = frozenset(
+    {"None", "True", "False", "Ellipsis", "NotImplemented", "__debug__", "EnvironmentError", "IOError"}
+    | {"__name__", "__doc__", "__loader__", "__spec__", "__package__"}
+)
+#: What every Python of this version has. Not what somebody has put there in this process: a fresh kernel has none of it.
+BUILTINS = _OTHERS | {
+    name
+    for name, value in vars(builtins).items()
+    if type(value).__module__ == "_sitebuiltins"
+    or (getattr(value, "__module__", "") in {"builtins", "_io", "io"} and getattr(value, "__name__", "") == name)
+}
 #: Results of the cells before, which a stage has of its own cells.
 _RECENT = re.compile(r"^(_{1,3}|_i{1,3})$")
 #: Results by number: the numbers of a stage's kernel are not those of the notebook's.
@@ -23,7 +35,7 @@ _NUMBERED = re.compile(r"^(_i?\d+|Out|In|_oh|_ih)$")
 
 def missing_name(walk: Reach, name: str, line: int, when: When) -> str | None:
     """Raise or warn where a name that nobody gives is read; the stage that may give it where code is dynamic."""
-    if hasattr(builtins, name) or name in _KERNEL or when == "perhaps":
+    if name in BUILTINS or name in _KERNEL or when == "perhaps":
         return None
     known, at = walk.known, walk.at.line + line - 1
     earlier = _NUMBERED.match(name) or (_RECENT.match(name) and walk.at is walk.stage.cells[0])

@@ -194,7 +194,7 @@ class StageWalk(Reach):
                     self.bind_maybe(name)
         for name in sorted(self.known.setup_reads & self.entry.keys()):
             self.touch(name, 1, "call")
-        for name in self.writes | self.mutates:
+        for name in sorted(self.writes | self.mutates):
             self._give(name, ("value", self.name))
         for name, provider in self.local.items():
             if provider[0] != "value":

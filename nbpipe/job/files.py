@@ -24,6 +24,7 @@ from nbpipe.job.scan import digest_listing, scan
 from nbpipe.job.sources import NBPIPE
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file, digest_folder
+from nbpipe.store.local import sync_folder
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
 #: People save these while a job runs; native code does not write them.
@@ -216,8 +217,13 @@ class Files:
         name = blake3.blake3(path.encode()).hexdigest()[:32]
         if existed:
             shutil.copy2(target, self._undo / name)
+            sync_folder(self._undo / name)
         with (self._undo / "index.jsonl").open("a") as index:
             index.write(json.dumps({"path": path, "copy": name if existed else ""}) + "\n")
+        if existed:
+            # After a power cut half a copy must not take the place of the file.
+            sync_folder(self._undo / "index.jsonl")
+            sync_folder(self._undo)
         self._writes[path] = existed
 
     def _remove(self, args: tuple[Any, ...]) -> None:

@@ -89,9 +89,9 @@ def read_spec(folder: Path) -> JobSpec:
 
 
 def write_spec(folder: Path, spec: JobSpec) -> None:
-    """Make the folder a job. After a power cut nobody runs it any more."""
+    """Make the folder a job. Who takes back what it did, after a power cut too, reads its secrets there."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / SPEC, msgspec.json.encode(spec))
+    write_durably(folder / SPEC, msgspec.json.encode(spec))
 
 
 def read_verdict(folder: Path, token: str) -> Outcome | None:

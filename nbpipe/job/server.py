@@ -100,6 +100,7 @@ class Server:
         self._at_once = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
         #: What jobs say when they have ended but for their process, which takes a while to go.
         self._over = os.pipe()
+        os.set_blocking(self._over[0], False)
         #: What has been received and not yet taken in.
         self._partial = said
 
@@ -124,8 +125,8 @@ class Server:
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)
-            if self._over[0] in ready:
-                self._hear()
+            # What it has said counts before that it is gone: its number may be another's then.
+            self._hear()
             self._reap()
             if self._channel.fileno() in ready:
                 data = self._channel.recv(65536)
@@ -206,7 +207,10 @@ class Server:
             os._exit(code)
 
     def _hear(self) -> None:
-        for pid, code in _ENDED.iter_unpack(os.read(self._over[0], _ENDED.size * 100)):
+        said = b""
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._over[0], _ENDED.size * 100)
+        for pid, code in _ENDED.iter_unpack(said):
             job = self._jobs.pop(pid, None)
             if job is not None:
                 self._ending.add(pid)

@@ -11,7 +11,7 @@ import msgspec
 from blake3 import blake3
 
 from nbpipe.errors import StoreError
-from nbpipe.job.folder import KERNEL_PID, UNDO, read_spec, read_verdict
+from nbpipe.job.folder import KERNEL_PID, SPEC, UNDO, read_spec, read_verdict
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
 from nbpipe.job.undo import undo
@@ -58,7 +58,7 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
         return
     for event in reversed(_in_flight(events)):
         job = folder / "jobs" / f"{event.stage}.{event.attempt}"
-        if job.is_dir():
+        if (job / SPEC).exists():
             _end_kernel(job)
             if not _adopt(job, record, store):
                 take_back(job)

@@ -80,8 +80,11 @@ class Documents(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Replace it, atomically and durably."""
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Write it only if there is none; False if there is one. At most one of many callers gets True."""
+    def create(self, name: str, data: bytes, *, durably: bool = True) -> bool:
+        """Write it only if there is none; False if there is one. At most one of many callers gets True.
+
+        Not `durably`: a power cut may leave it empty, or none.
+        """
 
     def delete(self, name: str) -> None:
         """Remove it; no error if there is none."""

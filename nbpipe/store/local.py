@@ -180,20 +180,23 @@ class LocalDocuments:
             flush(file)
             settle(path, target)
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Write it only if there is none. Whole for all who see it; gone after a power cut, as is whoever asked for it."""
+    def create(self, name: str, data: bytes, *, durably: bool = True) -> bool:
+        """Write it only if there is none."""
         target = self._path(name)
         with temporary(target.parent) as (file, path):
             file.write(data)
+            if durably:
+                flush(file)
             # On a network's disk others see what it holds once it is closed.
             file.close()
-            fault("store.written")
             try:
                 os.link(path, target)
             except FileExistsError:
                 return False
             finally:
                 path.unlink()
+            if durably:
+                sync_folder(target.parent)
         return True
 
     def delete(self, name: str) -> None:

@@ -160,7 +160,8 @@ class Leases:
         name = f"leases/{_plain(key)}.json"
         lease = Lease(key, name, uuid4().hex, self._documents)
         body = msgspec.json.encode({"token": lease.token, "owner": owner, **_identity()})
-        if not self._documents.create(name, body):
+        # Nobody who holds it lives on after a power cut.
+        if not self._documents.create(name, body, durably=False):
             if self._alive(name):
                 return None
             if not self._break(name, body):
@@ -170,7 +171,7 @@ class Leases:
     def _break(self, name: str, body: bytes) -> bool:
         """Take over a dead holder's lease. Of many who try, one goes first; its turn ends by itself if it dies."""
         turn = f"{name}.turn"
-        if not self._documents.create(turn, body):
+        if not self._documents.create(turn, body, durably=False):
             if not self._alive(turn):
                 self._documents.delete(turn)
             return False

@@ -111,7 +111,7 @@ class MemoryDocuments:
         """Replace it."""
         self._documents[name] = data, time.time()
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, *, durably: bool = True) -> bool:  # noqa: ARG002 - it ends with the process
         """Write it only if there is none."""
         value = data, time.time()
         return self._documents.setdefault(name, value) is value

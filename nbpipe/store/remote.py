@@ -180,7 +180,7 @@ class RemoteDocuments:
         """Replace it."""
         self._put(name, data)
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, *, durably: bool = True) -> bool:  # noqa: ARG002 - what it has put is durable
         """Write it only if there is none: by the backend's put-if-absent, or by looking first where it has none."""
         self._fs.invalidate_cache()
         try:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
+import subprocess
+import sys
+
 import pytest
 from flows import flow_of, stages_of
 
+from nbpipe.dataflow.missing import BUILTINS
 from nbpipe.errors import CycleError, PipelineError, UndefinedNameError
 
 A = "%%stage a\n"
@@ -22,6 +27,19 @@ def test_a_name_that_nothing_gives() -> None:
     error = refused(A + "x = 1\nprint(x,\n      nowhere)")
     assert isinstance(error, UndefinedNameError)
     assert (error.stage, error.cell, error.line, error.name) == ("a", 1, 4, "nowhere")
+
+
+def test_a_name_that_somebody_has_put_into_builtins_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As IceCream does when it is installed: a fresh kernel has none of it.
+    monkeypatch.setattr(builtins, "ic", print, raising=False)
+    assert refused(A + "ic(1)").name == "ic"
+
+
+def test_every_name_that_python_has_is_known() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", "import builtins; print(*vars(builtins))"], capture_output=True, text=True, check=True
+    )
+    assert set(shown.stdout.split()) == BUILTINS
 
 
 def test_a_name_that_only_an_exploration_cell_computes() -> None:

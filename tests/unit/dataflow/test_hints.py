@@ -26,6 +26,8 @@ from nbpipe.job.ambient import TABLE
         ("plt.savefig('f.png')", set(), {"f.png"}),
         ("pd.read_csv('https://example.org/a.csv')", set(), set()),
         ("pd.read_csv(name)", set(), set()),
+        # The name of a file that is no text.
+        ("open('d\\udcff.txt')", set(), set()),
     ],
 )
 def test_paths_that_calls_name(code: str, reads: set[str], writes: set[str]) -> None:

@@ -229,9 +229,9 @@ def test_a_result_that_came_between_the_look_and_the_claim_is_taken(tmp_path: Pa
     class Racing(LocalDocuments):
         """Another run commits right before this one claims the key."""
 
-        def create(self, name: str, data: bytes) -> bool:
+        def create(self, name: str, data: bytes, *, durably: bool = True) -> bool:
             rig.store.traces.commit(done)
-            return super().create(name, data)
+            return super().create(name, data, durably=durably)
 
     def race(engine: Engine) -> None:
         store = dataclasses.replace(rig.store, documents=Racing(Path(rig.store.location)))

@@ -179,3 +179,16 @@ def test_bytes_put_again_are_young_again(store: Store) -> None:
     os.utime(path_of(store, digest), (0, 0))
     store.objects.put_bytes(b"x")
     assert gc(store).objects == 0
+
+
+def test_what_is_noted_once_is_forced_to_the_disk_and_a_claim_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "store")
+    forced = list[int]()
+    monkeypatch.setattr(os, "fsync", forced.append)
+    lease = store.leases.claim("00" * 32)
+    assert lease is not None
+    assert forced == []
+    assert store.documents.create("scheduled/result.json", b"{}")
+    assert len(forced) == 2
