@@ -102,8 +102,9 @@ def _release(project: Project, targets: Sequence[Target], *, as_json: bool) -> N
     for target in targets:
         if target.kind in KEEPING:
             with _opened(target) as there:
-                ended[target.name] = len(there.release())
-            forget_all(project.root, target.name)
+                names = there.release()
+            ended[target.name] = len(names)
+            forget_all(project.root, target.name, names)
     if as_json:
         from nbpipe.cli.shapes import SCHEMA, print_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,12 @@ def forget(project: Path, pipeline: str, stage: str) -> None:
     _path(project, pipeline, stage).unlink(missing_ok=True)
 
 
-def forget_all(project: Path, target: str) -> None:
-    """Note that a target has ended all kernels that waited there."""
+def forget_all(project: Path, target: str, jobs: Collection[str]) -> None:
+    """Note that a target has ended the kernels of these jobs; others may wait there still."""
     for path in (project / _FOLDER).glob("*.json"):
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             left = msgspec.json.decode(path.read_bytes(), type=Left)
-            if left.target == target and not left.going:
+            if left.target == target and not left.going and (left.kept is None or left.kept.job in jobs):
                 path.unlink(missing_ok=True)
 
 

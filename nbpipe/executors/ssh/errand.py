@@ -39,6 +39,8 @@ from nbpipe.store.trust import Signer
 _ROUNDS = 6
 #: Seconds between two questions whether an environment is built.
 _BUILDING = 0.2
+#: Seconds until a target is asked again that could not say whether a kernel waits.
+_UNSAID = 2.0
 #: Seconds that a cancelled job is waited for when its machine does not answer.
 _FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
@@ -240,12 +242,26 @@ class Errand:
         spec = msgspec.structs.replace(
             self._placed(), inputs=dict(inputs), ambient=dict(ambient), continues=self.job, first=self._spec.first
         )
-        why = self._reach(lambda: self._link.call("resume", job=self.job, spec=msgspec.to_builtins(spec)))
+        why = self._resume(msgspec.to_builtins(spec))
         if why:
             self._log.note(f"begins at its first cell: {why}")
             return []
         self._log.note(f"goes on at cell {spec.cells[spec.first].cell}, in the kernel that {name} has kept")
         return [self.job]
+
+    def _resume(self, spec: Any) -> Any:
+        """What the target answers, tried again while it cannot say whether there is such a kernel. Raises TargetError."""
+        until, told = time.monotonic() + self._link.target.patience, False
+        while True:
+            try:
+                return self._reach(lambda: self._link.call("resume", job=self.job, spec=spec))
+            except TargetError as error:
+                if self._stop or time.monotonic() > until:
+                    raise
+                if not told:
+                    told = True
+                    self._log.note(f"{error.message}; trying again")
+                time.sleep(_UNSAID)
 
     def _home(self) -> str:
         return f"{self._link.root}/work/{self.job}"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nbpipe.executors.ssh.there import batch as batches
-from nbpipe.executors.ssh.there import keeper
+from nbpipe.executors.ssh.there import keeper, kept, slurm
 from nbpipe.executors.ssh.there.agent import Agent
 from nbpipe.executors.ssh.there.batch import Batch
 
@@ -294,7 +294,7 @@ def test_the_agent_reads_and_sends_what_the_newest_start_wrote(
 
 
 def _agent(made: Made, root: Path) -> Agent:
-    agent = Agent(keeper, None, None)
+    agent = Agent(keeper, None, None, kept=kept)
     agent._root, agent._batch = str(root), made.batch
     (root / "work").symlink_to(root)
     return agent
@@ -321,7 +321,7 @@ def test_a_kernel_that_waits_in_its_newest_start_goes_on_only_where_the_schedule
         (work / str(number) / "job" / "job.json").write_text(json.dumps({"token": token}))
     (work / "1" / "rc.json").write_text('{"code": 1}')
     made.queue.said = said
-    assert agent._kept() == (["f00-0"] if said[0] == "running" else [])
+    assert agent._kernels().names() == (["f00-0"] if said[0] == "running" else [])
     note = keeper.note
 
     def taking(path: str, data: dict[str, Any], **more: Any) -> bool:
@@ -344,3 +344,43 @@ def test_a_kernel_that_waits_in_its_newest_start_goes_on_only_where_the_schedule
         # Were it started again, it would be this attempt, from its first cell.
         again = json.loads((work / "job" / "job.json").read_text())
         assert (again["token"], again["continues"], again["first"]) == ("mended", "", 0)
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch, says: dict[str, str]) -> slurm.Scheduler:
+    """A Slurm whose commands print this, or fail with what stands after `!`."""
+
+    def call(words: list[str], environment: Any = None) -> str:
+        del environment
+        said = says[words[0]]
+        if said.startswith("!"):
+            raise RuntimeError(f"{words[0]} says: {said[1:]}")
+        return said
+
+    monkeypatch.setattr(slurm, "_call", call)
+    return slurm.Scheduler({})
+
+
+def test_a_kernel_of_which_the_scheduler_says_nothing_is_left_and_released_all_the_same(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.begin()
+    agent, work = _agent(made, tmp_path), Path(made.work)
+    (work / "0" / "job").mkdir(parents=True)
+    (work / "0" / "job" / "kept.json").write_text("{}")
+    (work / "0" / "rc.json").write_text('{"code": 1}')
+    down = _fails(monkeypatch, dict.fromkeys(("squeue", "sacct"), "!Unable to contact slurm controller"))
+    monkeypatch.setattr(made.queue, "state", down.state)
+    spec = {"token": "mended", "continues": "f00-0", "first": 1, "cells": []}
+    with pytest.raises(RuntimeError, match="Unable to contact"):
+        agent.do_resume("f00-0", spec)
+    assert (work.exists(), made.queue.killed) == (True, [])
+    assert agent.do_release() == ["f00-0"]
+    assert (work.exists(), made.queue.killed) == (False, ["1"])
+
+
+def test_an_accounting_that_does_not_answer_hides_nothing_that_the_queue_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = {"squeue": "2|NODE_FAIL|None|n1\n", "sacct": "!Slurm accounting storage is disabled"}
+    scheduler = _fails(monkeypatch, says)
+    scheduler._known = dict.fromkeys(("1", "2"), (0.0, "running", ""))
+    assert scheduler.state("2") == ("ended", "Slurm says NODE_FAIL of job 2 on n1")
+    assert scheduler.state("1") == ("unknown", "sacct says: Slurm accounting storage is disabled")

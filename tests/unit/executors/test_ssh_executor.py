@@ -15,6 +15,7 @@ from executing import Job
 from jobs import Bench
 
 from nbpipe.errors import TargetError
+from nbpipe.executors.ssh import errand
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.pool import PoolExecutor
 from nbpipe.executors.ssh.there import environment
@@ -34,6 +35,8 @@ class Machine(SshExecutor):
         super().__init__(target, here=lambda _: "")
         self.says: Any = ""
         self.starts: Any = {}
+        #: What it says to one that asks to go on, the last first.
+        self.resumes: list[Any] = []
         self.cancelled: list[str] = []
         self._link.connect = lambda: None  # type: ignore[method-assign]
         self._link.call = self._call  # type: ignore[method-assign]
@@ -43,7 +46,7 @@ class Machine(SshExecutor):
         answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
         if do == "cancel":
             self.cancelled.append(asked["job"])
-        found = answers.get(do, {})
+        found = self.resumes.pop() if do == "resume" else answers.get(do, {})
         if isinstance(found, Exception):
             raise found
         return found
@@ -120,6 +123,21 @@ def test_a_job_that_may_have_been_handed_in_is_not_left_there(machine: Machine, 
     job = Job(machine, folder, spec, machine.submit(folder, spec))
     assert job.wait().returncode == 4
     assert machine.cancelled == [f"{spec.token}-0"]
+
+
+def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errand, "_UNSAID", 0.0)
+    machine.resumes = ["the kernel was not kept so long", *[TargetError("squeue says: Unable to contact")] * 2]
+    machine.starts = TargetError("the end of this test")
+    machine._environment = None
+    folder, spec = Bench(tmp_path).write("1", continues="old-0")
+    job = Job(machine, folder, spec, machine.submit(folder, spec))
+    job.wait()
+    assert machine.resumes == []
+    assert job.log.count("Unable to contact; trying again") == 1
+    assert "begins at its first cell: the kernel was not kept so long" in job.log
 
 
 def test_uv_has_its_folder_to_itself_also_once_the_connection_is_gone(tmp_path: Path) -> None:

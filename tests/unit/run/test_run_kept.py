@@ -99,3 +99,12 @@ def test_of_a_stage_the_latest_counts_until_it_is_forgotten(case: Case) -> None:
     kept.forget(project, "n", "train")
     kept.forget(project, "n", "train")
     assert not kept.any_left(project)
+
+
+def test_only_what_was_named_as_ended_is_forgotten(case: Case) -> None:
+    project = case.bench.project
+    kept.remember(project, case.left)
+    kept.forget_all(project, "gpu", ["another-0"])
+    assert kept.recall(project, "n", "train") == case.left
+    kept.forget_all(project, "gpu", ["t-0"])
+    assert not kept.any_left(project)

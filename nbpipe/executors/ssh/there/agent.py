@@ -39,6 +39,7 @@ class Agent:
         environment: Any = None,
         batch: Any = None,
         scheduler: Any = None,
+        kept: Any = None,
     ) -> None:
         self._keeper = keeper
         self._facts = facts
@@ -46,7 +47,7 @@ class Agent:
         self._objects: Any = None
         self._environment = environment
         self._builds = environment.Builds() if environment is not None else None
-        self._modules = (batch, scheduler)
+        self._modules = (batch, scheduler, kept)
         self._batch: Any = None
         self._root = ""
         #: Job -> how many bytes of its log were sent.
@@ -147,7 +148,7 @@ class Agent:
     ) -> dict[str, Any]:
         """What this machine is and has; jobs are given this `environment`."""
         found: dict[str, Any] = self._facts.facts(self._root, distributions, gpus)
-        found["kept"] = len(self._kept())
+        found["kept"] = len(self._kernels().names())
         if self._builds is not None:
             found["environments"] = len(self._environment.names(self._root))
         if self._batch is not None:
@@ -285,41 +286,19 @@ class Agent:
 
     def do_resume(self, job: str, spec: dict[str, Any]) -> str:
         """Have the kernel that a failed job left go on as this `spec` says, once; why it does not, "" where it does."""
-        work, ran = self._work(job), self._ran(job)
-        if self._read(ran + "/job/job.json").get("token") == spec["token"]:
-            return ""
-        why = self._gone(work)
-        if why or not os.path.exists(ran + "/job/kept.json"):
-            if os.path.exists(ran + "/rc.json"):
-                self._end(job)
-            return why or "the kernel was not kept so long"
-        if self._batch is not None:
-            self._batch.anew(work, spec)
-        self._touch(job)
-        if self._keeper.ordered(ran, spec, lambda: self._gone(work, fresh=False)):
-            return ""
-        why = self._gone(work) or "the kernel did not take the mended cell"
-        self._end(job)
-        return why
-
-    def _gone(self, work: str, *, fresh: bool = True) -> str:
-        """Why there can be no kernel of this job any more; "" while there can."""
-        if self._batch is not None:
-            return str(self._batch.gone_by(work, fresh=fresh))
-        return "" if self._keeper.alive(self._read(work + "/keeper.json")) else "the kernel was not kept so long"
+        self._work(job)
+        return str(self._kernels().resume(job, spec))
 
     def do_release(self, job: str = "") -> list[str]:
         """End this job, whose kernel waits or goes on; without a name, all whose kernels wait. Which there were."""
-        found = [name for name in ([job] if job else self._kept()) if os.path.isdir(self._work(name))]
-        for name in found:
-            self._end(name)
+        if job:
+            self._work(job)
+        found: list[str] = self._kernels().release(job)
         return found
 
-    def _kept(self) -> list[str]:
-        work = self._root + "/work/"
-        said = [path for kind in ("", "[0-9]*/") for path in glob.glob(f"{glob.escape(work)}*/{kind}job/kept.json")]
-        jobs = sorted({path[len(work) :].partition("/")[0] for path in said})
-        return [job for job in jobs if not self._gone(work + job) and os.path.exists(self._ran(job) + "/job/kept.json")]
+    def _kernels(self) -> Any:
+        """The kernels of failed jobs that wait here."""
+        return self._modules[2].Kernels(self._root, self._keeper, self._batch, self._end)
 
     def _end(self, job: str) -> None:
         """End whatever runs of it, and remove its folder."""

@@ -232,10 +232,12 @@ class Batch:
     def gone_by(self, work: str, *, fresh: bool) -> str:
         """What the scheduler says where nothing of a job that was handed in runs; "" while it runs, or where there is none.
 
-        Without `fresh`, what it said a moment ago will do.
+        Without `fresh`, what it said a moment ago will do. Raises RuntimeError where it does not answer.
         """
         handed = _read(work + "/batch.json")
         state, why = self._scheduler.state(handed["id"], fresh=fresh) if handed else ("running", "")
+        if state == "unknown":
+            raise RuntimeError(f"nobody says whether the kernel still runs: {why}")
         return "" if state == "running" else why or "it runs no more"
 
     def anew(self, work: str, spec: dict[str, Any]) -> None:

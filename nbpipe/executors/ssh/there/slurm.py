@@ -8,7 +8,10 @@ import re
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: The whole script of every job: what it runs stands in its arguments.
 _SCRIPT = '#!/bin/sh\nexec "$@"\n'
@@ -89,11 +92,11 @@ class Scheduler:
 
     def find(self, name: str) -> str:
         """The job of this name, or the array, if one was handed in and the answer was lost; else empty."""
-        words = ["squeue", "--noheader", "--states=all", "--format=%F", "--name=" + name]
+        words = ["squeue", "--noheader", "--states=all", "--me", "--format=%F", "--name=" + name]
         return next(iter(_call(words).split()), "")
 
     def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
-        """`waiting`, `running` or `ended`, and why; what was heard last, where Slurm does not answer."""
+        """`waiting`, `running`, `ended`, or `unknown` where Slurm does not answer; and why."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
         if time.time() - when < _PAUSE and not fresh:
             return state, why
@@ -101,23 +104,25 @@ class Scheduler:
         now = time.time()
         due = {one for one, (at, known, _) in list(self._known.items()) if known != "ended" and now - at > _PAUSE / 2}
         due.add(number)
+        found: dict[str, str] = {}
+        silent = ""
         try:
-            found = self._lines(sorted(due))
+            for lines in self._lines(sorted(due)):
+                found |= lines
         except RuntimeError as error:
-            for one in due:
-                state, _ = self._known.get(one, (0.0, "waiting", ""))[1:]
-                self._known[one] = (now, state, str(error))
-        else:
-            for one in due:
-                self._known[one] = (now, *_understood(one, found.get(one, "UNKNOWN")))
+            # Of those that it has told of before, that stands.
+            silent = str(error)
+        for one in due:
+            known = one in found or not silent
+            self._known[one] = (now, *(_understood(one, found.get(one, "UNKNOWN")) if known else ("unknown", silent)))
         return self._known[number][1:]
 
     def forget(self, number: str) -> None:
         """Nobody asks for it any more."""
         self._known.pop(number, None)
 
-    def _lines(self, numbers: list[str]) -> dict[str, str]:
-        """State, reason and nodes of those that Slurm knows. Raises RuntimeError."""
+    def _lines(self, numbers: list[str]) -> Iterator[dict[str, str]]:
+        """State, reason and nodes of those that the queue knows, then of others that the accounting does. Raises RuntimeError."""
         words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N"]
         try:
             said = _call([*words, "--jobs=" + ",".join(numbers)])
@@ -126,13 +131,13 @@ class Scheduler:
                 raise
             said = ""
         found = {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
+        yield found
         missing = [number for number in numbers if number not in found]
         if missing:
             # It forgets jobs minutes after their end; the accounting does not.
             words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,Reason,NodeList"]
             said = _call([*words, "--jobs=" + ",".join(missing)])
-            found |= {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
-        return found
+            yield {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
 
     def kill(self, number: str) -> None:
         """Take it out of the queue, or kill all of its processes at once. Nothing happens if it has ended."""
