@@ -17,8 +17,8 @@ from pathlib import Path
 from blake3 import blake3
 
 _DIGEST = 32
-#: Files that are kept; of more the oldest go.
-_MOST = 200
+#: Files that are kept, and their bytes; of more those go that were not used for longest.
+_MOST, _ROOM = 200, 256 << 20
 _FORBIDDEN = stat.S_IWGRP | stat.S_IWOTH
 _PACKAGE = Path(__file__).parents[1]
 
@@ -32,6 +32,7 @@ def look_up(kind: str, question: bytes) -> bytes | None:
             if not (_is_ours(path.parent.stat()) and _is_ours(found)):
                 return None
             data = file.read()
+            os.utime(file.fileno())
     except (OSError, RuntimeError):
         return None
     digest, answer = data[:_DIGEST], data[_DIGEST:]
@@ -40,6 +41,8 @@ def look_up(kind: str, question: bytes) -> bytes | None:
 
 def keep(kind: str, question: bytes, answer: bytes) -> None:
     """Remember an answer. A disk that refuses is no error."""
+    if len(answer) > _ROOM // 8:
+        return
     try:
         path = _path(kind, question)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,18 +78,39 @@ def _path(kind: str, question: bytes) -> Path:
 def _made_by() -> bytes:
     """Digest of what answers: nbpipe's own code that analyses, Python, and the part of IPython that translates."""
     hasher = blake3(f"{platform.python_implementation()} {platform.python_version()}\n".encode())
-    sources = [*sorted((_PACKAGE / "dataflow").glob("*.py")), *sorted((_PACKAGE / "notebook").glob("*.py"))]
-    sources += [_PACKAGE / "__init__.py", _PACKAGE / "model.py", *sorted((_PACKAGE / "pipeline").glob("*.py"))]
-    for path in sources:
+    for path in _sources():
         hasher.update(blake3(path.read_bytes()).digest())
+    if _stamps() != _BEGUN:
+        raise RuntimeError("nbpipe was replaced while this process runs, which goes on with what it had imported")
+    return hasher.digest()
+
+
+def _sources() -> list[Path]:
+    found = [*sorted((_PACKAGE / "dataflow").glob("*.py")), *sorted((_PACKAGE / "notebook").glob("*.py"))]
+    found += [_PACKAGE / "__init__.py", _PACKAGE / "model.py", *sorted((_PACKAGE / "pipeline").glob("*.py"))]
     spec = find_spec("IPython")
     if spec is not None and spec.origin is not None:
-        hasher.update((Path(spec.origin).parent / "core" / "release.py").read_bytes())
-    return hasher.digest()
+        found.append(Path(spec.origin).parent / "core" / "release.py")
+    return found
+
+
+def _stamps() -> list[tuple[str, int, int]] | None:
+    """What tells that a file is another one; None where files cannot be asked for."""
+    try:
+        return [(str(path), found.st_mtime_ns, found.st_size) for path in _sources() for found in [path.stat()]]
+    except OSError:
+        return None
+
+
+#: The sources as they were when this process imported them.
+_BEGUN = _stamps()
 
 
 def _tidy(folder: Path) -> None:
     with os.scandir(folder) as entries:
-        files = sorted(((entry.stat().st_mtime, entry.path) for entry in entries), reverse=True)
-    for _, path in files[_MOST:]:
-        Path(path).unlink(missing_ok=True)
+        stats = [(entry.stat(), entry.path) for entry in entries]
+    room = _ROOM
+    for number, (found, path) in enumerate(sorted(stats, key=lambda each: each[0].st_mtime, reverse=True)):
+        room -= found.st_size
+        if number >= _MOST or room < 0:
+            Path(path).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -35,7 +36,13 @@ def _runner(site: Site) -> psutil.Process:
     return psutil.Process(psutil.Process(kernel).ppid())
 
 
-@pytest.mark.parametrize("who", [_server, _runner], ids=["server", "runner"])
+_FORKED = pytest.mark.skipif(os.environ.get("NBPIPE_FORK") == "0", reason="there is no server then")
+_EACH = pytest.mark.parametrize(
+    "who", [pytest.param(_server, marks=_FORKED), pytest.param(_runner)], ids=["server", "runner"]
+)
+
+
+@_EACH
 def test_a_worker_that_is_killed_loses_its_stage_within_five_seconds(site: Site, who: object) -> None:
     process = _waiting(site)
     killed = time.monotonic()
@@ -47,7 +54,7 @@ def test_a_worker_that_is_killed_loses_its_stage_within_five_seconds(site: Site,
     assert site.quiet() == []
 
 
-@pytest.mark.parametrize("who", [_server, _runner], ids=["server", "runner"])
+@_EACH
 def test_a_retry_goes_on_without_the_worker_that_was_killed(site: Site, who: object) -> None:
     process = _waiting(site, " --retries 1")
     who(site).kill()  # type: ignore[operator]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from nbpipe.dataflow import cells, remembered, shelf
+from nbpipe.dataflow import cells, hints, remembered, shelf
 from nbpipe.dataflow.flow import Flow, Linked
 from nbpipe.dataflow.remembered import _analysis, analysis
 from nbpipe.errors import PipelineError
@@ -110,7 +112,11 @@ def test_a_cell_that_may_fail_says_nothing_of_one_with_the_same_text_that_may_no
             flow(tmp_path, CELLS, *cells_at_the_end)
 
 
-def test_facts_that_cannot_be_kept_are_found_out_again_where_they_are_needed(tmp_path: Path, read: list[str]) -> None:
+def test_facts_that_cannot_be_kept_are_found_out_again_where_they_are_needed(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A text that is none, should one come through.
+    monkeypatch.setattr(hints, "_SURROGATE", re.compile("(?!)"))
     tried = "f = open('\\ud800')"
     first = flow(tmp_path, [*CELLS, tried])
     assert flow(tmp_path, [*CELLS, tried]) == first
@@ -233,3 +239,33 @@ def test_only_so_many_answers_are_kept(cache: Path, monkeypatch: pytest.MonkeyPa
     assert len(list(cache.iterdir())) == 3
     assert shelf.look_up("flow", b"5") == b"answer"
     assert shelf.look_up("other", b"5") is None
+
+
+def test_a_process_whose_nbpipe_was_replaced_neither_keeps_nor_believes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.keep("kind", b"question", b"answer")
+    assert shelf.look_up("kind", b"question") == b"answer"
+    monkeypatch.setattr(shelf, "_BEGUN", [])
+    shelf._made_by.cache_clear()
+    assert shelf.look_up("kind", b"question") is None
+    shelf.keep("kind", b"other", b"answer")
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.undo()
+
+
+def test_answers_take_only_so_much_room_and_those_that_are_used_stay(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "_ROOM", 10_000)
+    shelf.keep("kind", b"large", b"x" * 2_000)
+    assert not cache.exists()
+    for name in (b"a", b"b", b"c"):
+        shelf.keep("kind", name, b"x" * 1_000)
+    for path in cache.iterdir():
+        os.utime(path, (1, 1))
+    assert shelf.look_up("kind", b"a")
+    for number in range(8):
+        shelf.keep("kind", b"%d" % number, b"x" * 1_000)
+    assert shelf.look_up("kind", b"a")
+    assert shelf.look_up("kind", b"b") is None
