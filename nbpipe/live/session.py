@@ -83,8 +83,8 @@ class Session:
         from nbpipe.live.elsewhere.guard import Guard
         from nbpipe.live.elsewhere.handles import held
 
-        if self._guard is None and held(self.shell.user_ns):
-            self._guard = Guard(places.handles, self.recording.look_again)
+        if self._guard not in self.shell.ast_transformers and held(self.shell.user_ns):
+            self._guard = self._guard or Guard(places.handles, self.recording.look_again)
             self.shell.ast_transformers.append(self._guard)
 
     def after_cell(self, result: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -17,7 +18,7 @@ from nbpipe.store.sharing import beside, groups, reach
 from nbpipe.store.summary import summarize, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbpipe.store import Store
 
@@ -65,13 +66,15 @@ def load_values(store: Store, artifacts: Mapping[str, Artifact], namespace: dict
             continue
         if artifact.format in (PICKLE, STATE):
             if artifact.objects not in by_object or not artifact.group:
-                by_object[artifact.objects] = _unpickle(store, name, artifact, scope.namespace)
+                unpickle = partial(pickles.load, artifact.objects[0], store.objects, store.signer, scope.namespace)
+                by_object[artifact.objects] = _interpreted(name, artifact, unpickle)
             found = by_object[artifact.objects]
             if artifact.group and name not in found:
                 raise StoreError(f"'{name}' is not among the values stored together with it", name=name)
             loaded[name] = found[name] if artifact.group else found
         elif artifact.format in formats():
-            loaded[name] = formats()[artifact.format].load(artifact, store.objects)
+            load = partial(formats()[artifact.format].load, artifact, store.objects)
+            loaded[name] = _interpreted(name, artifact, load)
         else:
             raise StoreError(f"'{name}' is stored as {artifact.format!r}, which is not installed", name=name)
         if artifact.format != STATE:
@@ -165,9 +168,10 @@ def _digest(name: str, value: object, stage: str) -> str:
         raise Unserializable(name, type_name(value), stage, reason=str(error)) from error
 
 
-def _unpickle(store: Store, name: str, artifact: Artifact, namespace: dict[str, Any]) -> Any:
+def _interpreted(name: str, artifact: Artifact, load: Callable[[], Any]) -> Any:
+    """What `load` gives. Raises StoreError for whatever goes wrong: a library that is not installed here, for one."""
     try:
-        return pickles.load(artifact.objects[0], store.objects, store.signer, namespace)
+        return load()
     except NbpipeError:
         raise
     except Exception as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import copy
 from typing import TYPE_CHECKING
 
 from IPython.core.error import InputRejected
 
+from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.live.elsewhere.call import CODE
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from nbpipe.live.elsewhere.handles import Handles
 
-_ELSEWHERE = ast.dump(ast.parse(CODE))
+_CALL = ast.parse(CODE)
+_ELSEWHERE, _LENGTH = ast.dump(_CALL), len(nodes_of(_CALL))
 
 
 class Guard:
@@ -26,19 +27,29 @@ class Guard:
         self._loaded = loaded
 
     def visit(self, tree: ast.Module) -> ast.Module:
-        """The same tree. Raises InputRejected, which keeps the cell from running."""
-        # A cell that runs elsewhere knows by itself what it reads, and what of that is there already.
-        if ast.dump(tree) == _ELSEWHERE:
-            return tree
+        """The same tree. Raises InputRejected, which keeps the cell from running: any other error makes IPython drop the guard."""
         try:
-            # A copy: analysed trees are remembered, and this one may still be changed.
-            if self._handles.load_used(copy.deepcopy(tree)):
+            # A cell that runs elsewhere knows by itself what it reads, and what of that is there already.
+            if not _runs_elsewhere(tree) and self._handles.load_used(tree):
                 self._loaded()
         except KeyboardInterrupt:
             raise _rejected("KeyboardInterrupt", "the cell did not run; what it uses is where it was") from None
         except Exception as error:  # noqa: BLE001 - a full disk, for one: the cell must not run with a handle
-            raise _rejected(type(error).__name__, f"{error}\nThe cell did not run.") from None
+            raise _rejected(type(error).__name__, f"{_said(error)}\nThe cell did not run.") from None
         return tree
+
+
+def _runs_elsewhere(tree: ast.Module) -> bool:
+    """Whether it is the call that a cell for a target becomes. A tree of any depth can be counted, but not be dumped."""
+    return len(nodes_of(tree)) == _LENGTH and ast.dump(tree) == _ELSEWHERE
+
+
+def _said(error: Exception) -> str:
+    """What an error says, of whichever class it is."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001 - the class may be anybody's
+        return type(error).__name__
 
 
 def _rejected(name: str, text: str) -> InputRejected:

@@ -61,16 +61,54 @@ def test_a_target_that_is_gone_from_the_settings_leaves_the_handle(
     assert list(held(names)) == ["net"]
 
 
-@pytest.mark.parametrize("error", [UsageError("no target"), OSError(28, "No space left"), KeyboardInterrupt()])
+class _Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def _watched(live: Live, bring: Any) -> dict[str, Any]:
+    """The names of a shell in which `net` has stayed elsewhere; `bring` gives its value."""
+    names: dict[str, Any] = live.shell.user_ns
+    names["net"] = nbpipe.RemoteValue("net", _ARTIFACT, bring=bring)
+    places = Places(names)
+
+    def load(handles: Any) -> Any:
+        return names.update({one.name: one.load() for one in handles}) or {}
+
+    places.handles.load = load  # type: ignore[method-assign]
+    live.session._watch_handles(places)
+    return names
+
+
+def test_a_cell_of_any_depth_is_looked_at_and_whoever_drops_the_guard_drops_it_for_no_later_value(live: Live) -> None:
+    names = _watched(live, lambda _: [1])
+    live.run("x = " + " + ".join(["1"] * 700))
+    assert names["x"] == 700
+    live.run("y = " + " + ".join(["1"] * 700) + " + len(net)")
+    assert names["y"] == 701
+    live.shell.ast_transformers.clear()
+    names = _watched(live, lambda _: [1, 2])
+    live.run("y = len(net)")
+    assert names["y"] == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("no target"),
+        OSError(28, "No space left"),
+        MemoryError(),
+        RecursionError("too deep"),
+        ModuleNotFoundError("No module named 'torch'"),
+        _Unspeakable(),
+        KeyboardInterrupt(),
+    ],
+)
 def test_a_value_that_cannot_be_brought_keeps_the_cell_from_running(live: Live, error: BaseException) -> None:
     def bring(_: object) -> None:
         raise error
 
-    names = live.shell.user_ns
-    names["net"] = nbpipe.RemoteValue("net", _ARTIFACT, bring=bring)
-    places = Places(names)
-    places.handles.load = lambda handles: [one.load() for one in handles]  # type: ignore[assignment,return-value]
-    live.session._watch_handles(places)
+    names = _watched(live, bring)
     assert "The cell did not run" in live.run("ran = True\nnet").replace("the cell", "The cell")
     assert "ran" not in names
     live.run("other = True")

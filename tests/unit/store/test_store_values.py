@@ -482,3 +482,12 @@ def test_a_function_that_was_defined_again_is_not_taken_for_the_earlier_one(stor
     finally:
         main.pop("hook", None)
         main.pop("hooks", None)
+
+
+def test_a_format_whose_library_is_not_here_says_which_value_cannot_be_loaded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = save_values(store, {"frame": pl.DataFrame({"a": [1]})}, stage="s")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(StoreError, match=r"'frame' .* cannot be loaded: ModuleNotFoundError"):
+        load_values(store, saved, {})
