@@ -41,8 +41,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     #: Bytes that its processes held as it began to wait, and the GPUs that it holds.
     memory: int = 0
     gpus: tuple[str, ...] = ()
-    #: Where it came home: what the job is called there, the target's settings, digests of the files that it looked at.
+    #: Where it came home: what the job is called there, the host that has it, the target's settings, digests of the
+    #: files that it looked at.
     job: str = ""
+    host: str = ""
     target: str = ""
     looked: dict[str, str] = {}
 

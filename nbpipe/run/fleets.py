@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from nbpipe import __version__
 from nbpipe.executors.base import Executor, Lending
 from nbpipe.executors.fleet import Fleet
@@ -142,7 +144,9 @@ def _over_ssh(
     Another one may turn out to have to run, too: what it gives then is reused only if its packages were compared.
     """
     # Runs beside each other share it: one connection, and what is ready at once can be handed in together.
-    made = local.lend(target.name, partial(opened, project, store, target)) if isinstance(local, Lending) else None
+    # Of trials no kernel is kept: nobody mends a cell for one of many, and the next trial needs its GPU.
+    lent = msgspec.structs.replace(target, keep_failed=0.0)
+    made = local.lend(target.name, partial(opened, project, store, lent)) if isinstance(local, Lending) else None
     executor = cast("SshExecutor | PoolExecutor", made or opened(project, store, target))
     stages = [stage for stage in here if stage.name in wanted]
     if not stages:

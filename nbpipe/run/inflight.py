@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
@@ -149,12 +148,12 @@ class InFlight:
         run that died has started this job.
         """
         place, name = self._place, self._pipeline.name
-        left = kept.recall(place.project, name, stage.name)
-        waiting = left.kept if left is not None and left.target == on else None
+        left = kept.recall(place.project, name, stage.name, on)
+        waiting = left.kept if left is not None else None
         if left is None or waiting is None:
             return spec, ()
         own = left.going == target.key
-        if left.going and not own and place.store.leases.holder(left.going) is not None:
+        if not own and self._goes_on(left):
             return spec, ()
         executor = cast("SshExecutor | PoolExecutor", self._fleet.of(on))
         # What nobody leases cannot be gone on in by one alone.
@@ -163,21 +162,33 @@ class InFlight:
         if asked and not (since_before and own):
             outside = Outside(place.project, place.store.variable_digest)
             why = kept.differs(left, spec, target, executor.target, outside.digest)
-            why = "another run has gone on in its kernel" if left.going else why
+            why = "another run has gone on in its kernel, or somebody ends it" if left.going else why
         if asked and not why:
-            kept.remember(place.project, msgspec.structs.replace(left, going=target.key))
+            if not kept.change(place.project, left, target.key):
+                return spec, ("begins at its first cell: another run goes on in its kernel",)
             spec = msgspec.structs.replace(spec, continues=waiting.job, first=waiting.index)
             write_spec(job_folder(place, stage.name, spec.attempt), spec)
             return spec, (f"continued at cell {spec.cells[spec.first].cell}",)
-        self._release(on, waiting.job)
-        kept.forget(place.project, name, stage.name)
+        if kept.change(place.project, left, kept.ENDING):
+            self._release(msgspec.structs.replace(left, going=kept.ENDING))
         return spec, (f"begins at its first cell: {why}",) if why else ()
 
-    def _release(self, on: str, job: str) -> None:
+    def _goes_on(self, left: kept.Left) -> bool:
+        """Whether a run that lives goes on in this kernel."""
+        return left.going not in ("", kept.ENDING) and self._place.store.leases.holder(left.going) is not None
+
+    def _release(self, left: kept.Left) -> None:
         """Nobody goes on in this kernel."""
-        with contextlib.suppress(TargetError):
-            # Where it cannot be told, its time ends.
-            cast("SshExecutor | PoolExecutor", self._fleet.of(on)).release(job)
+        found = left.kept
+        if found is None:
+            return
+        try:
+            cast("SshExecutor | PoolExecutor", self._fleet.of(left.target)).release(found.job, found.host)
+        except TargetError:
+            # Where it cannot be told, its time ends; until then it can be told later.
+            kept.change(self._place.project, left, "")
+        else:
+            kept.forget(self._place.project, left)
 
     def _stop_outdated(self, key: str, job: afield.Afield) -> None:
         """Jobs that a dead run left there for what has been edited since would hold a GPU for nobody."""
@@ -213,14 +224,24 @@ class InFlight:
                 folder=str(attempt.folder.resolve()),
                 on="" if attempt.stage.options.on is not None else attempt.on,
             )
-            if attempt.spec.continues:
-                kept.forget(self._place.project, left.pipeline, name)
-            if attempt.lease is not None:
-                kept.remember(self._place.project, left)
-            elif left.kept is not None:
-                self._release(attempt.on, left.kept.job)
+            self._left(attempt, left)
             self._disk.ended(attempt.folder)
             yield attempt, outcome
+
+    def _left(self, attempt: Attempt, left: kept.Left) -> None:
+        """Note the kernel that an ended attempt has left, and no longer the one that it went on in."""
+        project = self._place.project
+        noted = kept.recall(project, left.pipeline, left.stage, left.target)
+        mine = noted is not None and (noted.going, noted.job) == (attempt.wanted.key, attempt.spec.continues)
+        if noted is not None and mine:
+            kept.forget(project, noted)
+        if attempt.lease is None:
+            self._release(left)
+            return
+        before = kept.remember(project, left)
+        if before is not None and not self._goes_on(before):
+            # Only one is known of: the other would hold its GPUs for nobody.
+            self._release(before)
 
     def _collected(self, attempt: Attempt) -> None:
         if attempt.on != LOCAL and attempt.lease is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from nbpipe.run.attempt import WANTED
 from nbpipe.targets.settings import Target
 
 _FOLDER = Path(".nbpipe") / "kept"
+#: In place of a key: somebody ends the kernel now.
+ENDING = "ending"
 #: Parts of a key that only say what is made of the results.
 _AFTER = ("metric:", "option:metrics", "option:thresholds", "option:model")
 #: Of a job: what its kernel was started with.
@@ -32,8 +35,8 @@ _SAME = (
 class Left(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that left a kernel: the notebook and stage, the target that keeps it, the attempt's folder.
 
-    `going` is the key for which somebody goes on in it, "" while it waits. `on` is the
-    target that its run was told, "" where the stage names it itself.
+    `going` is the key for which somebody goes on in it, "" while it waits, `ENDING` while it is being ended. `on` is
+    the target that its run was told, "" where the stage names it itself.
     """
 
     schema: int = 1
@@ -52,22 +55,44 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
         except (OSError, msgspec.MsgspecError):
             return None
 
-
-def remember(project: Path, left: Left) -> None:
-    """Note that this attempt has left a kernel, if it has: of each stage the latest counts."""
-    if (Path(left.folder) / KEPT).exists():
-        path = _path(project, left.pipeline, left.stage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, msgspec.json.encode(left))
+    @property
+    def job(self) -> str:
+        """What the target calls it; "" where that is not known any more."""
+        found = self.kept
+        return found.job if found is not None else ""
 
 
-def recall(project: Path, pipeline: str, stage: str) -> Left | None:
-    """The attempt of this stage that left a kernel last; it may go on just now, or its time may be over."""
-    try:
-        left = msgspec.json.decode(_path(project, pipeline, stage).read_bytes(), type=Left)
-    except (OSError, msgspec.MsgspecError):
+def remember(project: Path, left: Left) -> Left | None:
+    """Note that this attempt has left a kernel, if it has: of each stage and target the latest counts.
+
+    The note of another kernel that this one takes the place of: whoever asks for it has to see that it ends.
+    """
+    if left.kept is None:
         return None
-    return left if left.kept is not None else None
+    with _alone(project):
+        before = _noted(project, left)
+        _write(project, left)
+    return before if before is not None and before.job not in ("", left.job) else None
+
+
+def change(project: Path, left: Left, going: str) -> bool:
+    """Note who goes on in it; False where the note is another one by now: of several who try at once, one can."""
+    with _alone(project):
+        if _noted(project, left) != left:
+            return False
+        _write(project, msgspec.structs.replace(left, going=going))
+        return True
+
+
+def recall(project: Path, pipeline: str, stage: str, target: str) -> Left | None:
+    """The attempt of this stage that left a kernel there last; it may go on just now, or its time may be over."""
+    left = _read(_path(project, pipeline, stage, target))
+    return left if left is not None and left.kept is not None else None
+
+
+def left_in(project: Path, jobs: Path) -> list[Left]:
+    """What the attempts below this folder have left, as far as that is still there."""
+    return [left for left in _all(project) if Path(left.folder).parent == jobs and left.kept is not None]
 
 
 def any_left(project: Path) -> bool:
@@ -75,22 +100,53 @@ def any_left(project: Path) -> bool:
     return any((project / _FOLDER).glob("*.json"))
 
 
-def forget(project: Path, pipeline: str, stage: str) -> None:
-    """Nobody goes on in it any more."""
-    _path(project, pipeline, stage).unlink(missing_ok=True)
+def forget(project: Path, left: Left) -> None:
+    """It has ended, or nobody goes on in it any more. A note of another kernel stays."""
+    with _alone(project):
+        noted = _noted(project, left)
+        if noted is not None and (noted.folder, noted.going) == (left.folder, left.going):
+            _path(project, left.pipeline, left.stage, left.target).unlink(missing_ok=True)
 
 
 def forget_all(project: Path, target: str, jobs: Collection[str]) -> None:
     """Note that a target has ended the kernels of these jobs; others may wait there still."""
-    for path in (project / _FOLDER).glob("*.json"):
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            left = msgspec.json.decode(path.read_bytes(), type=Left)
-            if left.target == target and not left.going and (left.kept is None or left.kept.job in jobs):
-                path.unlink(missing_ok=True)
+    for left in _all(project):
+        if left.target == target and left.going in ("", ENDING) and (left.kept is None or left.job in jobs):
+            forget(project, left)
 
 
-def _path(project: Path, pipeline: str, stage: str) -> Path:
-    return project / _FOLDER / f"{blake3(f'{pipeline} {stage}'.encode()).hexdigest()[:32]}.json"
+def _all(project: Path) -> list[Left]:
+    found = [_read(path) for path in sorted((project / _FOLDER).glob("*.json"))]
+    return [left for left in found if left is not None]
+
+
+def _noted(project: Path, left: Left) -> Left | None:
+    return _read(_path(project, left.pipeline, left.stage, left.target))
+
+
+def _read(path: Path) -> Left | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Left)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(project: Path, left: Left) -> None:
+    write_durably(_path(project, left.pipeline, left.stage, left.target), msgspec.json.encode(left))
+
+
+@contextmanager
+def _alone(project: Path) -> Iterator[None]:
+    """While nobody else changes a note."""
+    folder = project / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _path(project: Path, pipeline: str, stage: str, target: str) -> Path:
+    return project / _FOLDER / f"{blake3(f'{pipeline} {stage} {target}'.encode()).hexdigest()[:32]}.json"
 
 
 def differs(left: Left, spec: JobSpec, wanted: Wanted, target: Target, digest: Callable[[str], str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +33,7 @@ def waiting(project: Project, state: RunState, stage: str) -> Waiting | None:
     """The kernel that this stage of a run has left; None where it left none, or nobody can go on in it any more."""
     left = _left(project, state, stage)
     found = left.kept if left is not None else None
-    if left is None or found is None or found.until < time.time():
+    if left is None or found is None or left.going or found.until < time.time():
         return None
     from nbpipe.run import record as records
 
@@ -51,11 +50,12 @@ def waiting(project: Project, state: RunState, stage: str) -> Waiting | None:
 def release(project: Project, state: RunState, stage: str) -> bool:
     """End the kernel that this stage of a run has left; False where it had ended before.
 
-    Raises UsageError where there is none to be ended, TargetError where its target cannot be reached.
+    Nobody can go on in it meanwhile. Raises UsageError where there is none to be ended, TargetError where its target
+    cannot be reached.
     """
     left = _left(project, state, stage)
     found = left.kept if left is not None else None
-    if left is None or found is None:
+    if left is None or found is None or not kept.change(project.root, left, kept.ENDING):
         raise UsageError(
             f"no kernel of stage '{stage}' of {state.id} waits",
             name=stage,
@@ -64,14 +64,19 @@ def release(project: Project, state: RunState, stage: str) -> bool:
     from nbpipe.run.fleets import asked, targets_of
     from nbpipe.targets.settings import target_named
 
-    with contextlib.closing(asked(target_named(targets_of(project), left.target))) as there:
-        ended: list[str] = there.release(found.job)  # type: ignore[union-attr]
-    kept.forget(project.root, left.pipeline, left.stage)
+    ending = msgspec.structs.replace(left, going=kept.ENDING)
+    try:
+        with contextlib.closing(asked(target_named(targets_of(project), left.target))) as there:
+            ended: list[str] = there.release(found.job, found.host)  # type: ignore[union-attr]
+    except BaseException:
+        kept.change(project.root, ending, "")
+        raise
+    kept.forget(project.root, ending)
     return bool(ended)
 
 
 def _left(project: Project, state: RunState, stage: str) -> kept.Left | None:
-    """The attempt of this very run that left a kernel in which nobody goes on."""
-    left = kept.recall(project.root, state.name, stage)
+    """The attempt of this very run that left a kernel in which nobody goes on; it may be ending."""
     jobs = (project.run_folder(state.id) / "jobs").resolve()
-    return left if left is not None and not left.going and Path(left.folder).parent == jobs else None
+    found = (left for left in kept.left_in(project.root, jobs) if (left.pipeline, left.stage) == (state.name, stage))
+    return next((left for left in found if left.going in ("", kept.ENDING)), None)

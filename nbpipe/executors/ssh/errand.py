@@ -447,7 +447,8 @@ class Errand:
         if found is None or found.token != self._spec.token or not 0 < found.index < len(self._spec.cells):
             return False
         looked = self._read(LOOKED, dict[str, str]) or {}
-        note = msgspec.structs.replace(found, job=self.job, target=self._link.target.fingerprint, looked=looked)
+        target = self._link.target
+        note = msgspec.structs.replace(found, job=self.job, host=target.host, target=target.fingerprint, looked=looked)
         write_durably(self._folder / KEPT, msgspec.json.encode(note))
         name, minutes = there_name(self._link), max(found.until - time.time(), 0) / 60
         self._log.note(

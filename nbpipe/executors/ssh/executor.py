@@ -154,7 +154,7 @@ class SshExecutor:
         errand = self._errands.get(handle)
         return errand is not None and errand.unbuilt and errand.state.state != "running"
 
-    def release(self, job: str = "") -> list[str]:
+    def release(self, job: str = "", host: str = "") -> list[str]:  # noqa: ARG002 - there is but one
         """End the kernel that this failed job left, or all that any has; which had. Raises TargetError."""
         try:
             self._link.connect()

@@ -108,9 +108,24 @@ class PoolExecutor:
         """Find out anew what each host has where packages may have changed. Raises TargetError if none answers."""
         self._answers(SshExecutor.refresh)
 
-    def release(self, job: str = "") -> list[str]:
-        """End the kernel that this failed job left, or all that any has. Raises TargetError if none answers."""
-        return [name for found in self._answers(lambda host: host.release(job)).values() for name in found]
+    def release(self, job: str = "", host: str = "") -> list[str]:
+        """End the kernel that this failed job left, on this host if that is known, or all that any has; which had.
+
+        Raises TargetError where a host that may have one did not answer.
+        """
+        hosts = [one for one in self._hosts if one.target.host == host] if host else self._hosts
+        if not hosts:
+            raise TargetError(f"{host} does not answer, or is not of the target", name=self.target.name)
+        found: list[str] = []
+        errors: list[TargetError] = []
+        for answer in self._asked(lambda one: one.release(job), hosts).values():
+            if isinstance(answer, TargetError):
+                errors.append(answer)
+            else:
+                found += answer
+        if errors and not (job and found):
+            raise errors[0]
+        return found
 
     def start(self) -> None:
         """Begin to import on every host. Raises TargetError if none answers."""
@@ -120,19 +135,26 @@ class PoolExecutor:
         self, ask: Callable[[SshExecutor], Found], hosts: Sequence[SshExecutor] | None = None
     ) -> dict[SshExecutor, Found]:
         """What each host says, asked at once; the error of the first where none says anything."""
-        hosts = self._hosts if hosts is None else hosts
-        found: dict[SshExecutor, Found] = {}
-        errors: list[TargetError] = []
-        with ThreadPoolExecutor(max(len(hosts), 1)) as asking:
-            asked = {host: asking.submit(ask, host) for host in hosts}
-            for host, answer in asked.items():
-                try:
-                    found[host] = answer.result()
-                except TargetError as error:
-                    errors.append(error)
-        if errors and not found:
-            raise errors[0]
+        said = self._asked(ask, self._hosts if hosts is None else hosts)
+        found = {host: answer for host, answer in said.items() if not isinstance(answer, TargetError)}
+        for answer in said.values():
+            if isinstance(answer, TargetError) and not found:
+                raise answer
         return found
+
+    def _asked(
+        self, ask: Callable[[SshExecutor], Found], hosts: Sequence[SshExecutor]
+    ) -> dict[SshExecutor, Found | TargetError]:
+        """What each host says, asked at once, or why it says nothing."""
+
+        def one(host: SshExecutor) -> Found | TargetError:
+            try:
+                return ask(host)
+            except TargetError as error:
+                return error
+
+        with ThreadPoolExecutor(max(len(hosts), 1)) as asking:
+            return dict(zip(hosts, asking.map(one, hosts), strict=True))
 
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job on a host, or attach to it where it runs already; the same token gives the same handle."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -122,3 +124,57 @@ def test_what_a_url_needs_is_installed_where_it_is_installed_here() -> None:
     pytest.importorskip("s3fs")
     assert any(line.startswith("s3fs==") for line in packages_of({}, "s3://bucket/a").requirements)
     assert not any(line.startswith("s3fs==") for line in packages_of({}, "/shared").requirements)
+
+
+@pytest.mark.parametrize("when", ["beside the first", "as it is taken"])
+def test_of_two_runs_that_order_the_same_kernel_one_is_told_that_it_has_it(tmp_path: Path, when: str) -> None:
+    told: dict[str, object] = {}
+    job = tmp_path / "job"
+    job.mkdir()
+    keeper.note(f"{job}/job.json", {"token": "failed"})
+    keeper.note(f"{job}/kept.json", {"token": "failed"})
+
+    def order(token: str) -> None:
+        try:
+            told[token] = keeper.ordered(str(tmp_path), {"token": token}, lambda: "")
+        except RuntimeError as error:
+            told[token] = str(error)
+
+    def given() -> str:
+        path = job / "continue.json"
+        return str(json.loads(path.read_text())["token"]) if path.exists() else ""
+
+    first = threading.Thread(target=order, args=("a",))
+    first.start()
+    while given() != "a":
+        time.sleep(0.001)
+    second = threading.Thread(target=order, args=("b",))
+    if when == "beside the first":
+        second.start()
+        second.join()
+    # As the runner takes it: the order, then what it says of itself, and last of all that it waits no more.
+    (job / "continue.json").rename(job / ".continue.json")
+    if when == "as it is taken":
+        second.start()
+        while given() != "b":
+            time.sleep(0.001)
+    keeper.note(f"{job}/job.json", json.loads((job / ".continue.json").read_text()))
+    (job / "kept.json").unlink()
+    first.join()
+    second.join()
+    assert told["b"] == "another run goes on in its kernel"
+    assert given() == ""
+    assert told["a"] is True
+
+
+def test_who_orders_a_kernel_again_as_the_answer_was_lost_has_it(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    keeper.note(f"{tmp_path}/job/job.json", {"token": "failed"})
+    keeper.note(f"{tmp_path}/job/kept.json", {"token": "failed"})
+    keeper.note(f"{tmp_path}/job/continue.json", {"token": "a"})
+
+    def gone() -> str:
+        keeper.note(f"{tmp_path}/job/job.json", {"token": "a"})
+        return "it went on, and has ended"
+
+    assert keeper.ordered(str(tmp_path), {"token": "a"}, gone) is True

@@ -17,6 +17,7 @@ from jobs import Bench
 from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import errand
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.link import LinkDown
 from nbpipe.executors.ssh.pool import PoolExecutor
 from nbpipe.executors.ssh.there import environment
 from nbpipe.targets.settings import Target
@@ -38,6 +39,8 @@ class Machine(SshExecutor):
         #: What it says to one that asks to go on, the last first.
         self.resumes: list[Any] = []
         self.cancelled: list[str] = []
+        self.kept: list[str] = []
+        self.away = False
         self._link.connect = lambda: None  # type: ignore[method-assign]
         self._link.call = self._call  # type: ignore[method-assign]
 
@@ -46,6 +49,10 @@ class Machine(SshExecutor):
         answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
         if do == "cancel":
             self.cancelled.append(asked["job"])
+        if do == "release" and not self.away:
+            return [job for job in self.kept if asked["job"] in ("", job)]
+        if self.away:
+            raise LinkDown("no route to host")
         found = self.resumes.pop() if do == "resume" else answers.get(do, {})
         if isinstance(found, Exception):
             raise found
@@ -115,6 +122,23 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_given_to_another_host(tmp_pat
     pool.cancel(handle)
     assert pool.poll(handle).state == "exited"
     assert b.poll(handle).state == "lost"
+
+
+def test_a_kernel_of_a_pool_has_ended_only_where_the_host_that_may_have_it_says_so() -> None:
+    target = Target(name="gpus", kind="ssh", hosts=("a", "b"))
+    pool = PoolExecutor(target, here=lambda _: "")
+    a, b = (Machine(member) for member in target.members)
+    pool._hosts = [a, b]
+    a.kept, b.kept = ["t-0"], ["s-0"]
+    assert pool.release("s-0") == ["s-0"]
+    assert pool.release("t-0", "b") == []
+    a.away = True
+    for asked in (("t-0",), ("t-0", "a"), ("t-0", "gone"), ()):
+        with pytest.raises(TargetError):
+            pool.release(*asked)
+    assert pool.release("s-0") == pool.release("s-0", "b") == ["s-0"]
+    a.away = False
+    assert sorted(pool.release()) == ["s-0", "t-0"]
 
 
 def test_a_job_that_may_have_been_handed_in_is_not_left_there(machine: Machine, tmp_path: Path) -> None:

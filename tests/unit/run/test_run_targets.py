@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rig import Rig
@@ -14,6 +15,7 @@ from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.run import afield
 from nbpipe.run.afield import Afield
 from nbpipe.run.fleets import assemble
+from nbpipe.sweep.shared import SharedExecutor
 from nbpipe.targets.settings import Target
 
 _TARGETS = (
@@ -97,6 +99,15 @@ def test_what_runs_unexpectedly_on_a_target_that_was_not_compared_is_not_reused(
     assert isinstance(executor, SshExecutor)
     assert "were not compared" in executor.unlike
     fleet.close()
+
+
+def test_the_kernels_of_trials_are_not_kept(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ("%%stage one\na = 1",))
+    target = Target(name="box", kind="ssh", host="nowhere", keep_failed=60.0)
+    given: Any = {"places": {"one": target}, "runs": (), "default": "box"}
+    for local, seconds in ((rig.executor, 60.0), (SharedExecutor(rig.executor), 0.0)):
+        fleet, _ = assemble(rig.project, rig.store, rig.pipeline(), local=local, **given)
+        assert cast("Any", fleet.of("box")).target.keep_failed == seconds
 
 
 def test_targets_are_listed_without_being_connected_to(ran: tuple[Site, Done]) -> None:

@@ -178,20 +178,38 @@ def _kept(work: str) -> dict[str, Any]:
 def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
     """Order the kernel that waits in this folder to go on as `spec` says; whether it has taken that, which it does once.
 
-    It is waited for until `gone` says why there is no such kernel any more.
+    It is waited for until `gone` says why there is no such kernel any more. Raises RuntimeError where it goes on for
+    another attempt.
     """
-    # Before the order: what comes of it may be noted at once.
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(work + "/rc.json")
-    note(work + "/job/continue.json", spec)
+    failed, order = _kept(work).get("token"), work + "/job/continue.json"
+    if _token(order) in ("", spec["token"]):
+        # Before the order: what comes of it may be noted at once.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(work + "/rc.json")
+        note(order, spec, once=True)
+    if _token(order) not in ("", spec["token"]):
+        raise RuntimeError("another run goes on in its kernel")
     until = time.time() + _TAKEN
     while os.path.exists(work + "/job/kept.json") and not gone() and time.time() < until:
         time.sleep(0.005)
     try:
-        os.unlink(work + "/job/continue.json")
+        os.unlink(order)
+        taken = False
     except FileNotFoundError:
-        return True
-    return False
+        taken = True
+    now = _token(work + "/job/job.json")
+    if now not in ("", failed, spec["token"]):
+        raise RuntimeError("another run goes on in its kernel")
+    return taken or now == spec["token"]
+
+
+def _token(path: str) -> str:
+    """Of the attempt that a specification is of; "" where there is none."""
+    try:
+        with open(path) as file:
+            return str(json.load(file).get("token", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _told(
