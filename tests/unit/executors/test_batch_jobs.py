@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,9 @@ from nbpipe.executors.ssh.there import batch as batches
 from nbpipe.executors.ssh.there import keeper, kept, slurm
 from nbpipe.executors.ssh.there.agent import Agent
 from nbpipe.executors.ssh.there.batch import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SAYS_WHERE = "import os, sys; open(sys.argv[1] + '/here', 'w').write(os.environ['GIVEN'])"
 
@@ -119,13 +123,14 @@ def test_jobs_that_are_alike_are_handed_in_together_and_others_alone(made: Made)
     jobs = made.several("aba b ")
     assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(6)]
     named = ["nbpipe-e0-0-and-1-more", "nbpipe-e1-0-and-1-more", "nbpipe-e3-0", "nbpipe-e5-0"]
-    assert [name for name, _ in made.queue.handed] == named
+    names = [name for name, _ in made.queue.handed]
+    assert [re.sub("-more-[0-9a-f]{12}$", "-more", name) for name in names] == named
     assert _ids(jobs) == ["1_0", "2_0", "1_1", "3", "2_1", "4"]
     # Again: all are known.
     assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(6)]
     assert len(made.queue.handed) == 4
     # What an array shares stays until the last of them is home.
-    shared = Path(made.work).parent / "arrays" / "nbpipe-e0-0-and-1-more"
+    shared = Path(made.work).parent / "arrays" / names[0]
     for work in (jobs[0][0], jobs[2][0]):
         assert shared.exists()
         made.batch.forget(work)
@@ -162,6 +167,9 @@ def test_a_job_that_another_agent_was_handing_in_is_found_and_absent_only_after_
     assert made.batch.state(made.work) == {"state": "running", "begun": False}
     monkeypatch.setattr(batches, "_ANSWER", 0.0)
     monkeypatch.setattr(batches, "_AGAIN", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(made.queue, "find", _fails(patch, {"squeue": "!Unable to contact slurm controller"}).find)
+        assert made.batch.state(made.work) == {"state": "running", "begun": False}
     assert made.batch.state(made.work) == {"state": "absent"}
 
 
@@ -171,10 +179,11 @@ def test_where_arrays_are_refused_each_job_is_handed_in_alone(made: Made) -> Non
     assert sorted(made.batch.begin(jobs)) == [(index, "") for index in range(3)]
     assert _ids(jobs) == ["1", "2", "3"]
     # Nothing was said: it may have been taken, and must not be handed in twice.
-    made.queue.refuses = "`sbatch` does not answer"
-    more = made.several("aaaaa")[3:]
-    assert sorted(made.batch.begin(more)) == [(0, made.queue.refuses), (1, made.queue.refuses)]
-    assert len(made.queue.handed) == 3
+    for said in ("`sbatch` does not answer", "sbatch says: Batch job submission failed: Socket timed out on send/recv"):
+        made.queue.refuses = said
+        more = made.several("aaaaa")[3:]
+        assert sorted(made.batch.begin(more)) == [(0, said), (1, said)]
+        assert len(made.queue.handed) == 3
 
 
 def test_what_comes_while_a_job_is_handed_in_goes_together(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +203,186 @@ def test_what_comes_while_a_job_is_handed_in_goes_together(made: Made, monkeypat
     for job in jobs[1:]:
         made.batch.take(*job, told.append)
     go.set()
-    made.batch.settle()
+    _until(lambda: len(told) == 4)
     assert told == [""] * 4
     assert _ids(jobs) == ["1", "2_0", "2_1", "2_2"]
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+class Slow:
+    """Has jobs wait in the scheduler's hands."""
+
+    def __init__(self, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.twice, self.go = threading.Event(), threading.Event(), threading.Event()
+        self._submit = queue.submit
+        monkeypatch.setattr(queue, "submit", self._slow)
+
+    def _slow(self, *asked: Any) -> str:
+        (self.twice if self.begun.is_set() else self.begun).set()
+        assert self.go.wait(20)
+        return self._submit(*asked)
+
+
+def test_what_is_being_handed_in_when_the_connection_ends_is_noted_and_the_rest_is_not_handed_in(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, told, jobs = Slow(made.queue, monkeypatch), list[str](), made.several("aaaa")
+    made.batch.take(*jobs[0], told.append)
+    assert slow.begun.wait(20)
+    for job in jobs[1:]:
+        made.batch.take(*job, told.append)
+    ends = threading.Thread(target=made.batch.settle)
+    ends.start()
+    _until(lambda: made.batch._closing)
+    slow.go.set()
+    ends.join(20)
+    handed = [Path(work, "batch.json").exists() for work, _, _ in jobs]
+    assert handed == [True, False, False, False]
+    assert [made.batch.ordered(work) for work, _, _ in jobs] == handed
+    assert len(made.queue.handed) == 1
+    # Of those that were taken together, too: two that differ are two calls.
+    made.batch._closing = False
+    two, said = made.several("    ab")[4:], []
+    for index, wrong in made.batch.begin(two):
+        made.batch._closing = True
+        said.append((index, wrong))
+    assert (said, len(made.queue.handed)) == ([(0, ""), (1, "")], 2)
+    assert [made.batch.ordered(work) for work, _, _ in two] == [True, False]
+
+
+def test_two_agents_hand_a_job_in_once_whoever_is_slow(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, told, jobs = Slow(made.queue, monkeypatch), list[str](), made.several("a")
+    other = Batch(keeper, made.queue)
+    made.batch.take(*jobs[0], told.append)
+    assert slow.begun.wait(20)
+    other.take(*jobs[0], told.append)
+    assert not slow.twice.wait(0.3)
+    slow.go.set()
+    _until(lambda: len(told) == 2)
+    assert (told, len(made.queue.handed)) == (["", ""], 1)
+
+
+def test_a_job_that_is_cancelled_before_or_while_it_is_handed_in_does_not_stay_in_the_queue(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, told, jobs = Slow(made.queue, monkeypatch), list[str](), made.several("aa")
+    Path(jobs[0][0], "cancel").touch()
+    made.batch.take(*jobs[0], told.append)
+    _until(lambda: told == [""])
+    assert made.batch.state(jobs[0][0]) == {"state": "exited", "code": 130}
+    made.batch.take(*jobs[1], told.append)
+    assert slow.begun.wait(20)
+    Path(jobs[1][0], "cancel").touch()
+    made.batch.cancel(jobs[1][0], force=True)
+    assert made.queue.killed == []
+    slow.go.set()
+    _until(lambda: len(told) == 2)
+    assert [work for _, (_, _, work) in made.queue.handed] == [jobs[1][0]]
+    assert made.queue.killed == ["1"]
+
+
+def test_the_start_that_runs_says_which_job_it_is_and_both_are_killed(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.begin("import os, sys; open(sys.argv[1] + '/here', 'w').write(os.environ.get('NBPIPE_NUMBER', 'nothing'))")
+    monkeypatch.setenv("NBPIPE_NUMBER", "7_3")
+    made.queue.start()
+    assert Path(made.work, "0", "job", "here").read_text() == "nothing"
+    Path(made.work, "0", "rc.json").unlink()
+    monkeypatch.setattr(made.queue, "state", lambda number: ("ended", number))
+    monkeypatch.setattr(batches, "_LATE", -1.0)
+    assert made.batch.state(made.work) == {"state": "lost", "why": "7_3"}
+    made.batch.cancel(made.work, force=True)
+    assert made.queue.killed == ["7_3", "1"]
+
+
+@pytest.mark.parametrize("array", [True, False])
+def test_what_slurm_starts_is_told_its_number(tmp_path: Path, *, array: bool) -> None:
+    says = tmp_path / "says"
+    says.write_text('#!/bin/sh\necho "$NBPIPE_NUMBER" "$SLURM_ARRAY_TASK_ID" "$2"\n')
+    says.chmod(0o755)
+    (tmp_path / "works").write_text("/a\n/b\n")
+    (tmp_path / "batch.sh").write_text(slurm._ARRAY if array else slurm._SCRIPT)
+    given = {**os.environ, "SLURM_JOB_ID": "9"}
+    given |= {"SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1"} if array else {}
+    words = ["sh", str(tmp_path / "batch.sh"), str(says), *([str(tmp_path / "works")] if array else ["k", "/b"])]
+    said = subprocess.run(words, env=given, check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["8_1" if array else "9", "/b"]
+
+
+def test_the_end_of_an_element_is_asked_for_and_not_that_of_the_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "squeue").write_text(
+        '#!/bin/sh\ncase "$*" in *--jobs=8_1) ;; *) echo 2026-11-22T14:05:00 ;; esac\necho 2026-11-22T14:00:00\n'
+    )
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    assert keeper._ends("8_1") == str(time.mktime((2026, 11, 22, 14, 0, 0, 0, 0, -1)))
+
+
+def test_an_agent_that_is_killed_while_it_notes_an_array_loses_none_of_it(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, note = made.several("aaa"), keeper.note
+
+    def dies(path: str, data: dict[str, Any], **more: Any) -> bool:
+        if path == jobs[1][0] + "/batch.json":
+            raise SystemExit
+        return note(path, data, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "note", dies)
+        with pytest.raises(SystemExit):
+            list(made.batch.begin(jobs))
+
+    def silent(name: str) -> str:
+        raise RuntimeError(f"squeue says: nothing of {name}")
+
+    monkeypatch.setattr(made.queue, "find", silent)
+    monkeypatch.setattr(made.queue, "state", lambda number: ("running", number))
+    again = Batch(keeper, made.queue)
+    assert [again.state(work)["why"] for work, _, _ in jobs] == ["1_0", "1_1", "1_2"]
+
+
+def test_a_job_is_no_element_of_an_array_that_lists_another_in_its_place(made: Made) -> None:
+    jobs = made.several("aaaaa")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made.queue, "submit_array", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            list(made.batch.begin(jobs[:3]))
+    # Its agent died before Slurm heard of it: some come again, one later.
+    assert sorted(made.batch.begin([jobs[0], jobs[3], jobs[4]])) == [(index, "") for index in range(3)]
+    assert list(made.batch.begin([jobs[1]])) == [(0, "")]
+    assert _ids([jobs[0], jobs[3], jobs[4], jobs[1]]) == ["1_0", "1_1", "1_2", "2"]
+    array = json.loads(Path(jobs[3][0], "array.json").read_text())
+    Path(jobs[2][0], "array.json").write_text(json.dumps({**array, "index": 1}))
+    assert (made.batch._found(jobs[3][0]), made.batch._found(jobs[2][0])) == ("1_1", "")
+
+
+def test_one_folder_that_is_gone_fails_alone_and_its_element_is_taken_back(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, submit = made.several("aaa"), made.queue.submit_array
+
+    def removes(*asked: Any) -> str:
+        shutil.rmtree(jobs[1][0])
+        return submit(*asked)
+
+    monkeypatch.setattr(made.queue, "submit_array", removes)
+    found = dict(made.batch.begin(jobs))
+    assert (found[0], found[2]) == ("", "")
+    assert "No such file" in found[1]
+    assert made.queue.killed == ["1_1"]
+    assert _ids([jobs[0], jobs[2]]) == ["1_0", "1_2"]
 
 
 def test_each_start_works_in_a_folder_of_its_own_and_the_newest_counts(made: Made) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,3 +165,46 @@ def test_a_job_on_several_nodes_is_handed_in_as_what_reserves_them_and_refused_w
 def test_nodes_that_are_dead_are_not_counted(scheduler: Scheduler) -> None:
     facts = scheduler.facts()
     assert (facts["nodes"], facts["slots"], facts["devices"]) == (2, {"cpus": 8.0, "gpus": 4.0}, ["0", "1"])
+
+
+_RAY = {
+    "ray/__init__.py": """
+class exceptions:
+    RayError = OSError
+class Task:
+    def __init__(self, does): self.does = does
+    def options(self, **_): return self
+    def remote(self, *given): return lambda: self.does(*given)
+def init(**_): pass
+def wait(tasks, **_): return tasks[:1], tasks[1:]
+def get(task): return task()
+remote = Task
+""",
+    "ray/util/__init__.py": "def get_node_ip_address(): return '127.0.0.1'\n",
+    "ray/util/placement_group.py": """
+class placement_group:
+    def __init__(self, *_, **__): pass
+    def wait(self, seconds): return True
+""",
+    "ray/util/scheduling_strategies.py": """
+class PlacementGroupSchedulingStrategy:
+    def __init__(self, *_, **__): pass
+""",
+}
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_driver_of_several_nodes_fails_where_one_of_them_does_and_only_there(tmp_path: Path, code: int) -> None:
+    for name, text in _RAY.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-c", f"import sys; sys.exit({code})"]
+    order = {"command": command, "variables": {}, "needs": {"num_cpus": 1}, "nodes": 2}
+    (tmp_path / "driver.json").write_text(json.dumps(order))
+    # From elsewhere: its own folder would come first, in which modules have other names.
+    words = [sys.executable, "-P", ray.__file__, str(tmp_path), "ray"]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False, timeout=60)
+    assert done.returncode == (1 if code else 0)
+    assert (tmp_path / "said").read_text() == (
+        f"what ran on node 0 of 2 was ended there: exit code {code}" if code else ""
+    )

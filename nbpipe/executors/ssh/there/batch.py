@@ -7,6 +7,7 @@ given up for dead may live, and finish; what it writes lies in its own folder, a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -14,6 +15,7 @@ import shutil
 import sys
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +32,12 @@ _ANSWER = 90.0
 _AGAIN = 2.0
 #: Elements of an array: by default Slurm takes one more.
 _MOST = 1000
-#: What a scheduler that answers says first. One that does not may have taken it.
-_NO = " says: "
+#: What Slurm says that has not taken an array; whatever else it says, it may have.
+_REFUSALS = (
+    "Invalid ", "invalid ", "violates ", "exceeds ", "configuration is not available", "configuration not available",
+    "can not be satisfied", "not permitted", "denied",
+    "unrecognized option", "More processors requested", "Too many", "too large",
+)  # fmt: skip
 
 
 class Batch:
@@ -52,6 +58,7 @@ class Batch:
         #: Jobs to hand in, each with who is told when that is done. None ends the thread that does it.
         self._taken: queue.SimpleQueue[tuple[Job, Callable[[str], None]] | None] = queue.SimpleQueue()
         self._hands: threading.Thread | None = None
+        self._closing = False
 
     @property
     def python(self) -> str:
@@ -82,7 +89,8 @@ class Batch:
         self._taken.put(((work, order, asked), tell))
 
     def settle(self) -> None:
-        """Return once what was taken is handed in and noted."""
+        """Return once what is just being handed in is noted; what waits for its turn is not: nobody listens any more."""
+        self._closing = True
         if self._hands is not None:
             self._taken.put(None)
             self._hands.join()
@@ -97,6 +105,8 @@ class Batch:
                 while True:
                     taken.append(self._taken.get_nowait())
             last = None in taken
+            if self._closing:
+                return
             jobs = [one for one in taken if one is not None]
             waiting = {index: tell for index, (_, tell) in enumerate(jobs)}
             try:
@@ -113,86 +123,157 @@ class Batch:
 
         A job is its folder, its order and what that stage asks for. An order is `keep`'s; nobody else may read it, secrets are in it.
         """
-        groups: dict[Any, list[int]] = {}
-        for index, (work, order, asked) in enumerate(jobs):
-            try:
-                if self._prepared(work, order):
-                    alike = self._scheduler.alike(asked) if hasattr(self._scheduler, "alike") else ""
-                    groups.setdefault(alike or index, []).append(index)
-                else:
-                    yield index, ""
-            except (OSError, RuntimeError) as error:
-                yield index, str(error)
-        for group in (part[at : at + _MOST] for part in groups.values() for at in range(0, len(part), _MOST)):
-            together, said = False, ""
-            if len(group) > 1:
+        with self._alone(jobs):
+            groups: dict[Any, list[int]] = {}
+            for index, (work, order, asked) in enumerate(jobs):
                 try:
-                    together = self._hand_in_together([jobs[index] for index in group])
-                except (OSError, RuntimeError) as error:
-                    together, said = True, str(error)
-            for index in group:
-                try:
-                    if not together:
-                        self._hand_in(*jobs[index])
-                    yield index, said
+                    if self._prepared(work, order):
+                        alike = self._scheduler.alike(asked) if hasattr(self._scheduler, "alike") else ""
+                        groups.setdefault(alike or index, []).append(index)
+                    else:
+                        yield index, ""
                 except (OSError, RuntimeError) as error:
                     yield index, str(error)
+            for group in (part[at : at + _MOST] for part in groups.values() for at in range(0, len(part), _MOST)):
+                together = self._together([jobs[index] for index in group]) if len(group) > 1 else None
+                for at, index in enumerate(group):
+                    yield index, self._alone_in(*jobs[index]) if together is None else together[at]
+
+    @contextlib.contextmanager
+    def _alone(self, jobs: list[Job]) -> Iterator[None]:
+        """No other agent hands in anything of this root meanwhile: it would not know yet what this one does.
+
+        A folder without locks does without.
+        """
+        if not jobs:
+            yield
+            return
+        root = os.path.dirname(os.path.dirname(jobs[0][0]))
+        descriptor = os.open(root + "/batch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _prepared(self, work: str, order: dict[str, Any]) -> bool:
         """Whether the job has to be handed in: it was not, as far as the scheduler knows. What its node reads is written."""
-        if os.path.exists(work + "/batch.json"):
+        if os.path.exists(work + "/batch.json") or self._cancelled(work):
             return False
-        tried = os.path.exists(work + "/order.json")
-        with open(work + "/keeper.py", "w") as file:
-            file.write(self._keeper.source)
-        descriptor = os.open(work + "/order.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(order, file)
-        number = self._found(work) if tried else ""
+        number = self._found(work) if os.path.exists(work + "/order.json") else ""
         if number:
             self._keeper.note(work + "/batch.json", {"id": number})
-        return not number
+            return False
+        # By renaming: what was handed in before reads it whole.
+        _write(work + "/keeper.py", self._keeper.source)
+        _write(work + "/order.json", json.dumps(order))
+        return True
+
+    def _cancelled(self, work: str) -> bool:
+        """Whether nobody wants it any more; then it has ended, unless it was handed in."""
+        if not os.path.exists(work + "/cancel"):
+            return False
+        self._keeper.note(work + "/rc.json", {"code": 130}, once=True)
+        return True
 
     def ordered(self, work: str) -> bool:
         """Whether a scheduler may have heard of the job: one whose agent died before that has to be handed in."""
         return os.path.exists(work + "/order.json")
 
-    def _hand_in(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(work + "/array.json")
-        command = [self.python, work + "/keeper.py", work]
-        hidden = set(order["environment"])
-        number = self._scheduler.submit("nbpipe-" + os.path.basename(work), work, command, asked, hidden)
-        self._keeper.note(work + "/batch.json", {"id": number})
-
-    def _hand_in_together(self, jobs: list[Job]) -> bool:
-        """Hand jobs in that are alike, as one array; False where the scheduler does not take it, and has to get each for itself."""
-        works = [work for work, _, _ in jobs]
-        name = f"nbpipe-{os.path.basename(works[0])}-and-{len(works) - 1}-more"
-        place = f"{os.path.dirname(os.path.dirname(works[0]))}/arrays/{name}"
-        hidden = {variable for _, order, _ in jobs for variable in order["environment"]}
-        os.makedirs(place, exist_ok=True)
-        for index, work in enumerate(works):
-            # Before anybody is told: where the answer is lost, each is found by this.
-            self._keeper.note(work + "/array.json", {"name": name, "index": index, "place": place})
+    def _alone_in(self, work: str, order: dict[str, Any], asked: dict[str, Any]) -> str:
+        """Hand in a job for itself; why that could not be, or nothing."""
         try:
-            number = self._scheduler.submit_array(name, place, works, jobs[0][2], hidden)
-        except RuntimeError as error:
-            number = self._scheduler.find(name)
-            if not number and _NO not in str(error):
-                raise
-            if not number:
+            if self._dropped(work) or self._cancelled(work):
+                return ""
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(work + "/array.json")
+            command, hidden = [self.python, work + "/keeper.py", work], set(order["environment"])
+            name = "nbpipe-" + os.path.basename(work)
+            number = self._given(name, lambda: self._scheduler.submit(name, work, command, asked, hidden))
+        except (OSError, RuntimeError) as error:
+            return str(error)
+        return self._noted(work, number)
+
+    def _together(self, jobs: list[Job]) -> list[str] | None:
+        """Hand jobs in that are alike, as one array; of each why that could not be, or nothing.
+
+        None where the scheduler does not take it, and has to get each for itself.
+        """
+        # Of no other array, whatever jobs are in that one.
+        name = f"nbpipe-{os.path.basename(jobs[0][0])}-and-{len(jobs) - 1}-more-{uuid.uuid4().hex[:12]}"
+        place = f"{os.path.dirname(os.path.dirname(jobs[0][0]))}/arrays/{name}"
+        hidden = {variable for _, order, _ in jobs for variable in order["environment"]}
+        works: list[str] = []
+        wrong: dict[str, str] = {}
+        for work, _, _ in jobs:
+            try:
+                if not self._dropped(work) and not self._cancelled(work):
+                    # Before anybody is told: where the answer is lost, each is found by this.
+                    self._keeper.note(work + "/array.json", {"name": name, "index": len(works), "place": place})
+                    works.append(work)
+            except OSError as error:
+                wrong[work] = str(error)
+        try:
+            if works:
+                os.makedirs(place, exist_ok=True)
+                number = self._given(name, lambda: self._scheduler.submit_array(name, place, works, jobs[0][2], hidden))
+        except (OSError, RuntimeError) as error:
+            if any(said in str(error) for said in _REFUSALS):
                 shutil.rmtree(place, ignore_errors=True)
-                return False
-        for index, work in enumerate(works):
-            self._keeper.note(work + "/batch.json", {"id": f"{number}_{index}"})
-        return True
+                return None
+            return [wrong.get(work, str(error)) for work, _, _ in jobs]
+        with contextlib.suppress(OSError):
+            # All are known by this, should the agent end before it notes each.
+            self._keeper.note(place + "/number.json", {"id": number})
+        wrong |= {work: self._noted(work, f"{number}_{index}") for index, work in enumerate(works)}
+        return [wrong.get(work, "") for work, _, _ in jobs]
+
+    def _dropped(self, work: str) -> bool:
+        """Whether the one who asked has gone before it was handed in; then it never was."""
+        if self._closing:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(work + "/order.json")
+        return self._closing
+
+    def _given(self, name: str, hand_in: Callable[[], str]) -> str:
+        """What the scheduler calls what it was handed, also where its answer was lost. Raises RuntimeError."""
+        try:
+            return hand_in()
+        except RuntimeError:
+            with contextlib.suppress(RuntimeError):
+                number = str(self._scheduler.find(name))
+                if number:
+                    return number
+            raise
+
+    def _noted(self, work: str, number: str) -> str:
+        """Note what the scheduler calls it; where that cannot be, it is taken back, and why is said."""
+        try:
+            self._keeper.note(work + "/batch.json", {"id": number})
+        except OSError as error:
+            self._scheduler.kill(number)
+            return str(error)
+        if os.path.exists(work + "/cancel"):
+            self._scheduler.kill(number)
+        return ""
 
     def _found(self, work: str) -> str:
         """What the scheduler calls it, by the name that it was handed in by; empty where it knows none. Raises RuntimeError."""
         array = _read(work + "/array.json")
-        number = str(self._scheduler.find(array.get("name") or "nbpipe-" + os.path.basename(work)))
-        return f"{number}_{array['index']}" if number and array else number
+        if not array:
+            return str(self._scheduler.find("nbpipe-" + os.path.basename(work)))
+        with contextlib.suppress(OSError), open(array["place"] + "/works") as file:
+            if [*file.read().splitlines(), *[""] * (array["index"] + 1)][array["index"]] != work:
+                return ""
+        number = _read(array["place"] + "/number.json").get("id") or self._scheduler.find(array["name"])
+        return f"{number}_{array['index']}" if number else ""
+
+    def _numbers(self, work: str) -> list[str]:
+        """What the scheduler calls it, as noted: first what the newest start said of itself, should it know it twice."""
+        folder = self.start_of(work)[1]
+        noted = [_read(path).get("id", "") for path in (folder + "/number.json", work + "/batch.json")]
+        return list(dict.fromkeys(filter(None, noted)))
 
     def start_of(self, work: str) -> tuple[int, str]:
         """The newest start of a job, and its folder; that of the job itself, and -1, where it has not begun."""
@@ -210,12 +291,13 @@ class Batch:
             self._ended.pop(work, None)
             self._stopping.pop(work, None)
             return {"state": "exited", "code": done["code"]}
-        handed = _read(work + "/batch.json") or self._sought(work)
-        if not handed:
+        known = next(iter(self._numbers(work)), None)
+        known = self._sought(work) if known is None else known
+        if known is None:
             return {"state": "absent"}
-        if not handed["id"]:
+        if not known:
             return {"state": "running", "begun": False}
-        state, why = self._scheduler.state(handed["id"])
+        state, why = self._scheduler.state(known)
         with contextlib.suppress(OSError), open(work + "/said") as file:
             # What was started there for it knows better.
             why = file.read() or why
@@ -234,8 +316,8 @@ class Batch:
 
         Without `fresh`, what it said a moment ago will do. Raises RuntimeError where it does not answer.
         """
-        handed = _read(work + "/batch.json")
-        state, why = self._scheduler.state(handed["id"], fresh=fresh) if handed else ("running", "")
+        numbers = self._numbers(work)
+        state, why = self._scheduler.state(numbers[0], fresh=fresh) if numbers else ("running", "")
         if state == "unknown":
             raise RuntimeError(f"nobody says whether the kernel still runs: {why}")
         return "" if state == "running" else why or "it runs no more"
@@ -244,21 +326,22 @@ class Batch:
         """Where the scheduler starts it again from now on, it begins as this attempt, and at its first cell."""
         self._keeper.note(work + "/job/job.json", {**spec, "continues": "", "first": 0})
 
-    def _sought(self, work: str) -> dict[str, Any]:
-        """As in `batch.json`, of a job that another agent was about to hand in; no id while that may still be so, or it died."""
+    def _sought(self, work: str) -> str | None:
+        """As in `batch.json`, of a job that another agent was about to hand in; "" while that may still be so, None if it died."""
         try:
             since = time.time() - os.stat(work + "/order.json").st_mtime
         except FileNotFoundError:
-            return {}
+            return None
         if time.time() - self._looked.get(work, 0.0) < _AGAIN:
-            return {"id": ""}
+            return ""
         self._looked[work] = time.time()
-        with contextlib.suppress(RuntimeError):
+        try:
             number = self._found(work)
-            if number:
-                self._keeper.note(work + "/batch.json", {"id": number})
-                return {"id": number}
-        return {"id": ""} if since < _ANSWER else {}
+        except RuntimeError:
+            return ""
+        if number:
+            self._keeper.note(work + "/batch.json", {"id": number})
+        return number or ("" if since < _ANSWER else None)
 
     def cancel(self, work: str, *, force: bool) -> None:
         """Stop it; one that waits, or is to be killed, at once."""
@@ -268,26 +351,19 @@ class Batch:
             self._stopping.setdefault(work, time.time() + _GRACE)
 
     def _kill(self, work: str) -> None:
-        number = self._number(work)
-        if number:
+        numbers = self._numbers(work)
+        if not numbers and os.path.exists(work + "/order.json"):
+            with contextlib.suppress(RuntimeError):
+                numbers = [self._found(work)]
+        for number in filter(None, numbers):
             self._scheduler.kill(number)
         begun = self.start_of(work)[0] >= 0
         self._keeper.note(work + "/rc.json", {"code": -9 if begun else 130})
 
-    def _number(self, work: str) -> str:
-        """What the scheduler calls it, also where its answer was lost; empty where it does not know it, or does not answer."""
-        handed = _read(work + "/batch.json")
-        if handed or not os.path.exists(work + "/order.json"):
-            return str(handed.get("id", ""))
-        with contextlib.suppress(RuntimeError):
-            return self._found(work)
-        return ""
-
     def forget(self, work: str) -> None:
         """Its results are home: the scheduler need not keep anything of it, either."""
-        handed = _read(work + "/batch.json")
-        if handed and hasattr(self._scheduler, "forget"):
-            self._scheduler.forget(handed["id"])
+        for number in self._numbers(work) if hasattr(self._scheduler, "forget") else []:
+            self._scheduler.forget(number)
         place = _read(work + "/array.json").get("place", "")
         with contextlib.suppress(OSError), open(place + "/works") as file:
             if not any(other != work and os.path.exists(other) for other in file.read().splitlines()):
@@ -296,6 +372,15 @@ class Batch:
     def gone(self, work: str) -> bool:
         """Whether nothing of it runs any more, as far as can be told without asking the scheduler."""
         return os.path.exists(work + "/rc.json") or os.path.exists(self.start_of(work)[1] + "/rc.json")
+
+
+def _write(path: str, text: str) -> None:
+    """Whole, and for this user's eyes alone."""
+    temporary = f"{path}.{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -321,6 +321,7 @@ def lock(name: str, *, shared: bool) -> int | None:
 
 def keep_for_scheduler(work: str) -> None:
     """On a node: run the job whose folder is `work` in a folder of this start's own, unless it ended or was cancelled."""
+    called = os.environ.pop("NBPIPE_NUMBER", "")
     number = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     if os.environ.get("NBPIPE_START") == "next":
         # Nobody counts the pods of a job; whoever comes later is newer.
@@ -338,6 +339,9 @@ def keep_for_scheduler(work: str) -> None:
         if spec.get(name, "").startswith(work + "/"):
             spec[name] = mine + spec[name][len(work) :]
     note(scratch + "/job/job.json", spec)
+    if called:
+        # Where it was handed in twice, this is the one that runs.
+        note(scratch + "/number.json", {"id": called})
     for name in ("cancel", "asked"):
         # They are said of the job, whichever start of it is the newest.
         os.symlink(f"../{name}", f"{scratch}/{name}")
@@ -349,7 +353,7 @@ def keep_for_scheduler(work: str) -> None:
     # It must not outlive this process, which is all that the scheduler knows of it.
     environment = {**os.environ, **order.pop("environment"), "NBPIPE_PARENT": str(os.getpid())}
     if spec.get("keep_failed"):
-        environment["NBPIPE_ENDS"] = _ends()
+        environment["NBPIPE_ENDS"] = _ends(called)
     keep(mine, environment=environment, devices=(0, []), **order)
 
 
@@ -376,12 +380,12 @@ def keep_ranks(work: str, node: str) -> int:
     return child.returncode
 
 
-def _ends() -> str:
-    """When Slurm ends this job at the latest, in seconds since the epoch; "" where nobody says."""
+def _ends(number: str) -> str:
+    """When Slurm ends the job of this number at the latest, in seconds since the epoch; "" where nobody says."""
     told = os.environ.get("SLURM_JOB_END_TIME", "")
     if told or not os.environ.get("SLURM_JOB_ID"):
         return told
-    words = ["squeue", "--noheader", "--format=%e", "--jobs=" + os.environ["SLURM_JOB_ID"]]
+    words = ["squeue", "--noheader", "--format=%e", "--jobs=" + (number or os.environ["SLURM_JOB_ID"])]
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=10).stdout
         return str(time.mktime(time.strptime(said.decode().strip(), "%Y-%m-%dT%H:%M:%S")))

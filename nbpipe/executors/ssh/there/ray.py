@@ -257,7 +257,7 @@ if __name__ == "__main__":
     if sys.argv[2:]:
         said = _drive(sys.argv[1])
         _say(sys.argv[1], said)
-        sys.exit(said)
+        sys.exit(said or 0)
     # Its packages are its own, whatever finds those of the stage.
     given = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     python = _rays_python()

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The whole script of every job: what it runs stands in its arguments.
-_SCRIPT = '#!/bin/sh\nexec "$@"\n'
+_SCRIPT = '#!/bin/sh\nexport NBPIPE_NUMBER="$SLURM_JOB_ID"\nexec "$@"\n'
 #: That of an array: an element finds its folder in a list. What it computes must not depend on its number.
 _ARRAY = """#!/bin/sh
 work=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$2")
+export NBPIPE_NUMBER="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 unset SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_ARRAY_TASK_COUNT SLURM_ARRAY_TASK_MIN SLURM_ARRAY_TASK_MAX SLURM_ARRAY_TASK_STEP
 exec "$1" "$work/keeper.py" "$work"
 """
