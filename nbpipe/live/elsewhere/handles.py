@@ -80,18 +80,20 @@ class Handles:
 
     def _together(self, first: RemoteValue) -> dict[RemoteValue, Any]:
         own = _family(first)
-        mates = {one.name: one for one in held(self._names).values() if _family(one) == own} | {first.name: first}
+        mates = {one.remote.name: one.remote for one in (*held(self._names).values(), first) if _family(one) == own}
         project = Project(Path(own[0]))
         store = open_store(project.store)
-        target = target_named(targets_of(project), first.target)
+        target = target_named(targets_of(project), first.remote.target)
         executor = self._places.store_of(project, store, target)
-        artifacts = {name: one._artifact for name, one in mates.items()}  # noqa: SLF001 - its own kind
+        artifacts = {name: one.artifact for name, one in mates.items()}
         home = _brought(executor, store, project, artifacts)
-        values = self._loaded(store, home, {need: one for mate in mates.values() for need, one in mate._needs.items()})  # noqa: SLF001
-        given = {one: values[name] for name, one in mates.items()}
-        for name, bound in list(self._names.items()):
-            if type(bound) is RemoteValue and bound in given:
-                self._names[name] = given[bound]
+        values = self._loaded(store, home, {need: one for mate in mates.values() for need, one in mate.needs.items()})
+        bound = {
+            name: one for name, one in held(self._names).items() if _family(one) == own and one.remote.name in values
+        }
+        given = {one: values[one.remote.name] for one in (*bound.values(), first)}
+        # At once: Ctrl-C between two of them would part what shares memory.
+        self._names.update({name: given[one] for name, one in bound.items()})
         with contextlib.suppress(StoreError):
             _complete(store, own[1], artifacts, home)
         return given
@@ -106,11 +108,10 @@ class Handles:
             self._names.update(needs)
             return load_values(store, home, self._names)
         finally:
+            self._names.update({name: value for name, value in before.items() if value is not absent})
             for name, value in before.items():
                 if value is absent:
                     self._names.pop(name, None)
-                else:
-                    self._names[name] = value
 
 
 def held(names: Mapping[str, Any]) -> dict[str, RemoteValue]:
@@ -128,9 +129,9 @@ def lying(names: Mapping[str, Any], wanted: Iterable[str], on: str) -> dict[str,
         handle = names[name]
         if type(handle) is not RemoteValue:
             continue
-        same = all(names.get(need) is value for need, value in handle._needs.items())  # noqa: SLF001 - its own kind
-        if handle.target == on and handle.name == name and same:
-            found[name] = handle._artifact  # noqa: SLF001
+        same = all(names.get(need) is value for need, value in handle.remote.needs.items())
+        if handle.remote.target == on and handle.remote.name == name and same:
+            found[name] = handle.remote.artifact
         else:
             handle.load()
     return found
@@ -138,9 +139,9 @@ def lying(names: Mapping[str, Any], wanted: Iterable[str], on: str) -> dict[str,
 
 def _family(handle: RemoteValue) -> tuple[str, str, tuple[str, ...], str]:
     """What those handles have in common whose values lie in one object; of a value stored alone it is its own."""
-    artifact = handle._artifact  # noqa: SLF001 - its own kind
-    own = "" if artifact.group else handle.name
-    return handle._root, handle._key, artifact.objects, own  # noqa: SLF001
+    known = handle.remote
+    own = "" if known.artifact.group else known.name
+    return known.root, known.key, known.artifact.objects, own
 
 
 def _brought(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import pickle
+import types
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
+import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from kernels import Live
 
 import nbpipe
@@ -17,6 +24,7 @@ from nbpipe.model import Artifact, Outcome, Trace
 from nbpipe.run.project import Project
 from nbpipe.store import open_store
 from nbpipe.store.gc import gc
+from nbpipe.store.values import save_values
 
 _ATTEMPT = "t"
 _ARTIFACT = Artifact(
@@ -36,14 +44,53 @@ def test_it_says_what_it_is_how_large_and_where() -> None:
     shown = handle._repr_html_()
     assert "1.2 GB on <b>g&lt;p&gt;u</b>" in shown
     assert "shape [3]" in shown
-    assert (handle.name, handle.type, handle.bytes, handle.target) == ("net", "numpy.ndarray", 1_200_000_000, "g<p>u")
+    known = handle.remote
+    assert (known.name, known.type, known.bytes, known.target) == ("net", "numpy.ndarray", 1_200_000_000, "g<p>u")
+    # What a front-end shows of it; it asks for methods that are not there, too.
+    formatter = DisplayFormatter()
+    assert formatter.format(handle)[0] == {"text/plain": repr(handle), "text/html": shown}
+    assert {handle: 1}[handle] == 1
 
 
 def test_it_does_not_pass_for_the_value() -> None:
     handle: Any = nbpipe.RemoteValue("net", _ARTIFACT)
-    for use in (lambda: handle.shape, lambda: bool(handle), lambda: len(handle), lambda: handle + 1, lambda: handle[0]):
-        with pytest.raises((AttributeError, TypeError)):
+    array = np.ones(2)
+    uses: list[Callable[[], Any]] = [
+        lambda: handle.shape,
+        lambda: hasattr(handle, "shape"),
+        lambda: getattr(handle, "name", 1),
+        lambda: bool(handle),
+        lambda: len(handle),
+        lambda: list(handle),
+        handle,
+        lambda: handle[0],
+        lambda: handle == [1],
+        lambda: handle != [1],
+        lambda: handle < 1,
+        lambda: 1 in handle,
+        lambda: [[1]].index(handle),
+        lambda: str(handle),
+        lambda: f"{handle}",
+        lambda: f"{handle:>9}",
+        lambda: [1, 2][handle],
+        lambda: float(handle),
+        lambda: handle + 1,
+        lambda: 1 + handle,
+        lambda: array * handle,
+        lambda: np.asarray(handle),
+        lambda: np.add(array, handle),
+        lambda: np.concatenate([handle]),
+        lambda: operator.iadd(handle, 1),
+        lambda: setattr(handle, "shape", 1),
+        lambda: delattr(handle, "remote"),
+        lambda: operator.setitem(handle, 0, 1),
+    ]
+    for use in uses:
+        with pytest.raises(UsageError, match="is still on"):
             use()
+    assert not hasattr(handle, "__array_interface__")
+    with pytest.raises(UsageError, match="belongs to no kernel"):
+        handle.load()
     with pytest.raises(TypeError, match="only the value itself"):
         pickle.dumps(handle)
 
@@ -73,7 +120,7 @@ def _watched(live: Live, bring: Any) -> dict[str, Any]:
     places = Places(names)
 
     def load(handles: Any) -> Any:
-        return names.update({one.name: one.load() for one in handles}) or {}
+        return names.update({one.remote.name: one.load() for one in handles}) or {}
 
     places.handles.load = load  # type: ignore[method-assign]
     live.session._watch_handles(places)
@@ -133,3 +180,48 @@ def test_a_result_of_which_something_stayed_elsewhere_is_no_run_s_and_what_is_he
     assert store.objects.has(printed)
     store.left.forget("k")
     assert gc(store, grace=0).objects == 1
+
+
+class _Interrupted(dict[str, Any]):
+    """Names, of which the one that is bound after `left` others is Ctrl-C."""
+
+    left = -1
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.left -= 1
+        if self.left == -1:
+            raise KeyboardInterrupt
+        super().__setitem__(name, value)
+
+
+@pytest.mark.parametrize("after", range(7))
+def test_ctrl_c_at_any_time_leaves_all_handles_or_all_values_that_share_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "nbpipe.toml").write_text('[targets.box]\nkind = "ssh"\nhost = "h"\n')
+    project = Project(tmp_path)
+    inner = [1]
+    saved = save_values(open_store(project.store), {"a": [inner], "b": inner}, stage="s")
+
+    class Box:
+        """Has nothing to send: all is here."""
+
+        target = types.SimpleNamespace(name="box")
+
+        def bring(self, *_: object) -> dict[str, Artifact]:
+            return saved
+
+    names = _Interrupted()
+    places = Places(names)
+    places.store_of = lambda *_: cast("Any", Box())  # type: ignore[method-assign]
+    trace = Trace(key="k", stage="s", outcome=Outcome(stage="s", attempt=1, token=_ATTEMPT, status="succeeded"))
+    left = {name: msgspec.structs.replace(one, on="box") for name, one in saved.items()}
+    places.handles.bind(project, trace, left)
+    names["again"] = names["a"]
+    names.left = after
+    with contextlib.suppress(KeyboardInterrupt):
+        names["a"].load()
+    assert (sorted(held(names)) == ["a", "again", "b"]) or (
+        names["a"][0] is names["b"] and names["again"] is names["a"]
+    )
