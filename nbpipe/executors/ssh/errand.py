@@ -41,6 +41,8 @@ _ROUNDS = 6
 _BUILDING = 0.2
 #: Seconds until a target is asked again that could not say whether a kernel waits.
 _UNSAID = 2.0
+#: Seconds that a target may take to start a job: its scheduler answers late, and may have others to answer first.
+_HANDED_IN = 300.0
 #: Seconds that a cancelled job is waited for when its machine does not answer.
 _FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
@@ -87,6 +89,8 @@ class Errand:
         self._stop = ""
         #: Objects that have to go over the connection: the worker does not get them otherwise.
         self._direct: set[str] = set()
+        #: Whether it is just being started there.
+        self._beginning = False
         #: Whether it ended as its packages could not be installed.
         self.unbuilt = False
         #: Name of the job there: its token and how often it was started.
@@ -126,6 +130,9 @@ class Errand:
             return
         self._stop = "kill" if force else "ask"
         self._changed.set()
+        if self._beginning:
+            # A scheduler may take long to answer, and whoever cancels may not be here any more then.
+            threading.Thread(target=self._leave, kwargs={"force": force}, daemon=True).start()
 
     def join(self, seconds: float) -> None:
         """Wait for its end."""
@@ -149,10 +156,10 @@ class Errand:
             self._fail("failed", NbpipeError(f"{type(error).__name__}: {error}"))
             raise
 
-    def _leave(self) -> None:
+    def _leave(self, *, force: bool = True) -> None:
         """Nobody will ask for the job any more: it must not go on until it is forgotten."""
         with contextlib.suppress(LinkDown, TargetError):
-            self._link.call("cancel", job=self.job, force=True)
+            self._link.call("cancel", job=self.job, force=force)
 
     def _fail(self, status: Status, error: NbpipeError) -> None:
         if self._stop:
@@ -188,19 +195,18 @@ class Errand:
             self.job = self.job if attempt == 0 and found == [spec.continues] else f"{spec.token}-{number}"
             if self._stop and not found:
                 return JobState("exited", 130)
-            if not found:
-                there = msgspec.structs.replace(self._placed(), inputs=inputs, ambient=ambient)
-                self._reach(lambda: self._send(cargo))
-                python = self._built()
-                if self._stop:
-                    return JobState("exited", 130)
-                try:
-                    self._reach(lambda there=there, python=python: self._begin(cargo, there, python))  # type: ignore[misc]
-                except TargetError:
-                    # A scheduler may have it nevertheless, where its answer was lost.
-                    self._leave()
-                    raise
+            if not found and not self._started_there(cargo, inputs, ambient):
+                return JobState("exited", 130)
             code = self._watch()
+            if (
+                code is None
+                and self._told.get("state") == "absent"
+                and self.job.startswith(spec.token + "-")
+                and not self._stop
+            ):
+                # It was begun and nobody there knows it: asked again it is started, or found, once.
+                self._told = {}
+                code = self._watch() if self._started_there(cargo, inputs, ambient) else 130
             if code is None:
                 return JobState("lost")
             again = attempt < _ROUNDS - 1 and not self._stop and self._needs(cargo, code)
@@ -211,6 +217,24 @@ class Errand:
             self._started = -1
             self._reach(lambda old=old: self._link.call("drop", job=old))  # type: ignore[misc]
         raise TargetError("what the stage reads never came together", stage=spec.stage, name=target.name)
+
+    def _started_there(self, cargo: Cargo, inputs: dict[str, Artifact], ambient: dict[str, Artifact]) -> bool:
+        """Send what the job lacks, and start it; False where it was cancelled before. Raises TargetError."""
+        there = msgspec.structs.replace(self._placed(), inputs=inputs, ambient=ambient)
+        self._reach(lambda: self._send(cargo))
+        python = self._built()
+        if self._stop:
+            return False
+        try:
+            self._beginning = True
+            self._reach(lambda: self._begin(cargo, there, python))
+        except TargetError:
+            # A scheduler may have it nevertheless, where its answer was lost.
+            self._leave()
+            raise
+        finally:
+            self._beginning = False
+        return True
 
     def _reach(self, ask: Callable[[], Any]) -> Any:
         """What `ask` gives, over as many connections as it takes. Raises LinkDown when patience ends."""
@@ -325,6 +349,7 @@ class Errand:
         secrets = values_of([name for name in self._spec.secrets if name not in target.secrets], os.environ)
         self._link.call(
             "start",
+            timeout=_HANDED_IN,
             job=self.job,
             files={
                 SPEC: msgspec.json.encode(there).decode(),

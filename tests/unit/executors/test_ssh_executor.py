@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ class Machine(SshExecutor):
         self.starts: Any = {}
         #: What it says to one that asks to go on, the last first.
         self.resumes: list[Any] = []
+        #: All that it was asked to do; whether it knows no job; what it waits for before it starts one.
+        self.done: list[str] = []
+        self.absent = False
+        self.go: threading.Event | None = None
         self.cancelled: list[str] = []
         self.kept: list[str] = []
         self.away = False
@@ -47,6 +52,11 @@ class Machine(SshExecutor):
     def _call(self, do: str, **asked: Any) -> Any:
         room = {"found": False, "checkpoints": False, "free": 0, "cpus": 4}
         answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
+        self.done.append(do)
+        if do == "start" and self.go is not None:
+            assert self.go.wait(20)
+        if do == "watch" and self.absent:
+            self._hear({"job": asked["job"], "state": "absent"})
         if do == "cancel":
             self.cancelled.append(asked["job"])
         if do == "release" and not self.away:
@@ -162,6 +172,34 @@ def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     assert machine.resumes == []
     assert job.log.count("Unable to contact; trying again") == 1
     assert "begins at its first cell: the kernel was not kept so long" in job.log
+
+
+def test_a_job_that_nobody_there_knows_is_started_again_before_it_is_lost(machine: Machine, tmp_path: Path) -> None:
+    machine._environment = None
+    machine.absent = True
+    folder, spec = Bench(tmp_path).write("1")
+    job = Job(machine, folder, spec, machine.submit(folder, spec))
+    assert job.wait().state == "lost"
+    assert machine.done.count("start") == 2
+
+
+def test_a_job_that_is_cancelled_while_it_is_handed_in_is_cancelled_there_at_once(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine._environment = None
+    machine.go = threading.Event()
+    machine.starts = TargetError("the end of this test")
+    folder, spec = Bench(tmp_path).write("1")
+    job = Job(machine, folder, spec, machine.submit(folder, spec))
+    while "start" not in machine.done:
+        time.sleep(0.01)
+    machine.cancel(job.handle)
+    until = time.monotonic() + 20
+    while not machine.cancelled:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    machine.go.set()
+    assert job.wait().returncode == 130
 
 
 def test_uv_has_its_folder_to_itself_also_once_the_connection_is_gone(tmp_path: Path) -> None:
