@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from nbpipe.credentials import values_of
 from nbpipe.job import folder as files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from nbpipe.job.engine import Execution
     from nbpipe.job.launch import KernelProcess
     from nbpipe.model import JobSpec, Outcome
+    from nbpipe.store.trust import Signer
 
 #: Seconds between two looks whether there is an order, and at what the kernel's processes hold.
 _LOOK, _WEIGH = 0.02, 1.0
@@ -47,6 +51,17 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     target: str = ""
     looked: dict[str, str] = {}
+    #: Of the values of the secrets that the kernel was started with.
+    secrets: str = ""
+
+
+def mark(names: Iterable[str], environment: Mapping[str, str], signer: Signer) -> str:
+    """Tells whether secrets have the values that they had, and nothing else of them; "" where there are none.
+
+    Raises SecretError for one that is not set.
+    """
+    values = sorted(values_of(names, environment).items())
+    return signer.sign("secrets", [text.encode() for pair in values for text in pair]) if values else ""
 
 
 def worth_keeping(spec: JobSpec, execution: Execution, outcome: Outcome) -> int:

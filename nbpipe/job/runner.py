@@ -108,7 +108,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
         connection.open()
         _papermill(spec, cells)
         while (given := _given(folder, spec, cells, (log, gauges), redactor, started)) is not None:
-            order = _continued(folder, spec, cells, given, connection.process)
+            order = _continued(folder, spec, cells, given, connection.process, {**os.environ, **env})
             if order is None:
                 break
             given, spec, started = None, order, time.monotonic()
@@ -205,10 +205,13 @@ def _given(
     return outcome
 
 
-def _continued(folder: Path, spec: JobSpec, cells: Cells, given: Outcome, process: KernelProcess) -> JobSpec | None:
+def _continued(
+    folder: Path, spec: JobSpec, cells: Cells, given: Outcome, process: KernelProcess, environment: Mapping[str, str]
+) -> JobSpec | None:
     """Wait with the kernel; the attempt that goes on in it, if one does. Being stopped meanwhile changes no verdict."""
     from nbpipe.job.engine import Interruption
     from nbpipe.job.verdict import exit_code
+    from nbpipe.store import open_store
 
     number = kept.worth_keeping(spec, cells.result, given)
     # A scheduler may end its job earlier.
@@ -222,6 +225,7 @@ def _continued(folder: Path, spec: JobSpec, cells: Cells, given: Outcome, proces
         until=until,
         memory=kept.resident(process.pid),
         gpus=tuple(filter(None, devices.split(","))),
+        secrets=kept.mark(spec.secrets, environment, open_store(spec.store).signer),
     )
     try:
         return kept.wait(folder, waiting, spec, process)

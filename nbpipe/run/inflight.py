@@ -25,6 +25,7 @@ from nbpipe.run.journal import Journal
 from nbpipe.run.resources import Slots
 from nbpipe.run.ships import known_reads
 from nbpipe.store import Lease
+from nbpipe.store.trust import Signer
 from nbpipe.targets.settings import LOCAL
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class InFlight:
         if asked and not (since_before and own):
             outside = Outside(place.project, place.store.variable_digest)
             why = kept.differs(left, spec, target, executor.target, outside.digest)
+            why = why or kept.other_secrets(waiting, spec, self._worker(on, waiting.host))
             why = "another run has gone on in its kernel, or somebody ends it" if left.going else why
         if asked and not why:
             if not kept.change(place.project, left, target.key):
@@ -172,6 +174,12 @@ class InFlight:
         if kept.change(place.project, left, kept.ENDING):
             self._release(msgspec.structs.replace(left, going=kept.ENDING))
         return spec, (f"begins at its first cell: {why}",) if why else ()
+
+    def _worker(self, on: str, host: str) -> Signer:
+        """What the worker there signs with."""
+        from nbpipe.executors.ssh.executor import worker_key
+
+        return Signer(worker_key(self._place.store, on, host).encode())
 
     def _goes_on(self, left: kept.Left) -> bool:
         """Whether a run that lives goes on in this kernel."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +14,14 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
+from nbpipe.errors import SecretError
 from nbpipe.job.folder import KEPT, read_spec, write_durably
-from nbpipe.job.kept import Kept
+from nbpipe.job.kept import Kept, mark
 from nbpipe.model import JobSpec
 from nbpipe.plan.key import NOTE
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.attempt import WANTED
+from nbpipe.store.trust import Signer
 from nbpipe.targets.settings import Target
 
 _FOLDER = Path(".nbpipe") / "kept"
@@ -179,6 +183,14 @@ def differs(left: Left, spec: JobSpec, wanted: Wanted, target: Target, digest: C
     seen = {path: found for path, found in kept.looked.items() if not Path(path).is_absolute()}
     edited = next((path for path, found in seen.items() if digest(path) != found), "")
     return f"{edited} is not what it was" if edited else ""
+
+
+def other_secrets(kept: Kept, spec: JobSpec, signer: Signer) -> str:
+    """The same, of the values of secrets: a kernel has those that it was started with. `signer` is of who keeps it."""
+    with contextlib.suppress(SecretError):
+        if kept.secrets == mark(spec.secrets, os.environ, signer):
+            return ""
+    return "the value of a secret is not what it was"
 
 
 def _standing(parts: Mapping[str, str], index: int) -> dict[str, str]:

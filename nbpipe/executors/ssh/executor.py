@@ -191,7 +191,7 @@ class SshExecutor:
         if location not in self._shared:
             store = open_store(location)
             # The worker gets a key of its own: what it signs is believed of its stages only.
-            key = store.signer.sign("worker", [self.target.name.encode(), self.target.host.encode()])
+            key = worker_key(store, self.target.name, self.target.host)
             passing = Passing(self.target.store, store) if self.target.store else None
             self._shared[location] = Errands(self._link, store, key, self._here, passing=passing)
         # The packages are compared anew for each cell of a notebook: what is found holds for its own job only.
@@ -261,3 +261,8 @@ class SshExecutor:
         for errand in running:
             errand.join(3)
         self._link.close()
+
+
+def worker_key(store: Store, target: str, host: str) -> str:
+    """With what the worker on this host signs, for this store."""
+    return store.signer.sign("worker", [target.encode(), host.encode()])

@@ -18,12 +18,15 @@ from jobs import Bench
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import link as links
-from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.executor import SshExecutor, worker_key
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.there import environment
 from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
 from nbpipe.job.folder import KEPT
 from nbpipe.job.kept import Kept
+from nbpipe.run.kept import other_secrets
+from nbpipe.store import open_store
+from nbpipe.store.trust import Signer
 from nbpipe.targets.settings import Target
 
 
@@ -152,16 +155,25 @@ def _describe(info: Path, version: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("lost", ["no answer", "an answer"])
-def test_a_kernel_goes_on_once_though_the_answer_is_lost_and_is_gone_after_that(tmp_path: Path, lost: str) -> None:
+def test_a_kernel_goes_on_once_though_the_answer_is_lost_and_is_gone_after_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
     bench = Bench(tmp_path)
+    monkeypatch.setenv("API_KEY", "first-value")
     folder = str(tmp_path / "worker")
     target = Target(name="c", kind="ssh", python=sys.executable, folder=folder, keep_failed=60.0)
     first = SshExecutor(target, here=lambda _: "")
     cells = ("import os\na = [1]\nprint(f'pid={os.getpid()};')", "a.append(2)\n1 / 0")
-    failed = _submitted(first, bench, *cells)
+    failed = _submitted(first, bench, *cells, secrets=("API_KEY",))
     assert failed.wait().returncode == 1
     kept = msgspec.json.decode((failed.folder / KEPT).read_bytes(), type=Kept)
     assert (kept.job, kept.index) == (f"{failed.spec.token}-0", 1)
+    worker = Signer(worker_key(open_store(failed.spec.store), "c", "").encode())
+    assert other_secrets(kept, failed.spec, worker) == ""
+    monkeypatch.setenv("API_KEY", "another-value")
+    assert "secret" in other_secrets(kept, failed.spec, worker)
+    monkeypatch.setenv("API_KEY", "first-value")
+    assert not any(b"first-value" in path.read_bytes() for path in failed.folder.rglob("*") if path.is_file())
     kernel = int(failed.log.partition("pid=")[2].partition(";")[0])
     assert first.facts()["kept"] == 1
     first.close()

@@ -17,7 +17,7 @@ from nbpipe.executors.base import JobState
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
 from nbpipe.executors.fleet import Fleet
 from nbpipe.job.folder import KEPT, write_durably
-from nbpipe.job.kept import Kept
+from nbpipe.job.kept import Kept, mark
 from nbpipe.model import Artifact, JobSpec
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run import kept
@@ -25,6 +25,7 @@ from nbpipe.run.attempt import WANTED, Place
 from nbpipe.run.files import Disk
 from nbpipe.run.inflight import InFlight
 from nbpipe.run.journal import Journal
+from nbpipe.store.trust import Signer
 from nbpipe.targets.settings import Target
 
 _TARGET = Target(name="gpu", kind="ssh", host="gpu01", keep_failed=60.0)
@@ -89,6 +90,26 @@ def test_anything_else_is_named(case: Case) -> None:
     assert "state" in case.differs(msgspec.structs.replace(case.spec, ambient=state))
     case.note(until=time.time() - 1)
     assert "no longer" in case.differs()
+
+
+def test_a_kernel_has_the_secrets_that_it_was_started_with(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    signer, other = Signer(b"key of a worker"), Signer(b"another key")
+    given = {"ONE": "value-1", "TWO": "value-2"}
+    spec = msgspec.structs.replace(case.spec, secrets=("ONE", "TWO"))
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    case.note(secrets=mark(given, given, signer))
+    found = case.left.kept
+    assert found is not None
+    assert "value" not in found.secrets
+    assert kept.other_secrets(found, spec, signer) == ""
+    assert "secret" in kept.other_secrets(found, spec, other)
+    monkeypatch.setenv("ONE", "value-2")
+    monkeypatch.setenv("TWO", "value-1")
+    assert "secret" in kept.other_secrets(found, spec, signer)
+    monkeypatch.delenv("ONE")
+    assert "secret" in kept.other_secrets(found, spec, signer)
+    assert kept.other_secrets(Kept(token=case.spec.token, code=1, cell=2, index=1, until=0.0), case.spec, signer) == ""
 
 
 def test_of_a_stage_and_target_the_latest_counts_until_it_is_forgotten(case: Case) -> None:
