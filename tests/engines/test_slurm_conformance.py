@@ -94,7 +94,7 @@ def test_a_job_waits_for_a_gpu_says_so_and_leaves_the_queue_when_it_is_cancelled
     for job in hold:
         job.executor.cancel(job.handle, force=True)
         job.wait(10)
-    assert "CANCELLED" in slurm.call("sacct", "-n", "-P", "-X", "--format=State,JobName")
+    slurm.await_text("CANCELLED", lambda: slurm.call("sacct", "-n", "-P", "-X", "--format=State,JobName"))
 
 
 def test_a_job_that_slurm_ends_is_lost_and_the_reason_is_slurms(ground: Ground, slurm: Slurm) -> None:

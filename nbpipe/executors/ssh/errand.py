@@ -40,7 +40,9 @@ _ROUNDS = 6
 #: Seconds between two questions whether an environment is built.
 _BUILDING = 0.2
 #: Seconds until a target is asked again that could not say whether a kernel waits.
-_UNSAID = 2.0
+_AGAIN = 2.0
+#: What its answer has in it then.
+_UNSAID = " says: Unsaid: "
 #: Seconds that a target may take to start a job: its scheduler answers late, and may have others to answer first.
 _HANDED_IN = 300.0
 #: Seconds that a cancelled job is waited for when its machine does not answer.
@@ -280,12 +282,12 @@ class Errand:
             try:
                 return self._reach(lambda: self._link.call("resume", job=self.job, spec=spec))
             except TargetError as error:
-                if self._stop or time.monotonic() > until:
+                if _UNSAID not in error.message or self._stop or time.monotonic() > until:
                     raise
                 if not told:
                     told = True
                     self._log.note(f"{error.message}; trying again")
-                time.sleep(_UNSAID)
+                time.sleep(_AGAIN)
 
     def _home(self) -> str:
         return f"{self._link.root}/work/{self.job}"

@@ -268,10 +268,22 @@ def test_two_agents_hand_a_job_in_once_whoever_is_slow(made: Made, monkeypatch: 
     assert (told, len(made.queue.handed)) == (["", ""], 1)
 
 
+def _cancelled(work: str) -> bool:
+    Path(work, "cancel").touch()
+    return True
+
+
 def test_a_job_that_is_cancelled_before_or_while_it_is_handed_in_does_not_stay_in_the_queue(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, told, jobs = Slow(made.queue, monkeypatch), list[str](), made.several("aa")
+    more = made.several("    aa")[4:]
+    prepared = made.batch._prepared
+    # Just before the scheduler is told of both.
+    with monkeypatch.context() as patch:
+        patch.setattr(made.batch, "_prepared", lambda work, order: prepared(work, order) and _cancelled(work))
+        assert list(made.batch.begin(more)) == [(0, ""), (1, "")]
+    assert made.queue.handed == []
     Path(jobs[0][0], "cancel").touch()
     made.batch.take(*jobs[0], told.append)
     _until(lambda: told == [""])
@@ -377,6 +389,11 @@ def test_one_folder_that_is_gone_fails_alone_and_its_element_is_taken_back(
         shutil.rmtree(jobs[1][0])
         return submit(*asked)
 
+    def busy(number: str) -> None:
+        made.queue.killed.append(number)
+        raise subprocess.TimeoutExpired("scancel", 60)
+
+    monkeypatch.setattr(made.queue, "kill", busy)
     monkeypatch.setattr(made.queue, "submit_array", removes)
     found = dict(made.batch.begin(jobs))
     assert (found[0], found[2]) == ("", "")
@@ -503,7 +520,7 @@ def test_a_kernel_that_waits_in_its_newest_start_goes_on_only_where_the_schedule
     agent, work = _agent(made, tmp_path), Path(made.work)
     for number, token in ((0, "lost"), (1, "failed")):
         (work / str(number) / "job").mkdir(parents=True)
-        (work / str(number) / "job" / "kept.json").write_text("{}")
+        (work / str(number) / "job" / "kept.json").write_text(json.dumps({"token": token}))
         (work / str(number) / "job" / "job.json").write_text(json.dumps({"token": token}))
     (work / "1" / "rc.json").write_text('{"code": 1}')
     made.queue.said = said
@@ -557,7 +574,7 @@ def test_a_kernel_of_which_the_scheduler_says_nothing_is_left_and_released_all_t
     down = _fails(monkeypatch, dict.fromkeys(("squeue", "sacct"), "!Unable to contact slurm controller"))
     monkeypatch.setattr(made.queue, "state", down.state)
     spec = {"token": "mended", "continues": "f00-0", "first": 1, "cells": []}
-    with pytest.raises(RuntimeError, match="Unable to contact"):
+    with pytest.raises(batches.Unsaid, match="Unable to contact"):
         agent.do_resume("f00-0", spec)
     assert (work.exists(), made.queue.killed) == (True, [])
     assert agent.do_release() == ["f00-0"]

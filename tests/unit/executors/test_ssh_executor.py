@@ -162,8 +162,8 @@ def test_a_job_that_may_have_been_handed_in_is_not_left_there(machine: Machine, 
 def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(errand, "_UNSAID", 0.0)
-    machine.resumes = ["the kernel was not kept so long", *[TargetError("squeue says: Unable to contact")] * 2]
+    monkeypatch.setattr(errand, "_AGAIN", 0.0)
+    machine.resumes = ["the kernel was not kept so long", *[TargetError("gpu says: Unsaid: Unable to contact")] * 2]
     machine.starts = TargetError("the end of this test")
     machine._environment = None
     folder, spec = Bench(tmp_path).write("1", continues="old-0")
@@ -172,6 +172,11 @@ def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     assert machine.resumes == []
     assert job.log.count("Unable to contact; trying again") == 1
     assert "begins at its first cell: the kernel was not kept so long" in job.log
+    # Whatever else is wrong is said at once.
+    machine.resumes = ["", TargetError("gpu says: RuntimeError: another run goes on in its kernel")]
+    folder, spec = Bench(tmp_path).write("1", attempt=2, continues="old-0")
+    Job(machine, folder, spec, machine.submit(folder, spec)).wait()
+    assert machine.resumes == [""]
 
 
 def test_a_job_that_nobody_there_knows_is_started_again_before_it_is_lost(machine: Machine, tmp_path: Path) -> None:

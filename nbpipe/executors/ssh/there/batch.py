@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -38,6 +39,10 @@ _REFUSALS = (
     "can not be satisfied", "not permitted", "denied",
     "unrecognized option", "More processors requested", "Too many", "too large",
 )  # fmt: skip
+
+
+class Unsaid(RuntimeError):
+    """Nobody can say how a job is just now."""
 
 
 class Batch:
@@ -214,10 +219,11 @@ class Batch:
                     works.append(work)
             except OSError as error:
                 wrong[work] = str(error)
+        if not works:
+            return [wrong.get(work, "") for work, _, _ in jobs]
         try:
-            if works:
-                os.makedirs(place, exist_ok=True)
-                number = self._given(name, lambda: self._scheduler.submit_array(name, place, works, jobs[0][2], hidden))
+            os.makedirs(place, exist_ok=True)
+            number = self._given(name, lambda: self._scheduler.submit_array(name, place, works, jobs[0][2], hidden))
         except (OSError, RuntimeError) as error:
             if any(said in str(error) for said in _REFUSALS):
                 shutil.rmtree(place, ignore_errors=True)
@@ -252,11 +258,13 @@ class Batch:
         try:
             self._keeper.note(work + "/batch.json", {"id": number})
         except OSError as error:
-            self._scheduler.kill(number)
-            return str(error)
-        if os.path.exists(work + "/cancel"):
-            self._scheduler.kill(number)
-        return ""
+            wrong = str(error) if _read(work + "/batch.json").get("id") != number else ""
+        else:
+            wrong = ""
+        if wrong or os.path.exists(work + "/cancel"):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it begins, sees that, and ends
+                self._scheduler.kill(number)
+        return wrong
 
     def _found(self, work: str) -> str:
         """What the scheduler calls it, by the name that it was handed in by; empty where it knows none. Raises RuntimeError."""
@@ -314,12 +322,12 @@ class Batch:
     def gone_by(self, work: str, *, fresh: bool) -> str:
         """What the scheduler says where nothing of a job that was handed in runs; "" while it runs, or where there is none.
 
-        Without `fresh`, what it said a moment ago will do. Raises RuntimeError where it does not answer.
+        Without `fresh`, what it said a moment ago will do. Raises Unsaid where it does not answer.
         """
         numbers = self._numbers(work)
         state, why = self._scheduler.state(numbers[0], fresh=fresh) if numbers else ("running", "")
         if state == "unknown":
-            raise RuntimeError(f"nobody says whether the kernel still runs: {why}")
+            raise Unsaid(f"nobody says whether the kernel still runs: {why}")
         return "" if state == "running" else why or "it runs no more"
 
     def anew(self, work: str, spec: dict[str, Any]) -> None:

@@ -51,20 +51,24 @@ class Kernels:
         """
         work, ran = self._work + job, self._ran(job)
         if _read(ran + "/job/job.json").get("token") == spec["token"]:
-            return ""
+            return self._goes_on(work, spec)
         why = self._gone(job)
         if why or not os.path.exists(ran + "/job/kept.json"):
             if os.path.exists(ran + "/rc.json"):
                 self._end(job)
             return why or "the kernel was not kept so long"
-        if self._batch is not None:
-            self._batch.anew(work, spec)
         os.utime(work + "/asked")
         if self._keeper.ordered(ran, spec, lambda: self._known_to_be_gone(job)):
-            return ""
+            return self._goes_on(work, spec)
         why = self._gone(job) or "the kernel did not take the mended cell"
         self._end(job)
         return why
+
+    def _goes_on(self, work: str, spec: dict[str, Any]) -> str:
+        # Not before it has taken the order: another may have been first.
+        if self._batch is not None:
+            self._batch.anew(work, spec)
+        return ""
 
     def _known_to_be_gone(self, job: str) -> str:
         try:
