@@ -61,9 +61,12 @@ def run_elsewhere(folder: Path) -> int:
     parent = os.environ.pop("NBPIPE_PARENT", "")
     code = run_job(folder, parent=int(parent) if parent else None, fork=True)
     shipment = _shipment(folder)
-    if shipment.store and shipment.gives:
-        # A kernel that was kept may have gone on as another attempt.
-        give(folder, read_spec(folder), shipment.store)
+    # A kernel that was kept may have gone on as another attempt.
+    if shipment.store and shipment.gives and give(folder, read_spec(folder), shipment.store):
+        # The library of a place that hangs may wait for it at the end of the interpreter.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from nbpipe.errors import CorruptObject
+from nbpipe.errors import CorruptObject, StoreError
 from nbpipe.job.folder import GIVEN, read_verdict, write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nbpipe.errors import NbpipeError
     from nbpipe.model import JobSpec
     from nbpipe.store.local import LocalObjects
 
@@ -35,17 +37,25 @@ def take(folder: Path, location: str, names: Iterable[str], objects: LocalObject
     lacking = sorted(name for name in names if not objects.has(name))
     if not lacking:
         return
-    failed = SharedObjects(location).take(lacking, objects)
+    shared = SharedObjects(location)
+    failed: dict[str, NbpipeError]
+    try:
+        shared.reach()
+    except StoreError as error:
+        failed = dict.fromkeys(lacking, error)
+    else:
+        failed = shared.take(lacking, objects)
     if failed:
         damaged = tuple(name for name, error in failed.items() if isinstance(error, CorruptObject))
         why = next((error.message for name, error in failed.items() if name not in damaged), "")
         write_durably(folder / GIVEN, msgspec.json.encode(Given(damaged=damaged, why=why)))
 
 
-def give(folder: Path, spec: JobSpec, location: str) -> None:
+def give(folder: Path, spec: JobSpec, location: str) -> bool:
     """Leave the results in the shared store, once the verdict is written, and note which are there.
 
     Whatever goes wrong changes no verdict: the results lie in the store of this machine, and are taken from there.
+    Returns whether something of it hangs, and may keep this process from its end.
     """
     from nbpipe.store import open_store
     from nbpipe.store.manifest import objects_of
@@ -53,11 +63,11 @@ def give(folder: Path, spec: JobSpec, location: str) -> None:
 
     told = read_verdict(folder, spec.token)
     if told is None:
-        return
+        return False
     store = open_store(spec.store).objects
     sizes = {name: store.size(name) for name in sorted(objects_of(told)) if store.has(name)}
     if sum(sizes.values()) <= LITTLE:
-        return
+        return False
     shared = SharedObjects(location)
     given, why = {}, ""
     try:
@@ -70,7 +80,6 @@ def give(folder: Path, spec: JobSpec, location: str) -> None:
         given = {name: size for name, size in sizes.items() if name not in failed}
     except Exception as error:  # noqa: BLE001 - it is said, and the results travel otherwise
         why = str(getattr(error, "message", error))
-    try:
+    with contextlib.suppress(OSError):
         write_durably(folder / GIVEN, msgspec.json.encode(Given(objects=given, why=why)))
-    except OSError:
-        return
+    return shared.hangs

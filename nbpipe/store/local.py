@@ -53,15 +53,15 @@ class LocalObjects:
         self._stamps.record(digest, target)
         return digest, hashing.size
 
-    def take(self, digest: str, bring: Callable[[Path], object]) -> None:
-        """Keep the file that `bring` leaves at the path it is given, which is there and empty.
+    def take(self, digest: str, bring: Callable[[Path], object], moved: Callable[[int], None] | None = None) -> None:
+        """Keep the file that `bring` leaves at the path it is given, which is there and empty; `moved` hears of its parts.
 
         Raises CorruptObject, and keeps nothing, if it is not what the hash says.
         """
         target = self._path(digest)
         with temporary(self._root) as (_, path):
             bring(path)
-            if (hash_file(path) if path.stat().st_size else hash_file_empty()) != digest:
+            if (hash_file(path, moved) if path.stat().st_size else hash_file_empty()) != digest:
                 raise self._corrupt(digest)
             sync_folder(path)
             settle(path, target)

@@ -1,11 +1,15 @@
 """A store at any fsspec URL. Objects are copied once into a local cache, where they are verified and mapped.
 
-Object storage has no rename and no fsync: an upload that has returned is durable and whole, or it is not there.
+Object storage has no rename and no fsync: an upload that has returned is durable and whole, or it is not there. Where
+files are written piece by piece, an upload gets its name once it is whole.
 """
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -16,6 +20,17 @@ from nbpipe.store.local import LocalObjects, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from nbpipe.store.watched import Watch
+
+#: Protocols of object storage: what they show of an upload is whole.
+_ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
+#: What the name of an upload goes on with while it is not whole.
+_UNFINISHED = ".part-"
+#: Bytes of a part of a large upload, and parts at a time: even on a slow line one of them ends now and then.
+_PART, _AT_ONCE = 8 << 20, 4
+#: Parts that an upload may have; S3 takes 10,000.
+_MOST_PARTS = 9000
 
 
 def filesystem(url: str, **options: Any) -> tuple[Any, str]:
@@ -117,13 +132,7 @@ class RemoteObjects:
         return f"{self._root}/{check_hash(digest)[:2]}/{digest}"
 
     def _upload(self, digest: str) -> str:
-        path, target = self._cache.local_path(digest), self._path(digest)
-
-        def upload() -> None:
-            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(path), target)
-
-        self._call(upload)
+        self._call(lambda: upload(self._fs, self._cache.local_path(digest), self._path(digest)))
         return digest
 
     def _download(self, digest: str, path: Path) -> Path:
@@ -158,6 +167,81 @@ class RemoteObjects:
             name=digest,
             fix="Run `nbpipe fsck --repair`; what needs it is computed again.",
         )
+
+
+def is_whole(fs: Any) -> bool:
+    """Whether an upload is seen whole or not at all, because it is one or because a move gives it its name."""
+    return bool(_ATOMIC & _protocols(fs)) or _moves(fs)
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+
+def _moves(fs: Any) -> bool:
+    """Whether it can give a file another name; for others that is a copy."""
+    from fsspec import AbstractFileSystem
+
+    return type(fs).mv is not AbstractFileSystem.mv
+
+
+def upload(fs: Any, source: Path, target: str, watch: Watch | None = None) -> None:
+    """Put a file at `target`, where nobody sees the half of it. Raises what the library raises."""
+    fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+    if _ATOMIC & _protocols(fs) or not _moves(fs):
+        _put(fs, source, target, watch)
+        return
+    part = f"{target}{_UNFINISHED}{secrets.token_hex(8)}"
+    try:
+        _put(fs, source, part, watch)
+        move(fs, part, target)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            fs.rm_file(part)
+        raise
+
+
+def _put(fs: Any, source: Path, target: str, watch: Watch | None) -> None:
+    options: dict[str, Any] = {}
+    size = source.stat().st_size
+    if "chunksize" in inspect.signature(getattr(fs, "_put_file", fs.put_file)).parameters:
+        options["chunksize"] = max(_PART, size // _MOST_PARTS + 1)
+    if {"s3", "s3a"} & _protocols(fs):
+        options["max_concurrency"] = _AT_ONCE
+    if watch is None:
+        fs.put_file(str(source), target, **options)
+        return
+    from fsspec.callbacks import Callback
+
+    # Those that tell nothing of it write where one can look.
+    with watch.growing(lambda: _size(fs, target)):
+        fs.put_file(str(source), target, callback=Callback(hooks={"moved": watch.moved}), **options)
+
+
+def _size(fs: Any, path: str) -> int:
+    fs.invalidate_cache()
+    return int(fs.info(path)["size"])
+
+
+def move(fs: Any, part: str, target: str) -> None:
+    """Give a file another name, in place of what has it."""
+    try:
+        fs.mv(part, target)
+        fs.invalidate_cache()
+        if not fs.exists(part):
+            return
+    except Exception:
+        if not fs.exists(target):
+            raise
+    # Some give no name that is taken. What had it is sound, maybe: it goes once the other is there.
+    old = f"{target}{_UNFINISHED}{secrets.token_hex(8)}"
+    fs.mv(target, old)
+    try:
+        fs.mv(part, target)
+    except BaseException:
+        fs.mv(old, target)
+        raise
+    fs.rm_file(old)
 
 
 class RemoteDocuments:

@@ -13,22 +13,24 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nbpipe.errors import CorruptObject, NbpipeError, StoreError
-from nbpipe.store.base import check_hash, hash_bytes, hash_file
+from nbpipe.store.base import check_hash, hash_file
 from nbpipe.store.local import LocalObjects, missing
-from nbpipe.store.remote import filesystem
+from nbpipe.store.remote import filesystem, upload
+from nbpipe.store.watched import Watch, for_each
 
 _Found = TypeVar("_Found")
 #: Bytes that go over the connection, which is there already: a store takes longer to answer.
 LITTLE = 1 << 20
 #: Objects on their way at a time; a large one travels in several parts of its own.
 _AT_ONCE = 8
-#: Seconds that the place has to say anything at all.
-_PATIENCE = 20.0
+#: Seconds that the place has to say anything at all, and to say more once it has.
+_PATIENCE, _ANSWER = 20.0, 60.0
+#: Seconds without a byte moved after which a transfer is given up.
+_SILENCE = 300.0
 #: S3's own library would wait half an hour for a host that is silent.
 _QUICK: dict[str, Any] = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}}
 _SECRET = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL")
@@ -49,6 +51,8 @@ class SharedObjects:
         self._folder = LocalObjects(Path(location.removeprefix("file://")) / "objects")
         self._opened: tuple[Any, str] | None = None
         self._opening = threading.Lock()
+        #: Whether a thread may still wait for it, for ever.
+        self.hangs = False
 
     def holds(self, location: str) -> bool:
         """Whether the store at `location` is this place."""
@@ -58,24 +62,14 @@ class SharedObjects:
 
     def reach(self) -> None:
         """Ask for something. Raises StoreError where the place does not answer within some seconds, or cannot be used."""
-        said: list[StoreError | None] = []
-
-        def ask() -> None:
-            found = self._each(["0" * 64], self._size)[1]
-            error = found.get("0" * 64)
-            said.append(error if isinstance(error, StoreError) and not isinstance(error, _Absent) else None)
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(_PATIENCE)
-        if not said:
-            raise self._unusable(TimeoutError(f"no answer within {_PATIENCE:g} s"))
-        if said[0] is not None:
-            raise said[0]
+        self._sizes(["0" * 64], _PATIENCE)
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of those of these objects that are there. Raises StoreError where the place cannot be reached."""
-        found, failed = self._each(names, self._size)
+        return self._sizes(names, _ANSWER)
+
+    def _sizes(self, names: Iterable[str], patience: float) -> dict[str, int]:
+        found, failed = self._each(names, lambda name, _: self._size(name), patience, "answer")
         for error in failed.values():
             if not isinstance(error, _Absent):
                 raise error
@@ -86,20 +80,24 @@ class SharedObjects:
 
         CorruptObject is of a file that does not match its hash: it was changed meanwhile.
         """
-        return self._each(objects, lambda name: self._put(name, objects[name]))[1]
+        return self._each(objects, lambda name, watch: self._put(name, objects[name], watch))[1]
 
     def take(self, names: Iterable[str], objects: LocalObjects) -> dict[str, NbpipeError]:
         """Have these in a store of this machine; why some could not be. CorruptObject is of one that is damaged there."""
-        return self._each(names, lambda name: objects.take(name, lambda path: self._get(name, path)))[1]
+
+        def take(name: str, watch: Watch) -> None:
+            objects.take(name, lambda path: self._get(name, path, watch), watch.moved)
+
+        return self._each(names, take)[1]
 
     def fetch(self, names: Iterable[str], into: Path) -> dict[str, NbpipeError]:
         """The same into a folder, each at `ab/abcd…`."""
-        return self._each(names, lambda name: self._fetch(name, into / name[:2] / name))[1]
+        return self._each(names, lambda name, watch: self._fetch(name, into / name[:2] / name, watch))[1]
 
     def delete(self, digest: str) -> None:
         """Remove one; no error if there is none. Raises StoreError."""
 
-        def remove(name: str) -> None:
+        def remove(name: str, _: Watch) -> None:
             if not self._remote:
                 self._folder.delete(name)
                 return
@@ -107,7 +105,7 @@ class SharedObjects:
             if fs.isfile(path):
                 fs.rm_file(path)
 
-        for error in self._each([digest], remove)[1].values():
+        for error in self._each([digest], remove, _ANSWER, "answer")[1].values():
             raise error
 
     # -- one object
@@ -121,30 +119,35 @@ class SharedObjects:
         fs.invalidate_cache()
         return self._named(name, lambda: int(fs.info(path)["size"]))
 
-    def _put(self, name: str, source: Path) -> None:
+    def _put(self, name: str, source: Path, watch: Watch) -> None:
         if not self._remote:
-            self._folder.take(name, lambda path: clone(source, path, name))
+
+            def bring(path: Path) -> None:
+                with watch.growing(lambda: path.stat().st_size):
+                    clone(source, path, name)
+
+            self._folder.take(name, bring, watch.moved)
             return
         fs, path = self._at(name)
-        fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        fs.put_file(str(source), path)
+        upload(fs, source, path, watch)
         fs.invalidate_cache()
-        if int(fs.info(path)["size"]) != source.stat().st_size or _hash(source) != name:
+        if int(fs.info(path)["size"]) != source.stat().st_size or hash_file(source, watch.moved) != name:
             fs.rm_file(path)
             raise CorruptObject(f"object {name[:12]}… did not come whole to {self.location}", name=name)
 
-    def _get(self, name: str, path: Path) -> None:
+    def _get(self, name: str, path: Path, watch: Watch) -> None:
         """The bytes, as they are there, at `path`."""
-        if self._remote:
-            fs, there = self._at(name)
-            self._named(name, lambda: fs.get_file(there, str(path)))
-        else:
-            self._named(name, lambda: clone(self._folder.whereabouts(name), path, name))
+        with watch.growing(lambda: path.stat().st_size):
+            if self._remote:
+                fs, there = self._at(name)
+                self._named(name, lambda: fs.get_file(there, str(path)))
+            else:
+                self._named(name, lambda: clone(self._folder.whereabouts(name), path, name))
 
-    def _fetch(self, name: str, path: Path) -> None:
+    def _fetch(self, name: str, path: Path, watch: Watch) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._get(name, path)
-        if _hash(path) != name:
+        self._get(name, path, watch)
+        if hash_file(path, watch.moved) != name:
             path.unlink()
             raise CorruptObject(f"object {name[:12]}… in {self.location} does not match its hash", name=name)
 
@@ -169,28 +172,42 @@ class SharedObjects:
     # -- all of them
 
     def _each(
-        self, names: Iterable[str], act: Callable[[str], _Found]
+        self,
+        names: Iterable[str],
+        act: Callable[[str, Watch], _Found],
+        silence: float = 0.0,
+        what: str = "byte moved",
     ) -> tuple[dict[str, _Found], dict[str, NbpipeError]]:
-        """What `act` gives for each name, and what went wrong. After one could not reach the place, the others do not try."""
+        """What `act` gives for each name, and what went wrong. After one could not reach the place, the others do not try.
+
+        A place that says nothing for `silence` seconds, by default those of a transfer, cannot be reached.
+        """
         names = list(names)
         found: dict[str, _Found] = {}
         failed: dict[str, NbpipeError] = {}
         away: list[NbpipeError] = []
 
-        def one(name: str) -> None:
+        def one(name: str, watch: Watch) -> None:
             if away:
                 failed[name] = away[0]
                 return
             try:
-                found[name] = act(name)
+                found[name] = act(name, watch)
             except (CorruptObject, _Absent) as error:
                 failed[name] = error
             except Exception as error:  # noqa: BLE001 - every protocol's library has errors of its own
                 failed[name] = error if isinstance(error, _Unusable) else self._unusable(error)
                 away.append(failed[name])
 
-        with ThreadPoolExecutor(max(min(len(names), _AT_ONCE), 1)) as pool:
-            list(pool.map(one, names))
+        silence = silence or _SILENCE
+        try:
+            for_each(names, one, at_once=_AT_ONCE, silence=silence)
+        except TimeoutError:
+            self.hangs = True
+            # Whoever wakes up again writes into what nobody reads any more.
+            found, failed = dict(found), dict(failed)
+            silent = self._unusable(TimeoutError(f"no {what} within {silence:g} s"))
+            failed |= {name: silent for name in names if name not in found and name not in failed}
         return found, failed
 
     def _unusable(self, error: Exception) -> _Unusable:
@@ -241,10 +258,6 @@ def _shares_blocks(given: int, target: Path) -> bool:
     return True
 
 
-def _hash(path: Path) -> str:
-    return hash_file(path) if path.stat().st_size else hash_bytes(b"")
-
-
 def check_from_here(location: str, digest: str) -> str:
     """Take an object that another machine has left there, and leave one in answer; its hash. Raises NbpipeError."""
     shared = SharedObjects(location)
@@ -252,10 +265,10 @@ def check_from_here(location: str, digest: str) -> str:
     with tempfile.TemporaryDirectory(prefix="nbpipe-") as scratch:
         answer = Path(scratch, "answer")
         answer.write_bytes(b"answers " + digest.encode())
-        failed = shared.fetch([digest], Path(scratch)) or shared.put({_hash(answer): answer})
+        failed = shared.fetch([digest], Path(scratch)) or shared.put({hash_file(answer): answer})
         for error in failed.values():
             raise error
-        return _hash(answer)
+        return hash_file(answer)
 
 
 if __name__ == "__main__":

@@ -48,14 +48,22 @@ class Passing:
     @property
     def used(self) -> bool:
         """Whether jobs that start now may count on it."""
-        return time.monotonic() >= self._away
+        return not self._is_away()
+
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away
 
     def send(self, cargo: Cargo, names: Sequence[str], note: Callable[[str], None]) -> list[str]:
         """Leave there what the worker lacks; names of what has to travel otherwise."""
         if not self.used or (not self._lazy and cargo.is_little(names, LITTLE)):
             return list(names)
         started = time.monotonic()
+        if self._lock.locked():
+            note(f"waits for another job that leaves inputs in {self.location}")
         with self._lock:  # two jobs with the same inputs put them there once
+            if self._is_away():
+                note(f"{self.location} could not be used; objects go over the connection for now")
+                return list(names)
             try:
                 self._shared.reach()
                 there = self._shared.sizes(names)
@@ -64,7 +72,7 @@ class Passing:
                 return list(names)
             put = {name: cargo.path(name) for name in names if there.get(name) != cargo.size(name, there)}
             failed = self._shared.put(put)
-        self._judge(failed, note)
+            self._judge(failed, note)
         size = sum(path.stat().st_size for name, path in put.items() if name not in failed)
         took, had = time.monotonic() - started, len(names) - len(put)
         count = len(put) - len(failed)
@@ -81,7 +89,10 @@ class Passing:
         """Replace damaged objects there, that nobody else finds them so."""
         if objects:
             with self._lock:
+                if not self.used:
+                    return
                 failed = self._shared.put(objects)
+                self._judge(failed, note)
             note(
                 f"{len(objects) - len(failed)} of {len(objects)} objects that were damaged in {self.location} are replaced"
             )
@@ -91,17 +102,18 @@ class Passing:
 
         Returns those that are damaged there.
         """
+        usable = self.used
         if given.why:
             self._give_up(f"{given.why} (on the target)", note)
         objects, offered = self._store.objects, sorted(set(names) & set(given.objects))
         if self._own:
             self._look_at(offered, given)
             return []
-        wanted = [name for name in offered if not objects.has(name)]
+        wanted = [name for name in offered if not objects.has(name)] if usable else []
         if isinstance(objects, LocalObjects):
             failed = self._shared.take(wanted, objects)
         else:
-            with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-", ignore_cleanup_errors=True) as scratch:
                 failed = self._shared.fetch(wanted, Path(scratch))
                 for name in set(wanted) - set(failed):
                     objects.put_file(Path(scratch, name[:2], name))

@@ -156,3 +156,41 @@ def test_another_process_answers_what_was_left_there(place: SharedObjects, tmp_p
     done = subprocess.run([*command, "0" * 64], capture_output=True, text=True, check=False)
     assert done.returncode == StoreError.exit_code
     assert "is not in" in done.stderr
+
+
+_HANGING = """
+import pathlib, sys, threading
+from nbpipe.store import shared
+from nbpipe.store.base import hash_file
+from nbpipe.store.local import LocalObjects
+
+shared._PATIENCE = shared._ANSWER = shared._SILENCE = 0.3
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir()
+(folder / "file").write_bytes(b"x")
+name = hash_file(folder / "file")
+place = shared.SharedObjects(str(folder))
+place._size = place._get = place._put = lambda *_: threading.Event().wait()
+for ask in (place.reach, lambda: place.sizes([name])):
+    try:
+        ask()
+    except shared.StoreError as error:
+        print(error.message)
+for act in (
+    lambda: place.put({name: folder / "file"}),
+    lambda: place.take([name, "0" * 64], LocalObjects(folder / "objects")),
+    lambda: place.fetch([name], folder / "fetched"),
+):
+    print(sorted({error.message for error in act().values()}))
+print(place.hangs)
+"""
+
+
+def test_a_place_that_hangs_is_given_up_and_keeps_no_process_from_its_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _HANGING, str(tmp_path / "place")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6, done.stderr
+    assert all("no answer within 0.3 s" in line for line in lines[:2])
+    assert all("no byte moved within 0.3 s" in line for line in lines[2:5])
+    assert lines[5] == "True"
