@@ -7,7 +7,7 @@ import ast
 import builtins
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nbpipe.model import Snippet
@@ -27,22 +27,29 @@ class Definitions:
         self._params = params
         self._done: list[Snippet] = []
 
-    def run_ready(self, *, before_cell: int | None = None) -> None:
-        """Execute what has all it needs; `before_cell` leaves out definitions that stand further down."""
-        left = []
-        for snippet in self._pending:
-            early = before_cell is None or snippet.kind == "param" or snippet.cell < before_cell
-            if early and all(self._bound(name) for name in snippet.needs):
-                self._run(snippet)
-            else:
-                left.append(snippet)
-        self._pending = left
+    def run_ready(self, *, before_cell: int | None = None, waiting: Collection[str] = ()) -> None:
+        """Execute what has all it needs; `before_cell` leaves out definitions that stand further down.
+
+        Names in `waiting` are there only once they have their values, whatever they stand for now. A definition that
+        raises is not tried again.
+        """
+        late = read_by(self._pending, waiting)
+        todo, self._pending = self._pending, []
+        try:
+            while todo:
+                snippet = todo.pop(0)
+                early = before_cell is None or snippet.kind == "param" or snippet.cell < before_cell
+                if early and late.isdisjoint(snippet.needs) and all(self._bound(name) for name in snippet.needs):
+                    self._run(snippet)
+                else:
+                    self._pending.append(snippet)
+        finally:
+            self._pending += todo
 
     def run_rest(self) -> None:
         """Execute everything that is left; a missing name raises `NameError` as it would in the notebook."""
-        for snippet in self._pending:
-            self._run(snippet)
-        self._pending = []
+        while self._pending:
+            self._run(self._pending.pop(0))
 
     def skip(self, cells: frozenset[int]) -> None:
         """Forget definitions that stand in these cells and are bound: the cells themselves were run."""
@@ -91,6 +98,20 @@ class Definitions:
         name = self._shell.compile.cache(source, -1, raw_code=source)
         # The shell's own compiler: a `__future__` import holds for the cells below, as in a notebook.
         exec(self._shell.compile(tree, name, "exec"), self._shell.user_ns)  # noqa: S102
+
+
+def read_by(snippets: Sequence[Snippet], names: Collection[str]) -> set[str]:
+    """These names, and those of definitions that read them when they are made or called, directly or by others."""
+    found, before = set(names), -1
+    while before != len(found):
+        before = len(found)
+        found.update(
+            name
+            for snippet in snippets
+            if not found.isdisjoint(snippet.needs) or not found.isdisjoint(snippet.uses)
+            for name in snippet.names
+        )
+    return found
 
 
 def _assigned(node: ast.stmt) -> str | None:

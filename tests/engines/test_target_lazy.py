@@ -210,6 +210,11 @@ def test_a_definition_that_is_made_with_it_and_history_do_without_no_value(there
         done = there.command(*words)
         assert done.code == 0, done
     assert "big" in there.command("diff", "r1", "r2").out
+    # A handle of an earlier cell is none, either.
+    assert _held(live) == "big"
+    also = "%%stage also --on box\ndef kind(of=big):\n    return type(of).__name__\nclass Keeper:\n    kept = [big]"
+    assert live.run(also) == "", live.shown()
+    assert live.value("kind(), len(Keeper.kept[0])").endswith("bytearray 300001")
 
 
 def test_never_brings_all_and_so_does_a_model_that_is_registered(there: Site, live: Kernel, sshd: Sshd) -> None:

@@ -60,6 +60,8 @@ class Handles:
     def load_used(self, tree: ast.Module, also: Collection[str] = ()) -> bool:
         """Bring what this code may use, and what the names `also` stand for; whether there was anything. Raises as `load`."""
         handles = held(self._names)
+        if not handles:
+            return False
         used = reached(tree, self._names, handles) | (handles.keys() & set(also))
         self.load(handles[name] for name in used)
         return bool(used)

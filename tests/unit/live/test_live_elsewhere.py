@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,54 @@ def test_the_same_cell_takes_the_result_that_is_there_and_so_does_a_run(two: Liv
     assert two.shell.user_ns["net"] == 6.0
     two.run("%nbpipe on local", cells[2])
     assert len(two.project.run_ids()) == 4
+
+
+def test_definitions_are_made_here_with_the_values_that_come_home_not_with_those_that_were_here(two: Live) -> None:
+    two.run("n = 1\ndef get():\n    return n\nclass Net:\n    size = 1")
+    source = """%%stage train --on two
+n = len([get(), 1])
+def size(of=n):
+    return of
+def again(of=size()):
+    return of
+class Net:
+    size = n
+    called = get()
+class Large(Net):
+    pass
+net = Large()
+net.width = 3"""
+    result, shown = _run(two, source)
+    assert result.success, shown
+    names = two.shell.user_ns
+    assert (names["size"](), names["again"](), names["Net"].size, names["Net"].called) == (2, 2, 2, 2)
+    assert type(names["net"]) is names["Large"]
+    assert isinstance(names["net"], names["Net"])
+    assert names["net"].width == 3
+
+
+def test_a_definition_that_cannot_be_made_here_keeps_no_other_from_being_made_once(two: Live) -> None:
+    source = """%%stage train --on two
+import sys
+made = 1
+def broken(of=sys.gettrace.nothing if hasattr(sys, 'nbpipe_was_here') else 1):
+    return of
+class Net:
+    pass
+net = Net()
+def after():
+    return made"""
+    sys.nbpipe_was_here = True  # type: ignore[attr-defined]
+    try:
+        result, shown = _run(two, source)
+    finally:
+        del sys.nbpipe_was_here  # type: ignore[attr-defined]
+    assert result.success, shown
+    assert shown.count("a definition of the cell cannot be made here") == 1
+    names = two.shell.user_ns
+    assert "broken" not in names
+    assert type(names["net"]) is names["Net"]
+    assert names["after"]() == 1
 
 
 def test_an_error_there_shows_the_users_own_lines_and_binds_nothing(two: Live) -> None:
