@@ -20,6 +20,7 @@ from nbpipe.job.ranks import Ranks
 from nbpipe.job.redact import Redactor
 from nbpipe.model import Code, JobSpec
 from nbpipe.notebook.libraries import nbformat
+from nbpipe.tracking import spool
 
 #: Milliseconds after which a socket that is not there yet is looked for again.
 _AGAIN = 2
@@ -175,9 +176,16 @@ class Cells:
         self.result = Execution()
         #: How many cells of the stage stand already.
         self._first: int | None = None
+        #: What was in the spool of MLflow as the latest cell began.
+        self._logged: dict[str, int] = {}
 
     def going_on(self, spec: JobSpec, log: Log) -> Cells:
-        """The loop over the rest, in the same kernel: what stands is kept, the cell that failed runs again."""
+        """The loop over the rest, in the same kernel: what stands is kept, the cell that failed runs again.
+
+        What that one has logged with MLflow is taken out: it is logged again.
+        """
+        if spec.tracking:
+            spool.cut_back(self._folder, self._logged)
         found = Cells(self._kernel, self._folder, spec, log, self._redactor, parent=self._parent)
         found.result.executed = self.result.executed[:-1]
         found.result.kernel_seconds = self.result.kernel_seconds
@@ -255,6 +263,8 @@ class Cells:
         self.result.cell, self.result.user_code = code.cell, True
         outputs = CellOutputs(self._spec.output_limit, self._redactor)
         self._log.write("cell-start", code.cell)
+        if self._spec.keep_failed and self._spec.tracking:
+            self._logged = spool.logged(self._folder)
         request = self._kernel.client.execute(effective(code.body, code.line), allow_stdin=False, stop_on_error=False)
         try:
             reply = self._wait(request, outputs, code.cell)

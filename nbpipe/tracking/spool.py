@@ -5,6 +5,7 @@ The folder is laid out as MLflow's file store, written without importing MLflow.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -16,6 +17,8 @@ import msgspec
 
 _RUN = "0123456789abcdef" * 2
 _EXPERIMENT = "1"
+#: Folders of a run that hold what cells log.
+_LOGGED = {"metrics", "params", "tags", "artifacts", "inputs"}
 #: MLflow's prefix of what is measured of the machine: curves, and nothing that a stage computed.
 SYSTEM = "system/"
 
@@ -146,6 +149,35 @@ def write_curves(job_dir: Path, curves: Mapping[str, Sequence[Point]]) -> None:
         file = metrics / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{point.time} {point.value!r} {point.step}\n" for point in points))
+
+
+def logged(job_dir: Path) -> dict[str, int]:
+    """What cells have logged until now: the file of each thing, below the spool, and its bytes."""
+    found: dict[str, int] = {}
+    for name, path in _tree(job_dir / "mlflow").items():
+        # Threads of the kernel may take files away meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            found |= {name: path.stat().st_size} if _of_cells(name) else {}
+    return found
+
+
+def cut_back(job_dir: Path, before: Mapping[str, int]) -> None:
+    """Take out what was logged since `logged` gave `before`: new things, and later points. What was written over stays."""
+    for name, path in _tree(job_dir / "mlflow").items():
+        if not _of_cells(name):
+            continue
+        if name not in before:
+            path.unlink(missing_ok=True)
+        elif PurePosixPath(name).parts[2] == "metrics" and path.stat().st_size > before[name]:
+            os.truncate(path, before[name])
+
+
+def _of_cells(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    # What is measured of the machine goes on while a cell is mended.
+    measured = parts[2:4] == ("metrics", SYSTEM.rstrip("/"))
+    model = parts[1:2] == ("models",) and parts[3:4] == ("artifacts",)
+    return model or (len(parts) > 3 and parts[2] in _LOGGED and not measured)  # noqa: PLR2004
 
 
 def append(job_dir: Path, values: Mapping[str, float]) -> None:

@@ -148,7 +148,10 @@ def test_what_would_go_wrong_is_said_before_anything_runs(there: Site, sshd: Ssh
 
 _LONG = (
     "%%stage load\nrows = [1, 2]",
-    "%%stage train --on box --metrics total\nimport os\nprint(f'pid={os.getpid()};')\nslow = sum(rows)",
+    (
+        "%%stage train --on box --metrics total\nimport os, nbpipe\nkey = nbpipe.secret('A_KEY')\n"
+        "print(f'pid={os.getpid()};')\nslow = sum(rows)"
+    ),
     "%%stage train\nslow += 1\ntotal = float(slow) / 0",
     "%%stage after\nprint('after', total)\nlate = total + 1",
 )
@@ -156,8 +159,9 @@ _MENDED = (*_LONG[:2], _LONG[2].replace(" / 0", ""), _LONG[3])
 
 
 @pytest.fixture
-def keeps(there: Site) -> Site:
+def keeps(there: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """Its target keeps the kernels of failed stages."""
+    monkeypatch.setenv("A_KEY", "the first value")
     settings = there.folder / "nbpipe.toml"
     settings.write_text(settings.read_text() + 'keep_failed = "10m"\n')
     return there
@@ -207,13 +211,16 @@ def test_a_failed_stage_goes_on_at_its_cell_where_it_is_asked_to_and_nobody_take
         ((_LONG[0], _LONG[1].replace("sum(rows)", "sum(rows) + 0"), *_MENDED[2:]), "code:1 is not what it was"),
         (("%%stage load\nrows = [2, 2]", *_MENDED[1:]), "input:rows is not what it was"),
         ((_MENDED[0], "print('new')", *_MENDED[1:]), "cells above it were moved"),
+        (_MENDED, "the value of a secret is not what it was"),
     ],
-    ids=["cell", "input", "moved"],
+    ids=["cell", "input", "moved", "secret"],
 )
 def test_it_begins_anew_where_anything_before_the_failed_cell_is_another(
-    keeps: Site, cells: tuple[str, ...], why: str
+    keeps: Site, monkeypatch: pytest.MonkeyPatch, cells: tuple[str, ...], why: str
 ) -> None:
     pid = _failed(keeps)
+    if "secret" in why:
+        monkeypatch.setenv("A_KEY", "another value")
     keeps.write(*cells)
     done = keeps.run("--continue")
     assert done.code == 0, done.err

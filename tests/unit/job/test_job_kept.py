@@ -20,6 +20,7 @@ from jobs import Bench
 from nbpipe.job.folder import KEPT, ORDER, read_verdict, write_durably
 from nbpipe.job.kept import Kept, resident
 from nbpipe.model import JobSpec
+from nbpipe.tracking.spool import read_spool, stage_environment
 
 _CELLS = ("a = [1]\nprint('one')", "import os\nprint(f'pid={os.getpid()};')\na.append(2)\n1 / 0")
 
@@ -101,6 +102,22 @@ def test_its_outputs_are_those_of_the_cells_that_stand_and_of_the_mended_ones(ru
 
     cells = msgspec.json.decode(open_store(runner.spec.store).objects.get_bytes(done.executed))
     assert [(cell["cell"], cell["outputs"][0]["text"]) for cell in cells] == [(1, "one\n"), (2, "two\n")]
+
+
+def test_what_the_failed_cell_has_logged_is_logged_once(bench: Bench) -> None:
+    logs = "import nbpipe.tracking.spool as s, pathlib\nat = pathlib.Path({!r})\ns.append(at, {{'loss': {}}})\n"
+    tracking = stage_environment(bench.root / "jobs" / "0")
+    cells = [logs.format(str(bench.root / "jobs" / "0"), value) for value in (3.0, 2.0, 1.0)]
+    runner = Runner(bench, cells[0], cells[1] + "1 / 0", tracking=tracking)
+    try:
+        runner.kept()
+        assert read_spool(runner.folder).metrics == {"loss": 2.0}
+        runner.go_on(cells[0], cells[2])
+        assert runner.process.wait(60) == 0
+    finally:
+        runner.process.kill()
+        runner.process.wait()
+    assert [(point.step, point.value) for point in read_spool(runner.folder).curves["loss"]] == [(0, 3.0), (1, 1.0)]
 
 
 @pytest.mark.long
