@@ -13,7 +13,7 @@ import pytest
 
 from nbpipe.errors import StoreError
 from nbpipe.executors.ssh.packages import packages_of
-from nbpipe.executors.ssh.there import environment, facts, keeper, objects
+from nbpipe.executors.ssh.there import environment, facts, keeper, kept, objects
 from nbpipe.executors.ssh.there.agent import Agent
 from nbpipe.store.base import hash_file
 from nbpipe.store.shared import SharedObjects
@@ -178,3 +178,16 @@ def test_who_orders_a_kernel_again_as_the_answer_was_lost_has_it(tmp_path: Path)
         return "it went on, and has ended"
 
     assert keeper.ordered(str(tmp_path), {"token": "a"}, gone) is True
+
+
+def test_a_kernel_that_another_run_has_ordered_is_not_ended_for_who_comes_second(tmp_path: Path) -> None:
+    job, ended = tmp_path / "work" / "t-0" / "job", list[str]()
+    job.mkdir(parents=True)
+    me = {"pid": os.getpid(), "start": keeper.started(os.getpid()), "boot": keeper.boot_id()}
+    keeper.note(f"{job.parent}/keeper.json", me)
+    (job.parent / "asked").touch()
+    for name, token in (("job", "failed"), ("kept", "failed"), ("continue", "a")):
+        keeper.note(f"{job}/{name}.json", {"token": token})
+    kernels = kept.Kernels(str(tmp_path), keeper, None, ended.append)
+    assert kernels.resume("t-0", {"token": "b"}) == "another run goes on in its kernel"
+    assert ended == []

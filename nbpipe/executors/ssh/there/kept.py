@@ -58,8 +58,12 @@ class Kernels:
                 self._end(job)
             return why or "the kernel was not kept so long"
         os.utime(work + "/asked")
-        if self._keeper.ordered(ran, spec, lambda: self._known_to_be_gone(job)):
-            return self._goes_on(work, spec)
+        try:
+            if self._keeper.ordered(ran, spec, lambda: self._known_to_be_gone(job)):
+                return self._goes_on(work, spec)
+        except RuntimeError as error:
+            # It is another's now: nothing of it is ended.
+            return str(error)
         why = self._gone(job) or "the kernel did not take the mended cell"
         self._end(job)
         return why
