@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from nbpipe.checkpoints import LIVE
@@ -45,15 +46,15 @@ class Session:
         self.shell.input_transformers_cleanup.insert(0, self.transformer)
         self.shell.events.register("pre_run_cell", self.recording.begin)
         self.shell.events.register("post_run_cell", self.after_cell)
+        self._watch_handles()
 
     def unhook(self) -> None:
-        """Leave the shell as it was."""
+        """Leave the shell as it was. Where values have stayed elsewhere, cells are looked at until the last has come."""
         self.shell.input_transformers_cleanup.remove(self.transformer)
         self.shell.events.unregister("pre_run_cell", self.recording.begin)
         self.shell.events.unregister("post_run_cell", self.after_cell)
         self.recording.close()
-        if self._guard in self.shell.ast_transformers:
-            self.shell.ast_transformers.remove(self._guard)
+        self._watch_handles()
         if self._places is not None:
             self._places.close()
 
@@ -76,16 +77,29 @@ class Session:
         except NbpipeError as error:
             raise error if "_render_traceback_" in vars(error) else show_short(error) from None
         finally:
-            self._watch_handles(self._places)
+            self._watch_handles()
 
-    def _watch_handles(self, places: Places) -> None:
-        """From now on look at each cell before it runs, once a value has stayed elsewhere."""
+    def _watch_handles(self) -> None:
+        """From now on look at each cell before it runs, if values have stayed elsewhere; those of an unloaded nbpipe, too."""
+        if "nbpipe.live.elsewhere.handles" not in sys.modules:
+            return
         from nbpipe.live.elsewhere.guard import Guard
         from nbpipe.live.elsewhere.handles import held
+        from nbpipe.live.elsewhere.places import Places
 
-        if self._guard not in self.shell.ast_transformers and held(self.shell.user_ns):
-            self._guard = self._guard or Guard(places.handles, self.recording.look_again)
-            self.shell.ast_transformers.append(self._guard)
+        guards = [one for one in self.shell.ast_transformers if type(one) is Guard]
+        if not held(self.shell.user_ns):
+            wanted = []
+        elif self._guard is not None:
+            wanted = [self._guard]
+        else:
+            self._places = self._places or Places(self.shell.user_ns)
+            wanted = [Guard(self._places.handles, self.recording.look_again)]
+        if wanted != guards:
+            self._guard = wanted[0] if wanted else None
+            others = [one for one in self.shell.ast_transformers if type(one) is not Guard]
+            # The last: what others make of a cell is what runs.
+            self.shell.ast_transformers[:] = [*others, *wanted]
 
     def after_cell(self, result: Any) -> None:
         """Compare the thresholds of a check with the variables the cell left, then record how it ended."""

@@ -26,7 +26,6 @@ class Places:
         #: The values of the kernel, whose names are `names`, that stay where they were computed.
         self.handles = Handles(names, self)
         self._open: dict[tuple[str, str], tuple[Target, Executor]] = {}
-        atexit.register(self.close)
 
     def executor(
         self, project: Project, store: Store, target: Target, pipeline: Pipeline, stage: Stage
@@ -47,7 +46,7 @@ class Places:
             if known is None:
                 executor.close()
             raise
-        self._open[key] = (target, executor)
+        self._keep(key, target, executor)
         return executor, facts
 
     def store_of(self, project: Project, store: Store, target: Target) -> SshExecutor:
@@ -57,8 +56,15 @@ class Places:
             raise UsageError(f"target '{target.name}' has other settings now: values cannot be brought", fix=fix)
         key = (str(project.root), target.name)
         executor = self._known(key, target) or opened(project, store, target)
-        self._open[key] = (target, executor)
+        self._keep(key, target, executor)
         return cast("SshExecutor", executor)
+
+    def _keep(self, key: tuple[str, str], target: Target, executor: Executor) -> None:
+        if not self._open:
+            # It may have been closed meanwhile.
+            atexit.unregister(self.close)
+            atexit.register(self.close)
+        self._open[key] = (target, executor)
 
     @staticmethod
     def has_kept(executor: Executor, on: str, trace: Trace) -> bool:

@@ -8,7 +8,7 @@ import pickle
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from nbpipe.live.elsewhere.handles import held
 from nbpipe.live.elsewhere.places import Places
 from nbpipe.model import Artifact, Outcome, Trace
 from nbpipe.run.project import Project
-from nbpipe.store import open_store
+from nbpipe.store import Store, open_store
 from nbpipe.store.gc import gc
 from nbpipe.store.values import save_values
 
@@ -122,7 +122,8 @@ def _watched(live: Live, bring: Any) -> dict[str, Any]:
         return names.update({one.remote.name: one.load() for one in handles}) or {}
 
     places.handles.load = load  # type: ignore[method-assign]
-    live.session._watch_handles(places)
+    live.session._places, live.session._guard = places, None
+    live.session._watch_handles()
     return names
 
 
@@ -193,30 +194,51 @@ class _Interrupted(dict[str, Any]):
         super().__setitem__(name, value)
 
 
+class _Box:
+    """A target that has nothing to send: all is here."""
+
+    target = types.SimpleNamespace(name="box")
+
+    def bring(self, _store: Store, artifacts: dict[str, Artifact], _scratch: Path) -> dict[str, Artifact]:
+        return {name: msgspec.structs.replace(one, on="") for name, one in artifacts.items()}
+
+
+def _leave(root: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, Any], values: dict[str, Any]) -> None:
+    """Bind names to handles for values that are on `box`."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "config"))
+    monkeypatch.setattr(Places, "store_of", lambda *_: _Box())
+    (root / "nbpipe.toml").write_text('[targets.box]\nkind = "ssh"\nhost = "h"\n')
+    project = Project(root)
+    saved = save_values(open_store(project.store), values, stage="s")
+    trace = Trace(key="k", stage="s", outcome=Outcome(stage="s", attempt=1, token=_ATTEMPT, status="succeeded"))
+    left = {name: msgspec.structs.replace(one, on="box") for name, one in saved.items()}
+    Places(names).handles.bind(project, trace, left)
+
+
+def test_values_that_stayed_are_brought_after_nbpipe_was_unloaded_or_loaded_again(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = live.shell.user_ns
+    _leave(live.root, monkeypatch, names, {"net": [1, 2], "big": [3], "last": [4]})
+    live.session._watch_handles()
+    live.run("%reload_ext nbpipe", "%reload_ext nbpipe", "n = len(net)")
+    assert (names["n"], sorted(held(names))) == (2, ["big", "last"])
+    assert len(live.shell.ast_transformers) == 1
+    live.run("%unload_ext nbpipe", "n = len(big)")
+    assert (names["n"], sorted(held(names))) == (1, ["last"])
+    live.run("%load_ext nbpipe", "n = last[0]")
+    assert (names["n"], sorted(held(names))) == (4, [])
+    live.run("%reload_ext nbpipe")
+    assert live.shell.ast_transformers == []
+
+
 @pytest.mark.parametrize("after", range(7))
 def test_ctrl_c_at_any_time_leaves_all_handles_or_all_values_that_share_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    (tmp_path / "nbpipe.toml").write_text('[targets.box]\nkind = "ssh"\nhost = "h"\n')
-    project = Project(tmp_path)
-    inner = [1]
-    saved = save_values(open_store(project.store), {"a": [inner], "b": inner}, stage="s")
-
-    class Box:
-        """Has nothing to send: all is here."""
-
-        target = types.SimpleNamespace(name="box")
-
-        def bring(self, *_: object) -> dict[str, Artifact]:
-            return saved
-
     names = _Interrupted()
-    places = Places(names)
-    places.store_of = lambda *_: cast("Any", Box())  # type: ignore[method-assign]
-    trace = Trace(key="k", stage="s", outcome=Outcome(stage="s", attempt=1, token=_ATTEMPT, status="succeeded"))
-    left = {name: msgspec.structs.replace(one, on="box") for name, one in saved.items()}
-    places.handles.bind(project, trace, left)
+    inner = [1]
+    _leave(tmp_path, monkeypatch, names, {"a": [inner], "b": inner})
     names["again"] = names["a"]
     names.left = after
     with contextlib.suppress(KeyboardInterrupt):
