@@ -22,6 +22,8 @@ _PART = 16 << 20
 _HASH = re.compile(r"[0-9a-f]{64}")
 #: Bytes of a document that are read at a time: nearly all are smaller.
 _SMALL = 1 << 16
+#: Seconds for which what was put counts as put now: few of those after which it may be collected.
+LATELY = 3600.0
 #: Bytes from which on an object that lies elsewhere is not brought here only to be looked at.
 LARGE = 16 << 20
 
@@ -56,6 +58,12 @@ class ObjectStore(Protocol):
 
     def has(self, digest: str) -> bool:
         """Whether something is stored under the hash. Says nothing of its soundness."""
+
+    def keep(self, digest: str, size: int | None = None) -> bool:
+        """Have it count as put now; False where it has to be put: it is not there, or not whole as far as that can be told.
+
+        `size` is what it has if it is whole, where that is known.
+        """
 
     def size(self, digest: str) -> int:
         """Bytes stored under the hash; raises StoreError if there are none."""

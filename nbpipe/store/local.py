@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from nbpipe.errors import CorruptObject, StoreError
-from nbpipe.store.base import CHUNK, HashingFile, check_hash, hash_file, read_small, write_error
+from nbpipe.store.base import CHUNK, LATELY, HashingFile, check_hash, hash_file, read_small, write_error
 from nbpipe.store.faults import fault
 from nbpipe.store.stamps import Stamps
 
@@ -93,6 +95,23 @@ class LocalObjects:
     def has(self, digest: str) -> bool:
         """Whether there is a file."""
         return self._path(digest).is_file()
+
+    def keep(self, digest: str, size: int | None = None) -> bool:
+        """Have it count as put now; False where it has to be put."""
+        path = self._path(digest)
+        try:
+            status = path.stat()
+            if not S_ISREG(status.st_mode) or (size is not None and status.st_size != size):
+                return False
+            if time.time() - status.st_mtime > LATELY:
+                verified = self._stamps.holds(digest, path)
+                os.utime(path)
+                if verified:
+                    self._stamps.record(digest, path)
+        except OSError:
+            # It may be another user's.
+            return False
+        return True
 
     def size(self, digest: str) -> int:
         """Bytes of the file."""

@@ -70,6 +70,14 @@ class MemoryObjects:
         """Whether it was put."""
         return digest in self._objects
 
+    def keep(self, digest: str, size: int | None = None) -> bool:
+        """Have it count as put now; False where it has to be put."""
+        data = self._objects.get(digest, (None, 0.0))[0]
+        if data is None or (size is not None and len(data) != size):
+            return False
+        self._objects[digest] = data, time.time()
+        return True
+
     def size(self, digest: str) -> int:
         """Bytes stored."""
         return len(self._get(digest)[0])

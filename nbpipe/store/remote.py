@@ -11,11 +11,12 @@ import inspect
 import os
 import secrets
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from nbpipe.errors import CorruptObject, NbpipeError, StoreError
-from nbpipe.store.base import LARGE, check_hash, hash_bytes, hash_file
+from nbpipe.store.base import LARGE, LATELY, check_hash, hash_bytes, hash_file
 from nbpipe.store.local import LocalObjects, missing
 
 if TYPE_CHECKING:
@@ -97,6 +98,44 @@ class RemoteObjects:
         found = self._look(digest)
         return found is not None and found["type"] == "file"
 
+    def keep(self, digest: str, size: int | None = None) -> bool:
+        """Have it count as put now; False where it has to be put: half of it may lie where files are written piece by piece.
+
+        A large one whose size nobody knows is not brought here to be told.
+        """
+        found = self._look(digest)
+        if found is None or found["type"] != "file" or (size is not None and int(found["size"]) != size):
+            return False
+        try:
+            if not _ATOMIC & _protocols(self._fs):
+                if size is None and int(found["size"]) >= LARGE and not self._cache.has(digest):
+                    return False
+                self.check(digest)
+            if time.time() - self.modified(digest) > LATELY:
+                self._call(lambda: self._renew(digest))
+        except StoreError:
+            return False
+        return True
+
+    def _renew(self, digest: str) -> None:
+        """Give it the time of now. Where that is not to be had, it is copied there, and comes from here as the last resort."""
+        path = self._path(digest)
+        if {"file", "local"} & _protocols(self._fs):
+            self._fs.touch(path, truncate=False)
+            return
+        copy = f"{path}{_UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            self._fs.cp_file(path, copy)
+            if _moves(self._fs):
+                move(self._fs, copy, path)
+            else:
+                self._fs.cp_file(copy, path)
+        except NotImplementedError:
+            upload(self._fs, self.local_path(digest), path)
+        finally:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(copy)
+
     def size(self, digest: str) -> int:
         """Bytes stored."""
         return int(self._info(digest)["size"])
@@ -167,11 +206,6 @@ class RemoteObjects:
             name=digest,
             fix="Run `nbpipe fsck --repair`; what needs it is computed again.",
         )
-
-
-def is_whole(fs: Any) -> bool:
-    """Whether an upload is seen whole or not at all, because it is one or because a move gives it its name."""
-    return bool(_ATOMIC & _protocols(fs)) or _moves(fs)
 
 
 def _protocols(fs: Any) -> set[str]:

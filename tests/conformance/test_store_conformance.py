@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from uuid import uuid4
 
@@ -86,6 +87,24 @@ def test_what_is_not_there_is_a_store_error_and_deleting_it_is_none(store: Store
     for ask in (objects.get_bytes, objects.local_path, objects.size, objects.verify, objects.check):
         with pytest.raises(StoreError):
             ask(digest)
+
+
+def test_what_is_kept_counts_as_put_now(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = store.objects.put_bytes(b"kept")
+    before = store.objects.modified(digest)
+    # S3 tells seconds.
+    time.sleep(1.1)
+    assert store.objects.keep(digest)
+    if store.location != "memory:":
+        assert store.objects.modified(digest) == before, "lately put is as good as now"
+    for part in ("local", "remote"):
+        monkeypatch.setattr(f"nbpipe.store.{part}.LATELY", -1.0)
+    assert store.objects.keep(digest, 4)
+    assert store.objects.modified(digest) > before
+    assert store.objects.get_bytes(digest) == b"kept"
+    assert list(store.objects.list()) == [digest]
+    assert not store.objects.keep(digest, 5)
+    assert not store.objects.keep("0" * 64)
 
 
 def test_a_large_object_elsewhere_is_known_to_be_there_and_hashed_when_it_is_read(

@@ -441,6 +441,7 @@ class Errand:
         told = self._read(VERDICT, Outcome)
         self._reach(lambda: fetch_job(self._link, self.job, self._folder, without=_LEFT_THERE))
         if told is not None:
+            given, passing, damaged = self._read(GIVEN, Given), self._shared.passing, []
             home = Homecoming(
                 self._spec,
                 self._shared.store,
@@ -450,8 +451,8 @@ class Errand:
                 self._shared.here,
                 self._shared.unlike,
                 self._shared.leave,
+                given.objects if given is not None else {},
             )
-            given, passing, damaged = self._read(GIVEN, Given), self._shared.passing, []
             if given is not None and passing is not None:
                 damaged = passing.bring_home(objects_of(home.placed(told)), given, self._log.note)
             outcome = home.outcome(told, self._fetch)

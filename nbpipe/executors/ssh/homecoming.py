@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -45,13 +46,15 @@ class Homecoming:
     unlike: str = ""
     #: Bytes above which outputs stay there for now; None where all come home.
     leave: int | None = None
+    #: Bytes of objects that the worker says it has left in a store here.
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def outcome(self, told: Outcome, fetch: Fetch) -> Outcome:
         """The outcome; its objects are in the store here, but for those that stay. Raises SecurityError or CorruptObject."""
         if (told.token, told.stage) != (self.spec.token, self.spec.stage):
             raise SecurityError("the verdict is of another attempt", stage=self.spec.stage)
         told = self.placed(told)
-        take(self.store, objects_of(told), fetch, self.target)
+        take(self.store, objects_of(told), fetch, self.target, sizes=self.sizes)
         reasons = [*told.uncacheable, *([self.unlike] if self.unlike else [])]
         ambient = tuple(
             msgspec.structs.replace(state, artifact=self._ours(state.artifact)) if state.artifact else state
@@ -147,9 +150,19 @@ class Homecoming:
         return kept
 
 
-def take(store: Store, names: Iterable[str], fetch: Fetch, target: str, scratch: Path | None = None) -> None:
-    """Have objects in the store here, each hashed again. Raises CorruptObject for what did not come whole."""
-    wanted = sorted(name for name in names if not store.objects.has(check_hash(name)))
+def take(
+    store: Store,
+    names: Iterable[str],
+    fetch: Fetch,
+    target: str,
+    scratch: Path | None = None,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Have objects in the store here, each hashed again; what it has counts as put now. `sizes` are those that are known.
+
+    Raises CorruptObject for what did not come whole.
+    """
+    wanted = sorted(name for name in names if not store.objects.keep(check_hash(name), sizes.get(name)))
     with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-", dir=scratch) as made:
         folder = Path(made)
         if wanted:

@@ -109,7 +109,7 @@ class Passing:
         if self._own:
             self._look_at(offered, given)
             return []
-        wanted = [name for name in offered if not objects.has(name)] if usable else []
+        wanted = [name for name in offered if not objects.keep(name, given.objects[name])] if usable else []
         if isinstance(objects, LocalObjects):
             failed = self._shared.take(wanted, objects)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from jobs import Bench
 
 from nbpipe.errors import CorruptObject, SecurityError, StoreError
-from nbpipe.executors.ssh.homecoming import Homecoming
+from nbpipe.executors.ssh.homecoming import Homecoming, take
 from nbpipe.model import Artifact, Failure, FileState, Outcome
 from nbpipe.store import Store, open_store
+from nbpipe.store.base import hash_bytes
+from nbpipe.store.gc import gc
 from nbpipe.store.trust import Signer
 
 KEY = "a key of the worker's own"
@@ -158,3 +161,64 @@ def test_a_worker_that_says_itself_where_a_value_lies_is_not_believed(worker: Wo
     said = {name: msgspec.structs.replace(one, on="elsewhere") for name, one in worker.values(y=[1.5]).items()}
     outcome = worker.home(worker.told(outputs=said))
     assert worker.bench.load(outcome.outputs) == {"y": [1.5]}
+
+
+def _fetching(data: bytes, asked: list[str]) -> Callable[[Iterable[str], Path], None]:
+    def fetch(names: Iterable[str], into: Path) -> None:
+        for name in names:
+            asked.append(name)
+            (into / name[:2]).mkdir(exist_ok=True)
+            (into / name[:2] / name).write_bytes(data)
+
+    return fetch
+
+
+@pytest.fixture(params=["", "local://"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store in a folder, named as one or by a URL."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return open_store(f"{request.param}{tmp_path}/place")
+
+
+def _file(tmp_path: Path, name: str) -> Path:
+    return tmp_path / "place" / "objects" / name[:2] / name
+
+
+def test_what_the_store_has_already_is_not_collected_before_its_trace_is_there(place: Store, tmp_path: Path) -> None:
+    name = place.objects.put_bytes(b"of a run long ago")
+    os.utime(_file(tmp_path, name), (0, 0))
+    assert gc(place, dry_run=True).objects == 1
+    asked: list[str] = []
+    take(place, [name], _fetching(b"", asked), "gpu")
+    assert not asked
+    assert gc(place).objects == 0
+    assert place.objects.get_bytes(name) == b"of a run long ago"
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("place", ["local://"], indirect=True)
+def test_half_of_an_object_in_a_store_elsewhere_is_not_taken_for_it(
+    place: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    large: bool,  # noqa: FBT001 - what is tried
+) -> None:
+    monkeypatch.setattr("nbpipe.store.remote.LARGE", 1 if large else 1 << 20)
+    asked: list[str] = []
+    data = b"the whole of it"
+    name = hash_bytes(data)
+    path = _file(tmp_path, name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data[:7])
+    take(place, [name], _fetching(data, asked), "gpu", sizes={name: len(data)} if large else {})
+    assert asked == [name]
+    assert path.read_bytes() == data
+    # What is large, and nobody has said how large, may be the half.
+    place.objects.delete(name)
+    path.write_bytes(data[:7])
+    take(place, [name], _fetching(data, asked), "gpu")
+    assert asked == [name, name]
+    assert path.read_bytes() == data
+    take(place, [name], _fetching(data, asked), "gpu")
+    assert asked == [name, name]
