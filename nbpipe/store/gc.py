@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbpipe.errors import StoreError
 from nbpipe.store.fsck import ABANDONED, temporaries
 from nbpipe.store.manifest import objects_of
+from nbpipe.store.remote import RemoteObjects
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,6 +72,8 @@ def gc(
         removed += 1
         if not dry_run:
             store.objects.delete(digest)
+    if isinstance(store.objects, RemoteObjects):
+        size += store.objects.sweep(now - max(grace, ABANDONED), dry_run=dry_run)
     for path in temporaries(store):
         if now - path.stat().st_mtime > max(grace, ABANDONED):
             size += path.stat().st_size

@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -166,6 +167,17 @@ class RemoteObjects:
             name = path.rsplit("/", 1)[-1]
             if len(name) == 64:  # noqa: PLR2004 - hex digits of a hash
                 yield name
+
+    def sweep(self, before: float, *, dry_run: bool) -> int:
+        """Remove what was left unfinished and not written to since `before`, seconds since the epoch; its bytes."""
+        size = 0
+        for path, entry in self._call(lambda: self._fs.find(self._root, detail=True)).items():
+            written = modified(self._fs, path) if _UNFINISHED in path.rsplit("/", 1)[-1] else None
+            if written is not None and written < before:
+                size += int(entry["size"])
+                if not dry_run:
+                    self._call(partial(self._fs.rm_file, path))
+        return size
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{check_hash(digest)[:2]}/{digest}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus, unquote
 
 from nbpipe.errors import CorruptObject, NbpipeError, StoreError
 from nbpipe.store.base import check_hash, hash_file
@@ -33,7 +35,7 @@ _PATIENCE, _ANSWER = 20.0, 60.0
 _SILENCE = 300.0
 #: S3's own library would wait half an hour for a host that is silent.
 _QUICK: dict[str, Any] = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}}
-_SECRET = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL")
+_SECRET = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL", "CONNECTION_STRING", "SAS", "SIG")
 _SHORTEST = 6
 _FICLONE = 0x40049409
 
@@ -213,11 +215,23 @@ class SharedObjects:
     def _unusable(self, error: Exception) -> _Unusable:
         said = error.message if isinstance(error, NbpipeError) else f"{type(error).__name__}: {error}"
         # A library may say what it was given to sign in with.
-        for name, text in os.environ.items():
-            if len(text) >= _SHORTEST and any(mark in name.upper() for mark in _SECRET):
-                said = said.replace(text, "…")
+        for text in _secrets():
+            said = said.replace(text, "…")
         said = " ".join(said.split())[:300]
         return _Unusable(f"the shared store {self.location} cannot be used: {said}", name=self.location)
+
+
+def _secrets() -> list[str]:
+    """What this process signs in with, and its parts, also as they stand in a URL; the longest first."""
+    found = set()
+    for name, text in os.environ.items():
+        if any(mark in name.upper() for mark in _SECRET):
+            found.add(text)
+            parts = (part.partition("=") for part in re.split("[;&?]", text))
+            found |= {value for key, _, value in parts if any(mark in key.upper() for mark in _SECRET)}
+    as_written = (quote, unquote, quote_plus, lambda text: quote(text, safe=""))
+    found |= {write(text) for text in found for write in as_written}
+    return sorted((text for text in found if len(text) >= _SHORTEST), key=len, reverse=True)
 
 
 class _Absent(StoreError):

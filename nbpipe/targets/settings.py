@@ -17,6 +17,8 @@ LOCAL = "local"
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]{0,254}")
 _PATH = re.compile(r"(?:~/|/)?[^\x00-\x1f\x7f]{1,1000}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9_.\[\]:-]{1,255}(?:/[A-Za-z0-9_./-]*)?")
+#: Protocols with a user or a container before the `@` of a URL; elsewhere a token stands there.
+_NAMING = {"abfs", "abfss", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
 _URL = re.compile(r"[a-z][a-z0-9+.-]{0,20}://[^\x00-\x20\x7f:][^\x00-\x20\x7f]{0,999}")
 _HIGHEST_PORT = 65535
 _MOST = 1_000_000
@@ -207,7 +209,9 @@ def _place(value: Any) -> str:
         return _path(text)
     if not _URL.fullmatch(text) or text.startswith("memory://"):
         raise ValueError(f"{q.shown(text)} is neither an absolute path nor a URL such as s3://BUCKET/PATH")
-    if re.match(r"[^/]*//[^/]*:[^/]*@", text) or "?" in text:
+    scheme, _, rest = text.partition("://")
+    before, at, _ = rest.partition("/")[0].rpartition("@")
+    if "?" in text or (at and (":" in before or scheme not in _NAMING)):
         raise ValueError("it has credentials in it: they belong into the environment, or a profile")
     return text
 

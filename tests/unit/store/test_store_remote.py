@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from nbpipe.errors import StoreError
 from nbpipe.store import open_store
 from nbpipe.store.base import hash_bytes
+from nbpipe.store.gc import gc
 from nbpipe.store.remote import upload
 from nbpipe.store.shared import SharedObjects
 
@@ -65,3 +67,18 @@ def test_a_place_that_gives_no_name_that_is_taken_is_made_to(tmp_path: Path, say
         upload(Timid(skip_instance_cache=True), tmp_path / "file", str(target))
         assert target.read_bytes() == DATA
         assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_an_upload_that_was_killed_has_left_is_collected_in_time(tmp_path: Path) -> None:
+    store = open_store(f"local://{tmp_path}/place")
+    name = store.objects.put_bytes(DATA)
+    file = tmp_path / "place" / "objects" / name[:2] / name
+    old, young = (file.with_name(f"{name}.part-{mark}") for mark in ("1", "2"))
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert list(store.objects.list()) == [name]
+    assert gc(store, dry_run=True).bytes == 4
+    assert old.exists()
+    assert gc(store).bytes == 4
+    assert sorted(file.parent.iterdir()) == [file, young]

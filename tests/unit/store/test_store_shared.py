@@ -128,6 +128,30 @@ def test_what_it_signs_in_with_is_not_said(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=us;AccountKey=not/told+==;X=y", "AccountKey=not/told+==;X"),
+        ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=us;AccountKey=not/told+==;X=y", "signed by not/told+=="),
+        ("AZURE_STORAGE_SAS_TOKEN", "sv=2026&sig=not%2Ftold%3D", "PUT /a?sv=2026&sig=not/told="),
+        ("A_TOKEN", "not/told/at all", "https://host/?t=not%2Ftold%2Fat%20all"),
+        ("A_TOKEN", "not/told/at all", "https://host/?t=not%2Ftold%2Fat+all"),
+    ],
+)
+def test_no_part_of_it_is_said_in_no_spelling(name: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, text)
+    place = SharedObjects("s3://bucket")
+
+    def size(_: str) -> int:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(place, "_size", size)
+    with pytest.raises(StoreError, match="RuntimeError: ") as caught:
+        place.reach()
+    assert "…" in caught.value.message
+    assert "told" not in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("one", "other", "same"),
     [
         ("/a/b", "/a/b/", True),

@@ -31,7 +31,8 @@ def test_everything_that_can_be_said_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "store", ["/shared/a b", "s3://bucket/a/b", "gs://b", "abfs://c@account.dfs.core.windows.net/x"]
+    "store",
+    ["/shared/a b", "s3://bucket/a/b", "gs://b", "abfs://c@account.dfs.core.windows.net/x", "sftp://me@host/a@b"],
 )
 def test_a_store_is_a_folder_or_a_url(store: str) -> None:
     for table in (SSH, PODS, {"kind": "slurm"}, {"kind": "ray", "address": "http://a"}):
@@ -115,6 +116,8 @@ def test_all_that_pods_can_be_given_is_read() -> None:
         ("gpu", {**SSH, "store": "s3://a b"}, "absolute path nor a URL"),
         ("gpu", {**SSH, "store": "simplecache::s3://a"}, "absolute path nor a URL"),
         ("gpu", {**SSH, "store": "s3://key:word@bucket"}, "credentials"),
+        ("gpu", {**SSH, "store": "sftp://me:word@host/a"}, "credentials"),
+        ("gpu", {**SSH, "store": "https://token@host/a"}, "credentials"),
         ("gpu", {**SSH, "store": "https://a/b?sig=word"}, "credentials"),
         ("local", {"store": "/shared"}, "no setting 'store'"),
     ],
