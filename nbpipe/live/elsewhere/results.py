@@ -55,8 +55,10 @@ def bring(
         names.pop(name, None)
         say(f"'{name}' stays there, it cannot be sent: {reason}")
     _take_over(store, outcome)
-    for handle in [names[name] for name in left if type(names[name]) is RemoteValue]:
-        say(f"{handle!r}")
+    # No comprehension here closes over `names`: who holds them gives any of them to anybody, says `used`.
+    for name in left:
+        if type(names[name]) is RemoteValue:
+            say(f"{names[name]!r}")
     if trouble is not None:
         raise trouble
 

@@ -44,6 +44,7 @@ def _reached(cell: str, names: dict[str, Any]) -> set[str]:
         "f(net=3)",
         "import numpy as np\nnp.zeros(3).sum()",
         "model.eval()",
+        "list(model.modules())",
         "vars(model)",
         "if __name__ == '__main__':\n    x = 1",
         "%matplotlib inline",
@@ -96,6 +97,11 @@ def test_what_names_nothing_reaches_nothing(cell: str) -> None:
         "text",
         "inner()",
         "net; del net",
+        "ols(formulas['y'][0], df)",
+        "ols(raw, df)",
+        "show()",
+        "show_too()",
+        "closed()",
     ],
 )
 def test_what_names_it_or_a_function_that_does_reaches_it(cell: str) -> None:
@@ -104,6 +110,9 @@ def test_what_names_it_or_a_function_that_does_reaches_it(cell: str) -> None:
         "def through():\n    def inside():\n        return use()\n    return inside",
         "text = 'x + net'",
         "def made():\n    def inner():\n        return [net for _ in range(2)]\n    return inner\ninner = made()",
+        "formulas = {'y': ('y ~ net',)}\nraw = b'net'",
+        "def show(of='net'):\n    return get(of)\ndef show_too(*, of='net'):\n    return get(of)",
+        "def close(of):\n    def closed():\n        return get(of)\n    return closed\nclosed = close('net')",
     )
     assert _reached(cell, names) == {"net"}
 
@@ -131,6 +140,21 @@ def test_what_names_it_or_a_function_that_does_reaches_it(cell: str) -> None:
         "module",
         "opens()",
         "queried()",
+        "import sys as s\ns.modules[__name__]",
+        "from sys import modules",
+        "!echo {eval(text)}",
+        "%env A={globals()}",
+        "SQLContext(register_globals=True)",
+        "ev(text)",
+        "import builtins",
+        "aliased(text)",
+        "taken(text)",
+        "found[name]",
+        "part(queries[0])",
+        "(fs[0])(text)",
+        "asks(text)",
+        "via(text)",
+        "breakpoint()",
     ],
 )
 def test_what_can_look_at_any_name_reaches_all(cell: str) -> None:
@@ -138,6 +162,9 @@ def test_what_can_look_at_any_name_reaches_all(cell: str) -> None:
         "def opens():\n    return globals()",
         "def queried():\n    return frame.eval(queries[0])",
         "frame = text = name = ''\nqueries = ['']",
+        "import sys\nfrom builtins import eval as taken\naliased = vars\nfound = sys.modules\nfs = {'a': [exec]}",
+        "part = functools.partial(eval)\nclass Frame:\n    def query(self):\n        pass\nasks = Frame().query",
+        "def via(text, how=eval):\n    return how(text)",
     )
     assert _reached(cell, names) == {"net", "big"}
 
@@ -156,6 +183,23 @@ def test_what_can_look_at_any_name_reaches_all(cell: str) -> None:
 def test_a_function_that_something_else_holds_may_be_called_by_any_cell(made: str) -> None:
     names = _names(made)
     assert _reached("x = 1", names) == {"net"}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "def make():\n    g = globals()\n    def get(k):\n        return g[k]\n    return get\nget = make()",
+        "class C:\n    pass\nctx = C()\nctx.ns = globals()",
+        "d = [globals()]",
+        "ns = dict(a=globals())",
+        "import collections\nd = collections.ChainMap(globals())",
+        "part = functools.partial(eval, '1', globals())",
+        "get = globals().get",
+    ],
+)
+def test_whatever_holds_the_names_themselves_may_give_any_to_any_cell(made: str) -> None:
+    names = _names(made)
+    assert _reached("x = 1", names) == {"net", "big"}
 
 
 def test_a_function_that_only_a_name_holds_is_called_by_cells_that_name_it() -> None:
