@@ -119,7 +119,8 @@ def _watched(live: Live, bring: Any) -> dict[str, Any]:
     places = Places(names)
 
     def load(handles: Any) -> Any:
-        return names.update({one.remote.name: one.load() for one in handles}) or {}
+        # Not by `names`: a function that holds them would be taken for one that looks at them.
+        return live.shell.user_ns.update({one.remote.name: one.load() for one in handles}) or {}
 
     places.handles.load = load  # type: ignore[method-assign]
     live.session._places, live.session._guard = places, None
