@@ -39,6 +39,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, 
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/server.db")
         write_run(mine, params={"lr": 0.1, "model": "cnn"}, metrics={"acc": 0.9})
         write_run(mine, params={"lr": 0.2}, metrics={"acc": 0.8})
+        # Times are asked of the server in its milliseconds: who began in the same one began at the same time.
+        time.sleep(0.02)
         write_run(theirs, params={"lr": 0.1}, metrics={"acc": 0.95, "only/theirs": 1.0}, environment=GIT)
         write_run(theirs, status="failed", environment=GIT)
         tag(theirs.runs / "r1", {"team": "vision", "draft": ""})

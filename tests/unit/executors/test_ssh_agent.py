@@ -99,7 +99,7 @@ def test_no_environment_is_removed_that_a_job_or_another_client_has(tmp_path: Pa
         keeper.note(
             f"{work}/keeper.json", {"pid": os.getpid(), "start": keeper.started(os.getpid()), "boot": keeper.boot_id()}
         )
-    keeper.note(f"{tmp_path}/work/a2-0/rc.json", {"code": 0})
+    keeper.note(str(tmp_path / "work" / "a2-0" / "rc.json"), {"code": 0})
     second.do_root(str(tmp_path))
     _swept(second)
     assert environment.names(str(tmp_path)) == ["running", "named"]
