@@ -11,6 +11,7 @@ import os
 import platform
 import stat
 import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _DIGEST = 32
 _MOST, _ROOM = 200, 256 << 20
 _FORBIDDEN = stat.S_IWGRP | stat.S_IWOTH
 _PACKAGE = Path(__file__).parents[1]
+#: When this process imported it: sources that were put there since are not those that answer.
+_BEGUN = time.time()
 
 
 def look_up(kind: str, question: bytes) -> bytes | None:
@@ -78,9 +81,10 @@ def _path(kind: str, question: bytes) -> Path:
 def _made_by() -> bytes:
     """Digest of what answers: nbpipe's own code that analyses, Python, and the part of IPython that translates."""
     hasher = blake3(f"{platform.python_implementation()} {platform.python_version()}\n".encode())
-    for path in _sources():
+    sources = _sources()
+    for path in sources:
         hasher.update(blake3(path.read_bytes()).digest())
-    if _stamps() != _BEGUN:
+    if any(path.stat().st_ctime >= _BEGUN for path in sources):
         raise RuntimeError("nbpipe was replaced while this process runs, which goes on with what it had imported")
     return hasher.digest()
 
@@ -92,18 +96,6 @@ def _sources() -> list[Path]:
     if spec is not None and spec.origin is not None:
         found.append(Path(spec.origin).parent / "core" / "release.py")
     return found
-
-
-def _stamps() -> list[tuple[str, int, int]] | None:
-    """What tells that a file is another one; None where files cannot be asked for."""
-    try:
-        return [(str(path), found.st_mtime_ns, found.st_size) for path in _sources() for found in [path.stat()]]
-    except OSError:
-        return None
-
-
-#: The sources as they were when this process imported them.
-_BEGUN = _stamps()
 
 
 def _tidy(folder: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_process_whose_nbpipe_was_replaced_neither_keeps_nor_believes(
 ) -> None:
     shelf.keep("kind", b"question", b"answer")
     assert shelf.look_up("kind", b"question") == b"answer"
-    monkeypatch.setattr(shelf, "_BEGUN", [])
+    monkeypatch.setattr(shelf, "_BEGUN", 0.0)
     shelf._made_by.cache_clear()
     assert shelf.look_up("kind", b"question") is None
     shelf.keep("kind", b"other", b"answer")
