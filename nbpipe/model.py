@@ -264,6 +264,8 @@ class FileState(Value, frozen=True, kw_only=True, omit_defaults=True):
     size: int = 0
     #: Object that holds the bytes, for files a stage wrote; "" for files only read.
     object: str = ""
+    #: It got its content only when the kernel ended: in one kernel, a stage below would not have read this.
+    late: bool = False
 
 
 class AmbientState(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -314,6 +316,8 @@ class JobSpec(Value, frozen=True, kw_only=True, omit_defaults=True):
     dynamic: bool = False
     #: Files and patterns that the stage is said to read: they count as read when its cells begin.
     reads: tuple[str, ...] = ()
+    #: Files, as in `FileState`, that a stage above leaves open: it must not read them.
+    late: tuple[str, ...] = ()
     #: --reads, --writes or --cache says which files its programs touch: starting one does not make the result uncacheable.
     declared: bool = False
     #: Distribution -> version, as in its key: a result that was made with others is not reused.

@@ -15,6 +15,7 @@ from typing import Any
 
 import blake3
 
+from nbpipe.job import late
 from nbpipe.job.askers import asks_for_itself, from_user, imported
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
@@ -30,6 +31,8 @@ _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/
 #: People save these while a job runs; native code does not write them.
 _EDITED = (".ipynb", ".py", ".pyi")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
+#: Python takes modules apart when it ends, and user code may still open a file then.
+_ENDING = (AttributeError, NameError, ImportError)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -56,6 +59,10 @@ class Files:
         self._before: dict[str, tuple[int, int, int]] = {}
         self._busy = False
         self.on = False
+        #: What was read and written is told; what is written from now on is late.
+        self._over = False
+        #: Paths that a stage above leaves open -> those of them that were read.
+        self.late: dict[str, bool] = {}
         self.uncacheable: list[str] = []
         self.warnings: list[str] = []
         self.declared = False
@@ -120,7 +127,7 @@ class Files:
             self._busy = True
             try:
                 _HANDLERS[event](self, args)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, *_ENDING) as error:
                 self._note(f"a file could not be watched: {error}")
             finally:
                 self._busy = False
@@ -160,8 +167,10 @@ class Files:
 
     def read(self, path: str) -> None:
         """Note the first read, unless the stage wrote the file itself; a missing file is a fact too."""
-        if path in self._reads or path in self._writes or Path(path).is_dir() or imported(path):
+        if self._over or path in self._reads or path in self._writes or Path(path).is_dir() or imported(path):
             return
+        if self._relative(path) in self.late:
+            self.late[self._relative(path)] = True
         self._reads[path] = digest_file(Path(path))
         if self._checkpoints is not None and self._checkpoints.read(self._relative(path), self._reads[path]):
             self._note(f"{self._relative(path)} is another file than the one that its checkpoints were made with")
@@ -210,6 +219,8 @@ class Files:
 
     def written(self, path: str) -> None:
         """Before the first write: keep what is there, so that it can be put back."""
+        if self._over:
+            late.note(self._undo.parent, self._relative(path))
         if path in self._writes:
             return
         target = Path(path)
@@ -267,7 +278,7 @@ class Files:
 
     def _listed(self, folder: str) -> None:
         inside = folder == str(self._project) or self._watched(folder) is not None
-        if not inside or Path(folder).is_file() or folder + os.sep in self._reads:
+        if self._over or not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
         self._reads[folder + os.sep] = digest_listing(Path(folder), ignore=self._writes)
 
@@ -279,7 +290,7 @@ class Files:
             self._note(f"it starts {what} whose files cannot be seen")
 
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
-        """Files read and files written; the bytes of the latter are in the store."""
+        """Files read and files written; the bytes of the latter are in the store. What is written later is noted."""
         self.on = False
         for path in self._unseen() if self.alone else []:
             self._writes[path] = path in self._before
@@ -291,6 +302,8 @@ class Files:
             else:
                 with (self._undo / "index.jsonl").open("a") as index:
                     index.write(json.dumps({"path": path, "copy": "", "seen": "scan"}) + "\n")
+        for path in late.left_open(self._writes):
+            late.note(self._undo.parent, self._relative(path))
         read = [
             FileState(path=self._relative(path), digest=digest, size=_size(path))
             for path, digest in self._reads.items()
@@ -305,6 +318,7 @@ class Files:
                 written.append(FileState(path=self._relative(path), digest=digest, size=_size(path), object=kept))
             elif existed:
                 written.append(FileState(path=self._relative(path), digest=""))
+        self.on = self._over = True
         return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
 
     def looked_at(self) -> dict[str, str]:

@@ -18,6 +18,8 @@ VERDICT = "verdict.json"
 FAILURE = "failure.json"
 KERNEL_PID = "kernel.pid"
 UNDO = "undo"
+#: Paths of files that are whole only when the kernel has ended, a line of JSON each.
+LATE = "late.jsonl"
 #: Of a stage's process on a scheduler: a lock that it holds, and then the list of the files that hooks saw it write.
 HELD = ".held"
 ENDED = ".ended"

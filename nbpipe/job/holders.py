@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT
@@ -19,7 +19,7 @@ def written_elsewhere(paths: Collection[str]) -> set[str]:
 
     Empty where the system does not tell (there is no /proc); processes of other users are not looked at.
     """
-    wanted = {_identity(path): path for path in paths}
+    wanted = {identity(path): path for path in paths}
     wanted.pop(None, None)
     found: set[str] = set()
     if not wanted or not _PROC.is_dir():
@@ -27,11 +27,12 @@ def written_elsewhere(paths: Collection[str]) -> set[str]:
     parents = _parents()
     for pid in parents:
         if not _below(pid, os.getpid(), parents):
-            found |= {wanted[identity] for identity in _writes(pid) if identity in wanted}
+            found |= {wanted[identity] for identity in writes(pid) if identity in wanted}
     return found
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def identity(path: str) -> tuple[int, int] | None:
+    """Device and number of a file; None where there is none."""
     try:
         stat = os.lstat(path)
     except OSError:
@@ -62,8 +63,8 @@ def _below(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
     return False
 
 
-def _writes(pid: int) -> set[tuple[int, int]]:
-    """Files that the process may write through a descriptor it holds."""
+def writes(pid: int, kind: Callable[[int], bool] = lambda _: True) -> set[tuple[int, int]]:
+    """Files, as device and number, that the process may write through a descriptor it holds: those of one kind."""
     found = set[tuple[int, int]]()
     try:
         descriptors = list(os.scandir(_PROC / str(pid) / "fd"))
@@ -76,7 +77,7 @@ def _writes(pid: int) -> set[tuple[int, int]]:
         except OSError:
             continue
         flags = next((line.split()[1] for line in info.splitlines() if line.startswith("flags:")), "0")
-        if int(flags, 8) & _ACCESS:
+        if int(flags, 8) & _ACCESS and kind(stat.st_mode):
             found.add((stat.st_dev, stat.st_ino))
     return found
 

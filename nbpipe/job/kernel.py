@@ -24,6 +24,7 @@ from nbpipe.job.files import Files
 from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.installed import Installed
+from nbpipe.job.late import refuse
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
@@ -62,6 +63,7 @@ class Session:
         self.files = Files(Path(self.spec.project), folder)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
+        self.files.late = dict.fromkeys(self.spec.late, False)
         self.checkpoints = Checkpoints(self.spec.checkpoints) if self.spec.checkpoints else None
         if self.checkpoints is not None:
             self.files.except_checkpoints(self.spec.checkpoints, self.checkpoints)
@@ -156,6 +158,9 @@ class Session:
         others = ranks.told(self.folder, self.spec)
         self.files.theirs = frozenset(state.path for other in others for state in other.files_written)
         files_read, files_written = self.files.finish(self.store)
+        for path, was_read in self.files.late.items():
+            if was_read:
+                raise refuse(path, self.spec.stage)
         uncacheable = (*self.files.uncacheable, *self.installed.differing())
         if self.variables.read_all and not self.spec.declared:
             uncacheable += ("it reads all environment variables",)

@@ -166,6 +166,8 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
     from ipykernel.kernelapp import IPKernelApp
 
+    from nbpipe.job.late import let_go
+
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
     looked = getattr(app.kernel, "_process_children", None)
@@ -180,6 +182,7 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
         control.join(_LAST_FLUSH)
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     atexit._run_exitfuncs()  # noqa: SLF001
+    let_go(app.shell.user_ns)
 
 
 def _has_children() -> bool:

@@ -79,21 +79,17 @@ def _end(folder: Path, parent: int | None, *, fork: bool, ahead: Ahead | None) -
 
 
 def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: Ahead | None) -> Outcome:
-    from nbpipe.job import engine
+    from nbpipe.job import engine, late
     from nbpipe.job.leaks import scrub
     from nbpipe.job.outputs import Log
-    from nbpipe.job.ranks import Ranks, environment
+    from nbpipe.job.ranks import Ranks
     from nbpipe.job.redact import Redactor
     from nbpipe.job.verdict import failed, judge, redacted
     from nbpipe.store import open_store
 
     started = time.monotonic()
     asked, spec = spec.kernel, msgspec.structs.replace(spec, kernel=usable(spec.kernel))
-    env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
-    if spec.checkpoints:
-        env[CHECKPOINTS] = checkpoints.folder_of(spec.checkpoints)
-    if spec.nproc:
-        env |= environment(spec, {**os.environ, **env})
+    env = _environment(spec)
     redactor = Redactor.of(spec.secrets, {**os.environ, **env})
     connection = _kernel(folder, spec, env, ahead, fork=fork)
     log = Log(folder / files.LOG, redactor)
@@ -138,12 +134,24 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
         outcome = failed(spec, "failed", redacted(why, redactor))
     else:
         outcome = judge(folder, spec, cells.result, store, redactor)
+        code = connection.process.poll()
+        outcome = late.settle(folder, spec, outcome, store, {**os.environ, **env}, code=code)
     executed = executed or _executed(folder, spec, cells.result)
     outcome = _whole(spec, cells.result, outcome, executed, started)
     told = tuple(f"the value of a secret was taken out of {name}" for name in scrubbed)
     if spec.kernel != asked:
         told += (f"kernel '{asked}' is not installed here: the stage ran on the Python that runs nbpipe",)
     return msgspec.structs.replace(outcome, warnings=(*outcome.warnings, *told))
+
+
+def _environment(spec: JobSpec) -> dict[str, str]:
+    """What the kernel's environment has besides this process's."""
+    from nbpipe.job.ranks import environment
+
+    env = {**spec.env, **spec.tracking, DECLARED: ",".join(spec.secrets)}
+    if spec.checkpoints:
+        env[CHECKPOINTS] = checkpoints.folder_of(spec.checkpoints)
+    return env | environment(spec, {**os.environ, **env}) if spec.nproc else env
 
 
 def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | None, *, fork: bool) -> Connection:

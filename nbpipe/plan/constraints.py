@@ -55,6 +55,8 @@ def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> st
         digest = written.digest if written is not None else file_digest(file.path)
         if file.digest != digest:
             return _file(file, digest)
+        if written is not None and written.late:
+            return f"a stage above leaves {file.path} open"
     for name, digest in outcome.variables.items():
         now = file_digest(VARIABLE + name)
         if digest != now:

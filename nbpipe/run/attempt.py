@@ -125,6 +125,7 @@ def prepare(
         kernel=pipeline.kernel,
         tracking=stage_environment(folder),
         reads=options.reads,
+        late=tuple(sorted(path for path, state in wanted.files.items() if state.late)),
         distributions={
             label.removeprefix(DIST): version for label, version in wanted.parts.items() if label.startswith(DIST)
         },

@@ -82,6 +82,7 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
     case: Case, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     notebook = case.write(project)
+    before = _written(project).keys()
     try:
         cold = run_notebook(notebook, jobs=2)
     except NbpipeError as error:
@@ -107,12 +108,16 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
     reference = run_all(case.notebook(), elsewhere, {stage: sorted(names) for stage, names in stored.items()})
     assert not reference.error
     _compare(case, cold, stored, reference)
+    _same_files(case, project, elsewhere)
 
+    for path in _written(project).keys() - before:
+        (project / path).unlink()
     again = run_notebook(notebook, jobs=2)
     assert again.status in {"succeeded", "up-to-date"}
     if case.expect != "equal-ignoring-output" and _outputs(again) != _outputs(cold):
         # Files that the first run left behind may matter: then a second fresh kernel finds them too.
         _same_outputs(case, again, run_all(case.notebook(), elsewhere, {}))
+    _same_files(case, project, elsewhere)
 
 
 KILLS = (
@@ -141,6 +146,18 @@ def test_a_run_after_a_killed_one_gives_the_same(
     elsewhere = tmp_path_factory.mktemp("reference")
     case.write(elsewhere)
     _same_outputs(case, result, run_all(case.notebook(), elsewhere, {}))
+
+
+def _written(folder: Path) -> dict[str, bytes]:
+    """What lies in a project, without what is nbpipe's and Python's own."""
+    own = {".nbpipe", "__pycache__", "mlruns", ".ipynb_checkpoints"}
+    inside = ((path.relative_to(folder), path) for path in folder.rglob("*"))
+    return {str(name): path.read_bytes() for name, path in inside if path.is_file() and not own & set(name.parts)}
+
+
+def _same_files(case: Case, project: Path, elsewhere: Path) -> None:
+    if case.expect == "equal":
+        assert _written(project) == _written(elsewhere)
 
 
 def _compare(case: Case, result: RunResult, stored: dict[str, dict[str, str]], reference: Reference) -> None:

@@ -99,6 +99,8 @@ STATEMENTS = (
     "exec('def f():' + ' return 99')",
     "hooks = [f, C, h]",
     "n = int(globals().get('hooks', [f])[0]())",
+    "kept = open('out.txt', 'w')\nkept.write(str(n))",
+    "kept = open('more.txt', 'a')\nkept.write(str(m))\nkept.flush()",
     "print(n, xs)",
     "print(arr.tolist(), part.tolist())",
     "print(d, C.count, obj.held)",
@@ -117,6 +119,11 @@ for cell in json.load(sys.stdin):
     shown.append(out.getvalue())
 print(json.dumps(shown))
 """
+
+
+def _left(folder: Path) -> dict[str, str]:
+    """What a program left in a folder."""
+    return {path.name: path.read_text() for path in folder.glob("*.txt")}
 
 
 def _fresh(cells: list[str], folder: Path) -> list[str] | None:
@@ -145,7 +152,9 @@ def _agree(cells: list[str], project: Path) -> None:
     nbformat.write(_notebook(cells), notebook)
     with tempfile.TemporaryDirectory() as elsewhere:
         expected = _fresh(cells, Path(elsewhere))
-    (project / "out.txt").unlink(missing_ok=True)
+        left = _left(Path(elsewhere))
+    for name in _left(project):
+        (project / name).unlink()
     try:
         result = run_notebook(notebook, jobs=2)
     except NbpipeError as error:
@@ -157,6 +166,7 @@ def _agree(cells: list[str], project: Path) -> None:
         return
     assert expected is not None, "the run succeeded where a fresh kernel fails"
     assert _printed(result.notebook) == expected
+    assert _left(project) == left
 
 
 @pytest.fixture(autouse=True)

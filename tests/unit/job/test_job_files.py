@@ -10,6 +10,7 @@ from jobs import Bench
 from nbpipe.job.undo import undo
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import digest_file, source_digest
+from nbpipe.store import open_store
 
 
 @pytest.fixture
@@ -93,3 +94,59 @@ def test_files_written_by_another_program_are_outputs_and_the_result_is_not_reus
     assert _paths(outcome)[1] == ["made.txt"]
     assert outcome.uncacheable
     assert bench.run("!echo hello > made.txt", declared=True).uncacheable == ()
+
+
+_ENDS = {
+    "left open": "f = open('out.txt', 'w'); f.write('hello')",
+    "of a module": "import helper; helper.log.write('hello')",
+    "in a circle": "class A: pass\na = A(); a.a = a; a.f = open('out.txt', 'w'); a.f.write('hello')",
+    "at exit": "import atexit\natexit.register(lambda: open('out.txt', 'w').write('hello'))",
+    "in __del__": "class A:\n    def __del__(self): open('out.txt', 'w').write('hello')\na = A()",
+    "a thread": "import threading, time\n"
+    "def late():\n    time.sleep(0.5)\n    open('out.txt', 'w').write('hello')\nthreading.Thread(target=late).start()",
+}
+
+
+@pytest.mark.parametrize("body", _ENDS.values(), ids=_ENDS)
+def test_a_file_is_what_it_is_once_the_kernel_has_ended(bench: Bench, body: str) -> None:
+    (bench.project / "helper.py").write_text("log = open('out.txt', 'w')\n")
+    outcome = bench.run(body)
+    assert _paths(outcome)[1] == ["out.txt"]
+    (state,) = outcome.files_written
+    assert (state.late, state.size, (bench.project / "out.txt").read_text()) == (True, 5, "hello")
+    assert state.digest == digest_file(bench.project / "out.txt")
+    assert open_store(bench.root / "store").objects.local_path(state.object).read_text() == "hello"
+    assert any("to its end only when the kernel ended" in text for text in outcome.warnings)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["f = open('out.txt', 'w'); f.write('hello'); f.flush()", "f = open('out.txt', 'w'); f.write('hello'); f.close()"],
+)
+def test_a_file_that_was_whole_before_is_not_late(bench: Bench, body: str) -> None:
+    outcome = bench.run(body)
+    assert [(state.late, state.size) for state in outcome.files_written] == [(False, 5)]
+    assert outcome.warnings == ()
+
+
+def test_a_file_that_a_stage_above_leaves_open_must_not_be_read(bench: Bench) -> None:
+    (bench.project / "out.txt").write_text("hello")
+    outcome = bench.run("try:\n    open('out.txt').read()\nexcept Exception: pass", late=("out.txt",))
+    assert outcome.failure is not None
+    assert (outcome.status, outcome.failure.name) == ("failed", "out.txt")
+    assert "leaves open" in outcome.failure.message
+    assert bench.run("open('out.txt', 'w').write('anew')", late=("out.txt",)).status == "succeeded"
+
+
+def test_a_file_whose_end_is_lost_with_its_kernel_is_no_success(bench: Bench) -> None:
+    body = "import atexit, os\nf = open('out.txt', 'w'); f.write('hello')\natexit.register(os._exit, 3)"
+    outcome = bench.run(body)
+    assert outcome.failure is not None
+    assert (outcome.status, outcome.failure.name) == ("lost", "out.txt")
+
+
+def test_a_secret_in_a_file_written_late_is_found(bench: Bench) -> None:
+    body = "import os\nf = open('out.txt', 'w'); f.write(os.environ['TOKEN'])"
+    outcome = bench.run(body, env={"TOKEN": "a-very-secret-value"}, secrets=("TOKEN",))
+    assert outcome.failure is not None
+    assert (outcome.status, outcome.failure.code) == ("failed", "security")

@@ -1,0 +1,134 @@
+"""Files that are whole only when the kernel has ended: left open by user code, or written by what it registered for the end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbpipe.credentials import values_of
+from nbpipe.errors import PipelineError
+from nbpipe.job.folder import LATE, UNDO
+from nbpipe.job.holders import identity, writes
+from nbpipe.job.leaks import Leaks
+from nbpipe.model import Failure, FileState, JobSpec, Outcome
+from nbpipe.pipeline.contents import digest_file
+
+#: Seconds that threads of the user may take to end; the runner waits for little longer.
+_LAST_THREADS = 4.0
+
+
+def note(job: Path, path: str) -> None:
+    """From inside the kernel: what a file holds is known only when this process has ended."""
+    with (job / LATE).open("a") as late:
+        late.write(json.dumps(path) + "\n")
+
+
+def left_open(paths: Iterable[str]) -> list[str]:
+    """Those of `paths` that this process may still write through a descriptor it holds."""
+    wanted = {path: identity(path) for path in paths}
+    held = writes(os.getpid()) if wanted else set()
+    return [path for path, found in wanted.items() if found in held]
+
+
+def refuse(path: str, stage: str) -> PipelineError:
+    """What a stage is told that reads a file which a stage above it leaves open."""
+    return PipelineError(
+        f"it reads {path}, which a stage above it leaves open and writes to the end only when its kernel ends: "
+        "in one kernel, not all of it would be there yet",
+        stage=stage,
+        name=path,
+        fix=f"Close the file where it is written: with open({path!r}, 'w') as file: …",
+    )
+
+
+def let_go(namespace: dict[str, Any]) -> None:
+    """Do for a forked kernel what the end of Python does for files: objects go, and what they still hold is written.
+
+    `namespace` is the user's; it is emptied. Nothing is done where no file is open and no class of the user's has
+    anything to say at its end.
+    """
+    ends = any(isinstance(value, type) and "__del__" in vars(value) for value in list(namespace.values()))
+    running = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    deadline = time.monotonic() + _LAST_THREADS
+    for thread in running:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if not ends and not _any_open():
+        return
+    namespace.clear()
+    gc.collect()
+    for each in gc.get_objects():
+        if isinstance(each, io.IOBase):
+            with contextlib.suppress(Exception):
+                each.flush()
+
+
+def _any_open() -> bool:
+    """Whether this process may write to a file, besides what it prints to."""
+    printed = {(found.st_dev, found.st_ino) for found in map(os.fstat, (1, 2))}
+    return bool(writes(os.getpid(), kind=stat.S_ISREG) - printed)
+
+
+def settle(
+    job: Path, spec: JobSpec, outcome: Outcome, store: Any, environment: Mapping[str, str], *, code: int | None
+) -> Outcome:
+    """The outcome with such files as they are now that the kernel has ended; `code` is its exit code.
+
+    Raises `NbpipeError` for a file that cannot be stored or that holds a secret.
+    """
+    try:
+        lines = (job / LATE).read_text().splitlines()
+    except FileNotFoundError:
+        return outcome
+    paths = dict.fromkeys(json.loads(line) for line in lines)
+    if outcome.status not in {"succeeded", "rejected"}:
+        return outcome
+    before = {state.path: state for state in outcome.files_written}
+    after = {path: state for path in paths if (state := _state(job, spec, path, before.get(path), store)) is not None}
+    changed = tuple(state for path, state in after.items() if state != before.get(path))
+    if code != 0:
+        path = next(iter(paths))
+        said = f"its kernel did not end by itself (exit code {code}) while {path} was still being written"
+        fix = "Close the file where it is written: with open(…) as file: …"
+        failure = Failure(code="kernel-lost", message=said, name=path, fix=fix)
+        return Outcome(stage=spec.stage, attempt=spec.attempt, token=spec.token, status="lost", failure=failure)
+    Leaks(values_of(spec.secrets, environment), store).check_files(changed, spec.stage)
+    written = {**before, **after}
+    gone = [path for path in paths if path not in after]
+    told = [
+        f"{state.path} was left open, and written to its end only when the kernel ended: close it" for state in changed
+    ]
+    return msgspec.structs.replace(
+        outcome,
+        files_written=tuple(written[path] for path in sorted(written) if path not in gone),
+        warnings=(*outcome.warnings, *told),
+    )
+
+
+def _state(job: Path, spec: JobSpec, path: str, before: FileState | None, store: Any) -> FileState | None:
+    """The state of a file now: as before, or marked as late; None where there is none, and was none before the job."""
+    target = Path(spec.project) / path
+    digest = digest_file(target)
+    if before is not None and before.digest == digest:
+        return before
+    if digest:
+        kept = store.objects.put_file(target)
+        return FileState(path=path, digest=digest, size=target.stat().st_size, object=kept, late=True)
+    return FileState(path=path, digest="", late=True) if _existed(job, target) else None
+
+
+def _existed(job: Path, target: Path) -> bool:
+    lines = (job / UNDO / "index.jsonl").read_text().splitlines()
+    return any(entry["copy"] for entry in map(json.loads, lines) if entry["path"] == str(target))
