@@ -13,6 +13,9 @@ from nbpipe.notebook.thresholds import read_threshold
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+#: What may be had in place of an option on every target.
+_INSTEAD = {"nodes": ": --nproc N runs N processes on one machine, in one pod on Kubernetes"}
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -114,7 +117,7 @@ def check_supported(options: Options, stage: str, cell: int | None, *, kind: str
                 stage=stage,
                 cell=cell,
                 name=name,
-                fix=f"Name one with --on, or take --{name} off.",
+                fix=f"Name one with --on, or take --{name} off{_INSTEAD.get(name, '')}.",
             )
 
 

@@ -153,7 +153,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
     earlier = given_params(project, params_from, pipeline.params) if params_from is not None else None
     values = resolve_params(pipeline.params, params or {}, profile, pipeline.profiles, earlier=earlier)
     if resume and not _any_left(project):
-        fix = 'Set keep_failed = "15m" on an ssh, slurm or ray target; without --continue the stage begins at its first cell.'
+        fix = 'Set keep_failed = "15m" on its target; without --continue the stage begins at its first cell.'
         raise UsageError("no target has kept the kernel of a failed stage", name="--continue", fix=fix)
     secrets = secret_names(pipeline, prepared.folder)
     refuse_secrets(values, values_of(secrets, os.environ))

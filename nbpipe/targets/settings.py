@@ -355,6 +355,7 @@ _KINDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     },
     "kubernetes": {
         **{name: read for name, read in _REACHED.items() if name != "environment"},
+        **_KEEPS,
         "folder": _matching(re.compile(r"/[^\x00-\x1f\x7f:]{1,1000}"), "an absolute path without a colon"),
         "image": lambda value: q.read_image(_text(value)),
         "context": _matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@-]{0,253}"), "a context of kubectl"),

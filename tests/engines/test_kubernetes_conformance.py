@@ -16,15 +16,18 @@ import msgspec
 import pytest
 from conformance import *  # noqa: F403 - the suite
 from engines import environment_of
-from executing import WITH_CHILD, Ground, gone, pids
+from executing import WITH_CHILD, Ground, Left, gone, left_by, pids
 from kubes import IMAGES, NAMESPACE, Kubernetes, running_kubernetes
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
+from runs import Site
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.there.kubernetes import manifest
+from nbpipe.job.folder import KEPT
+from nbpipe.job.kept import Kept
 from nbpipe.store import open_store
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1800)]
@@ -131,6 +134,14 @@ def test_what_the_users_code_does_never_starts_it_again(ground: Ground, kubernet
     assert len(kubernetes.pods(name)) == 1
 
 
+def _evict(kubernetes: Kubernetes, name: str) -> None:
+    """The pod of a job is taken away from it, as where its node is drained."""
+    (first,) = kubernetes.pods(name)
+    pod = {"name": first["metadata"]["name"], "namespace": NAMESPACE}
+    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": pod}
+    kubernetes.api.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['name']}/eviction", body)
+
+
 def test_a_pod_that_is_preempted_starts_again_and_what_fails_then_is_the_users(
     ground: Ground, kubernetes: Kubernetes
 ) -> None:
@@ -139,11 +150,7 @@ def test_a_pod_that_is_preempted_starts_again_and_what_fails_then_is_the_users(
         f"import os, time\nprint('begins', flush=True)\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.05)\n1 / 0"
     )
     job.await_log("begins")
-    name = f"nbpipe-{job.spec.token}-0"
-    (first,) = kubernetes.pods(name)
-    pod = {"name": first["metadata"]["name"], "namespace": NAMESPACE}
-    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": pod}
-    kubernetes.api.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['name']}/eviction", body)
+    _evict(kubernetes, f"nbpipe-{job.spec.token}-0")
     job.await_log("started the job again")
     go.touch()
     assert job.wait() == JobState("exited", 1)
@@ -206,6 +213,181 @@ def test_a_job_that_is_deleted_is_lost_and_says_so(ground: Ground, kubernetes: K
     assert job.outcome.failure is not None
     assert "was deleted" in job.outcome.failure.message
     assert [pid for pid in found if not gone(pid)] == []
+
+
+@pytest.fixture
+def keeps(kubernetes: Kubernetes, place: Place) -> Iterator[SshExecutor]:
+    """A target that keeps the kernels of failed stages."""
+    target = kubernetes.target(sys.executable, node_selector={"pool": "n1"}, keep_failed=600.0)
+    made = SshExecutor(target, here=place.digest)
+    yield made
+    made.release()
+    made.close()
+
+
+def _named(left: Left) -> str:
+    """What Kubernetes calls the job that left a kernel."""
+    return f"nbpipe-{left.kept.job}"
+
+
+def _phases(kubernetes: Kubernetes, left: Left) -> list[str]:
+    return [pod["status"]["phase"] for pod in kubernetes.pods(_named(left))]
+
+
+def test_a_kernel_is_kept_in_its_pod_and_goes_on_in_it(
+    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor
+) -> None:
+    left = left_by(ground, keeps, gpus=1.0)
+    assert len(left.kept.gpus) == 1
+    assert left.kept.memory > 10 << 20
+    # The verdict is home, and the pod still has what it asked for.
+    (pod,) = kubernetes.pods(_named(left))
+    assert pod["status"]["phase"] == "Running"
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert keeps.facts()["kept"] == 1
+    second = SshExecutor(keeps.target, here=lambda _: "")
+    again = left.go_on(ground, second, "print('pid', os.getpid())\na[2]", gpus=1.0)
+    assert again.wait() == JobState("exited", 1), again.log
+    assert f"pid {left.pid}" in again.log
+    kept = msgspec.json.decode((again.folder / KEPT).read_bytes(), type=Kept)
+    assert (kept.job, kept.token) == (left.kept.job, again.spec.token)
+    done = left.go_on(ground, second, "b = [*a, 3]", gpus=1.0, outputs=("b",))
+    assert done.wait() == JobState("exited", 0), done.log
+    assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
+    assert done.outcome.continued == ("train",)
+    assert "goes on at cell 2" in done.log
+    assert gone(left.pid, 10)
+    kubernetes.wait(lambda: _phases(kubernetes, left) == ["Succeeded"])
+    assert kubernetes.jobs(again.spec.token) + kubernetes.jobs(done.spec.token) == []
+    assert not (kubernetes.root / "shared" / "work" / left.kept.job).exists()
+    second.close()
+
+
+def test_a_run_goes_on_in_its_pod_where_it_is_asked_to(site: Site, kubernetes: Kubernetes, place: Place) -> None:
+    (site.folder / "nbpipe.toml").write_text(
+        f'[targets.cluster]\nkind = "kubernetes"\nimage = "{IMAGES}digits:1"\nclaim = "data"\n'
+        f'python = "{sys.executable}"\nfolder = "{kubernetes.root}/shared"\nkeep_failed = "10m"\n'
+    )
+    first = "%%stage train --on cluster\nimport os\na, pid = [1], os.getpid()"
+    second = "%%stage train --metrics n\na.append(2)\nn = len(a) * (os.getpid() == pid)"
+    site.write(first, f"{second} / 0")
+    failed = site.run()
+    assert failed.code == 1, failed.err
+    assert "cluster keeps the kernel (until " in failed.err
+    assert "1 kernel of a failed stage is kept" in site.command("target", "doctor", "cluster").out
+    site.write(first, second)
+    done = site.run("--continue")
+    assert done.code == 0, done.err
+    # What it appended before it failed is there still.
+    assert done.json["metrics"] == {"n": 3}
+    assert [stage["continued"] for stage in done.json["stages"]] == [["train"]]
+    site.write(first, f"{second} / 0")
+    assert site.run().code == 1
+    assert "cluster: ended 1 kernel" in site.command("target", "release", "cluster").out
+    assert "cluster: no kernel is kept" in site.command("target", "release", "cluster").out
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ("release", "the kernel was not kept so long"),
+        ("delete", "was deleted"),
+        # Whatever is seen of that by then.
+        ("evict", "begins at its first cell: "),
+        ("evict, and look later", "was lost or taken away"),
+        ("deadline", "ran longer than the --timeout allows"),
+    ],
+)
+def test_a_kept_kernel_ends_and_the_stage_begins_anew_and_says_why(
+    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor, ends: str, why: str
+) -> None:
+    left = left_by(ground, keeps, timeout=60.0)
+    name, space = _named(left), f"namespaces/{NAMESPACE}"
+    (pod,) = kubernetes.pods(name)
+    # Twice the stage's own time, that of the kernel, and a quarter of an hour of ours.
+    assert pod["spec"]["activeDeadlineSeconds"] == 60 + 600 + 60 + 900
+    if ends == "release":
+        assert keeps.release(left.kept.job) == [left.kept.job]
+        assert keeps.release() == []
+        kubernetes.wait(lambda: not kubernetes.jobs(left.kept.job))
+    elif ends == "delete":
+        kubernetes.api.call("DELETE", f"/apis/batch/v1/{space}/jobs/{name}?propagationPolicy=Background")
+    elif ends == "deadline":
+        limit = {"spec": {"activeDeadlineSeconds": 1}}
+        kubernetes.api.merge(f"/api/v1/{space}/pods/{pod['metadata']['name']}", limit)
+    else:
+        _evict(kubernetes, name)
+    assert gone(left.pid, 20)
+    other = SshExecutor(keeps.target, here=lambda _: "")
+    if ends in ("evict, and look later", "deadline"):
+        # The one that is started in its place finds nothing to do.
+        kubernetes.wait(lambda: "Succeeded" in _phases(kubernetes, left))
+        assert other.facts()["kept"] == 0
+    anew = left.go_on(ground, other, "b = [*a, 3]", outputs=("b",))
+    assert anew.wait() == JobState("exited", 0), anew.log
+    assert "begins at its first cell: " in anew.log
+    assert why in anew.log
+    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
+    assert anew.outcome.continued == ()
+    kubernetes.wait(lambda: not kubernetes.jobs(left.kept.job))
+    other.close()
+
+
+def test_a_pod_that_is_lost_while_its_stage_goes_on_begins_anew_as_it_was_mended(
+    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor
+) -> None:
+    left = left_by(ground, keeps)
+    go = ground.bench.root / "go"
+    wait = (
+        "import time\nprint('begins in', os.getpid(), flush=True)\n"
+        f"while not os.path.exists({str(go)!r}):\n    time.sleep(0.05)\nb = [*a, 3]"
+    )
+    goes = left.go_on(ground, keeps, wait, outputs=("b",))
+    goes.await_log(f"begins in {left.pid}")
+    _evict(kubernetes, _named(left))
+    assert gone(left.pid, 20)
+    goes.await_log("started the job again")
+    go.touch()
+    assert goes.wait() == JobState("exited", 0), goes.log
+    assert ground.bench.load(goes.outcome.outputs) == {"b": [1, 3]}
+    assert goes.outcome.continued == ()
+
+
+def test_an_api_server_that_is_gone_for_a_while_makes_no_failure_and_no_success(
+    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor
+) -> None:
+    left = left_by(ground, keeps)
+    root = ground.bench.root
+    code = "import os, time\nprint('begins', flush=True)\nwhile not os.path.exists('GO'):\n    time.sleep(0.05)\nx = 1"
+    jobs = {
+        name: ground.submit(code.replace("GO", str(root / name)) + more, outputs=("x",))
+        for name, more in (("ends", ""), ("fails", " / 0"), ("goes-on", ""))
+    }
+    for job in jobs.values():
+        job.await_log("begins")
+    with kubernetes.without("api"):
+        (root / "ends").touch()
+        (root / "fails").touch()
+        # How a job ends lies in its folder.
+        assert jobs["ends"].wait() == JobState("exited", 0)
+        assert jobs["fails"].wait() == JobState("exited", 1)
+        mended = left.go_on(ground, keeps, "b = [*a, 3]", outputs=("b",))
+        mended.await_log("nobody says whether the kernel still runs")
+        new = ground.run("x = 1")
+        assert new.outcome.status == "lost"
+        assert new.outcome.failure is not None
+        assert "kubectl says" in new.outcome.failure.message
+        assert jobs["goes-on"].executor.poll(jobs["goes-on"].handle) == JobState("running")
+        assert not gone(left.pid, 0.1)
+    assert mended.wait() == JobState("exited", 0), mended.log
+    assert mended.outcome.continued == ("train",)
+    assert ground.bench.load(mended.outcome.outputs) == {"b": [1, 2, 3]}
+    assert jobs["goes-on"].executor.poll(jobs["goes-on"].handle) == JobState("running")
+    (root / "goes-on").touch()
+    assert jobs["goes-on"].wait() == JobState("exited", 0)
+    # What could not be handed in does not come later, either.
+    assert kubernetes.jobs(new.spec.token) == []
+    kubernetes.wait(lambda: kubernetes.ready() == 2)
 
 
 def test_a_job_fits_the_newest_schema_and_has_no_field_too_many(kubernetes: Kubernetes, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Container:
     pod: dict[str, Any]
     process: subprocess.Popen[bytes] | None = None
     gpus: list[str] = field(default_factory=list)
+    began: float = 0.0
     stopped: float = 0.0
     told: str = ""
 
@@ -169,6 +170,7 @@ class Kubelet:
                 )
             except OSError as error:
                 return self._ended(container, 127, f"StartError: {error}")
+        container.began = time.time()
         state = {"running": {"startedAt": now()}}
         return self._tell(container, "Running", state)
 
@@ -205,10 +207,14 @@ class Kubelet:
         if code is not None and container.told == "Running":
             self._kill(uid, container)
             self._ended(container, code if code >= 0 else 128 - code, "Completed" if code == 0 else "Error")
+        limit = container.pod["spec"].get("activeDeadlineSeconds")
+        if limit and container.told == "Running" and time.time() - container.began > limit:
+            self._kill(uid, container)
+            self._ended(container, 137, "Error", reason="DeadlineExceeded")
 
-    def _ended(self, container: Container, code: int, reason: str) -> None:
-        state = {"terminated": {"exitCode": code, "reason": reason, "startedAt": now(), "finishedAt": now()}}
-        self._tell(container, "Failed" if code else "Succeeded", state)
+    def _ended(self, container: Container, code: int, why: str, **more: str) -> None:
+        state = {"terminated": {"exitCode": code, "reason": why, "startedAt": now(), "finishedAt": now()}}
+        self._tell(container, "Failed" if code else "Succeeded", state, **more)
 
     def _stop(self, uid: str, container: Container) -> None:
         grace = container.pod["metadata"].get("deletionGracePeriodSeconds", 30)
@@ -240,14 +246,14 @@ class Kubelet:
     def _waits(self, container: Container, reason: str, message: str) -> None:
         self._tell(container, "Pending", {"waiting": {"reason": reason, "message": message}})
 
-    def _tell(self, container: Container, phase: str, state: dict[str, Any]) -> None:
+    def _tell(self, container: Container, phase: str, state: dict[str, Any], **more: str) -> None:
         said = phase if phase != "Pending" else state["waiting"]["reason"]
         if container.told == said:
             return
         spec, metadata = container.pod["spec"]["containers"][0], container.pod["metadata"]
         one = {"name": spec["name"], "image": spec["image"], "imageID": "", "restartCount": 0, "state": state}
         one["ready"] = one["started"] = phase == "Running"
-        status = {"phase": phase, "startTime": now(), "containerStatuses": [one]}
+        status = {"phase": phase, "startTime": now(), "containerStatuses": [one], **more}
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         self.api.call("PATCH", path, {"status": status}, "application/merge-patch+json")
         container.told = said

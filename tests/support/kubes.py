@@ -44,6 +44,7 @@ class Kubernetes:
     kubectl: Path
     ports: dict[str, int]
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    started: dict[str, tuple[str | Path, ...]] = field(default_factory=dict)
 
     @property
     def server(self) -> str:
@@ -73,6 +74,7 @@ class Kubernetes:
 
     def daemon(self, name: str, *words: str | Path) -> None:
         """Start one, in a process group of its own."""
+        self.started[name] = words
         with (self.root / f"{name}.log").open("ab") as log:
             self.daemons[name] = subprocess.Popen(
                 list(map(str, words)),
@@ -95,6 +97,16 @@ class Kubernetes:
         daemon = self.daemons.pop(name)
         daemon.kill()
         daemon.wait()
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """While one of the daemons does not run."""
+        self._end(name)
+        try:
+            yield
+        finally:
+            self.daemon(name, *self.started[name])
+            self.wait(lambda: self.api.call("GET", "/version"))
 
     def pods(self, job: str) -> list[Any]:
         """Those of a job."""
@@ -130,14 +142,18 @@ class Kubernetes:
 
     def stop(self) -> None:
         """End all of it: the nodes first, etcd last."""
-        for name in reversed(list(self.daemons)):
-            daemon = self.daemons.pop(name)
-            daemon.terminate()
-            try:
-                daemon.wait(10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+        # etcd ends last, though others may have been started anew since.
+        for name in sorted(self.daemons, key=list(self.started).index, reverse=True):
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        daemon = self.daemons.pop(name)
+        daemon.terminate()
+        try:
+            daemon.wait(10)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
 
 
 @contextmanager

@@ -429,6 +429,59 @@ def test_where_nobody_counts_starts_each_is_newer_than_the_last(made: Made, monk
         Path(made.work, str(number), "rc.json").unlink()
 
 
+def test_a_start_that_finds_the_verdict_of_an_earlier_one_has_no_kernel_for_a_mended_cell(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NBPIPE_START", "next")
+    made.begin()
+    made.queue.start()
+    made.queue.said = ("running", "a pod that has nothing to do")
+    kept = Path(made.work, "0", "job", "kept.json")
+    kept.touch()
+    assert made.batch.gone_by(made.work, fresh=True) == ""
+    made.queue.start()
+    assert (kept.exists(), made.batch.start_of(made.work)[0]) == (False, 0)
+    assert "was lost or taken away" in made.batch.gone_by(made.work, fresh=True)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_kernel_waits_no_longer_than_its_pod_may_run(
+    made: Made, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    monkeypatch.setenv("NBPIPE_LASTS", "720.0")
+    job = Path(made.work, "job", "job.json")
+    job.write_text(json.dumps({**json.loads(job.read_text()), "keep_failed": 600.0 if kept else 0.0}))
+    shown = "{name: os.environ.get(name) for name in ('NBPIPE_ENDS', 'NBPIPE_LASTS')}"
+    made.begin(f"import json, os, sys; json.dump({shown}, open(sys.argv[1] + '/here', 'w'))")
+    before = time.time()
+    made.queue.start()
+    said = json.loads(Path(made.work, "0", "job", "here").read_text())
+    assert said["NBPIPE_LASTS"] is None
+    assert before + 720 <= float(said["NBPIPE_ENDS"]) <= time.time() + 720 if kept else said["NBPIPE_ENDS"] is None
+
+
+def test_that_nobody_says_how_a_job_is_is_told_once_it_lasts_and_ends_nothing(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.begin()
+    Path(made.work, "0").mkdir()
+    Path(made.work, "0", "runner.json").touch()
+    made.queue.said = ("unknown", "connection refused")
+    running = {"state": "running", "begun": True, "start": 0}
+    assert made.batch.state(made.work) == {**running, "why": ""}
+    monkeypatch.setattr(batches, "_SILENT", 0.0)
+    assert made.batch.state(made.work) == {
+        **running,
+        "why": "nobody says how the job is, it may be running: connection refused",
+    }
+    made.queue.said = ("running", "on n1")
+    assert made.batch.state(made.work) == {**running, "why": ""}
+    # What lies in the folder counts, whoever answers.
+    made.queue.said = ("unknown", "connection refused")
+    Path(made.work, "0", "rc.json").write_text('{"code": 0}')
+    assert made.batch.state(made.work) == {"state": "exited", "code": 0}
+
+
 def test_a_job_that_waits_is_taken_out_of_the_queue_and_does_not_begin_any_more(made: Made) -> None:
     made.begin()
     Path(made.work, "cancel").touch()

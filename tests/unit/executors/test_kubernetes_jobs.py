@@ -80,8 +80,14 @@ def test_a_job_asks_for_what_its_stage_asks_for() -> None:
         {"key": "c", "operator": "Exists"},
     ]
     # The time that it waits for a node is not the stage's.
-    assert pod["activeDeadlineSeconds"] > 60
+    assert 60 < pod["activeDeadlineSeconds"] < 1000
     assert "activeDeadlineSeconds" not in made["spec"]
+    # That of a kernel which is kept, and of the stage once more; where that has no time, the kernel ends by itself.
+    longer = manifest(SETTINGS, "nbpipe-x", "/shared", ["true"], {**asked, "keep": 600.0})["spec"]["template"]["spec"]
+    assert longer["activeDeadlineSeconds"] - pod["activeDeadlineSeconds"] == 660
+    assert {"name": "NBPIPE_LASTS", "value": "720.0"} in longer["containers"][0]["env"]
+    without = manifest(SETTINGS, "nbpipe-x", "/shared", ["true"], {"keep": 600.0})["spec"]["template"]["spec"]
+    assert "activeDeadlineSeconds" not in without
 
 
 def test_a_pod_of_a_node_that_does_not_answer_is_replaced_before_it_has_ended_and_how_often_is_bounded() -> None:
@@ -152,27 +158,31 @@ def test_nodes_that_come_when_a_pod_asks_for_them_are_as_the_target_says(monkeyp
 
 @dataclass
 class Cluster:
-    """Takes jobs, and answers, or fails to, as it is told."""
+    """Takes jobs, and answers, or fails to, as it is told. `down` is what is said instead."""
 
     jobs: dict[str, Any] = field(default_factory=dict)
     pods: list[Any] = field(default_factory=list)
     lost: bool = False
+    down: str = ""
     deleted: list[str] = field(default_factory=list)
 
     def call(self, words: list[str], text: str = "") -> str:
         path = words[2].partition("?")[0]
+        name = path.rpartition("/")[2]
+        if self.down:
+            raise RuntimeError(f"kubectl says: {self.down}")
         if words[0] == "create":
             order = json.loads(text)
             self.jobs[order["metadata"]["name"]] = order
             if self.lost:
                 raise RuntimeError("the cluster does not answer within 60 s")
         elif words[0] == "delete":
-            self.deleted.append(path.rpartition("/")[2])
+            self.deleted.append(name)
         elif path.endswith("/pods"):
             return json.dumps({"items": self.pods})
-        elif path.rpartition("/")[2] not in self.jobs:
-            raise RuntimeError("kubectl says: Error from server (NotFound)")
-        return '{"kind": "Job"}'
+        elif name not in self.jobs:
+            raise RuntimeError(f'kubectl says: Error from server (NotFound): jobs.batch "{name}" not found')
+        return '{"kind": "Job", "status": {}}'
 
 
 @pytest.fixture
@@ -231,6 +241,51 @@ def test_however_many_jobs_there_are_half_of_the_time_is_left_to_listen_and_each
     counts = [asked.count(name) for name in names]
     assert min(counts) >= 2
     assert max(counts) - min(counts) <= 1
+
+
+def _at(hour: int, pod: dict[str, Any]) -> dict[str, Any]:
+    return {**pod, "metadata": {"name": "p", "creationTimestamp": f"2026-11-22T{hour}:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The connection to the server 127.0.0.1:6443 was refused",
+        "Error from server (Forbidden): jobs.batch is forbidden",
+        # Of a proxy, or of a server that is just starting: nothing is known of the job.
+        "Error from server (NotFound): the server could not find the requested resource",
+    ],
+)
+def test_an_api_server_that_does_not_answer_is_no_end_and_what_it_says_is_not_waited_for_when_it_counts(
+    cluster: Cluster, said: str
+) -> None:
+    scheduler = Scheduler({**SETTINGS, "namespace": "n"})
+    cluster.jobs["x"], cluster.pods = {}, [_at(10, _pod("Running", {"running": {}}))]
+    assert scheduler.state("x")[0] == "running"
+    cluster.down = said
+    assert scheduler.state("x")[0] == "running"
+    assert scheduler.state("x", fresh=True) == ("unknown", f"kubectl says: {said}")
+    assert scheduler.state("x")[0] == "unknown"
+    cluster.down = ""
+    assert scheduler.state("x", fresh=True)[0] == "running"
+    # The pod that had it is gone, and another comes.
+    cluster.pods = [
+        _at(11, _pod("Pending", {"waiting": {"reason": "ContainerCreating"}})),
+        _at(10, _pod("Failed", reason="Evicted", message="low on disk")),
+    ]
+    assert scheduler.state("x", fresh=True) == (
+        "waiting",
+        "pod p was lost: low on disk; pod p waits: ContainerCreating",
+    )
+    del cluster.jobs["x"]
+    assert scheduler.state("x", fresh=True) == ("ended", "Kubernetes does not know job x: it was deleted")
+    assert cluster.deleted == []
+
+
+def test_what_a_cluster_refuses_is_said_also_where_it_says_no_more_then(cluster: Cluster) -> None:
+    cluster.down = 'Error from server (NotFound): namespaces "n" not found'
+    with pytest.raises(RuntimeError, match='namespaces "n" not found'):
+        Scheduler({**SETTINGS, "namespace": "n"}).submit("nbpipe-x", "/shared/work/x", ["true"], {}, set())
 
 
 def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,9 @@ def test_its_states_are_understood_and_an_outage_is_no_end(
     assert scheduler.state("nbpipe-f00") == ("running", "")
     with monkeypatch.context() as patch:
         patch.setattr(scheduler, "_address", "http://127.0.0.1:1")
-        assert scheduler.state("nbpipe-f00")[0] == "running"
+        state, why = scheduler.state("nbpipe-f00")
+        assert (state, "does not answer" in why) == ("unknown", True)
+    assert scheduler.state("nbpipe-f00") == ("running", "")
     scheduler.kill("nbpipe-f00")
     assert scheduler.state("nbpipe-f00")[0] == "ended"
     cluster.jobs.clear()

@@ -242,9 +242,11 @@ def test_options_that_its_target_does_not_honour_are_refused_by_name() -> None:
     for options, kinds in ((Options(image="x"), ["kubernetes"]), (Options(nodes=2), ["slurm", "ray"])):
         for kind in kinds:
             check_supported(options, "a", 3, kind=kind)
-        with pytest.raises(UnsupportedError, match=f"needs a target of kind {' or '.join(kinds)}") as caught:
-            check_supported(options, "a", 3, kind="ssh")
-        assert caught.value.cell == 3
+        for kind in {"local", "ssh", "slurm", "ray", "kubernetes"} - set(kinds):
+            with pytest.raises(UnsupportedError, match=f"needs a target of kind {' or '.join(kinds)}") as caught:
+                check_supported(options, "a", 3, kind=kind)
+            assert caught.value.cell == 3
+            assert ("--nproc N" in (caught.value.fix or "")) is bool(options.nodes)
 
 
 def test_kale_tags_are_read_as_they_stand() -> None:

@@ -20,6 +20,7 @@ from nbpipe.targets.settings import Target
 
 _TARGETS = (
     '[targets.two]\nkind = "local"\ncpus = 2\n[targets.gpu]\nkind = "ssh"\nhost = "127.0.0.1"\nport = 1\npatience = 1\n'
+    '[targets.pods]\nkind = "kubernetes"\nimage = "r/x:1"\nclaim = "data"\nfolder = "/nowhere"\n'
 )
 
 
@@ -71,11 +72,11 @@ def test_a_target_that_is_not_there_is_refused_before_anything_runs(
     assert site.project.run_ids() == before
 
 
-@pytest.mark.parametrize("line", ["%%stage one --image x/y:1", "%%stage one --on two --nodes 2"])
+@pytest.mark.parametrize("line", ["--image x/y:1", "--on two --nodes 2", "--on pods --nodes 2"])
 def test_what_the_target_cannot_do_is_refused_before_anything_runs(ran: tuple[Site, Done], line: str) -> None:
     site, _ = ran
     before = site.project.run_ids()
-    site.write(f"{line}\na = 1")
+    site.write(f"%%stage one {line}\na = 1")
     done = site.run()
     assert done.code == 3
     assert "needs a target of kind" in done.err
@@ -113,7 +114,7 @@ def test_the_kernels_of_trials_are_not_kept(tmp_path: Path) -> None:
 def test_targets_are_listed_without_being_connected_to(ran: tuple[Site, Done]) -> None:
     site, _ = ran
     listed = {row["name"]: row["state"] for row in site.command("target", "list", "--json").json["targets"]}
-    assert listed == {"local": "ready", "two": "ready", "gpu": "unknown"} | (
+    assert listed == {"local": "ready", "two": "ready", "gpu": "unknown", "pods": "unknown"} | (
         {"gpu": "unreachable"} if listed["gpu"] == "unreachable" else {}
     )
     tried = site.command("target", "test", "gpu", "--json")

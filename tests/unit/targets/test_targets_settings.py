@@ -40,12 +40,12 @@ def test_a_store_is_a_folder_or_a_url(store: str) -> None:
 
 
 def test_kernels_of_failed_stages_are_kept_where_the_target_says_so() -> None:
-    for table in (SSH, {"kind": "slurm"}, {"kind": "ray", "address": "http://a:8265"}):
+    for table in (SSH, {"kind": "slurm"}, {"kind": "ray", "address": "http://a:8265"}, PODS):
         found = read_targets({"gpu": {**table, "keep_failed": "15m", "keep_failed_memory": "2G"}})["gpu"]
         assert (found.keep_failed, found.keep_failed_memory) == (900, 2 << 30)
         assert found.kind in KEEPING
     with pytest.raises(UsageError, match="no setting 'keep_failed'"):
-        read_targets({"gpu": {**PODS, "keep_failed": "15m"}})
+        read_targets({"two": {"kind": "local", "keep_failed": "15m"}})
 
 
 def test_several_hosts_are_one_target_each_with_the_same_settings() -> None:

@@ -39,6 +39,10 @@ _REFUSALS = (
     "can not be satisfied", "not permitted", "denied",
     "unrecognized option", "More processors requested", "Too many", "too large",
 )  # fmt: skip
+#: Why a job that had begun waits.
+_LOST = "what it ran on was lost or taken away, and its job was started again"
+#: Seconds for which a scheduler may say nothing of a job that has begun, before that is said.
+_SILENT = 60.0
 
 
 class Unsaid(RuntimeError):
@@ -60,6 +64,8 @@ class Batch:
         self._stopping: dict[str, float] = {}
         #: Folder -> when the scheduler was asked for a job whose number is not known.
         self._looked: dict[str, float] = {}
+        #: Folder -> since when the scheduler says nothing of its job.
+        self._silent: dict[str, float] = {}
         #: Jobs to hand in, each with who is told when that is done. None ends the thread that does it.
         self._taken: queue.SimpleQueue[tuple[Job, Callable[[str], None]] | None] = queue.SimpleQueue()
         self._hands: threading.Thread | None = None
@@ -317,6 +323,11 @@ class Batch:
             return {"state": "lost", "why": why}
         self._ended.pop(work, None)
         begun = os.path.exists(folder + "/runner.json")
+        if state != "unknown":
+            self._silent.pop(work, None)
+        elif time.time() - self._silent.setdefault(work, time.time()) >= _SILENT:
+            why = f"nobody says how the job is, it may be running: {why}"
+            return {"state": "running", "begun": begun, "start": number, "why": why}
         return {"state": "running", "begun": begun, "start": number, "why": "" if begun else why}
 
     def gone_by(self, work: str, *, fresh: bool) -> str:
@@ -326,8 +337,11 @@ class Batch:
         """
         numbers = self._numbers(work)
         state, why = self._scheduler.state(numbers[0], fresh=fresh) if numbers else ("running", "")
-        if state == "unknown":
+        again = os.path.exists(work + "/again.json")
+        if state == "unknown" and not again:
             raise Unsaid(f"nobody says whether the kernel still runs: {why}")
+        if state == "waiting" or again:
+            return f"{_LOST}: {why}" if why else _LOST
         return "" if state == "running" else why or "it runs no more"
 
     def anew(self, work: str, spec: dict[str, Any]) -> None:

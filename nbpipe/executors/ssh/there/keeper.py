@@ -321,12 +321,15 @@ def lock(name: str, *, shared: bool) -> int | None:
 
 def keep_for_scheduler(work: str) -> None:
     """On a node: run the job whose folder is `work` in a folder of this start's own, unless it ended or was cancelled."""
-    called = os.environ.pop("NBPIPE_NUMBER", "")
+    called, lasts = os.environ.pop("NBPIPE_NUMBER", ""), os.environ.pop("NBPIPE_LASTS", "")
     number = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     if os.environ.get("NBPIPE_START") == "next":
         # Nobody counts the pods of a job; whoever comes later is newer.
         number = max((int(name) + 1 for name in os.listdir(work) if name.isdecimal()), default=0)
-    if os.path.exists(work + "/cancel") or any(os.path.exists(f"{work}/{n}/rc.json") for n in range(number)):
+    if os.path.exists(work + "/cancel"):
+        return
+    if any(os.path.exists(f"{work}/{n}/rc.json") for n in range(number)):
+        _no_kernel(work, number)
         return
     mine = f"{work}/{number}"
     scratch = f"{work}/start.{os.getpid()}"
@@ -353,8 +356,17 @@ def keep_for_scheduler(work: str) -> None:
     # It must not outlive this process, which is all that the scheduler knows of it.
     environment = {**os.environ, **order.pop("environment"), "NBPIPE_PARENT": str(os.getpid())}
     if spec.get("keep_failed"):
-        environment["NBPIPE_ENDS"] = _ends(called)
+        environment["NBPIPE_ENDS"] = str(time.time() + float(lasts)) if lasts else _ends(called)
     keep(mine, environment=environment, devices=(0, []), **order)
+
+
+def _no_kernel(work: str, number: int) -> None:
+    """Note that no kernel of the starts before this one waits any more: what had it was lost, or this were not started."""
+    with contextlib.suppress(OSError):
+        note(work + "/again.json", {"start": number})
+    for before in range(number):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{work}/{before}/job/kept.json")
 
 
 def keep_ranks(work: str, node: str) -> int:

@@ -38,6 +38,8 @@ _NEVER = (
     "RunContainerError",
 )
 _NO_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
+#: What the API server says of one thing that it does not have: another 404 may be that of a proxy before it.
+_ABSENT = re.compile(r'\(NotFound\): .*"[^"]*" not found')
 #: Exit codes of a container that was killed from outside: 128 and the signal.
 _KILLED = (137, 143)
 _SAID = 300
@@ -77,7 +79,10 @@ class Scheduler:
             self._create(order)
         except RuntimeError:
             # Where it is there, it was handed in twice, or the answer was lost.
-            if not self.find(name):
+            known = ""
+            with contextlib.suppress(RuntimeError):
+                known = self.find(name)
+            if not known:
                 raise
         return name
 
@@ -88,16 +93,16 @@ class Scheduler:
         """The job of this name, if there is one; else empty."""
         return name if self._get(f"{self._jobs()}/{name}") else ""
 
-    def state(self, number: str) -> tuple[str, str]:
-        """`waiting`, `running` or `ended`, and why; what was heard last, where the cluster does not answer."""
+    def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
+        """`waiting`, `running`, `ended`, or `unknown` where the cluster does not answer; and why."""
         when, state, why = self._known.setdefault(number, (0.0, "waiting", ""))
         began = time.time()
-        if began < self._rest or began - when < self._pause:
+        if not fresh and (began < self._rest or began - when < self._pause):
             return state, why
         try:
             state, why = self._asked(number)
         except RuntimeError as error:
-            why = str(error)
+            state, why = "unknown", str(error)
         now = time.time()
         self._known[number] = (now, state, why)
         # Nobody is heard while the cluster is asked: as much time is left for that, and every job has its turn.
@@ -111,6 +116,8 @@ class Scheduler:
             return "ended", f"Kubernetes does not know job {name}: it was deleted"
         pods = sorted(self._pods(name), key=lambda pod: pod["metadata"]["creationTimestamp"])
         state, why = read_pod(pods[-1]) if pods else ("waiting", self._complaint(name))
+        if len(pods) > 1 and pods[-2]["status"].get("phase") == "Failed":
+            why = f"{read_pod(pods[-2])[1]}; {why}"
         ended = [each for each in job["status"].get("conditions") or [] if each["status"] == "True"]
         for each in ended:
             if each["type"] in ("Complete", "Failed"):
@@ -253,7 +260,7 @@ class Scheduler:
         try:
             return json.loads(self._call(["get", "--raw", path]))
         except RuntimeError as error:
-            if "NotFound" in str(error):
+            if _ABSENT.search(str(error)):
                 return None
             raise
 
@@ -335,7 +342,10 @@ def manifest(
     }
     if asked.get("timeout"):
         # From its start on a node, not of the time that it waits for one: it only ends what nobody stops.
-        pod["activeDeadlineSeconds"] = math.ceil(asked["timeout"] + _SPARE)
+        # A kernel that is kept waits, and then takes as long once more.
+        lasts = asked["timeout"] + (asked["timeout"] + asked["keep"] if asked.get("keep") else 0)
+        pod["activeDeadlineSeconds"] = math.ceil(lasts + _SPARE)
+        variables.append({"name": "NBPIPE_LASTS", "value": str(lasts)})
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
@@ -355,7 +365,7 @@ def read_pod(pod: dict[str, Any]) -> tuple[str, str]:
         if reason == "OOMKilled":
             return "ended", "the pod ran out of memory: ask for more with --memory"
         if status.get("reason") == "DeadlineExceeded":
-            return "ended", f"pod {name} ran {_SPARE} s longer than --timeout allows"
+            return "ended", f"pod {name} ran longer than the --timeout allows with which it was handed in"
         if disrupted or status.get("reason") or code is None or code in _KILLED:
             # Another one comes once this one has failed, which it does not while a container beside ours goes on.
             return "waiting" if status[
@@ -375,7 +385,8 @@ def read_pod(pod: dict[str, Any]) -> tuple[str, str]:
         if _NO_CLAIM.search(said):
             return "ended", said[:_SAID]
         return "waiting", f"pod {name} waits: {said}"[:_SAID] if said else ""
-    return "running", f"pod {name} starts on {pod['spec'].get('nodeName', '')}"
+    did = "ended" if status.get("phase") == "Succeeded" else "starts"
+    return "running", f"pod {name} {did} on {pod['spec'].get('nodeName', '')}"
 
 
 def quantity(text: str) -> float:

@@ -92,7 +92,7 @@ class Scheduler:
         return name if self._ask(f"/api/jobs/{name}") else ""
 
     def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
-        """`waiting`, `running` or `ended`, and why; what was heard last, where the cluster does not answer."""
+        """`waiting`, `running`, `ended`, or `unknown` where the cluster does not answer; and why."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
         if time.time() - when < _PAUSE and not fresh:
             return state, why
@@ -103,7 +103,7 @@ class Scheduler:
                 # The cluster knows of a node at once what it may say of the job only later, and in many words.
                 state, why = "ended", "the node that it ran on is dead"
         except RuntimeError as error:
-            why = str(error)
+            state, why = "unknown", str(error)
         self._known[number] = (time.time(), state, why)
         return state, why
 
