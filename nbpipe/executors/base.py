@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from typing import Literal, Protocol, runtime_checkable
 
 from nbpipe.model import JobSpec
@@ -72,3 +73,12 @@ class Hearing(Protocol):
 
     def wait(self, seconds: float) -> None:
         """Until it was told something, but no longer than that."""
+
+
+@runtime_checkable
+class Audible(Hearing, Protocol):
+    """One that several threads may listen to, if they take turns at everything else."""
+
+    @property
+    def channels(self) -> Sequence[socket]:
+        """What can be read from where it is told something. Only `wait` may do that."""

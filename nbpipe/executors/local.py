@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -163,12 +164,18 @@ class LocalExecutor:
 
     def wait(self, seconds: float) -> None:
         """Until a server says something, but no longer than that."""
-        found = [server.channel for server in (self._server, self._stocked) if server is not None and server.channel]
+        found = self.channels
         if not found:
             time.sleep(seconds)
             return
         select.select(found, [], [], seconds)
         self._listen()
+
+    @property
+    def channels(self) -> list[socket.socket]:
+        """What its servers say comes through these."""
+        servers = (self._server, self._stocked)
+        return [server.channel for server in servers if server is not None and server.channel is not None]
 
     def _listen(self, timeout: float = 0.0) -> None:
         """Take in what the servers say; the end of one means that its jobs are lost."""
