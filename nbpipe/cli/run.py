@@ -127,7 +127,8 @@ def _run(notebook: Path, asked: dict[str, Any], *, quiet: bool, as_json: bool, l
     from nbpipe.run.api import run_notebook
 
     out = sys.stderr if as_json else sys.stdout
-    progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color(), expected=_past(notebook))
+    past = _past(notebook, asked["profile"])
+    progress = Progress(out, live=_can_redraw(out.isatty()), quiet=quiet, color=wants_color(), expected=past)
     with _until_it_ends(progress):
         try:
             result = run_notebook(notebook, listener=progress.hear, **asked)
@@ -142,7 +143,7 @@ def _run(notebook: Path, asked: dict[str, Any], *, quiet: bool, as_json: bool, l
     return result.exit_code
 
 
-def _past(notebook: Path) -> Callable[[], Mapping[str, float]]:
+def _past(notebook: Path, profile: str | None) -> Callable[[], Mapping[str, float]]:
     """What the stages took in the latest runs, looked up when it is to be shown."""
 
     def seconds() -> Mapping[str, float]:
@@ -150,7 +151,7 @@ def _past(notebook: Path) -> Callable[[], Mapping[str, float]]:
         from nbpipe.run.project import find_project, relative
 
         project = find_project(notebook)
-        return expected_seconds(project, relative(notebook, project.root))
+        return expected_seconds(project, relative(notebook, project.root), profile)
 
     return seconds
 

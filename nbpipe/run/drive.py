@@ -207,7 +207,7 @@ class Drive:
             self._disk,
             settings,
             champion=lambda name: champion_metrics(self.project.root, name),
-            expected=expected_seconds(self.project, self.record.notebook),
+            expected=expected_seconds(self.project, self.record.notebook, self.record.profile),
             attempts={stage.name: stage.attempt for stage in self.state.stages},
             halt=self.halt,
         )

@@ -12,14 +12,17 @@ _LATEST = 5
 _MOST = 50
 
 
-def expected_seconds(project: Project, notebook: str) -> dict[str, float]:
-    """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it."""
+def expected_seconds(project: Project, notebook: str, profile: str | None = None) -> dict[str, float]:
+    """Stage -> seconds of its latest success in the latest runs of `notebook`, a path as the records have it.
+
+    Only runs with this profile say how long one takes: a quick pass takes no time, and the full run would seem to.
+    """
     found: dict[str, float] = {}
     looked_at = 0
     had = stays(project, notebook)
     for run in project.run_ids()[:_MOST]:
         record = records.read(project.runs / run)
-        if record is None or not any(stay.path == record.notebook for stay in had):
+        if record is None or record.profile != profile or not any(stay.path == record.notebook for stay in had):
             continue
         events = list(read(project.runs / run / JOURNAL))
         if not events or not any(stay.covers(record.notebook, events[0].time) for stay in had):

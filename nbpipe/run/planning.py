@@ -18,7 +18,8 @@ from nbpipe.plan.planner import make_plan
 from nbpipe.run import merges
 from nbpipe.run import record as records
 from nbpipe.run.earlier import given_params
-from nbpipe.run.project import Project, find_project
+from nbpipe.run.expected import expected_seconds
+from nbpipe.run.project import Project, find_project, relative
 from nbpipe.run.results import Results
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
@@ -103,7 +104,18 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
         forced=chosen["forced"],
         selected=chosen["selected"],
     )
+    if pipeline.profiles:
+        plan = _timed(plan, expected_seconds(project, relative(path, project.root), profile))
     return Planned(plan, pipeline, _has_everything(project, plan) if chosen["selected"] is None else None)
+
+
+def _timed(plan: Plan, seconds: Mapping[str, float]) -> Plan:
+    """The plan with these times for what runs: the latest result of a stage may be one of a quick pass."""
+    replace = msgspec.structs.replace
+    decisions = (
+        item if item.action == "HIT" else replace(item, expected=seconds.get(item.stage)) for item in plan.decisions
+    )
+    return replace(plan, decisions=tuple(decisions))
 
 
 def stages_to_run(project: Project, store: Store, pipeline: Pipeline, settings: Settings) -> set[str]:

@@ -21,10 +21,10 @@ from nbpipe.store.manifest import Traces
 _CELLS = ("%%stage a\na = [len('x')]", "%%stage b\nprint(a)")
 
 
-def _timed(project: Project, notebook: str, **seconds: float) -> None:
+def _timed(project: Project, notebook: str, profile: str | None = None, **seconds: float) -> None:
     run = project.new_run()
     folder = project.runs / run
-    records.write(folder, records.Record(id=run, notebook=notebook, name="n", version="v"))
+    records.write(folder, records.Record(id=run, notebook=notebook, name="n", version="v", profile=profile))
     journal = Journal(folder)
     for stage, took in seconds.items():
         journal.append("stage-succeeded", stage=stage, seconds=took)
@@ -38,6 +38,14 @@ def test_a_stage_is_expected_to_take_what_it_took_last(tmp_path: Path) -> None:
     _timed(project, "other.ipynb", a=100.0, b=100.0)
     assert expected_seconds(project, "n.ipynb") == {"a": 2.0, "b": 5.0}
     assert expected_seconds(project, "new.ipynb") == {}
+
+
+def test_what_a_quick_pass_took_is_not_what_the_full_run_takes(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    _timed(project, "n.ipynb", a=60.0)
+    _timed(project, "n.ipynb", profile="smoke", a=1.0, b=1.0)
+    assert expected_seconds(project, "n.ipynb") == {"a": 60.0}
+    assert expected_seconds(project, "n.ipynb", "smoke") == {"a": 1.0, "b": 1.0}
 
 
 def test_only_the_latest_runs_are_looked_at(tmp_path: Path) -> None:
