@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from nbpipe.errors import EXIT_CODES, UsageError
+from nbpipe.errors import EXIT_CODES, StoreError, UsageError
 from nbpipe.run.abandoned import abandoned
 from nbpipe.run.api import Prepared, prepare
 from nbpipe.run.project import find_project, relative
@@ -80,7 +81,11 @@ def sweep_notebook(  # noqa: PLR0913 - one per option of `nbpipe sweep`
     prepared = prepare(path, store=store)
     known = next((found for found in studies(prepared.project) if found.name == study), None)
     if study is not None and not (params or metrics):
-        asked = msgspec.structs.replace((known or read_study(prepared.project, study)).spec, **_now(prepared))
+        said: dict[str, Any] = {"sampler_seed": sampler_seed, "startup": startup, "profile": profile, "pruner": pruner}
+        said |= {"bounds": read_bounds(where) or None, "seed": seed or None}
+        said |= {"sampler": sampler if sampler != "auto" else None}
+        fields = {name: value for name, value in said.items() if value is not None}
+        asked = msgspec.structs.replace((known or read_study(prepared.project, study)).spec, **fields, **_now(prepared))
     else:
         asked = _spec(prepared, params or {}, metrics, where, sampler=sampler, trials=trials, pruner=pruner)
         seeds = {"seed": seed, "sampler_seed": seed if sampler_seed is None else sampler_seed}
@@ -105,7 +110,7 @@ def sweep_notebook(  # noqa: PLR0913 - one per option of `nbpipe sweep`
     finally:
         ledger.close()
         outbox.flush(prepared.project.root)
-    if promote_best is not None and result.exit_code != EXIT_CODES["interrupted"]:
+    if promote_best is not None and result.exit_code != EXIT_CODES["interrupted"] and not result.stopped_for:
         result = _promoted(prepared, result, promote_best)
     return result
 
@@ -185,7 +190,7 @@ def _opened(ledger: Ledger, asked: Spec, total: int) -> Study:
         raise UsageError(
             f"there is a sweep '{ledger.name}' already, with another {words}",
             name=ledger.name,
-            fix=f"Leave --param and --metric out to go on with it, or take another name than {ledger.name}.",
+            fix=f"Leave out all but --study {ledger.name} to go on with it, or give this one another name.",
         )
     ledger.append("sweep-resumed", version=asked.version, trials=total)
     return found
@@ -197,6 +202,7 @@ _SAID = {
     "goals": "--metric",
     "bounds": "--where",
     "sampler_seed": "--sampler-seed",
+    **{name: f"--{name}" for name in ("sampler", "pruner", "startup", "seed", "profile")},
 }
 
 
@@ -227,6 +233,10 @@ def _driven(
     with stopped_by_signals(drive):
         try:
             code = drive.run()
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                ledger.append("sweep-finished", status="stopped", best=[])
+            raise
         finally:
             executor.close()
         stopped = bool(drive.stopping) and drive.left

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from nbpipe.errors import NbpipeError
+from nbpipe.errors import NbpipeError, UsageError
 from nbpipe.executors.base import Executor
 from nbpipe.job.folder import write_durably
 from nbpipe.run.api import Member, Prepared, run_prepared
 from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.state import RunState, replay
 from nbpipe.sweep.goals import Bound, Goal, violations
+from nbpipe.sweep.meaning import is_unchanged
 from nbpipe.sweep.study import Spec, Trial
 from nbpipe.sweep.watch import Watch
 from nbpipe.tracking.notes import NOTES, Notes
@@ -46,6 +47,8 @@ class Attempt:
         #: The code of a failure that the next trial would meet as well.
         self.fatal = ""
         self.exit_code = 0
+        #: The pipeline is no longer that of the sweep: nothing was run.
+        self.edited = False
         self._prepared, self._spec, self._study = prepared, spec, study
         self._executor, self._on = executor, on
         self._weak, self._stopping, self._began = weak, stopping, began
@@ -68,6 +71,8 @@ class Attempt:
                 member=Member(begun=self._begun, halt=self._halt),
             )
         except NbpipeError as error:
+            if self.edited:
+                return self
             self.exit_code = error.exit_code
             self.fatal = error.code if error.code in FATAL else ""
             self._end("failed", reason=error.message, seconds=time.time() - started)
@@ -87,6 +92,9 @@ class Attempt:
         return self
 
     def _begun(self, run: str) -> None:
+        if not is_unchanged(self._prepared, self._spec):
+            self.edited = True
+            raise UsageError("a local module was edited", name=self._study)
         folder = self._prepared.project.runs / run
         self._watch.folder = folder
         notes = Notes(tags={"sweep": self._study, "trial": str(self.trial.number)})
@@ -125,7 +133,7 @@ def judged(
     wanted = [*(goal.metric for goal in goals), *(bound.metric for bound in bounds)]
     missing = [name for name in wanted if name not in metrics]
     if state.status not in ("succeeded", "rejected") or (state.status == "succeeded" and missing):
-        reason = f"it gave no metric '{missing[0]}'" if state.status == "succeeded" else told
+        reason = _without(missing[0], state.metrics) if state.status == "succeeded" else told
         return msgspec.structs.replace(trial, status="failed", reason=reason, **fields)
     if not missing:
         off = violations(bounds, metrics)
@@ -142,6 +150,10 @@ def settled(runs: Path, trial: Trial, spec: Spec) -> Trial | None:
     if state is None or state.status not in ("succeeded", "failed", "rejected"):
         return None
     return judged(trial, state, spec.goals, spec.bounds)
+
+
+def _without(name: str, metrics: Mapping[str, Any]) -> str:
+    return f"its metric '{name}' is {metrics[name]}" if name in metrics else f"it gave no metric '{name}'"
 
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -9,13 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import msgspec
 
 from nbpipe.errors import UsageError
-from nbpipe.executors.base import Executor
 from nbpipe.run.api import Prepared
 from nbpipe.sweep.attempt import Attempt, settled
 from nbpipe.sweep.ledger import Ledger
 from nbpipe.sweep.limits import Limits
-from nbpipe.sweep.meaning import meaning, writers
+from nbpipe.sweep.meaning import is_unchanged, writers
 from nbpipe.sweep.searcher import Searcher
+from nbpipe.sweep.shared import SharedExecutor
 from nbpipe.sweep.study import Study, Trial
 from nbpipe.tracking import outbox
 
@@ -40,7 +40,7 @@ class Drive:
         prepared: Prepared,
         study: Study,
         ledger: Ledger,
-        executor: Executor,
+        executor: SharedExecutor,
         limits: Limits,
         *,
         on: str | None = None,
@@ -59,6 +59,7 @@ class Drive:
         self._flying: dict[Future[Attempt], Attempt] = {}
         self._ended = 0
         self._exit_code = 0
+        self._edited = False
         self._flushed = time.monotonic()
         #: "": go on; "ask": stop what runs, in good order; "kill": kill it.
         self.stopping = ""
@@ -70,15 +71,27 @@ class Drive:
     def run(self) -> int:
         """Run to the end; the exit code of the failure that stopped it, or 0."""
         self._limits.begin()
-        with ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
+        try:
+            with ThreadPoolExecutor(self._limits.parallel, thread_name_prefix="trial") as pool:
+                self._loop(pool)
+        finally:
+            if self._edited:
+                self._withdraw()
+        return self._exit_code
+
+    def _loop(self, pool: ThreadPoolExecutor) -> None:
+        try:
             while True:
                 self._begin_more(pool)
                 if not self._flying:
-                    break
+                    return
                 done, _ = wait(self._flying, timeout=_PAUSE, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._end(self._flying.pop(future), future)
-        return self._exit_code
+        except BaseException:
+            # The pool waits for the trials that run.
+            self.stopping = self.stopping or "ask"
+            raise
 
     @property
     def left(self) -> bool:
@@ -92,6 +105,7 @@ class Drive:
             trial = self._next()
             if trial is None:
                 return
+            self._executor.to_come = max(min(self._limits.trials - trial.number, self._limits.parallel), 0)
             attempt = Attempt(
                 self._prepared,
                 self._spec,
@@ -144,6 +158,13 @@ class Drive:
 
     def _end(self, attempt: Attempt, future: Future[Attempt]) -> None:
         future.result()
+        if attempt.edited or not is_unchanged(self._prepared, self._spec):
+            self._edited = True
+            raise UsageError(
+                "a local module was edited while the sweep ran: its trials would be of two pipelines",
+                name=self._ledger.name,
+                fix="Undo the edit and take the sweep up again, or begin a new one.",
+            )
         self._ended += 1
         trial = attempt.trial
         if not trial.is_over:
@@ -152,16 +173,15 @@ class Drive:
         if trial.status == "failed" and (attempt.fatal or self._limits.fail_fast) and not self.stopping:
             self.stopping, self._exit_code = "ask", attempt.exit_code
             self.stopped_for = trial.reason
-        if meaning(self._prepared) != self._spec.meaning:
-            self.stopping = "ask"
-            raise UsageError(
-                "a local module was edited while the sweep ran: the trials to come would be of another pipeline",
-                name=self._ledger.name,
-                fix="Undo the edit and take the sweep up again, or begin a new one.",
-            )
         if time.monotonic() - self._flushed > _FLUSH:
             self._flushed = time.monotonic()
             outbox.flush(self._prepared.project.root)
+
+    def _withdraw(self) -> None:
+        """What has ended since the edit may be of the other pipeline: it is begun again when the sweep is taken up."""
+        for trial in self._trials.values():
+            if not trial.is_over:
+                self._ledger.append("trial-asked", number=trial.number, params=trial.params)
 
     def _record(self, trial: Trial) -> None:
         self._trials[trial.number] = trial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -9,7 +10,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from nbpipe.errors import UsageError
+import msgspec
+
+from nbpipe.errors import StoreError, UsageError
 from nbpipe.model import Event
 from nbpipe.run.journal import JOURNAL, Journal, read
 from nbpipe.run.project import Project
@@ -42,7 +45,12 @@ class Ledger:
                 name=self.name,
                 fix="Wait for its end, or give this one another name with --study.",
             ) from error
-        self._journal = Journal(folder)
+        try:
+            _check_whole(folder / JOURNAL)
+            self._journal = Journal(folder)
+        except BaseException:
+            os.close(self._held)
+            raise
 
     def append(self, kind: str, **data: Any) -> Event:
         """Append an event and make it durable, from any thread."""
@@ -51,7 +59,7 @@ class Ledger:
 
     def study(self) -> Study | None:
         """The sweep as it stands; None where it has not begun."""
-        return replay(self.name, read(self._journal.path))
+        return _replayed(self.name, self._journal.path)
 
     def close(self) -> None:
         """Let go of it. Safe to repeat."""
@@ -96,18 +104,44 @@ def check_name(name: str) -> str:
 
 def read_study(project: Project, name: str) -> Study:
     """A sweep of the project. Raises UsageError where there is none of this name."""
-    found = replay(name, read(sweeps_folder(project) / check_name(name) / JOURNAL))
+    path = sweeps_folder(project) / check_name(name) / JOURNAL
+    found = _replayed(name, path)
     if found is None:
+        _check_whole(path)
         names = ", ".join(study.name for study in studies(project)) or "none"
         raise UsageError(f"there is no sweep '{name}'", name=name, fix=f"Sweeps of this project: {names}.")
     return found
 
 
 def studies(project: Project) -> tuple[Study, ...]:
-    """Every sweep of the project, newest first."""
+    """Every sweep of the project that can be read, newest first."""
     try:
         names = [path.name for path in sweeps_folder(project).iterdir() if _NAME.fullmatch(path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    found = (replay(name, read(sweeps_folder(project) / name / JOURNAL)) for name in names)
+    found = []
+    for name in names:
+        with contextlib.suppress(StoreError):
+            found.append(_replayed(name, sweeps_folder(project) / name / JOURNAL))
     return tuple(sorted((study for study in found if study is not None), key=lambda study: -study.started))
+
+
+def _replayed(name: str, path: Path) -> Study | None:
+    """Raises StoreError for events that this version does not understand."""
+    try:
+        return replay(name, read(path))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(name, path, f"says what no sweep does: {error}") from error
+
+
+def _check_whole(path: Path) -> None:
+    """What would be appended behind a line that cannot be read, nobody would ever read. Raises StoreError."""
+    lines = path.read_bytes().count(b"\n") if path.exists() else 0
+    events = sum(1 for _ in read(path))
+    if events < lines:
+        raise _damaged(path.parent.name, path, f"cannot be read from line {events + 1} of {lines}")
+
+
+def _damaged(name: str, path: Path, what: str) -> StoreError:
+    fix = "Begin a new sweep: what its trials have computed is reused. Or write the file back from a backup."
+    return StoreError(f"the journal of the sweep '{name}' {what}", name=str(path), fix=fix)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from blake3 import blake3
 
+from nbpipe.errors import NbpipeError
 from nbpipe.model import Pipeline
 from nbpipe.plan.key import code_hash, stage_options
 from nbpipe.run import merges
@@ -20,8 +21,11 @@ def pipeline_of(prepared: Prepared) -> Pipeline:
 
 
 def meaning(prepared: Prepared) -> str:
-    """Equal where trials can be compared: code, options, local modules and defaults; not comments, nor cell numbers."""
-    pipeline = pipeline_of(prepared)
+    """Equal where trials can be compared: code, options, local modules and defaults; not comments, nor cell numbers.
+
+    Nor which stages run as one: that may turn out while trials run.
+    """
+    pipeline = prepared.pipeline(())
     told = {
         "stages": [(stage.name, code_hash(pipeline, stage), stage_options(stage.options)) for stage in pipeline.stages],
         "modules": {name: digest for name, (_, digest) in pipeline.modules.items()},
@@ -29,6 +33,15 @@ def meaning(prepared: Prepared) -> str:
         "profiles": pipeline.profiles,
     }
     return blake3(msgspec.json.encode(told, order="sorted", enc_hook=repr)).hexdigest()
+
+
+def is_unchanged(prepared: Prepared, spec: Spec) -> bool:
+    """Whether the pipeline is that of the sweep: its modules are read from disk for each trial."""
+    try:
+        return meaning(prepared) == spec.meaning
+    except NbpipeError:
+        # A module that is being written is none.
+        return False
 
 
 def touched(pipeline: Pipeline, names: Iterable[str]) -> set[str]:

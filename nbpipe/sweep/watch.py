@@ -27,6 +27,8 @@ class Watch:
         #: Every step and its value, so far.
         self.steps: dict[int, float] = {}
         self.folder: Path | None = None
+        #: Those that nobody has asked for yet.
+        self._fresh: dict[int, float] = {}
 
     def hear(self, event: Event) -> None:
         """Take in an event of the run's journal."""
@@ -41,12 +43,13 @@ class Watch:
     def news(self) -> dict[int, float]:
         """Steps that are new, with their values; looks a few times a second at most."""
         now = self._clock()
-        if now - self._asked < _EVERY:
-            return {}
-        self._asked = now
-        return self._look()
+        if now - self._asked >= _EVERY:
+            self._asked = now
+            self._look()
+        found, self._fresh = self._fresh, {}
+        return found
 
-    def _look(self) -> dict[int, float]:
+    def _look(self) -> None:
         found: dict[int, float] = {}
         for folder in self._folders.values():
             points = read_curves(folder).get(self._metric, ())
@@ -58,4 +61,4 @@ class Watch:
                     found[step] = point.value
         news = {step: value for step, value in found.items() if step not in self.steps}
         self.steps |= news
-        return news
+        self._fresh |= news

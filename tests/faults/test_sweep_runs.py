@@ -112,6 +112,9 @@ def test_the_same_sweep_again_runs_nothing_but_what_failed(grid: tuple[Site, Don
         ({"lr": "0:1"}, {"study": "s1"}, "with another --param"),
         ({"lr": "0:1"}, {"profile": "smoke"}, "no profile 'smoke'"),
         ({}, {"study": "s7", "metrics": ()}, "no sweep 's7'"),
+        ({}, {"study": "s1", "metrics": (), "where": ["acc < 1"]}, "with another --where"),
+        ({}, {"study": "s1", "metrics": (), "sampler": "tpe", "seed": 3}, "with another --sampler, --seed"),
+        ({}, {"study": "s1", "metrics": (), "pruner": "halving", "startup": 3}, "with another --pruner, --startup"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(
@@ -135,6 +138,38 @@ def test_a_sweep_of_a_notebook_that_has_changed_since_is_refused(grid: tuple[Sit
         assert "has changed since the sweep 's1' began" in done.err.replace("\n        ", " ")
     finally:
         site.notebook.write_bytes(kept)
+
+
+USING = """%%stage train --metrics acc
+import helper, os, time
+NOTE(f'began-{lr:g}')
+while lr == 1 and not os.path.exists('go'):
+    time.sleep(0.02)
+acc = helper.f(lr)"""
+
+
+@pytest.mark.long
+def test_no_trial_that_an_edit_of_a_module_may_have_reached_is_counted(site: Site) -> None:
+    helper = site.folder / "helper.py"
+    helper.write_text("def f(x):\n    return x\n")
+    site.write(PARAMS, USING)
+    process = site.start(
+        "sweep", "n.ipynb", "--metric", "acc:max", "-p", "lr=9,1,2,3", "--parallel", "2", "--study", "e"
+    )
+    site.wait_for(lambda: site.ran("began-1") and [t.status for t in study(site, "e").trials].count("complete") >= 2)
+    helper.write_text("def f(x):\n    return x + 100\n")
+    (site.folder / "go").touch()
+    done = finish(process)
+    assert done.code == 2, done.out
+    assert "a local module was edited while the sweep ran" in done.err
+    assert site.quiet() == []
+    found = study(site, "e")
+    assert found.status == "stopped"
+    assert all(trial.metrics["acc"] == trial.params["lr"] for trial in found.trials if trial.is_over)
+    assert [trial.status for trial in found.trials if trial.params["lr"] == 1] == ["waiting"]
+    helper.write_text("def f(x):\n    return x\n")
+    assert site.command("sweep", "n.ipynb", "--study", "e").code == 0
+    assert [(t.params["lr"], t.metrics["acc"]) for t in study(site, "e").trials] == [(9, 9), (1, 1), (2, 2), (3, 3)]
 
 
 SLOW = """%%stage train --metrics acc

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import threading
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from nbpipe.errors import NbpipeError, UsageError
-from nbpipe.executors.base import Capacity, JobState
+from nbpipe.errors import NbpipeError, StoreError, UsageError
+from nbpipe.executors.base import Capacity, Hearing, JobState
 from nbpipe.executors.faulty import FaultyExecutor, Scripted
 from nbpipe.metrics import log_metric
 from nbpipe.model import Event, Failure, JobSpec
+from nbpipe.run.journal import JOURNAL
 from nbpipe.run.project import Project
 from nbpipe.run.state import RunState
 from nbpipe.sweep.attempt import judged
 from nbpipe.sweep.goals import read_bounds, read_goals
-from nbpipe.sweep.ledger import open_ledger, read_study
+from nbpipe.sweep.ledger import open_ledger, read_study, studies
 from nbpipe.sweep.limits import Limits
 from nbpipe.sweep.shared import SharedExecutor
 from nbpipe.sweep.study import Trial
@@ -64,6 +68,75 @@ def test_a_job_that_is_cancelled_while_it_waits_never_starts(tmp_path: Path) -> 
     assert [spec.token for spec in inner.submitted] == ["a"]
 
 
+class Speaking(FaultyExecutor):
+    """Jobs end when somebody says so, through a socket, as a fork server does; notes what is expected."""
+
+    def __init__(self) -> None:
+        super().__init__({"one": [Scripted(polls=1 << 30)]}, size=Capacity(cpus=8))
+        self.says, self._hears = socket.socketpair()
+        self.channels = [self._hears]
+        self.over = ""
+        self.kernels: list[tuple[int, str]] = []
+
+    def expect(self, jobs: int, cwd: str) -> None:
+        self.kernels.append((jobs, cwd))
+
+    def wait(self, seconds: float) -> None:
+        if select.select(self.channels, [], [], seconds)[0]:
+            self.over += self._hears.recv(65536).decode()
+
+    def poll(self, handle: str) -> JobState:
+        self.wait(0)
+        return JobState("exited", 0) if f"{handle} " in self.over else super().poll(handle)
+
+    def close(self) -> None:
+        self.says.close()
+        self._hears.close()
+
+
+def test_every_run_that_waits_hears_of_the_end_of_its_jobs_whoever_took_the_message(tmp_path: Path) -> None:
+    inner = Speaking()
+    executor = SharedExecutor(inner)
+    assert isinstance(executor, Hearing)
+
+    def run(name: str) -> None:
+        for number in range(50):
+            handle = executor.submit(tmp_path, job(f"{name}{number}"))
+            inner.says.sendall(f"{handle} ".encode())
+            while executor.poll(handle).state == "running":
+                executor.wait(60)
+
+    threads = [threading.Thread(target=run, args=(name,), daemon=True) for name in "abcdef"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [thread.is_alive() for thread in threads] == [False] * 6, "who was not told would wait for a minute"
+    executor.close()
+
+
+def test_a_wait_in_which_nothing_ends_is_no_longer_than_asked_for(tmp_path: Path) -> None:
+    executor, _ = shared(polls=1 << 30, cpus=1)
+    executor.submit(tmp_path, job("a"))
+    executor.wait(0.01)
+    assert executor.poll("a").state == "running"
+
+
+def test_kernels_wait_for_the_jobs_of_all_runs_and_of_those_to_come() -> None:
+    inner = Speaking()
+    executor = SharedExecutor(inner, jobs=4)
+    executor.to_come = 1
+    executor.expect(1, "/n")
+    other = threading.Thread(target=executor.expect, args=(1, "/n"))
+    other.start()
+    other.join()
+    executor.expect(7, "/n")
+    executor.to_come = 0
+    executor.expect(0, "/n")
+    assert inner.kernels == [(2, "/n"), (3, "/n"), (4, "/n"), (1, "/n")]
+    executor.close()
+
+
 def test_runs_share_the_executor_of_another_machine_and_end_their_own_jobs_only(tmp_path: Path) -> None:
     class Compared(FaultyExecutor):
         unlike = ""
@@ -107,6 +180,14 @@ def test_what_a_stage_logs_is_seen_while_it_runs(monkeypatch: pytest.MonkeyPatch
     assert watch.steps == {3: 0.25, 5: 0.5}
 
 
+def test_what_came_with_the_end_of_a_stage_is_news_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    watch = logged(monkeypatch, tmp_path)
+    log_metric("acc", 0.25, step=3)
+    watch.hear(Event(seq=2, time=0.0, kind="stage-succeeded", stage="train", attempt=1))
+    assert watch.news() == {3: 0.25}
+    assert watch.news() == {}
+
+
 def test_a_metric_without_steps_is_counted_as_it_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     watch = logged(monkeypatch, tmp_path)
     for value in (0.1, 0.2, 0.3):
@@ -139,6 +220,33 @@ def test_two_processes_never_work_on_one_sweep_and_names_are_given_once(tmp_path
     other = open_ledger(project, None)
     other.close()
     assert other.name == "s2"
+
+
+_BEGUN = b'{"seq":1,"time":1.0,"kind":"sweep-started","data":{"trials":2,"spec":{"notebook":"n.ipynb","goals":[]}}}\n'
+_ASKED = b'{"seq":2,"time":1.0,"kind":"trial-asked","data":{"number":1,"params":{"lr":1.0}}}\n'
+
+
+@pytest.mark.parametrize(
+    ("journal", "said"),
+    [
+        (_BEGUN + b"no event\n" + _ASKED, "cannot be read from line 2 of 3"),
+        (_ASKED + _BEGUN, "cannot be read from line 1 of 2"),
+        (_BEGUN.replace(b"goals", b"aims"), "says what no sweep does"),
+        (_BEGUN + _ASKED.replace(b"number", b"no"), "says what no sweep does"),
+    ],
+)
+def test_a_damaged_journal_is_said_and_left_as_it_is_and_other_sweeps_are_none_the_worse(
+    tmp_path: Path, journal: bytes, said: str
+) -> None:
+    project = Project(tmp_path)
+    for name, text in (("good", _BEGUN + _ASKED), ("bad", journal)):
+        open_ledger(project, name).close()
+        (project.state / f"sweeps/{name}/{JOURNAL}").write_bytes(text)
+    with pytest.raises(StoreError, match=said):
+        open_ledger(project, "bad").study()
+    assert (project.state / "sweeps/bad" / JOURNAL).read_bytes() == journal
+    assert "good" in [study.name for study in studies(project)]
+    assert len(read_study(project, "good").trials) == 1
 
 
 @pytest.mark.parametrize("name", ["../x", "-rf", "", "S1", "a" * 64])
@@ -177,7 +285,8 @@ def test_how_a_run_ended_decides_how_its_trial_did() -> None:
     large = end("succeeded", acc=0.9, size=12.0)
     assert (large.status, large.violations, large.is_feasible) == ("complete", (2.0,), False)
     assert end("succeeded", acc=0.9).reason == "it gave no metric 'size'"
-    assert end("succeeded", acc=float("nan"), size=1.0).status == "failed"
+    nan = end("succeeded", acc=float("nan"), size=1.0)
+    assert (nan.status, nan.reason) == ("failed", "its metric 'acc' is nan")
     rejected = end("rejected", acc=0.9, size=5.0)
     assert (rejected.status, rejected.reason, rejected.is_feasible) == ("rejected", "acc is too low", False)
     assert rejected.violations == (-5.0, 1.0), "the sampler learns that a check said no"
