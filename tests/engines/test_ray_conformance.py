@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from conformance import *  # noqa: F403 - the suite
@@ -12,6 +14,8 @@ from executing import WITH_CHILD, Ground, Job, gone, left_by
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
 from raylets import Ray, running_ray
+from through import *  # noqa: F403 - what a shared store is tried with
+from through import Through, through_folder
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
@@ -40,6 +44,13 @@ def anywhere(ground: Ground, ray: Ray, place: Place) -> Iterator[SshExecutor]:
     made = SshExecutor(ray.target(sys.executable), here=place.digest)
     yield made
     made.close()
+
+
+@pytest.fixture
+def through(tmp_path: Path, ray: Ray, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+    del place  # jobs find nbpipe by its environment
+    with through_folder(tmp_path, partial(ray.target, sys.executable), monkeypatch) as made:
+        yield made
 
 
 def test_a_cluster_says_what_its_nodes_have_and_what_they_have_together(

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from runs import Site
 from slurmd import Slurm, install, running_slurm
 from sshd import install as install_sshd
 from sshd import running_sshd
+from through import *  # noqa: F403 - what a shared store is tried with
+from through import Through, through_folder
 
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
@@ -45,6 +48,13 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 def place(slurm: Slurm) -> Iterator[Place]:
     given = {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")}
     with place_with(slurm.target(sys.executable), given) as made:
+        yield made
+
+
+@pytest.fixture
+def through(tmp_path: Path, slurm: Slurm, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+    del place  # its commands are found by its environment
+    with through_folder(tmp_path, partial(slurm.target, sys.executable), monkeypatch) as made:
         yield made
 
 
