@@ -7,17 +7,22 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conformance import *  # noqa: F403 - the suite
-from executing import WITH_CHILD, Ground, Job, gone, pids
+from executing import WITH_CHILD, Ground, Job, gone, left_by, pids
 from places import *  # noqa: F403 - its fixtures
 from places import Place, place_with
 from sshd import Sshd, install, running_sshd
 
 from nbpipe.executors.base import JobState
+from nbpipe.executors.ssh import link as links
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.there.keeper import lock
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -105,6 +110,94 @@ def test_another_client_takes_up_the_job_of_one_that_died(ground: Ground) -> Non
     assert ground.bench.load(job.outcome.outputs) == {"x": "done"}
     assert job.log.count("step 0") == 1
     assert "attached" in job.log
+
+
+def _waiting(root: Path) -> list[int]:
+    """Processes of runners that wait in this folder for a job, and of their keepers."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "nbpipe.job.elsewhere" in process.cmdline() and process.cwd() == str(root):
+                found += [process.pid, process.ppid()]
+    return found
+
+
+@pytest.fixture
+def alone(ground: Ground, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshExecutor]:
+    """An executor with a worker's folder of its own, whose agent takes it for gone after two seconds."""
+    monkeypatch.setattr(links, "_GONE", 2.0)
+    monkeypatch.setattr(links, "_BEAT", 0.5)
+    given = {"CUDA_VISIBLE_DEVICES": f"of-{tmp_path.name}"}
+    target = sshd.target(
+        sys.executable, folder=str(tmp_path / "worker"), gpus=1.0, env=given, keep=5.0, keep_failed=4.0
+    )
+    made = SshExecutor(target, here=lambda _: "")
+    yield made
+    made.close()
+    Path("/tmp/nbpipe-devices", *given.values()).unlink(missing_ok=True)
+
+
+@contextmanager
+def frozen(executor: SshExecutor) -> Iterator[None]:
+    """The connection as where a laptop was closed, or the network is gone: nothing comes, and nobody hangs up."""
+    assert executor._link._process is not None
+    pid = executor._link._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_what_waits_for_the_next_job_ends_with_a_client_that_is_killed(sshd: Sshd, tmp_path: Path) -> None:
+    target = sshd.target(sys.executable, folder=str(tmp_path / "worker"))
+    client = os.fork()
+    if client == 0:
+        SshExecutor(target, here=lambda _: "").start()
+        signal.pause()
+    until = time.monotonic() + 60
+    while not (found := _waiting(tmp_path / "worker")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(client, signal.SIGKILL)
+    os.waitpid(client, 0)
+    assert [pid for pid in found if not gone(pid, 20)] == []
+
+
+def test_what_waits_for_the_next_job_ends_once_nothing_is_heard_of_the_client(
+    ground: Ground, alone: SshExecutor, tmp_path: Path
+) -> None:
+    alone.start()
+    until = time.monotonic() + 60
+    while not (found := _waiting(tmp_path / "worker")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    # A client that has nothing to say is there all the same.
+    time.sleep(5)
+    assert _waiting(tmp_path / "worker") == found
+    with frozen(alone):
+        assert [pid for pid in found if not gone(pid, 20)] == []
+    done = ground.submit_to(alone, "x = 1", outputs=("x",))
+    assert done.wait() == JobState("exited", 0), done.log
+
+
+def test_a_job_and_a_kept_kernel_give_back_the_gpu_once_nothing_is_heard_of_the_client(
+    ground: Ground, alone: SshExecutor
+) -> None:
+    left = left_by(ground, alone, gpus=1.0)
+    (device,) = left.kept.gpus
+    assert lock(device, shared=False) is None
+    with frozen(alone):
+        assert gone(left.pid, 20)
+    runs = ground.submit_to(alone, WITH_CHILD, gpus=1.0)
+    found = pids(runs)
+    assert lock(device, shared=False) is None
+    with frozen(alone):
+        assert [pid for pid in found if not gone(pid, 30)] == []
+        held = lock(device, shared=False)
+        assert held is not None
+        os.close(held)
 
 
 def test_a_submit_whose_answer_is_lost_runs_once(ground: Ground, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

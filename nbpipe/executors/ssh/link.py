@@ -42,6 +42,8 @@ _GREETING = 30.0
 _ANSWER = 60.0
 #: Seconds of silence after which the agent is asked whether it is there, and that it has for its answer.
 _QUIET = 12.0
+#: Seconds without a word from here after which the agent takes us for gone, and between two words that say we are not.
+_GONE, _BEAT = 600.0, 60.0
 #: Seconds without a byte after which a transfer is given up.
 _SILENCE = 60
 #: Lines of a talkative login that may come before the agent's first.
@@ -74,6 +76,7 @@ class Link:
         #: Counts connections: what was started on one has to be told to the next.
         self.generation = 0
         self.closed = False
+        self._hung_up = threading.Event()
         self._heard = 0.0
 
     @property
@@ -102,7 +105,8 @@ class Link:
             self.generation += 1
             # Before anybody else takes this for a connection: what they ask needs it.
             settings = msgspec.to_builtins(self.target)
-            self.root = self.call("root", folder=self.target.folder, settings=settings)
+            self.root = self.call("root", folder=self.target.folder, settings=settings, silence=_GONE)
+            threading.Thread(target=self._beat, args=(process,), daemon=True).start()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Path]:
         stderr = self._folder / "stderr"
@@ -139,6 +143,14 @@ class Link:
         # A quoted ~ is no home.
         word = f'"$HOME"/{shlex.quote(python[2:])}' if python.startswith("~/") else shlex.quote(python)
         return ["ssh", "-T", *self._options(master=True), "--", target.host, f"{word} -c {shlex.quote(_BOOT)}"]
+
+    def _beat(self, process: subprocess.Popen[bytes]) -> None:
+        """Say that we are there, as long as this is the connection: a network that went away closes nothing over there."""
+        while not self._hung_up.wait(_BEAT) and self._process is process:
+            with contextlib.suppress(OSError, ValueError), self._writing:
+                assert process.stdin is not None  # noqa: S101 - asked for as it was started
+                process.stdin.write(b'{"id": 0, "do": "ping"}\n')  # nobody waits for the answer
+                process.stdin.flush()
 
     def _options(self, *, master: bool) -> list[str]:
         target = self.target
@@ -268,6 +280,7 @@ class Link:
     def close(self) -> None:
         """Hang up for good. Jobs go on. Safe to repeat."""
         self.closed = True
+        self._hung_up.set()
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError), self._writing:

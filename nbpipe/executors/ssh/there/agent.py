@@ -12,6 +12,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -23,6 +24,12 @@ _ASKED = 2.0
 _TRIES = 20
 #: Seconds after which what nobody has used is removed.
 _FORGOTTEN = 30 * 86400.0
+#: Seconds for which what is just being handed in may go on once nobody listens any more.
+_LAST = 120.0
+
+
+class _Gone(BaseException):
+    """Nobody is at the other end any more; no answer is to be given of it."""
 
 
 class Agent:
@@ -50,6 +57,8 @@ class Agent:
         self._modules = (batch, scheduler, kept)
         self._batch: Any = None
         self._root = ""
+        #: Seconds without a word after which the other side is gone; 0 for ever.
+        self._silence = 0.0
         #: Job -> how many bytes of its log were sent.
         self._watched: dict[str, int] = {}
         #: Job -> which start of it that log is of.
@@ -64,17 +73,33 @@ class Agent:
         self._saying = threading.Lock()
 
     def serve(self) -> None:
-        """Until the other side closes the connection."""
-        self._say({"nbpipe": 1, "pid": os.getpid()})
+        """Until the other side closes the connection, or is gone without having done so."""
+        signal.signal(signal.SIGALRM, self._alarmed)
+        try:
+            self._say({"nbpipe": 1, "pid": os.getpid()})
+            self._listen()
+        except _Gone:
+            # Whoever speaks in another thread may wait for ever to be heard.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, _LAST)
+        if self._batch is not None:
+            self._batch.settle()
+
+    def _alarmed(self, *_: object) -> None:
+        """Nothing was heard for long: what waits to be heard while an answer takes its time counts as heard."""
+        if not select.select([0], [], [], 0)[0]:
+            raise _Gone
+        signal.setitimer(signal.ITIMER_REAL, self._silence)
+
+    def _listen(self) -> None:
         rest = b""
         while True:
             ready = select.select([0], [], [], _TICK if self._watched else 5.0)[0]
             if ready:
                 data = os.read(0, 1 << 16)
                 if not data:
-                    if self._batch is not None:
-                        self._batch.settle()
                     return
+                signal.setitimer(signal.ITIMER_REAL, self._silence)
                 rest += data
                 lines = rest.split(b"\n")
                 rest = lines.pop()
@@ -102,8 +127,12 @@ class Agent:
 
     # -- what can be asked
 
-    def do_root(self, folder: str, settings: dict[str, Any] | None = None) -> str:
-        """Make the folder for all that lies here, this user's alone; its path. `settings` are for the scheduler."""
+    def do_root(self, folder: str, settings: dict[str, Any] | None = None, silence: float = 0.0) -> str:
+        """Make the folder for all that lies here, this user's alone; its path. `settings` are for the scheduler.
+
+        Whoever says nothing for `silence` seconds from now on is gone, unless that is 0.
+        """
+        self._silence = silence
         if self._modules[0] is not None:
             self._batch = self._modules[0].Batch(self._keeper, self._modules[1].Scheduler(settings or {}))
         root = os.path.realpath(os.path.expanduser(folder))
