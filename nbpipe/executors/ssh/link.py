@@ -25,7 +25,7 @@ from nbpipe.errors import TargetError
 from nbpipe.targets.settings import Target
 
 #: Our modules for the far end: their names there and here.
-_PARTS = {name: name for name in ("keeper", "facts", "objects", "environment", "kept", "agent")}
+_PARTS = {name: name for name in ("keeper", "facts", "objects", "environment", "kept", "spare", "agent")}
 #: Reads the agent's modules from its input, one line of JSON, and becomes the agent. No text of anybody's is in it.
 _BOOT = (
     "import sys\n"

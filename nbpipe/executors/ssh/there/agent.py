@@ -47,6 +47,7 @@ class Agent:
         batch: Any = None,
         scheduler: Any = None,
         kept: Any = None,
+        spare: Any = None,
     ) -> None:
         self._keeper = keeper
         self._facts = facts
@@ -54,7 +55,8 @@ class Agent:
         self._objects: Any = None
         self._environment = environment
         self._builds = environment.Builds() if environment is not None else None
-        self._modules = (batch, scheduler, kept)
+        self._modules = (batch, scheduler, kept, spare)
+        self._spare: Any = None
         self._batch: Any = None
         self._root = ""
         #: Seconds without a word after which the other side is gone; 0 for ever.
@@ -66,10 +68,6 @@ class Agent:
         self._asked = 0.0
         #: Job -> what was last said of it.
         self._said: dict[str, dict[str, Any]] = {}
-        #: The pipe to a keeper that waits with a runner, and what such a runner is started with.
-        self._spare = -1
-        self._spare_environment: dict[str, str] | None = None
-        self._spare_python = ""
         self._saying = threading.Lock()
 
     def serve(self) -> None:
@@ -142,6 +140,8 @@ class Agent:
             raise PermissionError(f"{root} belongs to somebody else")
         self._root = root
         self._objects = self._stored.Objects(root)
+        if self._batch is None and self._modules[3] is not None:
+            self._spare = self._modules[3].Spare(self._keeper, root)
         self._sweep(time.time() - _FORGOTTEN)
         return root
 
@@ -161,12 +161,12 @@ class Agent:
             if self._batch is not None:
                 ended = self._batch.gone(work)
             else:
-                ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._read(work + "/keeper.json"))
+                ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._keeper.read(work + "/keeper.json"))
             try:
                 if os.stat(work).st_mtime < before and ended:
                     shutil.rmtree(work, ignore_errors=True)
                 elif not ended:
-                    used.add(str(self._read(work + "/environment.json").get("name", "")))
+                    used.add(str(self._keeper.read(work + "/environment.json").get("name", "")))
             except FileNotFoundError:  # another connection collected it meanwhile
                 continue
         if self._builds is not None:
@@ -213,12 +213,8 @@ class Agent:
 
     def do_warm(self, environment: dict[str, str], python: str = "") -> dict[str, Any]:
         """Have a runner of this Python ready from now on, as long as this connection lasts."""
-        if self._batch is None:
-            if self._spare_python != python and self._spare >= 0:
-                os.close(self._spare)
-                self._spare = -1
-            self._spare_environment, self._spare_python = environment, python
-            self._warm()
+        if self._spare is not None:
+            self._spare.have(environment, python)
         return {}
 
     def do_missing(self, objects: list[str]) -> list[str]:
@@ -295,7 +291,8 @@ class Agent:
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
         if self._batch is not None:
-            order = {"argv": _runner(python or self._batch.python), "environment": environment, "patience": patience}
+            runner = self._modules[3].runner(python or self._batch.python)
+            order = {"argv": runner, "environment": environment, "patience": patience}
             return lambda tell: self._batch.take(work, order, asked, tell)
         if not os.path.exists(work + "/keeper.json"):
             # Those that the target's own `env` names are all that there are for it.
@@ -307,7 +304,7 @@ class Agent:
             given = dict(os.environ)
             given.update(environment)
             order = {"work": work, "environment": given, "devices": (gpus, names), "patience": patience}
-            self._begin(order, python)
+            self._spare.begin(order, python)
             until = time.time() + 10
             while not os.path.exists(work + "/keeper.json") and time.time() < until:
                 time.sleep(0.002)
@@ -348,30 +345,6 @@ class Agent:
             # What is being killed on a node wrote a last file.
             time.sleep(0.1)
 
-    def _begin(self, order: dict[str, Any], python: str) -> None:
-        """Give the job to the keeper that waits; to a new one where none does."""
-        spare = -1
-        if python == self._spare_python:
-            spare, self._spare = self._spare, -1
-        if spare >= 0:
-            try:
-                with os.fdopen(spare, "w") as orders:
-                    orders.write(json.dumps(order) + "\n")
-                return
-            except OSError:
-                pass
-        self._keeper.detach(lambda: self._keeper.keep(argv=_runner(python), **order))
-
-    def _warm(self) -> None:
-        if self._spare >= 0 or self._spare_environment is None:
-            return
-        given = dict(os.environ)
-        given.update(self._spare_environment)
-        there, self._spare = os.pipe()
-        argv = _runner(self._spare_python)
-        self._keeper.detach(lambda: self._keeper.wait_for_order(there, argv, given, self._root), open_end=there)
-        os.close(there)
-
     def do_watch(self, job: str, offset: int, start: int = -1) -> dict[str, Any]:
         """From now on say what the log of this `start` has from `offset` on, and when the job ends."""
         self._watched[job] = offset
@@ -396,7 +369,7 @@ class Agent:
     def _kill(self, work: str) -> None:
         """Kill what there is of a job; frozen processes die of it, too. The keeper first: it has nothing more to say."""
         for name, kill in (("keeper", os.kill), ("runner", os.killpg)):
-            who = self._read(f"{work}/{name}.json")
+            who = self._keeper.read(f"{work}/{name}.json")
             if self._keeper.alive(who):
                 kill(who["pid"], 9)
         self._keeper.kill_kernel(work)
@@ -439,7 +412,8 @@ class Agent:
                 while self._send_log(job):
                     pass
                 del self._watched[job]
-                self._warm()
+                if self._spare is not None:
+                    self._spare.fill()
             if self._said.get(job) != state:
                 self._said[job] = state
                 self._say({"job": job, **state})
@@ -465,16 +439,16 @@ class Agent:
         if self._batch is not None:
             told: dict[str, Any] = self._batch.state(work)
             return told
-        done = self._read(work + "/rc.json")
+        done = self._keeper.read(work + "/rc.json")
         if done:
             return {"state": "exited", "code": done["code"]}
-        keeper = self._read(work + "/keeper.json")
+        keeper = self._keeper.read(work + "/keeper.json")
         if not keeper:
             return {"state": "absent"}
         if self._keeper.alive(keeper):
             return {"state": "running", "begun": os.path.exists(work + "/runner.json")}
         # It may have noted the end between the two looks.
-        done = self._read(work + "/rc.json")
+        done = self._keeper.read(work + "/rc.json")
         if done:
             return {"state": "exited", "code": done["code"]}
         self._kill(work)
@@ -490,19 +464,7 @@ class Agent:
         if os.path.isdir(self._work(job)):
             os.utime(self._work(job) + "/asked")
 
-    def _read(self, path: str) -> dict[str, Any]:
-        try:
-            with open(path) as file:
-                found: dict[str, Any] = json.load(file)
-                return found
-        except (FileNotFoundError, ValueError):
-            return {}
-
     def _work(self, job: str) -> str:
         if not job.replace("-", "").isalnum():
             raise ValueError("not the name of a job")
         return f"{self._root}/work/{job}"
-
-
-def _runner(python: str) -> list[str]:
-    return [python or sys.executable, "-m", "nbpipe.job.elsewhere"]

@@ -264,7 +264,7 @@ class Batch:
         try:
             self._keeper.note(work + "/batch.json", {"id": number})
         except OSError as error:
-            wrong = str(error) if _read(work + "/batch.json").get("id") != number else ""
+            wrong = str(error) if self._keeper.read(work + "/batch.json").get("id") != number else ""
         else:
             wrong = ""
         if wrong or os.path.exists(work + "/cancel"):
@@ -274,19 +274,19 @@ class Batch:
 
     def _found(self, work: str) -> str:
         """What the scheduler calls it, by the name that it was handed in by; empty where it knows none. Raises RuntimeError."""
-        array = _read(work + "/array.json")
+        array = self._keeper.read(work + "/array.json")
         if not array:
             return str(self._scheduler.find("nbpipe-" + os.path.basename(work)))
         with contextlib.suppress(OSError), open(array["place"] + "/works") as file:
             if [*file.read().splitlines(), *[""] * (array["index"] + 1)][array["index"]] != work:
                 return ""
-        number = _read(array["place"] + "/number.json").get("id") or self._scheduler.find(array["name"])
+        number = self._keeper.read(array["place"] + "/number.json").get("id") or self._scheduler.find(array["name"])
         return f"{number}_{array['index']}" if number else ""
 
     def _numbers(self, work: str) -> list[str]:
         """What the scheduler calls it, as noted: first what the newest start said of itself, should it know it twice."""
         folder = self.start_of(work)[1]
-        noted = [_read(path).get("id", "") for path in (folder + "/number.json", work + "/batch.json")]
+        noted = [self._keeper.read(path).get("id", "") for path in (folder + "/number.json", work + "/batch.json")]
         return list(dict.fromkeys(filter(None, noted)))
 
     def start_of(self, work: str) -> tuple[int, str]:
@@ -300,7 +300,7 @@ class Batch:
     def state(self, work: str) -> dict[str, Any]:
         """As the agent says it."""
         number, folder = self.start_of(work)
-        done = _read(work + "/rc.json") or _read(folder + "/rc.json")
+        done = self._keeper.read(work + "/rc.json") or self._keeper.read(folder + "/rc.json")
         if done:
             self._ended.pop(work, None)
             self._stopping.pop(work, None)
@@ -386,7 +386,7 @@ class Batch:
         """Its results are home: the scheduler need not keep anything of it, either."""
         for number in self._numbers(work) if hasattr(self._scheduler, "forget") else []:
             self._scheduler.forget(number)
-        place = _read(work + "/array.json").get("place", "")
+        place = self._keeper.read(work + "/array.json").get("place", "")
         with contextlib.suppress(OSError), open(place + "/works") as file:
             if not any(other != work and os.path.exists(other) for other in file.read().splitlines()):
                 shutil.rmtree(place, ignore_errors=True)
@@ -403,12 +403,3 @@ def _write(path: str, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     os.replace(temporary, path)
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        with open(path) as file:
-            found: dict[str, Any] = json.load(file)
-            return found
-    except (OSError, ValueError):
-        return {}

@@ -68,6 +68,16 @@ def note(path: str, data: dict[str, Any], *, once: bool = False) -> bool:
     return True
 
 
+def read(path: str) -> dict[str, Any]:
+    """What was noted; nothing where there is none, or none that is whole."""
+    try:
+        with open(path) as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+    except (OSError, ValueError):
+        return {}
+
+
 def detach(work: Callable[[], None], *, open_end: int = -1) -> None:
     """Run `work` in a process that belongs to nobody: the connection may end, it goes on. `open_end` stays open in it."""
     pid = os.fork()
@@ -151,7 +161,8 @@ def keep(
     while child.poll() is None:
         time.sleep(pause)
         pause = min(pause * 1.2, _LONGEST)
-        told = _kept(work)
+        # What a runner says that has given its verdict, and waits with its kernel for the mended cell.
+        told = read(work + "/job/kept.json")
         if told.get("token", kept) != kept:
             # The attempt has ended, and its verdict lies there; only its kernel waits, with its devices.
             kept = told["token"]
@@ -165,23 +176,13 @@ def keep(
         os.close(descriptor)
 
 
-def _kept(work: str) -> dict[str, Any]:
-    """What a runner says that has given its verdict, and waits with its kernel for the mended cell; else nothing."""
-    try:
-        with open(work + "/job/kept.json") as file:
-            found: dict[str, Any] = json.load(file)
-            return found
-    except (OSError, ValueError):
-        return {}
-
-
 def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
     """Order the kernel that waits in this folder to go on as `spec` says; whether it has taken that, which it does once.
 
     It is waited for until `gone` says why there is no such kernel any more. Raises RuntimeError where it goes on for
     another attempt.
     """
-    failed, order = _kept(work).get("token"), work + "/job/continue.json"
+    failed, order = read(work + "/job/kept.json").get("token"), work + "/job/continue.json"
     if _token(order) in ("", spec["token"]):
         # Before the order: what comes of it may be noted at once.
         with contextlib.suppress(FileNotFoundError):
@@ -205,11 +206,7 @@ def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
 
 def _token(path: str) -> str:
     """Of the attempt that a specification is of; "" where there is none."""
-    try:
-        with open(path) as file:
-            return str(json.load(file).get("token", ""))
-    except (OSError, ValueError):
-        return ""
+    return str(read(path).get("token", ""))
 
 
 def _told(

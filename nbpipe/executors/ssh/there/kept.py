@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,7 @@ class Kernels:
         Raises RuntimeError where nobody can say: it may wait still, and is left as it is.
         """
         work, ran = self._work + job, self._ran(job)
-        if _read(ran + "/job/job.json").get("token") == spec["token"]:
+        if self._keeper.read(ran + "/job/job.json").get("token") == spec["token"]:
             return self._goes_on(work, spec)
         why = self._gone(job)
         if why or not os.path.exists(ran + "/job/kept.json"):
@@ -84,17 +83,8 @@ class Kernels:
         """Why there can be no kernel of this job any more; "" while there can. Raises RuntimeError where nobody says."""
         if self._batch is not None:
             return str(self._batch.gone_by(self._work + job, fresh=fresh))
-        return "" if self._keeper.alive(_read(self._work + job + "/keeper.json")) else "the kernel was not kept so long"
+        return "" if self._keeper.alive(self._keeper.read(self._work + job + "/keeper.json")) else "the kernel was not kept so long"
 
     def _ran(self, job: str) -> str:
         work = self._work + job
         return str(self._batch.start_of(work)[1]) if self._batch is not None else work
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        with open(path) as file:
-            found: dict[str, Any] = json.load(file)
-            return found
-    except (OSError, ValueError):
-        return {}
