@@ -85,9 +85,8 @@ def wait(folder: Path, kept: Kept, spec: JobSpec, process: KernelProcess) -> Job
         while time.time() < kept.until and os.getppid() == keeper and process.poll() is None:
             if not (folder / files.KEPT).exists():
                 return None
-            order = _taken(folder, spec)
-            if order is not None:
-                return order
+            if _taken(folder):
+                return _ordered(folder, spec)
             if time.monotonic() - weighed > _WEIGH:
                 weighed = time.monotonic()
                 if spec.keep_memory and resident(process.pid) > spec.keep_memory:
@@ -99,12 +98,19 @@ def wait(folder: Path, kept: Kept, spec: JobSpec, process: KernelProcess) -> Job
         (folder / files.KEPT).unlink(missing_ok=True)
 
 
-def _taken(folder: Path, spec: JobSpec) -> JobSpec | None:
-    """The order, if there is one; nobody else can have it, nor take it back."""
-    mine = folder / f".{files.ORDER}"
+def _taken(folder: Path) -> bool:
+    """Take the order, if there is one: nobody else can have it, nor take it back."""
     try:
-        (folder / files.ORDER).rename(mine)
-        order = msgspec.json.decode(mine.read_bytes(), type=type(spec))
+        (folder / files.ORDER).rename(folder / f".{files.ORDER}")
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _ordered(folder: Path, spec: JobSpec) -> JobSpec | None:
+    """The attempt that the order is of; None where it is to end, or is none that is understood here."""
+    try:
+        order = msgspec.json.decode((folder / f".{files.ORDER}").read_bytes(), type=type(spec))
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     going = msgspec.structs.replace(spec, **{name: getattr(order, name) for name in _ITS_OWN})

@@ -630,6 +630,7 @@ def test_a_kernel_of_which_the_scheduler_says_nothing_is_left_and_released_all_t
     with pytest.raises(batches.Unsaid, match="Unable to contact"):
         agent.do_resume("f00-0", spec)
     assert (work.exists(), made.queue.killed) == (True, [])
+    monkeypatch.setattr(keeper, "_TAKEN", 0.1)
     assert agent.do_release() == ["f00-0"]
     assert (work.exists(), made.queue.killed) == (False, ["1"])
 
@@ -639,4 +640,8 @@ def test_an_accounting_that_does_not_answer_hides_nothing_that_the_queue_says(mo
     scheduler = _fails(monkeypatch, says)
     scheduler._known = dict.fromkeys(("1", "2"), (0.0, "running", ""))
     assert scheduler.state("2") == ("ended", "Slurm says NODE_FAIL of job 2 on n1")
-    assert scheduler.state("1") == ("unknown", "sacct says: Slurm accounting storage is disabled")
+    # The queue has answered, and does not know it: it has ended, minutes ago.
+    why = "Slurm does not know job 1 any more, and sacct says: Slurm accounting storage is disabled"
+    assert scheduler.state("1") == ("ended", why)
+    says["sacct"] = ""
+    assert scheduler.state("1", fresh=True) == ("ended", "Slurm does not know job 1 any more")

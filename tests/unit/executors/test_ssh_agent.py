@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -180,14 +181,76 @@ def test_who_orders_a_kernel_again_as_the_answer_was_lost_has_it(tmp_path: Path)
     assert keeper.ordered(str(tmp_path), {"token": "a"}, gone) is True
 
 
+class Waiting:
+    """A kernel that waits, as far as its folder says; `ended` are jobs that somebody has ended."""
+
+    def __init__(self, root: Path) -> None:
+        self.job = root / "work" / "t-0" / "job"
+        self.ended: list[str] = []
+        self.job.mkdir(parents=True)
+        me = {"pid": os.getpid(), "start": keeper.started(os.getpid()), "boot": keeper.boot_id()}
+        keeper.note(f"{self.job.parent}/keeper.json", me)
+        (self.job.parent / "asked").touch()
+        for name in ("job", "kept"):
+            keeper.note(f"{self.job}/{name}.json", {"token": "failed"})
+        self.kernels = kept.Kernels(str(root), keeper, None, self.ended.append)
+
+    def await_order(self, token: str) -> None:
+        """Until an order of this token lies there."""
+        until = time.monotonic() + 20
+        while keeper.read(f"{self.job}/continue.json").get("token") != token:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
+    def take(self) -> None:
+        """The first that the runner does with an order."""
+        (self.job / "continue.json").rename(self.job / ".continue.json")
+
+    def obey(self) -> None:
+        """The last."""
+        keeper.note(f"{self.job}/job.json", keeper.read(f"{self.job}/.continue.json"))
+        (self.job / "kept.json").unlink()
+
+
 def test_a_kernel_that_another_run_has_ordered_is_not_ended_for_who_comes_second(tmp_path: Path) -> None:
-    job, ended = tmp_path / "work" / "t-0" / "job", list[str]()
-    job.mkdir(parents=True)
-    me = {"pid": os.getpid(), "start": keeper.started(os.getpid()), "boot": keeper.boot_id()}
-    keeper.note(f"{job.parent}/keeper.json", me)
-    (job.parent / "asked").touch()
-    for name, token in (("job", "failed"), ("kept", "failed"), ("continue", "a")):
-        keeper.note(f"{job}/{name}.json", {"token": token})
-    kernels = kept.Kernels(str(tmp_path), keeper, None, ended.append)
-    assert kernels.resume("t-0", {"token": "b"}) == "another run goes on in its kernel"
-    assert ended == []
+    waiting = Waiting(tmp_path)
+    keeper.note(f"{waiting.job}/continue.json", {"token": "a"})
+    assert waiting.kernels.resume("t-0", {"token": "b"}) == "another run goes on in its kernel"
+    assert waiting.kernels.release("") == []
+    assert waiting.ended == []
+
+
+def test_a_kernel_in_which_a_run_goes_on_meanwhile_is_not_released(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        resumed = pool.submit(waiting.kernels.resume, "t-0", {"token": "a"})
+        waiting.await_order("a")
+        waiting.take()
+        # It waits still, for all that its folder says.
+        released = pool.submit(waiting.kernels.release, "")
+        waiting.await_order("end")
+        waiting.obey()
+        assert (resumed.result(20), released.result(20)) == ("", [])
+    assert waiting.ended == []
+    assert not (waiting.job / "continue.json").exists()
+
+
+def test_in_a_kernel_that_is_released_no_run_goes_on(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        released = pool.submit(waiting.kernels.release, "")
+        waiting.await_order("end")
+        assert waiting.kernels.resume("t-0", {"token": "a"}) == "its kernel was released meanwhile"
+        waiting.take()
+        (waiting.job / "kept.json").unlink()
+        assert released.result(20) == ["t-0"]
+    assert waiting.ended == ["t-0"]
+
+
+def test_a_kernel_that_does_not_answer_is_released_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_TAKEN", 0.1)
+    waiting = Waiting(tmp_path)
+    assert waiting.kernels.release("") == ["t-0"]
+    assert waiting.ended == ["t-0"]

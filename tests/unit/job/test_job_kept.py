@@ -121,7 +121,7 @@ def test_what_the_failed_cell_has_logged_is_logged_once(bench: Bench) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("why", ["stopped", "folder", "order", "kernel"])
+@pytest.mark.parametrize("why", ["stopped", "folder", "order", "ended", "kernel"])
 def test_nothing_is_left_once_nobody_waits_for_it(runner: Runner, why: str) -> None:
     runner.kept()
     kernel = runner.kernel
@@ -131,6 +131,8 @@ def test_nothing_is_left_once_nobody_waits_for_it(runner: Runner, why: str) -> N
         shutil.rmtree(runner.folder)
     elif why == "order":
         (runner.folder / KEPT).unlink()
+    elif why == "ended":
+        write_durably(runner.folder / ORDER, b'{"token": "end"}')
     else:
         os.kill(kernel, signal.SIGKILL)
     assert runner.process.wait(30) in (1, 6)

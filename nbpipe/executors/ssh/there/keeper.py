@@ -23,6 +23,8 @@ _LOCKS = "/tmp/nbpipe-devices"  # noqa: S108 - see above
 _SHORTEST, _LONGEST = 0.01, 0.1
 #: Seconds within which a kernel that waits takes its order; a shared folder may be slow to show it.
 _TAKEN = 20.0
+#: The order to a kernel that waits that nothing goes on in it any more.
+_END = {"token": "end"}
 
 
 def boot_id() -> str:
@@ -188,20 +190,39 @@ def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(work + "/rc.json")
         note(order, spec, once=True)
+    if _token(order) == _END["token"]:
+        raise RuntimeError("its kernel was released meanwhile")
     if _token(order) not in ("", spec["token"]):
         raise RuntimeError("another run goes on in its kernel")
-    until = time.time() + _TAKEN
-    while os.path.exists(work + "/job/kept.json") and not gone() and time.time() < until:
-        time.sleep(0.005)
-    try:
-        os.unlink(order)
-        taken = False
-    except FileNotFoundError:
-        taken = True
+    taken = _taken(work, gone)
     now = _token(work + "/job/job.json")
     if now not in ("", failed, spec["token"]):
         raise RuntimeError("another run goes on in its kernel")
     return taken or now == spec["token"]
+
+
+def released(work: str, gone: Callable[[], str]) -> bool:
+    """Have the kernel that waits in this folder end; False where it waits no more: it takes one order only.
+
+    True, too, where it does not answer, and may be killed.
+    """
+    if not note(work + "/job/continue.json", _END, once=True):
+        return False
+    _taken(work, gone)
+    # What it has taken says it, and not that the order is gone: whoever was first may have removed it after theirs.
+    return _token(work + "/job/.continue.json") == _END["token"] or os.path.exists(work + "/job/kept.json")
+
+
+def _taken(work: str, gone: Callable[[], str]) -> bool:
+    """Whether the kernel takes the order that lies there, before `gone` says that it cannot; then the order is taken back."""
+    until = time.time() + _TAKEN
+    while os.path.exists(work + "/job/kept.json") and not gone() and time.time() < until:
+        time.sleep(0.005)
+    try:
+        os.unlink(work + "/job/continue.json")
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _token(path: str) -> str:

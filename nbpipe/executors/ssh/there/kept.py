@@ -39,9 +39,17 @@ class Kernels:
     def release(self, job: str) -> list[str]:
         """End this one, which waits or goes on; without a name, all that wait. Which there were."""
         found = [name for name in ([job] if job else self.names()) if os.path.isdir(self._work + name)]
+        # Another run may go on in one that waited a moment ago.
+        found = [name for name in found if job or self._let_go(name)]
         for name in found:
             self._end(name)
         return found
+
+    def _let_go(self, job: str) -> bool:
+        try:
+            return bool(self._keeper.released(self._ran(job), lambda: self._known_to_be_gone(job)))
+        except FileNotFoundError:  # somebody else has just removed it
+            return False
 
     def resume(self, job: str, spec: dict[str, Any]) -> str:
         """Have a kernel go on as this `spec` says, once; why it does not, "" where it does.
@@ -56,13 +64,15 @@ class Kernels:
             if os.path.exists(ran + "/rc.json"):
                 self._end(job)
             return why or "the kernel was not kept so long"
-        os.utime(work + "/asked")
         try:
+            os.utime(work + "/asked")
             if self._keeper.ordered(ran, spec, lambda: self._known_to_be_gone(job)):
                 return self._goes_on(work, spec)
         except RuntimeError as error:
             # It is another's now: nothing of it is ended.
             return str(error)
+        except FileNotFoundError:
+            return "its kernel was released meanwhile"
         why = self._gone(job) or "the kernel did not take the mended cell"
         self._end(job)
         return why

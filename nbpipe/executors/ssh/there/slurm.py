@@ -123,7 +123,10 @@ class Scheduler:
         self._known.pop(number, None)
 
     def _lines(self, numbers: list[str]) -> Iterator[dict[str, str]]:
-        """State, reason and nodes of those that the queue knows, then of others that the accounting does. Raises RuntimeError."""
+        """State, reason and nodes of those that the queue knows, then of others that the accounting does.
+
+        Raises RuntimeError where the queue does not answer.
+        """
         words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N"]
         try:
             said = _call([*words, "--jobs=" + ",".join(numbers)])
@@ -137,7 +140,11 @@ class Scheduler:
         if missing:
             # It forgets jobs minutes after their end; the accounting does not.
             words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,Reason,NodeList"]
-            said = _call([*words, "--jobs=" + ",".join(missing)])
+            try:
+                said = _call([*words, "--jobs=" + ",".join(missing)])
+            except RuntimeError as error:
+                # What the queue has forgotten has ended, whoever wrote down how, or did not.
+                said = "".join(f"{number}|UNKNOWN|{str(error).replace('|', ' ')}|\n" for number in missing)
             yield {number: line for number, _, line in (row.partition("|") for row in said.splitlines())}
 
     def kill(self, number: str) -> None:
@@ -191,6 +198,8 @@ def _understood(number: str, line: str) -> tuple[str, str]:
         return "waiting", f"job {number} waits in Slurm's queue ({reason})"
     if word in _RUNNING:
         return "running", f"job {number} starts on {nodes}"
+    if word == "UNKNOWN":
+        return "ended", f"Slurm does not know job {number} any more" + (f", and {reason}" if reason else "")
     return "ended", f"Slurm says {word} of job {number}" + (f" on {nodes}" if nodes else "")
 
 
