@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from uuid import uuid4
-
 from nbpipe.errors import StoreError, UsageError
 from nbpipe.history.alive import Alive, is_alive
 from nbpipe.history.state import run_state
@@ -13,7 +10,6 @@ from nbpipe.run.abandoned import nobodys
 from nbpipe.run.project import Project
 from nbpipe.run.recovery import recover
 from nbpipe.store import open_store
-from nbpipe.tracking import outbox
 
 
 def remove_run(project: Project, run: str, *, alive: Alive = is_alive) -> None:
@@ -30,13 +26,8 @@ def remove_run(project: Project, run: str, *, alive: Alive = is_alive) -> None:
         recover(project, open_store(left.store or project.store))
     if nobodys(folder) is not None or (records.read(folder) is None and alive(folder)):
         raise UsageError(f"{run} is being settled by another process", name=run, fix="Try again in a moment.")
-    trash = project.state / f".deleted-{run}-{uuid4().hex[:8]}"
     try:
-        project.retire(run)
-        outbox.note_of(folder).unlink(missing_ok=True)
-        # At once for whoever looks; the rest may take its time, and may be killed.
-        folder.rename(trash)
-        shutil.rmtree(trash)
+        project.discard(run)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(f"{run} cannot be deleted: {reason}", name=run, fix="See who may write there.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbpipe.store.faults import fault
 
-__all__ = ["POINTS", "fault"]
+__all__ = ["POINTS", "RECORDING", "fault"]
 
 #: Every named place, in the order in which a run passes them.
 POINTS = (
@@ -21,4 +21,13 @@ POINTS = (
     "finish.before_notebook",
     "finish.after_notebook",
     "finish.after_event",
+)
+#: Those that the end of a run under a scheduler passes, as it is recorded.
+RECORDING = (
+    "run.created",
+    "journal.after_write",
+    "finish.before_notebook",
+    "finish.after_notebook",
+    "finish.after_event",
+    "recorded.before_mark",
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from nbpipe.errors import UsageError
+from nbpipe.tracking import outbox
 
 _MARKS = ("nbpipe.toml", "pyproject.toml", ".git")
 _DELETED = "deleted"
@@ -74,6 +77,15 @@ class Project:
         scratch = self.state / f".{_DELETED}.{os.getpid()}"
         scratch.write_text(f"{number}\n")
         scratch.replace(self.state / _DELETED)
+
+    def discard(self, run: str) -> None:
+        """Remove a run, whose id is not given again, and what still waits to be told to MLflow of it. Raises OSError."""
+        self.retire(run)
+        outbox.note_of(self.runs / run).unlink(missing_ok=True)
+        trash = self.state / f".deleted-{run}-{uuid4().hex[:8]}"
+        # At once for whoever looks; the rest may take its time, and may be killed.
+        (self.runs / run).rename(trash)
+        shutil.rmtree(trash)
 
     def _highest_deleted(self) -> int:
         try:

@@ -39,7 +39,7 @@ def _run(arguments: list[str]) -> int:
     texts = {**_values(given.texts), **dict(_pair(word) for word in given.param)}
     params = _values(given.params)
     from nbpipe.stage.api import Ask, run_stage
-    from nbpipe.stage.book import Amended, StoreBook, book_of
+    from nbpipe.stage.book import Amended, book_of
     from nbpipe.stage.site import site_of
     from nbpipe.stage.telling import Teller
     from nbpipe.store import open_store
@@ -59,7 +59,7 @@ def _run(arguments: list[str]) -> int:
             from nbpipe.stage.finish import finish
 
             ask = Ask(stage="", label=label, params=params, texts=texts)
-            return finish(site, store, book, ask, once=book.recorded if isinstance(book, StoreBook) else None)
+            return finish(site, store, book, ask)
         ask = Ask(
             stage=given.stage or "",
             label=label,

@@ -105,8 +105,8 @@ class StoreBook:
             )
         return other
 
-    def recorded(self, entries: Mapping[str, Entry]) -> bool:
-        """Note that the run is in the history, with these ends of its stages; whether it was there with just these.
+    def ends(self, entries: Mapping[str, Entry]) -> str:
+        """A name for the run with these ends of its stages, and for no other.
 
         A run that goes on after a failure ends again; a stage that is run again and gives the same is no news.
         """
@@ -114,8 +114,15 @@ class StoreBook:
             stage: self._latest(stage) if entry.trace is None else [entry.trace.key, _given(entry.trace)]
             for stage, entry in entries.items()
         }
-        name = blake3(msgspec.json.encode(ends, order="sorted")).hexdigest()
-        return not self._pages.create(f"{self._root}/recorded/{name}.json", b"{}")
+        return blake3(msgspec.json.encode([self._root, ends], order="sorted")).hexdigest()
+
+    def is_recorded(self, ends: str) -> bool:
+        """Whether the run is in the history with these ends."""
+        return self._pages.read(f"{self._root}/recorded/{ends}.json") is not None
+
+    def note_recorded(self, ends: str) -> None:
+        """Note that it is."""
+        self._pages.write(f"{self._root}/recorded/{ends}.json", b"{}")
 
     def _latest(self, stage: str) -> int:
         names = self._pages.names(f"{self._root}/stages/{stage}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,39 +15,43 @@ from nbpipe.executors.fleet import Fleet
 from nbpipe.executors.local import LocalExecutor
 from nbpipe.export.graph import ancestors
 from nbpipe.history.notes import tag
+from nbpipe.job.folder import write_durably
 from nbpipe.model import Notebook, Outcome, Pipeline, Trace
 from nbpipe.notebook.reader import parse_notebook
 from nbpipe.run import record as records
 from nbpipe.run.drive import Drive
 from nbpipe.run.engine import Engine
+from nbpipe.run.faults import fault
 from nbpipe.run.outcome import RunResult
+from nbpipe.run.recovery import recover
 from nbpipe.run.settings import Settings
 from nbpipe.stage import curves
 from nbpipe.stage.above import refuse_stale, stale
 from nbpipe.stage.api import Ask
-from nbpipe.stage.book import Book, Entry
+from nbpipe.stage.book import Book, Entry, StoreBook
 from nbpipe.stage.pipelines import observed, values_of
 from nbpipe.stage.site import Site
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
+from nbpipe.tracking.notes import SCHEDULED, Scheduled, read_ends
 
 _LONGEST_TAG = 1000
 #: Newest runs among which one is looked for that has everything already.
 _LATEST = 20
+#: Newest runs among which one is looked for that a killed process has recorded.
+_FAR = 1000
 
 
-def finish(
-    site: Site, store: Store, book: Book, ask: Ask, *, once: Callable[[Mapping[str, Entry]], bool] | None = None
-) -> int:
+def finish(site: Site, store: Store, book: Book, ask: Ask) -> int:
     """Check the run, put its last files in place, record it; the exit code is that of the run.
 
-    `once` says whether it was recorded with these ends of its stages: the history has each end of a run once. Raises
-    PipelineError where the results do not belong to one run.
+    Of a run that has an id, the history has each end once. Raises PipelineError where the results do not belong to one run.
     """
     params = values_of(site, ask.params, ask.texts)
     pipeline = observed(site.pipeline, store)
     entries = {s.name: found for s in pipeline.stages if (found := book.read(s.name)) is not None}
-    if once is None and any(entry.trace is None for entry in entries.values()):
+    has_id = isinstance(book, StoreBook)
+    if not has_id and any(entry.trace is None for entry in entries.values()):
         entries = _without_old(pipeline, entries, params, site)
     given = {name: entry.trace for name, entry in entries.items() if entry.trace is not None}
     failed = {name: entry for name, entry in entries.items() if entry.trace is None}
@@ -58,15 +63,20 @@ def finish(
             raise PipelineError("has no result in this run", stage=missing[0], fix="See the log of its task.")  # noqa: TRY301
     except PipelineError as error:
         problem = error
-    if once is None and problem is None and not failed:
+    if not has_id and problem is None and not failed:
         same = _up_to_date(site, given)
         if same is not None:
             sys.stdout.write(f"nbpipe: up to date ({same})\n")
             return 0
     if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
-        if once is None or not once(entries):
-            recorded = _record(site, store, pipeline, ask, params, entries, problem)
-            sys.stdout.write(f"nbpipe: recorded as {recorded.run}: {recorded.status}\n")
+        _once(
+            site,
+            store,
+            book,
+            ask,
+            entries,
+            lambda ends: _record(site, store, pipeline, params, _Ended(ask.label, entries, problem, ends)),
+        )
     else:
         sys.stdout.write("nbpipe: not recorded: there is no project here, and no MLFLOW_TRACKING_URI\n")
     if problem is not None:
@@ -75,6 +85,54 @@ def finish(
         said = entry.failure.message if entry.failure is not None else entry.status
         sys.stdout.write(f"nbpipe: stage '{name}' {entry.status}: {said}\n")
     return next((entry.exit_code or 1 for entry in failed.values()), 0)
+
+
+def _once(
+    site: Site, store: Store, book: Book, ask: Ask, entries: Mapping[str, Entry], record: Callable[[str], str]
+) -> None:
+    """Record the run, unless the history has it with these ends or somebody is recording that.
+
+    Whoever is killed as they do so leaves it to the next one: it is noted as recorded only once it is.
+    """
+    if not isinstance(book, StoreBook):
+        _tell(site, ask, record(""))
+        return
+    ends = book.ends(entries)
+    if book.is_recorded(ends):
+        return
+    lease = store.leases.claim(f"record-{ends[:32]}", ask.label)
+    if lease is None:
+        return
+    try:
+        if book.is_recorded(ends):
+            return
+        recover(site.project, store)
+        _tell(site, ask, _found(site, ends) or record(ends))
+        fault("recorded.before_mark")
+        # A worker may go away with its folder: what was recorded must have arrived by then.
+        if not site.scratch or not outbox.pending(site.project.root):
+            book.note_recorded(ends)
+    finally:
+        lease.release()
+
+
+def _found(site: Site, ends: str) -> str:
+    """The run in the history that ended with these ends; "" where there is none."""
+    for run in site.project.run_ids()[:_FAR]:
+        if read_ends(site.project.runs / run) == ends:
+            record = records.read(site.project.runs / run)
+            if record is not None and record.status != "running":
+                return run
+    return ""
+
+
+def _tell(site: Site, ask: Ask, run: str) -> None:
+    """Say where it was recorded, note by whom, and deliver it."""
+    folder = site.project.runs / run
+    tag(folder, {"scheduler": site.manifest.scheduler, "scheduler_run": ask.label[:_LONGEST_TAG]})
+    outbox.flush(site.project.root, wait=site.scratch)
+    record = records.read(folder)
+    sys.stdout.write(f"nbpipe: recorded as {run}: {record.status if record is not None else 'running'}\n")
 
 
 def _without_old(
@@ -100,12 +158,15 @@ def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
     return next((record.id for record in found if record.status == "succeeded" and record.keys == keys), None)
 
 
-class _Recorded(Drive):
-    """Writes down a run whose stages have ended elsewhere."""
+@dataclass(frozen=True)
+class _Ended:
+    """A run whose stages have ended elsewhere, as the scheduler calls it, and what is wrong with it as a whole."""
 
+    label: str
     entries: Mapping[str, Entry]
     problem: NbpipeError | None
-    label: str
+    #: Name of these ends, of which the history has one run; "" where it may have many.
+    ends: str = ""
 
     @property
     def given(self) -> dict[str, Trace]:
@@ -117,10 +178,19 @@ class _Recorded(Drive):
         """The ends of the others."""
         return {name: entry for name, entry in self.entries.items() if entry.trace is None}
 
+
+class _Recorded(Drive):
+    """Writes down such a run."""
+
+    ended: _Ended
+
     def _begin(self, pipeline: Pipeline, settings: Settings) -> None:
+        if self.ended.ends:
+            # First of all: whoever finds half of it knows what it is half of.
+            write_durably(self.folder / SCHEDULED, msgspec.json.encode(Scheduled(ends=self.ended.ends)))
         super()._begin(pipeline, settings)
         for stage in pipeline.stages:
-            trace, entry = self.given.get(stage.name), self.failed.get(stage.name)
+            trace, entry = self.ended.given.get(stage.name), self.ended.failed.get(stage.name)
             if trace is not None:
                 self._ended(trace)
             elif entry is not None:
@@ -132,11 +202,11 @@ class _Recorded(Drive):
 
     def _ended(self, trace: Trace) -> None:
         name, metrics = trace.stage, trace.outcome.metrics
-        if trace.run != self.label:
+        if trace.run != self.ended.label:
             self.journal.append("stage-cached", stage=name, source=trace.run, metrics=metrics, key=trace.key)
             return
         seconds = trace.outcome.seconds.get("total", 0.0)
-        curves.write(self.folder, name, self.entries[name].curves)
+        curves.write(self.folder, name, self.ended.entries[name].curves)
         self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
         told = {"key": trace.key, "metrics": metrics, "seconds": seconds, "made": trace.run}
         self.journal.append("stage-succeeded", stage=name, attempt=1, **told)
@@ -144,29 +214,22 @@ class _Recorded(Drive):
     def _engine(self, pipeline: Pipeline, settings: Settings, executor: Any) -> Engine:
         engine = super()._engine(pipeline, settings, executor)
         for stage in pipeline.stages:
-            if stage.name in self.given:
-                engine.adopt(self.given[stage.name])
-            elif stage.name in self.failed:
-                engine.failures[stage.name] = _outcome(self.failed[stage.name])
+            if stage.name in self.ended.given:
+                engine.adopt(self.ended.given[stage.name])
+            elif stage.name in self.ended.failed:
+                engine.failures[stage.name] = _outcome(self.ended.failed[stage.name])
         return engine
 
     def _through(self, engine: Engine, pipeline: Pipeline, settings: Settings) -> tuple[str, NbpipeError | None]:
         found = super()._through(engine, pipeline, settings)
-        return ("failed", self.problem) if self.problem is not None else found
+        return ("failed", self.ended.problem) if self.ended.problem is not None else found
 
 
-def _record(
-    site: Site,
-    store: Store,
-    pipeline: Pipeline,
-    ask: Ask,
-    params: Mapping[str, Any],
-    entries: Mapping[str, Entry],
-    problem: NbpipeError | None,
-) -> RunResult:
+def _record(site: Site, store: Store, pipeline: Pipeline, params: Mapping[str, Any], ended: _Ended) -> str:
+    """Record it; the id of the run."""
     executor = LocalExecutor(warm=False)
     drive = _Recorded(site.project, store, notebook_of(site), seed=site.manifest.seed)
-    drive.entries, drive.problem, drive.label = entries, problem, ask.label
+    drive.ended = ended
     try:
         settings = Settings(params=params, seed=site.manifest.seed, secrets=site.manifest.secrets, selected=frozenset())
         result = drive.go(pipeline, settings, Fleet.alone(executor))
@@ -175,10 +238,7 @@ def _record(
         executor.close()
     if not isinstance(result, RunResult):
         raise PipelineError("stages would have to be joined", fix="Run it with nbpipe run once, then export again.")
-    tag(drive.folder, {"scheduler": site.manifest.scheduler, "scheduler_run": ask.label[:_LONGEST_TAG]})
-    # A worker may go away with its folder: what was recorded must have arrived by then.
-    outbox.flush(site.project.root, wait=site.scratch)
-    return result
+    return result.run
 
 
 def notebook_of(site: Site) -> Notebook:

@@ -22,7 +22,7 @@ from nbpipe.errors import StoreError
 from nbpipe.model import Artifact, FileState
 from nbpipe.tracking import artifacts, outbox, registry
 from nbpipe.tracking.mlflow import artifact_root, client
-from nbpipe.tracking.notes import read_notes
+from nbpipe.tracking.notes import read_ends, read_notes
 from nbpipe.tracking.projection import Projection, project_tag
 from nbpipe.tracking.recorded import RecordedRun, RecordedStage, read_run
 from nbpipe.tracking.spool import Dataset, Point, Spooled, read_spool
@@ -47,16 +47,18 @@ def deliver(run_dir: Path, project: Path) -> tuple[Projection, RecordedRun, str]
     shown = Projection(mlflow, str(fields.get("notebook") or fields.get("name") or "notebook"), artifact_root(project))
     name = str(fields.get("id") or run_dir.name)
     identity = {"nbpipe.run_id": name, "nbpipe.project": project_tag(project), "nbpipe.created": f"{started:.6f}"}
-    parent = shown.run(
-        name, {**identity, "nbpipe.kind": "run"}, {**_source_tags(run), "nbpipe.status": run.status}, started=started
-    )
+    # A worker may have died as it delivered this: its folder, its project and that time are gone.
+    ends = read_ends(run_dir)
+    known = {"nbpipe.scheduled": ends} if ends else identity
+    tags = {**identity, **_source_tags(run), "nbpipe.status": run.status}
+    parent = shown.run(name, {**known, "nbpipe.kind": "run"}, tags, started=started)
     above = below_sweep(shown, run_dir, project_tag(project), ended=float(fields.get("ended") or run.ended or started))
     shown.log(parent, tags={**read_notes(run_dir).tags, **above})
     shown.log(parent, params=fields.get("params", {}))
     with tempfile.TemporaryDirectory(prefix="nbpipe-") as folder:
         scratch = Path(folder)
         for stage in run.stages:
-            _stage(shown, run, stage, parent, identity, scratch)
+            _stage(shown, run, stage, parent, (known, identity), scratch)
         for at, path in artifacts.of_run(run, scratch):
             shown.file(parent, path, at)
         if run.status == "succeeded":
@@ -85,10 +87,22 @@ def register_stored(run_dir: Path, project: Path, *, stage: str, model: str, reg
 
 
 def _stage(
-    shown: Projection, run: RecordedRun, stage: RecordedStage, parent: str, identity: dict[str, str], scratch: Path
+    shown: Projection,
+    run: RecordedRun,
+    stage: RecordedStage,
+    parent: str,
+    names: tuple[dict[str, str], dict[str, str]],
+    scratch: Path,
 ) -> None:
+    """`names` are the tags by which the run is found, and all that say which it is."""
+    known, identity = names
     spooled = read_spool(stage.origin) if stage.origin else Spooled()
-    tags = {"nbpipe.status": stage.status, "nbpipe.version": str(run.fields.get("version", "")), **spooled.tags}
+    tags = {
+        **identity,
+        "nbpipe.status": stage.status,
+        "nbpipe.version": str(run.fields.get("version", "")),
+        **spooled.tags,
+    }
     if stage.reasons:
         tags["nbpipe.reason"] = "; ".join(stage.reasons)
     if stage.failure:
@@ -99,7 +113,7 @@ def _stage(
         tags["nbpipe.attempt"] = str(stage.attempt)
     if stage.continued:
         tags["nbpipe.continued"] = ", ".join(stage.continued)
-    own = {**identity, "nbpipe.kind": stage.kind, "nbpipe.stage": stage.name, "mlflow.parentRunId": parent}
+    own = {**known, "nbpipe.kind": stage.kind, "nbpipe.stage": stage.name, "mlflow.parentRunId": parent}
     child = shown.run(f"{identity['nbpipe.run_id']}/{stage.name}", own, tags, started=stage.started)
     finals = {**(stage.outcome.metrics if stage.outcome else {}), **stage.metrics}
     end = int(stage.ended * 1000)

@@ -22,6 +22,7 @@ from sshd import Sshd, install, running_sshd
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh import link as links
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.there import keeper
 from nbpipe.executors.ssh.there.keeper import lock
 from nbpipe.store import open_store
 
@@ -134,7 +135,7 @@ def alone(ground: Ground, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.Monkey
     made = SshExecutor(target, here=lambda _: "")
     yield made
     made.close()
-    Path("/tmp/nbpipe-devices", *given.values()).unlink(missing_ok=True)
+    Path(keeper._LOCKS, *given.values()).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
 
+
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
     with running_bucket() as running:

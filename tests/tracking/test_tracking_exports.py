@@ -25,11 +25,14 @@ CELLS = (
 def stages(folder: Path, cwd: Path, *words: str, **more: str) -> None:
     """What the tasks of a scheduler start, one after the other."""
     for what in ("train", "good", "publish", "--finish"):
-        command = [sys.executable, "-m", "nbpipe.stage", str(folder), what, "--run", "a", "--param", "acc=0.8", *words]
-        done = subprocess.run(
-            command, cwd=cwd, env=environment(cwd, **more), capture_output=True, text=True, check=False
-        )
+        done = task(folder, cwd, what, *words, **more)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def task(folder: Path, cwd: Path, what: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """One of them."""
+    command = [sys.executable, "-m", "nbpipe.stage", str(folder), what, "--run", "a", "--param", "acc=0.8", *words]
+    return subprocess.run(command, cwd=cwd, env=environment(cwd, **more), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -71,7 +74,13 @@ def test_a_run_in_pods_that_know_no_project_is_on_the_server_that_their_environm
     with server(tmp_path, port):
         uri = f"http://127.0.0.1:{port}"
         key = {"NBPIPE_STORE_KEY": "a key for the tests only", "MLFLOW_TRACKING_URI": uri}
-        stages(tmp_path / "image" / "nbpipe", tmp_path / "image", "--store", store, **key)
+        image = tmp_path / "image"
+        for what in ("train", "good", "publish"):
+            assert task(image / "nbpipe", image, what, "--store", store, **key).returncode == 0
+        # The pod is killed once all is delivered, and before it could note that.
+        killed = {**key, "NBPIPE_FAULT": "recorded.before_mark:1"}
+        assert task(image / "nbpipe", image, "--finish", "--store", store, **killed).returncode == -9
+        stages(image / "nbpipe", image, "--store", store, **key)
         mlflow = MlflowClient(tracking_uri=uri)
         shown = runs(mlflow, "n.ipynb")
         (whole,) = (run for name, run in shown.items() if "/" not in name)

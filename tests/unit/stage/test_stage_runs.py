@@ -75,7 +75,7 @@ class Scheduler:
     def finish(self, run: str = "one", book: Any = None) -> int:
         with self.site() as site:
             pages = book or StoreBook(self.rig.store, "n", run)
-            return finish(site, self.rig.store, pages, Ask(stage="", label=run), once=getattr(pages, "recorded", None))
+            return finish(site, self.rig.store, pages, Ask(stage="", label=run))
 
 
 @pytest.fixture

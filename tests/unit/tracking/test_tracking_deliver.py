@@ -20,6 +20,7 @@ from nbpipe.store import open_store
 from nbpipe.tracking import outbox
 from nbpipe.tracking.deliver import deliver, deliver_pending
 from nbpipe.tracking.mlflow import client
+from nbpipe.tracking.notes import SCHEDULED, Scheduled
 from nbpipe.tracking.registry import champion_metrics, set_alias
 from nbpipe.tracking.spool import stage_environment
 
@@ -217,6 +218,22 @@ def test_a_second_project_with_the_same_notebook_has_its_own_runs(
     mlflow = client(tmp_path)
     (experiment,) = mlflow.search_experiments(filter_string="name = 'shop.ipynb'")
     assert len(mlflow.search_runs([experiment.experiment_id], "tags.`nbpipe.kind` = 'run'")) == 2
+
+
+def test_what_a_worker_delivered_before_it_was_killed_is_the_run_of_the_one_that_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
+    monkeypatch.chdir(tmp_path)
+    for name, ends in (("one", "a"), ("two", "a"), ("three", "b")):
+        run = make_run(tmp_path / name)
+        (run / SCHEDULED).write_bytes(msgspec.json.encode(Scheduled(ends=ends)))
+        deliver(run, tmp_path / name)
+    mlflow = client(tmp_path)
+    (experiment,) = mlflow.search_experiments(filter_string="name = 'shop.ipynb'")
+    for kind, wanted in (("run", ["a", "b"]), ("stage", ["a", "a", "b", "b"])):
+        found = mlflow.search_runs([experiment.experiment_id], f"tags.`nbpipe.kind` = '{kind}'")
+        assert sorted(run.data.tags["nbpipe.scheduled"] for run in found) == wanted
 
 
 def test_nothing_starts_while_tracking_is_off(

@@ -161,7 +161,9 @@ class Agent:
             if self._batch is not None:
                 ended = self._batch.gone(work)
             else:
-                ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(self._keeper.read(work + "/keeper.json"))
+                ended = os.path.exists(work + "/rc.json") or not self._keeper.alive(
+                    self._keeper.read(work + "/keeper.json")
+                )
             try:
                 if os.stat(work).st_mtime < before and ended:
                     shutil.rmtree(work, ignore_errors=True)

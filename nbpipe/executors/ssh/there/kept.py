@@ -93,7 +93,11 @@ class Kernels:
         """Why there can be no kernel of this job any more; "" while there can. Raises RuntimeError where nobody says."""
         if self._batch is not None:
             return str(self._batch.gone_by(self._work + job, fresh=fresh))
-        return "" if self._keeper.alive(self._keeper.read(self._work + job + "/keeper.json")) else "the kernel was not kept so long"
+        return (
+            ""
+            if self._keeper.alive(self._keeper.read(self._work + job + "/keeper.json"))
+            else "the kernel was not kept so long"
+        )
 
     def _ran(self, job: str) -> str:
         work = self._work + job
