@@ -120,6 +120,38 @@ def test_a_job_that_slurm_ends_is_lost_and_the_reason_is_slurms(ground: Ground, 
     assert [pid for pid in found if not gone(pid)] == []
 
 
+def test_a_job_that_slurm_has_forgotten_is_lost_though_no_accounting_says_how_it_ended(
+    ground: Ground, slurm: Slurm, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = SshExecutor(slurm.target(sys.executable), here=place.digest)
+    job = ground.submit_to(first, WITH_CHILD)
+    found = pids(job)
+    (number,) = _numbers(slurm, [job])
+    first._link.close()
+    slurm.call("scancel", "--signal=KILL", "--full", number)
+    slurm.call("scancel", number)
+    assert [pid for pid in found if not gone(pid)] == []
+    config = slurm.root / "slurm.conf"
+    kept = config.read_text()
+    (slurm.root / "none.conf").write_text(kept.replace("accounting_storage/slurmdbd", "accounting_storage/none"))
+    config.write_text(kept.replace("MinJobAge=300", "MinJobAge=2"))
+    try:
+        slurm.call("scontrol", "reconfigure")
+        # It looks what it may forget once a minute.
+        slurm.await_text("Invalid job id", lambda: slurm.call("squeue", "--states=all", f"--jobs={number}"), 150)
+    finally:
+        config.write_text(kept)
+        slurm.call("scontrol", "reconfigure")
+    monkeypatch.setenv("SLURM_CONF", str(slurm.root / "none.conf"))
+    second = SshExecutor(slurm.target(sys.executable), here=place.digest)
+    again = Job(second, job.folder, job.spec, second.submit(job.folder, job.spec))
+    assert again.wait(60).returncode == 4
+    assert again.outcome.status == "lost"
+    assert again.outcome.failure is not None
+    assert f"Slurm does not know job {number} any more, and sacct says" in again.outcome.failure.message
+    second.close()
+
+
 def _numbers(slurm: Slurm, jobs: list[Job]) -> list[str]:
     """What Slurm calls these jobs: `123`, or `123_4` of an array."""
     works = [slurm.root / "shared" / "work" / f"{job.spec.token}-0" / "batch.json" for job in jobs]
