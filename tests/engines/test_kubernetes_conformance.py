@@ -353,19 +353,23 @@ def test_a_pod_that_is_lost_while_its_stage_goes_on_begins_anew_as_it_was_mended
     assert goes.outcome.continued == ()
 
 
+@pytest.mark.parametrize("frozen", [False, True])
 def test_an_api_server_that_is_gone_for_a_while_makes_no_failure_and_no_success(
-    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor
+    ground: Ground, kubernetes: Kubernetes, keeps: SshExecutor, *, frozen: bool
 ) -> None:
-    left = left_by(ground, keeps)
+    left, refused = left_by(ground, keeps), list[str]()
     root = ground.bench.root
-    code = "import os, time\nprint('begins', flush=True)\nwhile not os.path.exists('GO'):\n    time.sleep(0.05)\nx = 1"
+    code = (
+        "import os, time\nprint('begins', flush=True)\nwhile not os.path.exists('GO'):\n    time.sleep(0.05)\n"
+        "    if os.path.exists('GO-says'):\n        print('says so', flush=True)\nx = 1"
+    )
     jobs = {
         name: ground.submit(code.replace("GO", str(root / name)) + more, outputs=("x",))
         for name, more in (("ends", ""), ("fails", " / 0"), ("goes-on", ""))
     }
     for job in jobs.values():
         job.await_log("begins")
-    with kubernetes.without("api"):
+    with kubernetes.without("api", frozen=frozen):
         (root / "ends").touch()
         (root / "fails").touch()
         # How a job ends lies in its folder.
@@ -373,10 +377,15 @@ def test_an_api_server_that_is_gone_for_a_while_makes_no_failure_and_no_success(
         assert jobs["fails"].wait() == JobState("exited", 1)
         mended = left.go_on(ground, keeps, "b = [*a, 3]", outputs=("b",))
         mended.await_log("nobody says whether the kernel still runs")
-        new = ground.run("x = 1")
-        assert new.outcome.status == "lost"
-        assert new.outcome.failure is not None
-        assert "kubectl says" in new.outcome.failure.message
+        (root / "goes-on-says").touch()
+        jobs["goes-on"].await_log("says so")
+        if not frozen:
+            new = ground.run("x = 1")
+            assert new.outcome.status == "lost"
+            assert new.outcome.failure is not None
+            assert "kubectl says" in new.outcome.failure.message
+            # What could not be handed in does not come later, either.
+            refused.append(new.spec.token)
         assert jobs["goes-on"].executor.poll(jobs["goes-on"].handle) == JobState("running")
         assert not gone(left.pid, 0.1)
     assert mended.wait() == JobState("exited", 0), mended.log
@@ -385,8 +394,9 @@ def test_an_api_server_that_is_gone_for_a_while_makes_no_failure_and_no_success(
     assert jobs["goes-on"].executor.poll(jobs["goes-on"].handle) == JobState("running")
     (root / "goes-on").touch()
     assert jobs["goes-on"].wait() == JobState("exited", 0)
-    # What could not be handed in does not come later, either.
-    assert kubernetes.jobs(new.spec.token) == []
+    # Who drives it has not lost sight of the machine where `kubectl` is called.
+    assert "does not answer (" not in jobs["goes-on"].log
+    assert [kubernetes.jobs(token) for token in refused] == [[]] * len(refused)
     kubernetes.wait(lambda: kubernetes.ready() == 2)
 
 

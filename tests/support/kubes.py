@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -99,13 +100,19 @@ class Kubernetes:
         daemon.wait()
 
     @contextmanager
-    def without(self, name: str) -> Iterator[None]:
-        """While one of the daemons does not run."""
-        self._end(name)
+    def without(self, name: str, *, frozen: bool = False) -> Iterator[None]:
+        """While one of the daemons does not run; one that is `frozen` takes connections, and does not answer."""
+        if frozen:
+            self.daemons[name].send_signal(signal.SIGSTOP)
+        else:
+            self._end(name)
         try:
             yield
         finally:
-            self.daemon(name, *self.started[name])
+            if frozen:
+                self.daemons[name].send_signal(signal.SIGCONT)
+            else:
+                self.daemon(name, *self.started[name])
             self.wait(lambda: self.api.call("GET", "/version"))
 
     def pods(self, job: str) -> list[Any]:

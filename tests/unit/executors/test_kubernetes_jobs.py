@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from nbpipe.executors.ssh.link import _QUIET
 from nbpipe.executors.ssh.there.kubernetes import Scheduler, manifest, quantity, read_pod
 from nbpipe.targets.settings import Target
 
@@ -127,7 +128,7 @@ def test_a_node_counts_where_it_takes_such_pods() -> None:
 
 
 def test_where_nodes_may_not_be_listed_the_target_has_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(self: Scheduler, words: list[str], text: str = "") -> str:
+    def call(self: Scheduler, words: list[str], text: str = "", **_: float) -> str:
         if words[:2] == ["get", "--raw"]:
             raise RuntimeError("kubectl says: Error from server (Forbidden): nodes is forbidden")
         return "digits"
@@ -141,7 +142,7 @@ def test_where_nodes_may_not_be_listed_the_target_has_to_say(monkeypatch: pytest
 
 def test_nodes_that_come_when_a_pod_asks_for_them_are_as_the_target_says(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes: list[Any] = []
-    monkeypatch.setattr(Scheduler, "_call", lambda *_: json.dumps({"items": nodes}))
+    monkeypatch.setattr(Scheduler, "_call", lambda *_, **__: json.dumps({"items": nodes}))
     with pytest.raises(RuntimeError, match=r"no node of the cluster.*set cpus, memory"):
         Scheduler(SETTINGS).facts()
     said = {**SETTINGS, "cpus": 8.0, "memory": 1 << 30, "gpus": 2.0}
@@ -164,9 +165,11 @@ class Cluster:
     pods: list[Any] = field(default_factory=list)
     lost: bool = False
     down: str = ""
+    waited: float = 0.0
     deleted: list[str] = field(default_factory=list)
 
-    def call(self, words: list[str], text: str = "") -> str:
+    def call(self, words: list[str], text: str = "", patience: float = 0.0) -> str:
+        self.waited = max(self.waited, patience)
         path = words[2].partition("?")[0]
         name = path.rpartition("/")[2]
         if self.down:
@@ -188,7 +191,7 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster()
-    monkeypatch.setattr(Scheduler, "_call", lambda _, *given: made.call(*given))
+    monkeypatch.setattr(Scheduler, "_call", lambda _, *given, **more: made.call(*given, **more))
     return made
 
 
@@ -277,6 +280,10 @@ def test_an_api_server_that_does_not_answer_is_no_end_and_what_it_says_is_not_wa
         "waiting",
         "pod p was lost: low on disk; pod p waits: ContainerCreating",
     )
+    scheduler.kill("y")
+    # The client gives up an agent of which it hears nothing for so long.
+    assert 0 < cluster.waited < _QUIET
+    cluster.deleted.clear()
     del cluster.jobs["x"]
     assert scheduler.state("x", fresh=True) == ("ended", "Kubernetes does not know job x: it was deleted")
     assert cluster.deleted == []
@@ -292,3 +299,11 @@ def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RuntimeError, match="there is no `kubectl`"):
         Scheduler(SETTINGS).find("x")
+
+
+def test_a_kubectl_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(RuntimeError, match=r"does not answer within 0\.2 s"):
+        Scheduler(SETTINGS)._call(["get"], patience=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from nbpipe.executors.ssh import link
 from nbpipe.executors.ssh.there import ray
 from nbpipe.executors.ssh.there.ray import Scheduler
 
@@ -111,6 +113,12 @@ def test_its_states_are_understood_and_an_outage_is_no_end(
         patch.setattr(scheduler, "_address", "http://127.0.0.1:1")
         state, why = scheduler.state("nbpipe-f00")
         assert (state, "does not answer" in why) == ("unknown", True)
+    # One that takes connections, and is silent.
+    with monkeypatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as silent:
+        assert 0 < ray._SOON < link._QUIET
+        patch.setattr(ray, "_SOON", 0.1)
+        patch.setattr(scheduler, "_address", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert scheduler.state("nbpipe-f00")[0] == "unknown"
     assert scheduler.state("nbpipe-f00") == ("running", "")
     scheduler.kill("nbpipe-f00")
     assert scheduler.state("nbpipe-f00")[0] == "ended"

@@ -18,7 +18,8 @@ from typing import Any
 
 #: Seconds between two questions about the same job: its folder tells its end at once, this only how it was lost.
 _PAUSE = 4.0
-_PATIENCE = 60
+#: Seconds that an answer may take; those that are waited for while nobody else is heard take less.
+_PATIENCE, _SOON = 60.0, 10.0
 #: Seconds that a pod has for a look around, its image and a new node included.
 _PROBE = 540.0
 #: Seconds beyond the time a stage may take: for what has to be fetched, unpacked and stored.
@@ -141,7 +142,7 @@ class Scheduler:
         """The last line that its container printed: what stopped it before there was a log of ours."""
         try:
             path = f"{self._core()}/pods/{pod['metadata']['name']}/log?tailLines=1&container={_CONTAINER}"
-            said = self._call(["get", "--raw", path]).strip()
+            said = self._call(["get", "--raw", path], patience=_SOON).strip()
         except RuntimeError:
             return ""
         return f": {said[:_SAID]}" if said else ""
@@ -163,7 +164,7 @@ class Scheduler:
         pods = f"{self._core()}/pods?labelSelector=job-name={number}&gracePeriodSeconds=1"
         for path in (f"{self._jobs()}/{number}?propagationPolicy=Background", pods):
             with contextlib.suppress(RuntimeError):
-                self._call(["delete", "--raw", path])
+                self._call(["delete", "--raw", path], patience=_SOON)
 
     def facts(self) -> dict[str, Any]:
         """What a node has at most, and all of them together; as the target says, where one may not list them."""
@@ -171,7 +172,7 @@ class Scheduler:
         # An account that may not make jobs, a quota or a policy that is in the way are known before a run.
         self._create(manifest(settings, "nbpipe-test", "/nbpipe", ["true"], {}), "?dryRun=All")
         try:
-            listed = self._get("/api/v1/nodes")["items"]
+            listed = self._get("/api/v1/nodes", patience=_PATIENCE)["items"]
         except RuntimeError as error:
             if "Forbidden" not in str(error):
                 raise
@@ -255,16 +256,16 @@ class Scheduler:
             self._namespace = said.strip() or "default"
         return self._namespace
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, *, patience: float = _SOON) -> Any:
         """What lies there; None where there is nothing."""
         try:
-            return json.loads(self._call(["get", "--raw", path]))
+            return json.loads(self._call(["get", "--raw", path], patience=patience))
         except RuntimeError as error:
             if _ABSENT.search(str(error)):
                 return None
             raise
 
-    def _call(self, words: list[str], text: str = "") -> str:
+    def _call(self, words: list[str], text: str = "", *, patience: float = _PATIENCE) -> str:
         """What kubectl prints. Raises RuntimeError with what it says where it fails."""
         try:
             done = subprocess.run(
@@ -273,12 +274,12 @@ class Scheduler:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 check=False,
-                timeout=_PATIENCE,
+                timeout=patience,
             )
         except FileNotFoundError:
             raise RuntimeError("there is no `kubectl`, which talks to the cluster") from None
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"the cluster does not answer within {_PATIENCE} s") from None
+            raise RuntimeError(f"the cluster does not answer within {patience:g} s") from None
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise RuntimeError(f"kubectl says: {said[-1][:_SAID] if said else done.returncode}")

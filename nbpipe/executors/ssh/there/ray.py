@@ -19,7 +19,8 @@ from typing import Any
 
 #: Seconds between two questions about the same job: its folder tells its end at once, this only how it was lost.
 _PAUSE = 2.0
-_PATIENCE = 30
+#: Seconds that an answer may take; those that are waited for while nobody else is heard take less.
+_PATIENCE, _SOON = 30.0, 10.0
 _WAITING = ("PENDING",)
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _NOT_FOUND = 404
@@ -169,7 +170,7 @@ class Scheduler:
         data = None if order is None else json.dumps(order).encode()
         request = urllib.request.Request(self._address + path, data=data, headers=headers)  # noqa: S310 - http or https, read by settings
         try:
-            with self._open(request, timeout=_PATIENCE) as answer:
+            with self._open(request, timeout=_SOON if order is None else _PATIENCE) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             if error.code == _NOT_FOUND:
