@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import source_from_cache as cache_to_source
 from typing import Any
 
 from nbpipe.job.sources import is_local
+
+#: Frames between the import system's and the one that looks.
+_NEAR = 3
 
 #: Functions that ask only to do, or to say better, what the call they are part of does: by the end of the file's path.
 _ASK_FOR_THEMSELVES = {
@@ -66,13 +70,31 @@ def _named(frame: Any) -> set[str]:
     return next((names for end, names in _ASK_FOR_THEMSELVES.items() if file.endswith(end)), set())
 
 
-def imported(path: str) -> bool:
-    """Whether Python itself reads the file to import it: local modules are reported as modules."""
-    if not path.endswith(".py"):
-        return False
+def source_of(path: Any) -> Any:
+    """The source of what was compiled; any other path as it is."""
+    if not isinstance(path, str) or not path.endswith(".pyc"):
+        return path
+    try:
+        return cache_to_source(path)
+    except (ValueError, NotImplementedError):
+        return path
+
+
+def importing() -> bool:
+    """Whether Python itself reads the file that is being opened, to import it."""
     frame: Any = sys._getframe(1)  # noqa: SLF001
-    while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "updatecache":
+    for _ in range(_NEAR):
+        if frame is None or frame.f_code.co_filename.startswith("<frozen importlib"):
+            return frame is not None
+        frame = frame.f_back
+    return False
+
+
+def lists_lines(path: str) -> bool:
+    """Whether the lines of a source are read only to show them, as tracebacks do."""
+    frame: Any = sys._getframe(1)  # noqa: SLF001
+    while frame and path.endswith(".py"):
+        if frame.f_code.co_name == "updatecache":
             return True
         frame = frame.f_back
     return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _posixsubprocess
 import functools
 import json
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -16,21 +18,23 @@ from typing import Any
 import blake3
 
 from nbpipe.job import late
-from nbpipe.job.askers import asks_for_itself, from_user, imported
+from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, source_of
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
 from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
 from nbpipe.job.scan import digest_listing, scan
-from nbpipe.job.sources import NBPIPE
+from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file, digest_folder
 from nbpipe.store.local import sync_folder
 
-_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/var", "/run", "/opt")
+_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/var/", "/run/")
 #: People save these while a job runs; native code does not write them.
 _EDITED = (".ipynb", ".py", ".pyi")
-_CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
+_CODE = (".pyc", ".so", ".pyd", ".pth")
+#: Packages that lie there have versions.
+_INSTALLED = re.compile(r"/(site|dist)-packages/")
 #: Python takes modules apart when it ends, and user code may still open a file then.
 _ENDING = (AttributeError, NameError, ImportError)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -51,6 +55,8 @@ class Files:
                 Path.home() / ".ipython", Path.home() / ".jupyter", Path.home() / ".local", Path.home() / ".matplotlib",
                 Path(sysconfig.get_paths()["stdlib"])]  # fmt: skip
         self._outside = (NBPIPE, *(str(path.resolve()) + os.sep for path in here))
+        #: Modules that were imported: path of the source -> its digest then.
+        self._sources: dict[str, str] = {}
         self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
@@ -90,6 +96,16 @@ class Files:
         """No audit event tells of `os.path.exists` and its like: user code that asks for a file depends on it."""
         for name in ("stat", "lstat", "access"):
             setattr(os, name, self._asked(getattr(os, name)))
+        # Nor of the processes of `multiprocessing` and joblib that are not forks.
+        begin = _posixsubprocess.fork_exec
+
+        @functools.wraps(begin)
+        def fork_exec(words: Any, *args: Any) -> Any:
+            if self.on and not self._busy and not any("resource_tracker" in str(word) for word in words):
+                self._process((words[0], [os.fsdecode(word) for word in words]))
+            return begin(words, *args)
+
+        _posixsubprocess.fork_exec = fork_exec
 
     def _asked(self, function: Any) -> Any:
         @functools.wraps(function)
@@ -114,6 +130,7 @@ class Files:
                 self._is_folder(path)
             elif path is not None:
                 self.read(path)
+                self._through_links(given, path)
 
     def _is_folder(self, path: str) -> None:
         """That it is a folder was the answer; that one above this project or this Python is there says nothing."""
@@ -137,7 +154,7 @@ class Files:
             self.uncacheable.append(reason)
 
     def _watched(self, given: Any) -> str | None:
-        """The absolute path when the file is one that counts."""
+        """The absolute path, without links, when the file is one that counts."""
         if isinstance(given, bytes):
             given = os.fsdecode(given)
         if not isinstance(given, (str, os.PathLike)):
@@ -149,25 +166,29 @@ class Files:
         if inside:
             relative = Path(path).relative_to(self._project).parts
             return None if HIDDEN & set(relative) or "site-packages" in relative else path
-        if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE):
+        if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE) or _INSTALLED.search(path):
             return None
         return path
 
     def _open(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(args[0])
+        path = self._watched(source_of(args[0]))
         if path is None:
+            return
+        if path.endswith(".py") and importing():
+            self._sources.setdefault(path, digest_file(Path(path)))
             return
         mode, flags = args[1], args[2] if isinstance(args[2], int) else 0
         writing = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & _WRITING)
         replaces = "w" in mode or "x" in mode if isinstance(mode, str) else bool(flags & os.O_TRUNC)
         if not writing or not replaces:
             self.read(path)
+            self._through_links(args[0], path)
         if writing:
             self.written(path)
 
     def read(self, path: str) -> None:
         """Note the first read, unless the stage wrote the file itself; a missing file is a fact too."""
-        if self._over or path in self._reads or path in self._writes or Path(path).is_dir() or imported(path):
+        if self._over or path in self._reads or path in self._writes or Path(path).is_dir() or lists_lines(path):
             return
         if self._relative(path) in self.late:
             self.late[self._relative(path)] = True
@@ -196,8 +217,9 @@ class Files:
                 watched = self._watched(file)
                 if watched is not None:
                     self.read(watched)
+                    self._through_links(file, watched)
             for folder in folders if files or sure else []:
-                self._listed(os.path.realpath(folder))
+                self._listed(folder)
         except (OSError, ValueError) as error:
             self._note(f"files could not be watched: {error}")
         finally:
@@ -238,12 +260,12 @@ class Files:
         self._writes[path] = existed
 
     def _remove(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(args[0])
+        path = self._watched(_placed(*args[:2]))
         if path is not None:
             self.written(path)
 
     def _rename(self, args: tuple[Any, ...]) -> None:
-        source, target = self._watched(args[0]), self._watched(args[1])
+        source, target = self._watched(_placed(args[0], *args[2:3])), self._watched(_placed(args[1], *args[3:4]))
         if source is not None:
             if Path(source).is_dir():
                 self._note(f"the folder {Path(source).name} was renamed")
@@ -274,13 +296,21 @@ class Files:
         given = args[0] if args[0] is not None else "."
         if isinstance(given, int):
             return
-        self._listed(os.path.realpath(given))
+        self._listed(given)
 
-    def _listed(self, folder: str) -> None:
+    def _listed(self, given: Any) -> None:
+        folder = os.path.realpath(os.fsdecode(given))
         inside = folder == str(self._project) or self._watched(folder) is not None
         if self._over or not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
         self._reads[folder + os.sep] = digest_listing(Path(folder), ignore=self._writes)
+        self._through_links(given, folder, os.sep)
+
+    def _through_links(self, given: Any, path: str, end: str = "") -> None:
+        """Where links lead to `path`, what they lead to is a fact, too: a link may be set to something else."""
+        named = os.path.abspath(os.fsdecode(given))  # noqa: PTH100 - links are to stay
+        if named != path and path + end in self._reads:
+            self._reads.setdefault(named + end, self._reads[path + end])
 
     def _process(self, args: tuple[Any, ...]) -> None:
         if not self.declared and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
@@ -292,6 +322,8 @@ class Files:
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
         """Files read and files written; the bytes of the latter are in the store. What is written later is noted."""
         self.on = False
+        for path in self._unreported():
+            self._reads.setdefault(path, self._sources[path])
         for path in self._unseen() if self.alone else []:
             self._writes[path] = path in self._before
             if path in self._before:
@@ -321,6 +353,12 @@ class Files:
         self.on = self._over = True
         return tuple(sorted(read, key=lambda s: s.path)), tuple(sorted(written, key=lambda s: s.path))
 
+    def _unreported(self) -> list[str]:
+        """Sources that were imported and are not those of local modules, which are reported as such."""
+        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())] if self._sources else []
+        told = {os.path.realpath(file) for file in files if file and is_local(file, str(self._project))}
+        return sorted(self._sources.keys() - told - self._writes.keys())
+
     def looked_at(self) -> dict[str, str]:
         """Digests of what was read or asked for so far, by path as in `FileState`."""
         return {self._relative(path): digest for path, digest in self._reads.items()}
@@ -336,8 +374,9 @@ class Files:
     def _make_folder(self, args: tuple[Any, ...]) -> None:
         if self._checkpoints is not None and not isinstance(args[0], int):
             self._checkpoints.made(os.fspath(args[0]), self.looked_at())
-        if not isinstance(args[0], int) and not os.path.lexists(args[0]):
-            self._made.add(os.path.realpath(args[0]))
+        made = _placed(args[0], *args[2:3])
+        if not isinstance(made, int) and not os.path.lexists(made):
+            self._made.add(os.path.realpath(made))
 
     def _unseen(self) -> list[str]:
         """Files of the project that have changed although no hook saw it, without those that others are writing."""
@@ -379,6 +418,13 @@ _HANDLERS = {
     "os.fork": Files._process,  # noqa: SLF001
     "os.forkpty": Files._process,  # noqa: SLF001
 }
+
+
+def _placed(path: Any, folder: int = -1) -> Any:
+    """`path` as a call means it that names its folder by a descriptor, as `shutil.rmtree` does; -1 stands for none."""
+    if folder < 0 or not isinstance(path, (str, bytes)):
+        return path
+    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
 
 
 def _size(path: str) -> int:

@@ -15,6 +15,7 @@ NBPIPE = str(Path(__file__).resolve().parents[1]) + os.sep
 @lru_cache(maxsize=4096)
 def is_local(file: str, project: str) -> bool:
     """Whether `file` lies in the folder `project` and belongs to it: no installed package, not nbpipe, not Python."""
+    file = os.path.normpath(file) if f"{os.sep}..{os.sep}" in file else file
     if not file.startswith(project.rstrip(os.sep) + os.sep) or f"{os.sep}site-packages{os.sep}" in file:
         return False
     return not file.startswith((NBPIPE, *_python(project)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,13 +56,32 @@ def _paths(outcome: Outcome) -> tuple[list[str], list[str]]:
         ("import shutil; shutil.copy('a.csv', 'sub'); shutil.move('a.csv', 'e.csv')",
          ["a.csv"], ["a.csv", "e.csv", "sub/a.csv"]),
         ("import os; os.access('none.csv', os.R_OK)", ["none.csv"], []),
+        ("open('link.csv').read()", ["a.csv", "link.csv"], []),
+        ("import glob; [open(name) for name in glob.glob('linked/*')]",
+         ["linked/", "linked/b.csv", "sub/", "sub/b.csv"], []),
         ("from PIL import Image; Image.new('L', (2, 2)).save('p.png')", [], ["p.png"]),
         ("import os; os.path.exists('p.png')\nfrom PIL import Image; Image.new('L', (2, 2)).save('p.png')",
          ["p.png"], ["p.png"]),
     ],
 )  # fmt: skip
 def test_what_a_stage_does_with_files_is_seen(bench: Bench, body: str, read: list[str], written: list[str]) -> None:
+    if "link" in body:
+        (bench.project / "link.csv").symlink_to("a.csv")
+        (bench.project / "linked").symlink_to("sub")
+        (bench.project / "sub" / "b.csv").write_text("1")
     assert _paths(bench.run(body)) == (read, written)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import multiprocessing as m; p = m.get_context('spawn').Process(target=print); p.start(); p.join()",
+        "from joblib import Parallel, delayed; Parallel(n_jobs=2)(delayed(abs)(n) for n in (1, 2))",
+    ],
+)
+def test_what_processes_that_are_no_forks_read_cannot_be_seen(bench: Bench, body: str) -> None:
+    assert "another program" in bench.run(body).uncacheable[0]
+    assert bench.run("import multiprocessing; multiprocessing.RLock()").uncacheable == ()
 
 
 def test_the_digest_is_of_the_bytes_that_were_read(bench: Bench) -> None:
@@ -74,6 +96,59 @@ def test_local_modules_are_modules_and_not_files(bench: Bench) -> None:
     outcome = bench.run("import helper")
     assert _paths(outcome) == ([], [])
     assert outcome.modules == {"helper": ("helper.py", source_digest(b"N = 1"))}
+
+
+_WATCH = """
+import sys
+from pathlib import Path
+from nbpipe.job.files import Files
+files = Files(Path("."), Path("../job"))
+files.start()
+{}
+read, written = files.finish(None)
+print(files.uncacheable, [(file.path, file.digest) for file in read], written)
+"""
+
+
+def _watched(project: Path, body: str) -> str:
+    """What is seen of code that runs in a process of its own, with a folder for temporary files of its own."""
+    for name in ("job", "temporary"):
+        (project.parent / name).mkdir(exist_ok=True)
+    env = {**os.environ, "TMPDIR": str(project.parent / "temporary")}
+    command = [sys.executable, "-c", _WATCH.format(body)]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "sys.path.append('../lib'); import tool",
+        "import os; sys.path.append(os.path.abspath('../lib')); import tool",
+        "import runpy; runpy.run_path('../lib/tool.py')",
+        "exec(open('../lib/tool.py').read())",
+        "import importlib.util as u; s = u.spec_from_file_location('t', '../lib/tool.py'); s.loader.load_module('t')",
+    ],
+)
+def test_code_from_outside_the_project_is_a_file_that_was_read(tmp_path: Path, body: str) -> None:
+    project, tool = tmp_path / "project", tmp_path / "lib" / "tool.py"
+    project.mkdir()
+    tool.parent.mkdir()
+    tool.write_text("N = 1\n")
+    for _ in range(2):  # the second time Python reads what it has compiled
+        assert _watched(project, body) == f"[] {[(str(tool.resolve()), digest_file(tool))]} ()"
+
+
+def test_a_module_of_the_project_that_python_does_not_know_is_a_file(bench: Bench) -> None:
+    (bench.project / "tool.py").write_text("N = 1\n")
+    load = "s = util.spec_from_file_location('t', 'tool.py'); s.loader.exec_module(util.module_from_spec(s))"
+    assert _paths(bench.run(f"from importlib import util; {load}")) == (["tool.py"], [])
+
+
+def test_what_is_removed_with_a_folder_is_not_a_file_of_the_same_name_elsewhere(bench: Bench) -> None:
+    (bench.project / "sub" / "a.csv").write_text("old")
+    outcome = bench.run("import os, shutil; shutil.rmtree('sub'); os.mkdir('sub'); open('sub/n.csv', 'w').write('1')")
+    assert _paths(outcome) == ([], ["sub/a.csv", "sub/n.csv"])
+    assert [file.digest for file in outcome.files_written if file.path == "sub/a.csv"] == [""]
 
 
 def test_undo_puts_everything_back_even_after_a_kill(bench: Bench) -> None:
