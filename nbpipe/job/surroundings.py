@@ -38,8 +38,11 @@ class Surroundings:
         """Give back what earlier stages left; state of what is not imported yet waits until it is."""
         self._first = {entry.name: entry.get() for entry in table.TABLE if entry.owner in sys.modules}
         self._waiting = {name: given for name, given in self._given.items() if not name.startswith(MODULE)}
-        for module in {table.BY_NAME[name].owner for name in self._waiting} & set(sys.modules):
-            self._restore(module)
+        # Giving one back may import what another belongs to: a filter of warnings names a library's own.
+        while due := {table.BY_NAME[name].owner for name in self._waiting} & set(sys.modules):
+            for module in due:
+                self._note_first(module)
+                self._restore(module)
         self._modules.restore()
         self._note_start()
 
@@ -48,10 +51,14 @@ class Surroundings:
         owned = [entry for entry in table.TABLE if entry.owner == module]
         if not owned:
             self._modules.loaded(module)
-        for entry in owned:
-            self._first.setdefault(entry.name, entry.get())
+        self._note_first(module)
         self._restore(module)
         self._note_start(module)
+
+    def _note_first(self, owner: str) -> None:
+        for entry in table.TABLE:
+            if entry.owner == owner and entry.name not in self._first:
+                self._first[entry.name] = entry.get()
 
     def _restore(self, owner: str) -> None:
         from nbpipe.store.values import load_values

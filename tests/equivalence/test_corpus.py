@@ -22,7 +22,7 @@ from nbpipe.run.api import RunResult, run_notebook
 CASES = cases()
 #: Those that import libraries which take seconds to load; the default suite has one of each library, and two of three others.
 _SLOW = [case for case in CASES if any(re.search(r"import torch|from torch|sklearn", cell) for cell in case.cells)]
-_FEW = {"torch_seed", "sklearn_fit"}
+_FEW = {"torch_seed", "sklearn_fit", "options_of_a_library_whose_warnings_are_filtered"}
 _LONG = ({case.name for case in _SLOW} | {case.name for case in CASES[2::3]}) - _FEW
 _MARKED = [pytest.param(case, marks=pytest.mark.long) if case.name in _LONG else case for case in CASES]
 
@@ -68,13 +68,16 @@ def test_the_corpus_is_large_enough() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-def test_a_kernel_that_is_not_forked_gives_the_same(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of them here; `make test-cold` has all."""
+@pytest.mark.parametrize(("name", "said"), [("numpy_errstate", "raised"), ("numpy_options_below_a_filter", "[1.23]")])
+def test_a_kernel_that_is_not_forked_gives_the_same(
+    name: str, said: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them here; `make test-cold` has all."""
     monkeypatch.setenv("NBPIPE_FORK", "0")
-    case = next(case for case in CASES if case.name == "numpy_errstate")
+    case = next(case for case in CASES if case.name == name)
     result = run_notebook(case.write(project))
     assert result.status == "succeeded", result.failure
-    assert "raised" in result.notebook.read_text()
+    assert said in result.notebook.read_text()
 
 
 @pytest.mark.parametrize("case", _MARKED, ids=lambda case: case.name)
