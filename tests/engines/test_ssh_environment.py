@@ -61,6 +61,15 @@ def test_a_bare_python_gets_the_packages_of_here_once_and_runs_the_stage(
     assert (built / "pyvenv.cfg").stat().st_mtime_ns == kept
     site.write(code.replace(" --on box", "").replace("4", "5"))
     assert set(site.run().stages.values()) == {"cached"}
+    # Whoever builds it holds the lock; a cell says meanwhile what it waits for.
+    with kernel(site.folder, site.environment()) as live, built.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        live.send(code.replace("4", "6"))
+        live.until("nbpipe: waits for the packages, which uv installs on box")
+        assert "site-packages" not in live.shown()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert live.end() == "", live.shown()
+        assert f"{built}/" in live.shown()
 
 
 def test_a_job_whose_packages_cannot_be_installed_fails_by_what_uv_said(sshd: Sshd, tmp_path: Path) -> None:

@@ -330,14 +330,14 @@ class Errand:
 
     def _built(self) -> str:
         """The interpreter of the environment that was built meanwhile; "" where none is. Raises TargetError."""
-        told = False
+        told = ""
         while self._environment is not None and not self._stop:
             python: str = self._reach(self._environment.ask)
             if python:
                 return python
-            if not told:
-                told = True
-                self._log.note(f"waits for the packages, which uv installs on {there_name(self._link)}")
+            if (said := self._reach(self._environment.said)) != told:
+                told = said
+                self._log.note(said)
             self._changed.wait(_BUILDING)
         return ""
 

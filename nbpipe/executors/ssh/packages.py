@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 import threading
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from nbpipe.pipeline.environment import TOOLS, python_minor
 
 #: A moment for every entry: the same files are the same bytes.
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
+#: Seconds between two questions what uv prints.
+_TELLING = 2.0
 _PACKAGE = Path(__file__).parents[2]
 #: What fsspec needs for a protocol.
 _DRIVERS = {
@@ -51,6 +55,7 @@ class Environment:
         self.python = ""
         self._link = link
         self._lock = threading.Lock()
+        self._said, self._heard = "", -math.inf
         #: On which connection the package itself was sent.
         self._told = 0
         #: Why it cannot be built: jobs that wait for it fail by the same, without another try for each.
@@ -78,6 +83,16 @@ class Environment:
                 self.failure = error
                 raise
             return self.python
+
+    def said(self) -> str:
+        """What is waited for, with what uv printed last; asked for now and then. Raises LinkDown."""
+        with self._lock:
+            if time.monotonic() - self._heard > _TELLING:
+                line = self._link.call("building", name=self.packages.name)
+                self._said = f"waits for the packages, which uv installs on {self._link.target.name}"
+                self._said += f": {line}" if line else ""
+                self._heard = time.monotonic()
+            return self._said
 
 
 def packages_of(distributions: Mapping[str, str], store: str = "") -> Packages:

@@ -95,10 +95,12 @@ def test_what_the_scheduler_lacks_is_said(link: Link) -> None:
 
 
 def test_environments_are_built_beside_all_else_and_a_failure_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    go = threading.Event()
+    go, told = threading.Event(), threading.Event()
     ended: list[Exception | str] = [RuntimeError("uv cannot build it"), "/env/bin/python"]
 
-    def build(*asked: object) -> str:
+    def build(*asked: Any) -> str:
+        asked[-1]("Downloading torch (821.1MiB)")
+        told.set()
         assert go.wait(30)
         found = ended.pop(0)
         if isinstance(found, Exception):
@@ -110,6 +112,8 @@ def test_environments_are_built_beside_all_else_and_a_failure_is_said_once(monke
     builds = environment.Builds()
     order = ("/root", "name", "3.11", ["a==1"], "")
     assert builds.build(*order) == ""
+    assert told.wait(30)
+    assert builds.said == {"name": "Downloading torch (821.1MiB)"}
     go.set()
     monkeypatch.setattr(environment, "_MOMENT", 30.0)
     with pytest.raises(RuntimeError, match="uv cannot build it"):

@@ -52,6 +52,7 @@ class Machine(SshExecutor):
     def _call(self, do: str, **asked: Any) -> Any:
         room = {"found": False, "checkpoints": False, "free": 0, "cpus": 4}
         answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
+        answers["building"] = "Downloading torch (821.1MiB)"
         self.done.append(do)
         if do == "start" and self.go is not None:
             assert self.go.wait(20)
@@ -109,7 +110,7 @@ def test_a_host_that_cannot_install_the_packages_keeps_no_job_from_those_that_ca
     first, second = (Job(pool, folder, spec, pool.submit(folder, spec)) for folder, spec in written)
     for job in (first, second):
         job.await_log("gpus: on b")
-        job.await_log("waits for the packages")
+        job.await_log("waits for the packages, which uv installs on gpus: Downloading torch (821.1MiB)")
     assert "gpus: on a" in first.log
     b.says = TargetError("uv cannot build the environment: no compiler")
     for job in (first, second):

@@ -213,6 +213,10 @@ class Agent:
         found: str = self._builds.build(self._root, name, minor, requirements, package)
         return found
 
+    def do_building(self, name: str) -> str:
+        """What uv printed last while it builds this environment."""
+        return str(self._builds.said.get(name, "")) if self._builds is not None else ""
+
     def do_warm(self, environment: dict[str, str], python: str = "") -> dict[str, Any]:
         """Have a runner of this Python ready from now on, as long as this connection lasts."""
         if self._spare is not None:

@@ -19,7 +19,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _LAST_LINES = 6
 #: Seconds that a question waits for its answer, and the agent with it: one that is built already is found at once.
@@ -37,6 +37,8 @@ class Builds:
         #: Name -> the thread that builds it; the interpreter or what went wrong is left in `_ended`.
         self._threads: dict[str, threading.Thread] = {}
         self._ended: dict[str, Any] = {}
+        #: Name -> the last line that uv has printed.
+        self.said: dict[str, str] = {}
         #: Name -> an open file: as long as this agent lives, what it has named is not removed.
         self._held: dict[str, int] = {}
 
@@ -44,10 +46,14 @@ class Builds:
         """The interpreter of the environment `name`, "" while it is built: ask again. Raises RuntimeError with uv's words."""
         if name not in self._threads:
             _uv()
+            self.said.pop(name, None)
+
+            def say(line: str) -> None:
+                self.said[name] = line
 
             def work() -> None:
                 try:
-                    self._ended[name] = build(root, name, minor, requirements, package)
+                    self._ended[name] = build(root, name, minor, requirements, package, say)
                 except Exception as error:  # noqa: BLE001 - the one who asks next hears of it
                     self._ended[name] = error
 
@@ -146,10 +152,17 @@ def _same(path: str, descriptor: int) -> bool:
         return False
 
 
-def build(root: str, name: str, minor: str, requirements: list[str], package: str) -> str:
+def build(
+    root: str,
+    name: str,
+    minor: str,
+    requirements: list[str],
+    package: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
     """The interpreter of the environment `name`, built where it is not there yet. Raises RuntimeError with uv's words.
 
-    `minor` is Python's version, such as `3.11`; `package` is nbpipe itself, a zip in base64.
+    `minor` is Python's version, such as `3.11`; `package` is nbpipe itself, a zip in base64. `say` hears what uv prints.
     """
     place = f"{root}/environments/{name}"
     python = place + "/bin/python"
@@ -158,23 +171,25 @@ def build(root: str, name: str, minor: str, requirements: list[str], package: st
     with _locked(place) as lock:
         if not os.path.isfile(f"{place}/{_WHOLE}"):
             shutil.rmtree(place, ignore_errors=True)
-            _install(place, minor, requirements, package, lock)
+            _install(place, minor, requirements, package, lock, say)
         os.utime(f"{place}/{_WHOLE}")
     return python
 
 
-def _install(place: str, minor: str, requirements: list[str], package: str, lock: int) -> None:
+def _install(
+    place: str, minor: str, requirements: list[str], package: str, lock: int, say: Callable[[str], None]
+) -> None:
     uv = _uv()
     own = ".".join(map(str, sys.version_info[:2])) == minor
     try:
         # uv takes the interpreter at hand, else looks for another, and fetches one where it may.
-        _call([uv, "venv", "--quiet", "--python", sys.executable if own else minor, place], lock)
+        _call([uv, "venv", "--quiet", "--python", sys.executable if own else minor, place], lock, say)
         listed = place + "/requirements.txt"
         with open(listed, "w") as file:
             file.write("".join(f"{line}\n" for line in requirements))
         python = place + "/bin/python"
-        words = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--requirements", listed]
-        _call(words, lock)
+        words = [uv, "pip", "install", "--compile-bytecode", "--python", python, "--requirements", listed]
+        _call(words, lock, say)
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
             archive.extractall(f"{place}/lib/python{minor}/site-packages")
         with open(f"{place}/{_WHOLE}", "w"):
@@ -194,16 +209,16 @@ def _uv() -> str:
     return found
 
 
-def _call(words: list[str], lock: int) -> None:
+def _call(words: list[str], lock: int, say: Callable[[str], None]) -> None:
     # uv outlives an agent whose connection breaks; the lock is held for as long as it works in the folder.
-    done = subprocess.run(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        pass_fds=[lock],
-    )
-    if done.returncode:
-        said = done.stdout.decode("utf-8", "replace").strip().splitlines()[-_LAST_LINES:]
-        raise RuntimeError(f"uv cannot build the environment: {' '.join(' '.join(said).split())[:600]}")
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(words, stdin=null, stdout=pipe, stderr=subprocess.STDOUT, pass_fds=[lock]) as child:
+        assert child.stdout is not None  # noqa: S101 - asked for above
+        said: list[str] = []
+        for line in child.stdout:
+            text = " ".join(line.decode("utf-8", "replace").split())
+            if text and not text.startswith("Using Python"):
+                said = [*said, text][-_LAST_LINES:]
+                say(text)
+    if child.returncode:
+        raise RuntimeError(f"uv cannot build the environment: {' '.join(said)[:600]}")
