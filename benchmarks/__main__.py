@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from benchmarks import cases
 from benchmarks.goals import goals
-from benchmarks.measure import Figure, Section
+from benchmarks.measure import Section, table_of
 from benchmarks.page import PAGE, Page, machine
 
 
@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
 def _sections(given: cases.Given) -> Iterable[Section]:
     if isinstance(given, tuple):
         title, note, figures = given
-        yield Section(title, note, _table(figures))
+        yield Section(title, note, table_of(figures))
     else:
         yield from given
 
@@ -80,21 +80,6 @@ def _load() -> str:
     except (AttributeError, OSError):
         return ""
     return f"Other programs ran beside: load average {busy:.1f}." if busy > len(os.sched_getaffinity(0)) + 1 else ""
-
-
-def _seconds(number: float) -> str:
-    """Hundredths; four places of less than a tenth of a second, six of less than a hundredth: goals are held against them."""
-    places = 2 if abs(number) >= 0.1 else 4 if abs(number) >= 0.01 else 6  # noqa: PLR2004 - as said
-    return f"{number:.{places}f}"
-
-
-def _table(figures: list[Figure]) -> str:
-    base = figures[0].median
-    rows = [
-        f"| {f.what} | {_seconds(f.median)} ({_seconds(f.fastest)} to {_seconds(f.slowest)}) | {f.median / base:.2f} | {f.extra} |"
-        for f in figures
-    ]
-    return "| what | seconds | ratio to the first line | |\n|---|---|---|---|\n" + "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from benchmarks.measure import Figure, Section, command, printed, repeat
 from benchmarks.notebooks import NBPIPE, chain, notebook, papermill, plain
 from benchmarks.peers.case import CASES as PEERS
 from benchmarks.profiles import nothing_to_do, stage_start
+from benchmarks.remote_cell import remote_cell
 from benchmarks.remote_inputs import remote_inputs
 from benchmarks.scale import beside, nothing_at_scale, scheduling
 from benchmarks.settle import settle
@@ -246,6 +247,7 @@ ALL: list[Case] = [
     hand_over,
     history,
     remote_inputs,
+    remote_cell,
     live,
     sweeping,
     *LAB,

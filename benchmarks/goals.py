@@ -15,6 +15,7 @@ _OBJECT = "Storing an object of 1 GB"
 _LIVE = "A cell in a live notebook"
 _NOTHING = "Nothing to do, by the number of stages"
 _SCHEDULING = "Scheduling"
+_REMOTE = "From submitting to the first line, on another machine"
 _BESIDE = "What goes on beside a run"
 
 
@@ -166,11 +167,21 @@ GOALS = (
         ),
         "delivery is another process's work (`docs/guide/tracking.md`); the run starts that process, and spools what it sends",
     ),
+    Goal(
+        "P12",
+        "an `--on` cell to its first line, beyond the transfer",
+        (
+            Check(
+                "a warm target over ssh, nothing to send", _REMOTE, "nbpipe, a later `--on` cell of that notebook", 0.3
+            ),
+        ),
+        "the run's record and job, comparing what the cell may read, a runner that waits, and one round trip each",
+    ),
 )
 
 
 def goals(page: Page) -> Section:
-    """P1 to P11 against what the page holds now."""
+    """P1 to P12 against what the page holds now."""
     lines = [row for goal in GOALS for row in _rows(goal, page)]
     head = "| | what | to reach, s | measured, s | | what remains |\n|---|---|---|---|---|---|"
     return Section(TITLE, "Held against the tables below.", "\n".join([head, *lines]))

@@ -50,7 +50,7 @@ def compared(
 
     `limit` is in seconds for a command; a tool that needs longer is not asked again. `more` are packages.
     """
-    rows = {peer.name: Row(_label(peer), peer.note) for peer in peers}
+    rows = {peer.name: Row(label_of(peer), peer.note) for peer in peers}
     bins: dict[str, Path] = {}
     for round_ in range(1, repeats + 1):
         for peer in peers:
@@ -59,7 +59,7 @@ def compared(
                 continue
             print(f"  {title}: {peer.name}, {round_} of {repeats}", flush=True)
             try:
-                bins.setdefault(peer.name, _bin(peer, more))
+                bins.setdefault(peer.name, bin_of(peer, more))
                 _round(peer, bins[peer.name], row, [v for v in _versions(steps, middle) if v[0] in operations], limit)
             except (FailedError, TooLongError) as error:
                 row.problem = str(error)[-300:]
@@ -89,12 +89,14 @@ def _note(round_: int) -> str:
     )
 
 
-def _label(peer: Peer) -> str:
+def label_of(peer: Peer) -> str:
+    """Its name and version."""
     packages = [text.partition("==") for text in peer.packages[:1]]
     return f"{peer.name} {packages[0][2]}" if packages else f"{peer.name} {version('nbpipe')}"
 
 
-def _bin(peer: Peer, more: tuple[str, ...]) -> Path:
+def bin_of(peer: Peer, more: tuple[str, ...] = ()) -> Path:
+    """Folder of its own programs, in an environment with what all have. Raises CalledProcessError where it cannot be made."""
     if not peer.packages:
         return Path(sys.executable).parent
     # uv looks for wheels where pip was told to.

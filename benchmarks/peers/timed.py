@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 #: The same for every tool: nothing of what they do leaves the machine, and none asks for news.
-_KEPT = {
+KEPT = {
     "NBPIPE_TRACKING": "off",
     "NBPIPE_KEEP_WARM": "5m",
     "METAFLOW_USER": "bench",
@@ -49,7 +49,7 @@ def timed(argv: list[str], folder: Path, limit: float) -> tuple[float, int]:
     with tempfile.TemporaryFile() as said:
         start = time.perf_counter()
         child = subprocess.Popen(
-            argv, cwd=folder, env=os.environ | _KEPT | own, stdout=said, stderr=said, start_new_session=True
+            argv, cwd=folder, env=os.environ | KEPT | own, stdout=said, stderr=said, start_new_session=True
         )
 
         def end() -> None:

@@ -24,7 +24,7 @@ from engines import environment_of
 
 from nbpipe.targets.settings import Target
 
-_RAY = "ray[default]==2.60.0"
+RAY = "ray[default]==2.60.0"
 #: Of 127.0.0.1 only does Ray know that nobody else has to reach it: its metrics, agents and GCS listen on every interface
 #: for any other address. It takes this machine's own address instead, unless it believes that clusters have one node only.
 _LOOPBACK = "127.0.0.1"
@@ -173,7 +173,7 @@ def _compile(python: Path) -> None:
 @contextmanager
 def running_ray() -> Iterator[Ray]:
     """A cluster with two nodes, until the block ends."""
-    python = environment_of("ray", _RAY) / "python"
+    python = environment_of("ray", RAY) / "python"
     _compile(python)
     port, dashboard = free_ports(2)
     # A short path: sockets lie below it.
