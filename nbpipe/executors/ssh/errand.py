@@ -24,6 +24,7 @@ from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.logs import CopiedLog
 from nbpipe.executors.ssh.packages import Environment
 from nbpipe.executors.ssh.passing import Passing
+from nbpipe.executors.ssh.patience import Patience
 from nbpipe.executors.ssh.transfer import fetch_job, fetch_objects, send_objects
 from nbpipe.job.elsewhere import NEEDY
 from nbpipe.job.folder import GIVEN, KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
@@ -39,14 +40,8 @@ from nbpipe.store.trust import Signer
 _ROUNDS = 6
 #: Seconds between two questions whether an environment is built.
 _BUILDING = 0.2
-#: Seconds until a target is asked again that could not say whether a kernel waits.
-_AGAIN = 2.0
-#: What its answer has in it then.
-_UNSAID = " says: Unsaid: "
 #: Seconds that a target may take to start a job: its scheduler answers late, and may have others to answer first.
 _HANDED_IN = 300.0
-#: Seconds that a cancelled job is waited for when its machine does not answer.
-_FAREWELL = 10.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
                "needs.json", "given.json", "kernel.pid", "kept.json", "continue.json", "undo", ".part")  # fmt: skip
 
@@ -82,6 +77,7 @@ class Errand:
         self._spec = spec
         self._worker = Signer(shared.key.encode())
         self._log = CopiedLog(folder / LOG)
+        self._reach = Patience(shared.link, self._log, lambda: bool(self._stop))
         self._changed = threading.Event()
         self._told: Mapping[str, Any] = {}
         #: Which start by a scheduler the log is of; -1 before any, and where there is none.
@@ -238,28 +234,6 @@ class Errand:
             self._beginning = False
         return True
 
-    def _reach(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives, over as many connections as it takes. Raises LinkDown when patience ends."""
-        until, pause, told = time.monotonic() + self._link.target.patience, 0.1, False
-        while True:
-            try:
-                self._link.connect()
-                found = ask()
-            except LinkDown as error:
-                if self._stop:
-                    until = min(until, time.monotonic() + _FAREWELL)
-                if time.monotonic() > until or self._link.closed:
-                    raise
-                if not told:
-                    told = True
-                    self._log.note(f"{self._link.target.name} does not answer ({error}); trying again")
-                time.sleep(pause)
-                pause = min(pause * 2, 5.0)
-            else:
-                if told:
-                    self._log.note(f"{self._link.target.name} answers again")
-                return found
-
     # -- there
 
     def _resumed(self, inputs: Mapping[str, Artifact], ambient: Mapping[str, Artifact]) -> list[str]:
@@ -268,26 +242,13 @@ class Errand:
         spec = msgspec.structs.replace(
             self._placed(), inputs=dict(inputs), ambient=dict(ambient), continues=self.job, first=self._spec.first
         )
-        why = self._resume(msgspec.to_builtins(spec))
+        given = msgspec.to_builtins(spec)
+        why = self._reach.known(lambda: self._link.call("resume", job=self.job, spec=given))
         if why:
             self._log.note(f"begins at its first cell: {why}")
             return []
         self._log.note(f"goes on at cell {spec.cells[spec.first].cell}, in the kernel that {name} has kept")
         return [self.job]
-
-    def _resume(self, spec: Any) -> Any:
-        """What the target answers, tried again while it cannot say whether there is such a kernel. Raises TargetError."""
-        until, told = time.monotonic() + self._link.target.patience, False
-        while True:
-            try:
-                return self._reach(lambda: self._link.call("resume", job=self.job, spec=spec))
-            except TargetError as error:
-                if _UNSAID not in error.message or self._stop or time.monotonic() > until:
-                    raise
-                if not told:
-                    told = True
-                    self._log.note(f"{error.message}; trying again")
-                time.sleep(_AGAIN)
 
     def _home(self) -> str:
         return f"{self._link.root}/work/{self.job}"
@@ -408,40 +369,31 @@ class Errand:
     def _needs(self, cargo: Cargo, code: int) -> bool:
         """Whether it has to be started again, with what it lacked; that is taken on."""
         if code == NEEDY:
-            spoilt = self._read(NEEDS, list[str]) or []
+            spoilt = self._reach.read(self.job, NEEDS, list[str]) or []
             self._direct |= set(spoilt)
-            given = self._read(GIVEN, Given)
+            given = self._reach.read(self.job, GIVEN, Given)
             if given is not None and self._shared.passing is not None:
                 self._shared.passing.refused(cargo, given, self._log.note)
             else:
                 self._log.note(f"{len(spoilt)} objects were damaged on {there_name(self._link)}; sent again")
             self._reach(lambda: self._link.call("spoilt", objects=spoilt))
             return True
-        told = self._read(VERDICT, Outcome)
+        told = self._reach.read(self.job, VERDICT, Outcome)
         if told is not None and told.status in ("succeeded", "rejected"):
             seen = {state.path: state.digest for state in told.files_read}
         else:
-            seen = self._read(LOOKED, dict[str, str]) or {}
+            seen = self._reach.read(self.job, LOOKED, dict[str, str]) or {}
         added = cargo.add_what_differed(seen, {name: self._shared.here(name) for name in seen}, self._spec)
         if added:
             shown = ", ".join(added[:3]) + (" …" if len(added) > 3 else "")  # noqa: PLR2004
             self._log.note(f"starts again: it reads {shown}, which had not been sent (--reads names it beforehand)")
         return bool(added)
 
-    def _read(self, name: str, kind: Any) -> Any:
-        data = self._reach(lambda: self._link.call("read", job=self.job, name=name))
-        if data is None:
-            return None
-        try:
-            return msgspec.json.decode(base64.b64decode(data), type=kind)
-        except msgspec.DecodeError:
-            return None
-
     def _bring_home(self, code: int) -> JobState:
-        told = self._read(VERDICT, Outcome)
+        told = self._reach.read(self.job, VERDICT, Outcome)
         self._reach(lambda: fetch_job(self._link, self.job, self._folder, without=_LEFT_THERE))
         if told is not None:
-            given, passing, damaged = self._read(GIVEN, Given), self._shared.passing, []
+            given, passing, damaged = self._reach.read(self.job, GIVEN, Given), self._shared.passing, []
             home = Homecoming(
                 self._spec,
                 self._shared.store,
@@ -471,10 +423,10 @@ class Errand:
 
     def _kept(self, told: Outcome) -> bool:
         """Whether its kernel waits there for the mended cell: that is noted here, for the next run."""
-        found = self._read(KEPT, Kept) if told.status == "failed" and not self._stop else None
+        found = self._reach.read(self.job, KEPT, Kept) if told.status == "failed" and not self._stop else None
         if found is None or found.token != self._spec.token or not 0 < found.index < len(self._spec.cells):
             return False
-        looked = self._read(LOOKED, dict[str, str]) or {}
+        looked = self._reach.read(self.job, LOOKED, dict[str, str]) or {}
         target = self._link.target
         note = msgspec.structs.replace(found, job=self.job, host=target.host, target=target.fingerprint, looked=looked)
         write_durably(self._folder / KEPT, msgspec.json.encode(note))

@@ -16,7 +16,7 @@ from executing import Job
 from jobs import Bench
 
 from nbpipe.errors import TargetError
-from nbpipe.executors.ssh import errand
+from nbpipe.executors.ssh import patience
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.link import LinkDown
 from nbpipe.executors.ssh.pool import PoolExecutor
@@ -163,7 +163,7 @@ def test_a_job_that_may_have_been_handed_in_is_not_left_there(machine: Machine, 
 def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(errand, "_AGAIN", 0.0)
+    monkeypatch.setattr(patience, "_AGAIN", 0.0)
     machine.resumes = ["the kernel was not kept so long", *[TargetError("gpu says: Unsaid: Unable to contact")] * 2]
     machine.starts = TargetError("the end of this test")
     machine._environment = None

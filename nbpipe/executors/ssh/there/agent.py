@@ -55,7 +55,8 @@ class Agent:
         self._objects: Any = None
         self._environment = environment
         self._builds = environment.Builds() if environment is not None else None
-        self._modules = (batch, scheduler, kept, spare)
+        self._modules = (batch, scheduler, kept)
+        self._runners = spare
         self._spare: Any = None
         self._batch: Any = None
         self._root = ""
@@ -140,8 +141,8 @@ class Agent:
             raise PermissionError(f"{root} belongs to somebody else")
         self._root = root
         self._objects = self._stored.Objects(root)
-        if self._batch is None and self._modules[3] is not None:
-            self._spare = self._modules[3].Spare(self._keeper, root)
+        if self._batch is None and self._runners is not None:
+            self._spare = self._runners.Spare(self._keeper, root)
         self._sweep(time.time() - _FORGOTTEN)
         return root
 
@@ -297,7 +298,7 @@ class Agent:
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
         if self._batch is not None:
-            runner = self._modules[3].runner(python or self._batch.python)
+            runner = self._runners.runner(python or self._batch.python)
             order = {"argv": runner, "environment": environment, "patience": patience}
             return lambda tell: self._batch.take(work, order, asked, tell)
         if not os.path.exists(work + "/keeper.json"):
