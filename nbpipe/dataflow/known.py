@@ -9,7 +9,7 @@ from typing import Literal
 
 from nbpipe.dataflow.effects import CallEffects
 from nbpipe.dataflow.facts import Star, Statement
-from nbpipe.dataflow.snippets import Definition
+from nbpipe.dataflow.snippets import Definition, imported_as
 from nbpipe.model import Code, Snippet
 
 #: Where a name comes from: (kind, stage or snippet id or parameter).
@@ -100,12 +100,14 @@ class Known:
         """The name stands for something else from here on, or what it stands for was changed."""
         self.versions[name] = self.versions.get(name, 0) + 1
 
-    def same_import(self, one: Provider | None, other: Provider | None) -> bool:
-        """Both are the same import statement, written twice."""
+    def same_import(self, name: str, one: Provider | None, other: Provider | None) -> bool:
+        """Both are imports that bind the name to the same thing."""
         if one is None or other is None or one[0] != "snippet" or other[0] != "snippet":
             return False
         first, second = self.snippets[one[1]], self.snippets[other[1]]
-        return first.kind == second.kind == "import" and first.source == second.source
+        if not first.kind == second.kind == "import":
+            return False
+        return first.source == second.source or imported_as(name, first.source) == imported_as(name, second.source)
 
     def snippet(
         self,

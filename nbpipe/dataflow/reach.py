@@ -128,7 +128,10 @@ class Reach:
         """What the definition was made from must still be the same, and making it must not change anything."""
         for name, (there, version) in self.known.need_providers[ref].items():
             here = self.provider(name)
-            if self.known.same_import(there, here):
+            if there is not None and self.known.same_import(name, there, here):
+                if name in self.local:
+                    # The stage's own import comes with its cells, and this definition before them.
+                    self.definitions.add(there[1])
                 continue
             if there != here or version != self.known.versions.get(name, 0):
                 not_again(self, ref, name)

@@ -14,6 +14,7 @@ from nbpipe.dataflow.magic_calls import magic_call
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.scopes import FunctionNode, Seen
+from nbpipe.dataflow.transform import plain_tree
 from nbpipe.dataflow.walker import call_effects, effects_and_nodes
 
 Kind = Literal["import", "function", "class", "constant", "param", "compound", "magic"]
@@ -22,7 +23,19 @@ _TYPE_MAKERS = frozenset(
 )
 #: Magics that set up a kernel; those of autoreload and nbpipe itself do nothing in a job.
 _CONFIG_MAGICS = frozenset(
-    {"matplotlib", "config", "load_ext", "precision", "colors", "xmode", "alias", "alias_magic", "gui"}
+    {
+        "matplotlib",
+        "config",
+        "load_ext",
+        "reload_ext",
+        "precision",
+        "pprint",
+        "colors",
+        "xmode",
+        "alias",
+        "alias_magic",
+        "gui",
+    }
 )
 _IDLE_EXTENSIONS = re.compile(r"^(autoreload|nbpipe|watermark|line_profiler|memory_profiler|lab_black|nb_black)\b")
 
@@ -89,6 +102,20 @@ def modules_of(imports: Iterable[ast.Import | ast.ImportFrom]) -> tuple[str, ...
         elif part.module and not part.level:
             found.add(part.module.split(".")[0])
     return tuple(sorted(found))
+
+
+def imported_as(name: str, source: str) -> list[str]:
+    """What an import statement binds a name to, as `module:attribute`, without an attribute for a module."""
+    tree = plain_tree(source)
+    found = []
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Import):
+            named = {alias.asname or alias.name.partition(".")[0]: alias for alias in node.names}
+            found += [named[name].name if named[name].asname else name] if name in named else []
+        elif isinstance(node, ast.ImportFrom):
+            origin = f"{'.' * node.level}{node.module or ''}"
+            found += [f"{origin}:{alias.name}" for alias in node.names if (alias.asname or alias.name) == name]
+    return found
 
 
 def config_magic(node: ast.stmt) -> str | None:

@@ -16,8 +16,12 @@ from nbpipe.dataflow.scopes import FunctionNode, Scope, Seen, function_scope, pa
 from nbpipe.dataflow.strings import names_in_expression, names_in_text
 from nbpipe.dataflow.transform import plain_tree
 
-_DYNAMIC_CALLS = frozenset({"exec", "eval", "globals", "locals", "execfile"})
-_DYNAMIC_MAGICS = frozenset({"run", "store", "load", "macro", "recall", "rerun", "pylab"})
+#: What is read when it is called may be any name of the notebook; `__main__` is the notebook as a module.
+_DYNAMIC_CALLS = frozenset({"exec", "eval", "globals", "locals", "execfile", "__main__"})
+_DYNAMIC_MAGICS = frozenset({"run", "store", "load", "macro", "recall", "rerun", "pylab", "ipytest"})
+#: Functions that look for tests, or for the names of a text, in `__main__`.
+_OF_MAIN = frozenset({"unittest.main", "doctest.testmod", "testmod", "cProfile.run", "profile.run", "ipytest.run"})
+_IMPORTS_MAIN = re.compile(r"\b(from|import)\s+__main__\b")
 _BOUND_BY_SCRIPTS = re.compile(r"--(out|err|proc)[ =]+([A-Za-z_]\w*)")
 #: What `%reset` may be told to clear instead of names.
 _RESET_PARTS = frozenset({"in", "out", "dhist", "array"})
@@ -104,7 +108,22 @@ class _Walker(Bindings):
             self._read(node.id, node.lineno)
             self._unbind(node.id)
 
+    def visit_Import(self, node: ast.Import) -> None:
+        super().visit_Import(node)
+        self.found.dynamic |= any(alias.name == "__main__" for alias in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        super().visit_ImportFrom(node)
+        self.found.dynamic |= node.module == "__main__"
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        super().visit_Subscript(node)
+        name = node.slice.id if isinstance(node.slice, ast.Name) else ""
+        self.found.dynamic |= _is_main(node.slice) or (name == "__name__" and dotted(node.value).endswith("modules"))
+
     def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and "__main__" in node.value and _IMPORTS_MAIN.search(node.value):
+            self.found.dynamic = True
         if isinstance(node.value, str) and ("@" in node.value or "~" in node.value):
             self._read_perhaps(names_in_text(node.value), node.lineno)
 
@@ -251,6 +270,9 @@ class _Walker(Bindings):
         magic = magic_call(node)
         if magic is not None:
             self._magic(*magic, node.lineno)
+            for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if not isinstance(part, ast.Constant):
+                    self.visit(part)
             self.seen.take(node)
             return
         self.seen.calls.append(node)
@@ -267,6 +289,9 @@ class _Walker(Bindings):
         plain = function.id if isinstance(function, ast.Name) else ""
         if plain in {"dir", "vars"} and not (node.args or self._late):
             self.found.dynamic = True
+        # `main` of unittest may have any name; a notebook gives it both of these.
+        tests = {"argv", "exit"} <= {keyword.arg for keyword in node.keywords}
+        self.found.dynamic |= tests or dotted(function) in _OF_MAIN or any(map(_is_main, node.args))
         if isinstance(function, ast.Attribute):
             self._read_perhaps(names_in_expression(node), node.lineno)
             self._receiver(node)
@@ -326,6 +351,10 @@ class _Walker(Bindings):
             # `%%bash --out text`
             for _, word in _BOUND_BY_SCRIPTS.findall(text.partition("\n")[0]) if kind == "cell" else ():
                 self._bind(word)
+
+
+def _is_main(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == "__main__"
 
 
 def _literal_code(node: ast.Call) -> ast.Module | None:
