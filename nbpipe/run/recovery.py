@@ -23,7 +23,6 @@ from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
-from nbpipe.tracking.notes import read_ends
 
 
 def recover(project: Project, store: Store) -> list[str]:
@@ -39,10 +38,6 @@ def recover(project: Project, store: Store) -> list[str]:
             record = nobodys(folder)
             if record is not None:
                 store.leases.sweep()
-                if read_ends(folder) and not _has_end(folder):
-                    # Nothing of it ran here: its stages have ended elsewhere, and can be recorded anew.
-                    project.discard(run)
-                    continue
                 _settle(project, folder, record, store)
                 outbox.note(folder)
                 settled.append(run)
@@ -53,7 +48,7 @@ def recover(project: Project, store: Store) -> list[str]:
 
 def _settle(project: Project, folder: Path, record: records.Record, store: Store) -> None:
     events = list(read(folder / JOURNAL))
-    if _has_end(folder):
+    if events and events[-1].kind == "run-finished":
         # It died after its last event: the journal is the truth, the record only has to say the same.
         record.status, record.exit_code = events[-1].data["status"], events[-1].data.get("exit_code", 0)
         record.ended = events[-1].time
@@ -72,11 +67,6 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
     journal.close()
     record.status, record.ended, record.exit_code = "interrupted", time.time(), 130
     records.write(folder, record)
-
-
-def _has_end(folder: Path) -> bool:
-    events = list(read(folder / JOURNAL))
-    return bool(events) and events[-1].kind == "run-finished"
 
 
 def take_back(job: Path) -> None:

@@ -117,12 +117,13 @@ def _once(
 
 
 def _found(site: Site, ends: str) -> str:
-    """The run in the history that ended with these ends; "" where there is none."""
+    """The run in the history that ended with these ends; "" where there is none. One that was recorded by half is removed."""
     for run in site.project.run_ids()[:_FAR]:
         if read_ends(site.project.runs / run) == ends:
             record = records.read(site.project.runs / run)
-            if record is not None and record.status != "running":
+            if record is not None and record.status not in ("running", "interrupted"):
                 return run
+            site.project.discard(run)
     return ""
 
 
