@@ -390,7 +390,9 @@ class Errand:
         return bool(added)
 
     def _bring_home(self, code: int) -> JobState:
-        told = self._reach.read(self.job, VERDICT, Outcome)
+        # Whoever is killed has no last word: a scheduler may let a runner begin one before it dies.
+        killed = self._stop == "kill" and code < 0
+        told = None if killed else self._reach.read(self.job, VERDICT, Outcome)
         self._reach(lambda: fetch_job(self._link, self.job, self._folder, without=_LEFT_THERE))
         if told is not None:
             given, passing, damaged = self._reach.read(self.job, GIVEN, Given), self._shared.passing, []

@@ -24,6 +24,7 @@ from nbpipe.executors.ssh.there import environment
 from nbpipe.executors.ssh.transfer import LITTLE, fetch_job
 from nbpipe.job.folder import KEPT
 from nbpipe.job.kept import Kept
+from nbpipe.model import Outcome
 from nbpipe.run.kept import other_secrets
 from nbpipe.store import open_store
 from nbpipe.store.trust import Signer
@@ -209,6 +210,22 @@ def test_a_kernel_goes_on_once_though_the_answer_is_lost_and_is_gone_after_that(
     assert late.outcome.continued == ()
     assert list((tmp_path / "worker" / "work").iterdir()) == []
     second.close()
+
+
+@pytest.mark.long
+def test_a_job_that_is_killed_has_no_verdict_though_its_runner_had_begun_to_say_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    target = Target(name="c", kind="ssh", python=sys.executable, folder=str(tmp_path / "worker"))
+    executor = SshExecutor(target, here=lambda _: "")
+    job = _submitted(executor, bench, "import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    job.await_log("begun")
+    said = Outcome(stage=job.spec.stage, attempt=1, token=job.spec.token, status="cancelled")
+    work = tmp_path / "worker" / "work" / f"{job.spec.token}-0" / "job"
+    (work / "verdict.json").write_bytes(msgspec.json.encode(said))
+    executor.cancel(job.handle, force=True)
+    assert job.wait(20).returncode == -9
+    assert job.verdict is None
+    executor.close()
 
 
 def _submitted(executor: SshExecutor, bench: Bench, *cells: str, **fields: Any) -> Job:
