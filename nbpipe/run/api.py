@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nbpipe.executors.base import Executor
     from nbpipe.executors.fleet import Fleet
     from nbpipe.model import Event, Notebook, Outline, Pipeline
+    from nbpipe.run.beside import Lane
     from nbpipe.run.drive import Drive
     from nbpipe.run.project import Project
     from nbpipe.run.record import Record
@@ -66,6 +67,8 @@ class Member:
     begun: Callable[[str], None]
     #: Asked all the time: "" to go on, "ask" to stop the stages that run, "kill" to kill them.
     halt: Callable[[], str]
+    #: Its part among those of them that go on side by side.
+    lane: Lane
 
 
 def prepare(path: str | Path, *, store: str | None = None) -> Prepared:
@@ -192,7 +195,8 @@ def run_prepared(  # noqa: PLR0913 - likewise
     fleet = Fleet({LOCAL: executor}, default=LOCAL)
     try:
         fleet, machines = _fleet(project, place, pipeline, asked(), places, executor, on or LOCAL)
-        drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id)
+        lane = member.lane if member is not None else None
+        drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id, lane=lane)
         drive.machines = machines
         if member is not None:
             drive.halt = member.halt

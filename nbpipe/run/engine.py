@@ -302,16 +302,25 @@ class Engine:
         for attempt, outcome in self._flight.ended():
             self._ended += 1
             try:
-                self._end(attempt, outcome)
+                self._end(attempt, self._unmixed(attempt, outcome))
             except BaseException:
                 if attempt.stage.name not in self.committed:
                     undo(attempt.folder)
                 raise
             finally:
+                self._disk.over(attempt.folder, outcome)
                 if attempt.lease is not None:
                     attempt.lease.release()
             moved = True
         return moved
+
+    def _unmixed(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """The outcome; cancelled where another run of this process wrote what the job used: nobody knows what it saw."""
+        path = self._disk.mixed(outcome, attempt.folder)
+        if path is None:
+            return outcome
+        failure = Failure(code="interrupted", message=f"another run wrote {path.name} while it ran", name=str(path))
+        return msgspec.structs.replace(outcome, status="cancelled", failure=failure)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if outcome.status == "succeeded":

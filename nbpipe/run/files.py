@@ -12,6 +12,7 @@ from nbpipe.job.folder import UNDO
 from nbpipe.model import FileState, Outcome
 from nbpipe.pipeline.contents import FOLDER, digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
+from nbpipe.run.beside import Lane
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
 
@@ -23,10 +24,12 @@ class Disk:
     Must not: touch a path that no stage of the run wrote.
     """
 
-    def __init__(self, digest: Callable[[str], str], project: Path, store: Store) -> None:
+    def __init__(self, digest: Callable[[str], str], project: Path, store: Store, *, lane: Lane | None = None) -> None:
         self._digest = digest
         self._project = project
         self._store = store
+        #: Of a run that goes on beside others; else of one alone.
+        self.lane = lane or Lane()
         #: Path -> digest before the run, and a file that holds those bytes; no file where there was none.
         self._original: dict[str, tuple[str, Path | None]] = {}
         self._running: set[Path] = set()
@@ -81,10 +84,21 @@ class Disk:
     def started(self, folder: Path) -> None:
         """A job runs in this folder: what it writes is not yet anybody's."""
         self._running.add(folder)
+        self.lane.started(folder, lambda place: map(Path, _copies(place)))
 
     def ended(self, folder: Path) -> None:
         """It has ended; `wrote` or an undo follows."""
         self._running.discard(folder)
+
+    def mixed(self, outcome: Outcome, folder: Path) -> Path | None:
+        """A file that an ended job used while another run wrote it."""
+        used = (*outcome.files_read, *outcome.files_written)
+        return self.lane.used(folder, [*map(Path, _copies(folder)), *(self.path(state.path) for state in used)])
+
+    def over(self, folder: Path, outcome: Outcome | None = None) -> None:
+        """What an ended job wrote was committed, or undone."""
+        written = outcome.files_written if outcome is not None else ()
+        self.lane.over(folder, [self.path(state.path) for state in written])
 
     def wrote(self, outcome: Outcome, folder: Path) -> None:
         """An attempt wrote files: remember what they were, from the copies it took."""
@@ -108,6 +122,7 @@ class Disk:
                 kept = self._store.objects.local_path(self._store.objects.put_file(target)) if present else None
                 self._original[state.path] = (present, kept)
             fault("restore.before_file")
+            self.lane.wrote([target])
             _put(target, self._store.objects.local_path(state.object) if state.digest else None)
             fault("restore.after_file")
 
@@ -115,6 +130,7 @@ class Disk:
         """Put back what these paths held before the run."""
         for state in states:
             if state.path in self._original:
+                self.lane.wrote([self.path(state.path)])
                 _put(self.path(state.path), self._original[state.path][1])
 
 

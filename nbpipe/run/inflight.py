@@ -281,6 +281,7 @@ class InFlight:
         for attempt in reversed(self.running.values()):
             self._disk.ended(attempt.folder)
             undo(attempt.folder)
+            self._disk.over(attempt.folder)
             if attempt.lease is not None:
                 attempt.lease.release()
         self.running.clear()

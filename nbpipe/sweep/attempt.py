@@ -14,6 +14,7 @@ from nbpipe.errors import NbpipeError, UsageError
 from nbpipe.executors.base import Executor
 from nbpipe.job.folder import write_durably
 from nbpipe.run.api import Member, Prepared, run_prepared
+from nbpipe.run.beside import Lane
 from nbpipe.run.journal import JOURNAL, read
 from nbpipe.run.state import RunState, replay
 from nbpipe.sweep.goals import Bound, Goal, violations
@@ -42,6 +43,7 @@ class Attempt:
         weak: Callable[[int, Mapping[int, float]], int | None],
         stopping: Callable[[], str],
         began: Callable[[int, str], None],
+        lane: Lane,
     ) -> None:
         self.trial = trial
         #: The code of a failure that the next trial would meet as well.
@@ -52,6 +54,7 @@ class Attempt:
         self._prepared, self._spec, self._study = prepared, spec, study
         self._executor, self._on = executor, on
         self._weak, self._stopping, self._began = weak, stopping, began
+        self._lane = lane
         self._pruned_at: int | None = None
         self._watch = Watch(spec.goals[0].metric)
 
@@ -68,10 +71,10 @@ class Attempt:
                 on=self._on,
                 executor=self._executor,
                 listener=self._watch.hear,
-                member=Member(begun=self._begun, halt=self._halt),
+                member=Member(begun=self._begun, halt=self._halt, lane=self._lane),
             )
         except NbpipeError as error:
-            if self.edited:
+            if self.edited or self.disturbed:
                 return self
             self.exit_code = error.exit_code
             self.fatal = error.code if error.code in FATAL else ""
@@ -80,6 +83,8 @@ class Attempt:
         self.exit_code = result.exit_code
         failure = result.failure
         self.fatal = failure.code if failure is not None and failure.code in FATAL else ""
+        if self.disturbed and result.status != "succeeded":
+            return self
         state = replay(read(self._prepared.project.runs / result.run / JOURNAL))
         if result.status == "cancelled" and self._pruned_at is None:
             # Stopped by a person, not for what it is: it is begun again when the sweep goes on.
@@ -90,6 +95,11 @@ class Attempt:
         else:
             self.trial = judged(self.trial, state, spec.goals, spec.bounds, steps=self._watch.steps)
         return self
+
+    @property
+    def disturbed(self) -> bool:
+        """Another trial wrote files meanwhile: one that did not succeed may have failed for that."""
+        return self._lane.crossed
 
     def _begun(self, run: str) -> None:
         if not is_unchanged(self._prepared, self._spec):
@@ -105,6 +115,8 @@ class Attempt:
     def _halt(self) -> str:
         if asked := self._stopping():
             return asked
+        if self._lane.mixed is not None:
+            return "ask"
         if self._pruned_at is None:
             news = self._watch.news()
             self._pruned_at = self._weak(self.trial.number, news) if news else None

@@ -10,6 +10,7 @@ import msgspec
 
 from nbpipe.errors import UsageError
 from nbpipe.run.api import Prepared
+from nbpipe.run.beside import Beside, Lane
 from nbpipe.sweep.attempt import Attempt, settled
 from nbpipe.sweep.ledger import Ledger
 from nbpipe.sweep.limits import Limits
@@ -60,6 +61,9 @@ class Drive:
         self._ended = 0
         self._exit_code = 0
         self._edited = False
+        self._beside = Beside()
+        #: Trials were in each other's way: from then on each runs alone.
+        self._alone = False
         self._flushed = time.monotonic()
         #: "": go on; "ask": stop what runs, in good order; "kill": kill it.
         self.stopping = ""
@@ -116,12 +120,13 @@ class Drive:
                 weak=self._searcher.weak_at,
                 stopping=lambda: self.stopping,
                 began=self._began,
+                lane=self._beside.lane() if self._room() > 1 else Lane(),
             )
             self._flying[pool.submit(attempt.run)] = attempt
 
     def _room(self) -> int:
         """How many trials may run now. The first runs alone: it computes what all share, and shows who writes files."""
-        if self._limits.parallel == 1 or not self._ended:
+        if self._limits.parallel == 1 or not self._ended or self._alone:
             return 1
         self.writers = writers(self._prepared, self._spec)
         return 1 if self.writers else self._limits.parallel
@@ -168,6 +173,7 @@ class Drive:
         self._ended += 1
         trial = attempt.trial
         if not trial.is_over:
+            self._alone = self._alone or attempt.disturbed
             return
         self._record(trial)
         if trial.status == "failed" and (attempt.fatal or self._limits.fail_fast) and not self.stopping:

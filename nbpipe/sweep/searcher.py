@@ -51,6 +51,10 @@ class Searcher:
     def ask(self, number: int, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Parameters of the trial `number`; `given` is a point that is decided already."""
         with self._lock, _quiet():
+            if number in self._live:
+                # It is begun again.
+                self._study.tell(self._live.pop(number), state=self._optuna.trial.TrialState.FAIL)
+                self._reported.pop(number, None)
             self._study.sampler = self._sampler(number)
             point = given if given is not None else grid_point(self._spec, number)
             if point is not None:

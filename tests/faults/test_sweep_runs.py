@@ -299,6 +299,38 @@ def test_trials_that_write_files_run_one_at_a_time(site: Site) -> None:
     assert "one at a time" in done.err
 
 
+KEEPS = "def save(x):\n    open('out.txt', 'w').write(str(x))\ndef load():\n    return float(open('out.txt').read())\n"
+SAVES = """%%stage train --metrics acc
+import keeps, os, time
+NOTE('train')
+if lr == 1:
+    raise ValueError('before it wrote anything')
+keeps.save(lr)
+until = time.monotonic() + 5
+while not os.path.exists('go') and time.monotonic() < until:
+    time.sleep(0.02)
+acc = float(lr)"""
+LOADS = "%%stage use --metrics seen\nimport keeps\nacc\nseen = keeps.load()"
+
+
+@pytest.mark.long
+def test_trials_that_were_seen_too_late_to_write_one_file_run_again_alone(site: Site) -> None:
+    (site.folder / "keeps.py").write_text(KEEPS)
+    site.write(PARAMS, SAVES, LOADS)
+    process = site.start("sweep", "n.ipynb", "--metric", "seen:max", "-p", "lr=1,2,3", "--parallel", "2", "--json")
+    site.wait_for(lambda: site.ran("train") == 3)
+    (site.root / "project/go").touch()
+    done = finish(process)
+    assert done.code == 1, done.err
+    found = {trial["params"]["lr"]: (trial["status"], trial["metrics"]) for trial in done.json["trials"]}
+    assert found[1.0][0] == "failed"
+    assert {lr: found[lr] for lr in (2.0, 3.0)} == {lr: ("complete", {"acc": lr, "seen": lr}) for lr in (2.0, 3.0)}
+    for lr in (2.0, 3.0):
+        again = site.run("-p", f"lr={lr}")
+        assert again.stages == {"train": "cached", "use": "cached"}
+        assert [stage["metrics"] for stage in again.json["stages"]] == [{"acc": lr}, {"seen": lr}]
+
+
 def test_nothing_is_printed_beside_the_json(grid: tuple[Site, Done]) -> None:
     _, done = grid
     lines: list[Any] = done.out.splitlines()
