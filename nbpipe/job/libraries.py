@@ -26,6 +26,8 @@ OWN_SETTINGS = {
     "torch": re.compile(r"(TORCH|PYTORCH|ATEN|CUDA|NVIDIA|TRITON|USE|KMP|MKL).*"),
 }
 THREADS = re.compile(r"(OMP|GOMP|MKL|OPENBLAS|BLIS)_.*|.*_NUM_THREADS")
+#: Variables that are looked at when what every parent has imported is imported: numpy, pyarrow.
+_READ_BEFORE = re.compile(r"\b(?:OMP|GOMP|MKL|OPENBLAS|GOTO|BLIS|NPY|NUMPY|ARROW)_\w+|_NUM_THREADS\b")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(.*)|import[ \t]+(.*))", re.MULTILINE)
 _NAME = re.compile(r"^\s*([\w.]+)")
 #: Code that says one of these may have changed what an import gives before it imports.
@@ -83,6 +85,19 @@ def suit(spec: JobSpec) -> bool:
     if any(_UNSURE.search(text) for text in sources):
         return False
     return _tops([*texts, *sources]) <= _CALM | own
+
+
+def too_late(spec: JobSpec, given: Iterable[str]) -> bool:
+    """Whether the job sets variables for libraries that every parent has imported: its kernel has to import them itself.
+
+    `given` are variables that it has besides the parent's: its own, and those that stages above it have set.
+    """
+    texts = [*_texts(spec.snippets), *(code.body for code in (*spec.setup, *spec.cells))]
+    folders = {Path(spec.cwd), Path(spec.project)}
+    texts += _own_modules(folders, texts)[1]
+    if any("dotenv" in text for text in texts):
+        texts += [path.read_text(errors="replace") for folder in folders if (path := folder / ".env").is_file()]
+    return any(_READ_BEFORE.search(text) for text in (*given, *texts))
 
 
 def _imported(texts: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from nbpipe.job import checkpoints, kept
 from nbpipe.job import folder as files
 from nbpipe.job.gauges import Gauges
 from nbpipe.job.launch import start_kernel, usable
+from nbpipe.job.libraries import too_late
 from nbpipe.model import Failure, JobSpec, Outcome
 from nbpipe.notebook.libraries import load_jsonschema, nbformat
 
@@ -159,7 +160,10 @@ def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | Non
     from nbpipe.job import engine
 
     log = folder / "kernel.log"
-    connection = ahead.become(env, log) if ahead is not None else None
+    fork = fork and not too_late(spec, {*spec.env, *_set_above(spec)})
+    if ahead is not None and not fork:
+        ahead.connection.close(patience=0)
+    connection = ahead.become(env, log) if ahead is not None and fork else None
     if connection is None:
         path, scratch = engine.connection_file()
         # Whoever has had a kernel has threads, and cannot be forked.
@@ -168,6 +172,18 @@ def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | Non
         connection = engine.Connection(process, path, scratch)
     engine.remember_kernel(folder, connection.process)
     return connection
+
+
+def _set_above(spec: JobSpec) -> set[str]:
+    """Environment variables that stages above have set or taken away."""
+    from nbpipe.store import open_store
+    from nbpipe.store.values import load_values
+
+    artifact = spec.ambient.get("@environ")
+    if artifact is None:
+        return set()
+    found = load_values(open_store(spec.store), {"@environ": artifact}, {})["@environ"]
+    return {*found["set"], *found["unset"], *found.get("secrets", ())}
 
 
 def _executed(folder: Path, spec: JobSpec, result: Execution) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbpipe.job.libraries import of_pipeline, suit
+from nbpipe.job.libraries import of_pipeline, suit, too_late
 from nbpipe.model import Artifact, Code, JobSpec, Pipeline, Snippet, Stage
 
 
@@ -82,3 +82,23 @@ def test_the_modules_of_a_pipeline_in_the_order_of_the_notebook() -> None:
     stages = (Stage(name="a", kind="stage", cells=cells),)
     pipeline = Pipeline(name="p", stages=stages, setup=(Code(cell=1, body="import pandas, json"),))
     assert of_pipeline(pipeline) == ("pandas", "torch.nn", "sklearn", "sklearn.datasets", "sklearn.svm")
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "late"),
+    [
+        ("import os\nos.environ['OMP_NUM_THREADS'] = '1'\nimport numpy", (), True),
+        ("%env NPY_DISABLE_CPU_FEATURES=AVX2", (), True),
+        ("import helper, numpy", (), True),
+        ("from dotenv import load_dotenv\nload_dotenv()\nimport numpy", (), True),
+        ("import numpy", ("OPENBLAS_NUM_THREADS",), True),
+        ("import numpy", ("NB_MODE",), False),
+        ("import os\nos.environ['TOKENIZERS_PARALLELISM'] = 'false'\nimport numpy", (), False),
+    ],
+)
+def test_a_job_that_sets_what_numpy_looks_at_imports_it_itself(
+    tmp_path: Path, body: str, given: tuple[str, ...], *, late: bool
+) -> None:
+    (tmp_path / "helper.py").write_text("import os\nos.environ.setdefault('MKL_NUM_THREADS', '1')")
+    (tmp_path / ".env").write_text("OMP_NUM_THREADS=1\n")
+    assert too_late(_spec(tmp_path, body), given) == late
