@@ -66,13 +66,17 @@ class _Nothing:
         """Nothing is open."""
 
 
+#: A minute or more: once is enough.
+_LONG = 10_000
+
+
 def scheduling(repeats: int) -> tuple[str, str, list[Figure]]:
     """Per stage: look-up, folder, hand-in, commit, journal; jobs take no time, up to 200 at once."""
     figures = []
     for shape, written in (("wide", _wide), ("in a chain", chain)):
-        for stages in (100, 400, 1600):
+        for stages in (100, 400, 1600, 10_000):
             figure = Figure(f"per stage, {stages:,} stages {shape}")
-            for _ in range(min(repeats, 3)):
+            for _ in range(min(repeats, 3) if stages < _LONG else 1):
                 # What is sent to MLflow afterwards may still be written there.
                 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
                     path = notebook(Path(scratch), written(stages))

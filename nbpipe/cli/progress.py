@@ -13,7 +13,7 @@ import click
 from nbpipe.cli.expected import expected_text
 from nbpipe.cli.render import DIM, PLAIN, Part, header, paint, reasons_text, stage_detail, stage_lines, status_parts
 from nbpipe.cli.text import count, line, pad, width
-from nbpipe.run.state import RunState, StageState, advance
+from nbpipe.run.state import RunState, SoFar, StageState
 
 if TYPE_CHECKING:
     from nbpipe.model import Event
@@ -38,7 +38,8 @@ class Progress:
         color: bool | None = None,
         expected: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        self.state = RunState()
+        self._told = SoFar()
+        self._left = 0
         #: What stages are expected to take together, once it is known which may run.
         self.estimate = ""
         self._expected = expected
@@ -53,7 +54,9 @@ class Progress:
     def hear(self, event: Event) -> None:
         """Take in the next event."""
         with self._lock:
-            self.state = advance(self.state, event)
+            self._told.add(event)
+        if not event.stage:
+            self._left = max((width(item.name) for item in self.state.stages), default=0)
         if self._quiet:
             return
         if event.kind == "stage-started" and not self._begun:
@@ -71,6 +74,11 @@ class Progress:
             self._say(paint(header(self.state)))
             for text in stage_lines(self.state.stages, columns=self._columns()):
                 self._say(text)
+
+    @property
+    def state(self) -> RunState:
+        """The run as its events tell it by now."""
+        return self._told.state
 
     def snapshot(self) -> RunState:
         """The state as it is now, from any thread."""
@@ -94,13 +102,12 @@ class Progress:
         return [*header(state), (f"   {self.estimate}" if self.estimate else "", DIM)]
 
     def _tell(self, event: Event) -> None:
-        stage = next((item for item in self.state.stages if item.name == event.stage), None)
+        stage = self._told.stage(event.stage)
         if stage is None:
             return
         parts = _told(event, stage)
         if parts:
-            left = max(width(item.name) for item in self.state.stages)
-            self._say(paint([("  " + pad(line(stage.name), left) + "  ", PLAIN), *parts]))
+            self._say(paint([("  " + pad(line(stage.name), self._left) + "  ", PLAIN), *parts]))
 
     def _say(self, text: str) -> None:
         try:

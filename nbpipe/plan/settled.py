@@ -22,6 +22,7 @@ class Settled(Mapping[str, Outcome]):
         self._gave: dict[str, list[int]] = {}
         self._changed: dict[str, list[int]] = {}
         self._telling: list[int] = []
+        self._wrote: list[int] = []
 
     def __getitem__(self, stage: str) -> Outcome:
         return self._outcomes[stage]
@@ -46,6 +47,8 @@ class Settled(Mapping[str, Outcome]):
             insort(self._changed.setdefault(name, []), place)
         if outcome.ambient or outcome.files_written or outcome.metrics:
             insort(self._telling, place)
+        if outcome.files_written:
+            insort(self._wrote, place)
 
     def remove(self, stage: str) -> Outcome:
         """Take an outcome back. Raises KeyError where there is none."""
@@ -53,7 +56,7 @@ class Settled(Mapping[str, Outcome]):
         place = self._index.position.get(stage)
         if place is None:
             return outcome
-        for places in (*self._gave.values(), *self._changed.values(), self._telling):
+        for places in (*self._gave.values(), *self._changed.values(), self._telling, self._wrote):
             if place in places:
                 places.remove(place)
         return outcome
@@ -73,6 +76,12 @@ class Settled(Mapping[str, Outcome]):
     def telling(self, stage: str) -> list[Outcome]:
         """Outcomes above with files, ambient state or metrics, in notebook order."""
         return [self._outcomes[self._index.stages[place].name] for place in self._above(stage, self._telling)]
+
+    def writing(self, below: int) -> list[Outcome]:
+        """Outcomes above that place that left files, in notebook order."""
+        return [
+            self._outcomes[self._index.stages[place].name] for place in self._wrote[: bisect_left(self._wrote, below)]
+        ]
 
     def _above(self, stage: str, places: list[int]) -> list[int]:
         return places[: bisect_left(places, self._index.position[stage])]

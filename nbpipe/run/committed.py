@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import Wanted
 from nbpipe.plan.settled import Settled
+from nbpipe.run.agenda import Agenda
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 
@@ -28,10 +30,11 @@ class Committed:
     Must not decide what runs next, nor start anything.
     """
 
-    def __init__(self, pipeline: Pipeline, disk: Disk, journal: Journal) -> None:
+    def __init__(self, pipeline: Pipeline, disk: Disk, journal: Journal, agenda: Agenda) -> None:
         self._pipeline = pipeline
         self._disk = disk
         self._journal = journal
+        self._agenda = agenda
         self.outcomes = Settled(index_of(pipeline))
         self.traces: dict[str, Trace] = {}
         #: Stage -> stages above that it waits for, whatever the graph says.
@@ -44,12 +47,17 @@ class Committed:
         self.position = {stage.name: n for n, stage in enumerate(pipeline.stages)}
         #: Outcomes of stages above this position were looked at since anything changed that they go by.
         self._looked_at = 0
+        #: Those whose stages have read files, in notebook order.
+        self._reading: list[int] = []
 
     def add(self, trace: Trace, folder: Path | None = None) -> None:
         """From now on this outcome stands; `folder` is that of its job, where this run ran it."""
         self.outcomes.add(trace.stage, trace.outcome)
         self.traces[trace.stage] = trace
         self._changed(trace.stage)
+        if trace.outcome.files_read:
+            insort(self._reading, self.position[trace.stage])
+        self._agenda.stand(trace.stage)
         if folder is not None:
             self._ran[trace.stage] = folder
 
@@ -61,9 +69,13 @@ class Committed:
 
         `busy`: jobs are running, and files on disk do not count.
         """
-        if self.position[name] >= self._looked_at:
+        if name not in self.outcomes or self.position[name] >= self._looked_at:
             return False
         return busy or not self.traces[name].outcome.files_read
+
+    def due(self, *, busy: bool) -> tuple[int, Sequence[int]]:
+        """Where outcomes are not settled: from a place on, and at places above it."""
+        return self._looked_at, () if busy else self._reading
 
     def all_looked_at(self) -> None:
         """Every outcome holds as things are now."""
@@ -108,6 +120,9 @@ class Committed:
     def _take_back(self, name: str, reason: str) -> None:
         outcome = self.outcomes.remove(name)
         self._changed(name)
+        if outcome.files_read:
+            self._reading.remove(self.position[name])
+        self._agenda.back(name)
         del self.traces[name]
         folder = self._ran.pop(name, None)
         if folder is not None:
@@ -130,10 +145,7 @@ class Committed:
     def last_written(self, below: int) -> Iterable[FileState]:
         """The latest state of every file that stages above position `below` wrote."""
         return {
-            state.path: state
-            for stage in self._pipeline.stages[:below]
-            if stage.name in self.outcomes
-            for state in self.outcomes[stage.name].files_written
+            state.path: state for outcome in self.outcomes.writing(below) for state in outcome.files_written
         }.values()
 
 

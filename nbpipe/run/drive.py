@@ -30,7 +30,7 @@ from nbpipe.run.project import Project, relative
 from nbpipe.run.refused import refused
 from nbpipe.run.settings import Settings
 from nbpipe.run.signals import stopped_by_signals
-from nbpipe.run.state import RunState, advance, replay
+from nbpipe.run.state import RunState, SoFar
 from nbpipe.store import Store
 from nbpipe.tracking import outbox
 
@@ -85,7 +85,7 @@ class Drive:
         self.halt: Callable[[], str] = lambda: ""
         self._disk = Disk(Outside(project.root, store.variable_digest).digest, project.root, store, lane=lane)
         self.journal = Journal(self.folder, self._hear)
-        self.state: RunState = replay(read(self.journal.path))
+        self._told = SoFar(read(self.journal.path))
         self.record = records.Record(
             id=self.run,
             notebook=relative(Path(notebook.path), project.root),
@@ -100,8 +100,13 @@ class Drive:
             process_started=records.process_start(os.getpid()),
         )
 
+    @property
+    def state(self) -> RunState:
+        """The run as its journal tells it by now."""
+        return self._told.state
+
     def _hear(self, event: Event) -> None:
-        self.state = advance(self.state, event)
+        self._told.add(event)
         if self._listener is not None:
             self._listener(event)
 

@@ -14,6 +14,7 @@ from nbpipe.model import Failure, Outcome, Pipeline, Stage, Trace
 from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
+from nbpipe.run.agenda import Agenda
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.committed import Committed
 from nbpipe.run.faults import fault
@@ -78,11 +79,8 @@ class Engine:
         self._continued: dict[str, None] = {}
         #: Stage -> key that was looked up in vain, and how much had ended by then.
         self._missed: dict[str, tuple[str, int]] = {}
-        #: Stage -> one of those that it waited for when it was looked at.
-        self._awaited: dict[str, str | None] = {}
         self._ended = 0
         self._results = Results(place.store, pipeline.name)
-        self._committed = Committed(pipeline, disk, journal)
         self._flight = InFlight(
             pipeline,
             place,
@@ -94,8 +92,9 @@ class Engine:
             expected=expected or {},
             clock=clock,
         )
-        selected = settings.selected
-        self._stages = [s for s in pipeline.stages if selected is None or s.name in selected]
+        self._agenda = Agenda(pipeline.stages, self._selected, self._flight.room_for)
+        self._committed = Committed(pipeline, disk, journal, self._agenda)
+        self._stages = [stage for stage in pipeline.stages if self._selected(stage.name)]
 
     @property
     def committed(self) -> Mapping[str, Outcome]:
@@ -125,9 +124,7 @@ class Engine:
             if not self._flight.running and not self._blocked and not moved:
                 break
             pause = _SHORTEST if moved else min(pause * 1.5, _LONGEST if self._flight.running else _WAITING)
-            if moved:
-                time.sleep(pause)
-            else:
+            if not moved:
                 self._flight.wait(pause)
         return self._status()
 
@@ -162,8 +159,9 @@ class Engine:
         """Settle or launch what can be, in notebook order; whether anything moved."""
         moved = False
         self._blocked.clear()
-        for stage in self._stages:
-            if stage.name in self._flight.running or self._as_before(stage):
+        due = self._committed.due(busy=bool(self._flight.running))
+        for stage in self._agenda.look(*due, self._flight.fits):
+            if self._committed.settled(stage.name, busy=bool(self._flight.running)):
                 continue
             if self._stopped_above(stage):
                 return moved
@@ -182,16 +180,6 @@ class Engine:
         self._committed.all_looked_at()
         return moved
 
-    def _as_before(self, stage: Stage) -> bool:
-        """Whether nothing has changed for a stage since it was looked at: told without looking at what it needs."""
-        if stage.name in self.committed:
-            return self._committed.settled(stage.name, busy=bool(self._flight.running))
-        awaited = self._awaited.get(stage.name)
-        if awaited is not None and (awaited not in self.committed or awaited in self._flight.running):
-            return True
-        # With jobs running there will be another look once one has ended.
-        return stage.name in self._missed and bool(self._flight.running) and not self._flight.fits(stage)
-
     def _stopped_above(self, stage: Stage) -> bool:
         """Something above it in the notebook failed, or the run is being stopped: it is not started any more."""
         if self.stopping:
@@ -202,9 +190,10 @@ class Engine:
     def _ready(self, stage: Stage) -> bool:
         above = {name for name in providers(self.pipeline, stage, self.committed) if self._selected(name)}
         above |= self._committed.waits.get(stage.name, set())
-        missing = (name for name in above if name not in self.committed or name in self._flight.running)
-        self._awaited[stage.name] = next(missing, None)
-        return self._awaited[stage.name] is None
+        awaited = next((name for name in above if name not in self.committed), None)
+        if awaited is not None and stage.name not in self.committed:
+            self._agenda.sleep(stage.name, awaited)
+        return awaited is None
 
     def _selected(self, name: str) -> bool:
         return self._settings.selected is None or name in self._settings.selected
@@ -228,6 +217,7 @@ class Engine:
     def _start(self, stage: Stage, target: Wanted) -> bool:
         """Reuse a result, or launch a job if there is room; whether anything moved."""
         if self._missed.get(stage.name) == (target.key, self._ended) and not self._flight.fits(stage):
+            self._agenda.crowd(stage.name)
             return False
         # Looked up before anybody is asked for room: another machine need not even be there for what is known.
         trace, reasons = self._look_up(stage, target)
@@ -241,6 +231,7 @@ class Engine:
             )
         if not self._flight.fits(stage):
             self._missed[stage.name] = (target.key, self._ended)
+            self._agenda.crowd(stage.name)
             return False
         lease = None
         if stage.options.cache != "never":
@@ -291,8 +282,9 @@ class Engine:
             lease=lease,
             reasons=reasons,
             champion=self._champion_of(stage),
-            early={s.name for s in self._stages[: self._stages.index(stage)] if s.name not in self.committed},
+            early=self._agenda.above(stage.name),
         )
+        self._agenda.start(stage.name)
         self._flight.expect(stage, left - 1)
 
     # -- collecting
@@ -309,6 +301,8 @@ class Engine:
                 raise
             finally:
                 self._disk.over(attempt.folder, outcome)
+                if attempt.stage.name not in self.committed:
+                    self._agenda.back(attempt.stage.name)
                 if attempt.lease is not None:
                     attempt.lease.release()
             moved = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -76,6 +76,11 @@ class InFlight:
         if self._jobs is not None and len(self.running) >= self._jobs:
             return False
         return self._room(self._fleet.target(stage.options)).fits(stage.options)
+
+    def room_for(self, stage: Stage) -> Hashable:
+        """What it takes of which machine: stages with the same fit, or do not fit, together."""
+        options = stage.options
+        return self._fleet.target(options), options.cpus, options.gpus, options.memory
 
     def _room(self, target: str) -> Slots:
         if target not in self._slots:

@@ -71,14 +71,44 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def replay(events: Iterable[Event]) -> RunState:
     """The state after these events."""
-    state = RunState()
-    for event in events:
-        state = advance(state, event)
-    return state
+    return SoFar(events).state
 
 
-def advance(state: RunState, event: Event) -> RunState:
-    """The state after one more event. Unknown kinds change nothing: newer versions may add some."""
+class SoFar:
+    """The state event by event. One of a stage costs the same among ten stages and among ten thousand."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._state = RunState()
+        self._stages: dict[str, StageState] = {}
+        self._whole = True
+        for event in events:
+            self.add(event)
+
+    @property
+    def state(self) -> RunState:
+        """The state after all events."""
+        if not self._whole:
+            self._state = msgspec.structs.replace(self._state, stages=tuple(self._stages.values()))
+            self._whole = True
+        return self._state
+
+    def stage(self, name: str) -> StageState | None:
+        """One stage; None if there is none of that name."""
+        return self._stages.get(name)
+
+    def add(self, event: Event) -> None:
+        """Take in the next event. Unknown kinds change nothing: newer versions may add some."""
+        stage = self._stages.get(event.stage)
+        if not event.kind.startswith("stage-"):
+            self._state = _advance(self.state, event)
+            self._stages = {each.name: each for each in self._state.stages}
+        elif stage is not None:
+            self._stages[event.stage] = _stage(stage, event)
+            self._whole = False
+
+
+def _advance(state: RunState, event: Event) -> RunState:
+    """The state after an event that is not of one stage."""
     data = event.data
     if event.kind == "run-started":
         known: dict[str, Any] = {
@@ -100,9 +130,6 @@ def advance(state: RunState, event: Event) -> RunState:
     if event.kind == "run-finished":
         failure = msgspec.convert(data["failure"], Failure) if data.get("failure") else None
         return msgspec.structs.replace(state, status=data["status"], ended=event.time, failure=failure)
-    if event.kind.startswith("stage-"):
-        stages = tuple(_stage(stage, event) if stage.name == event.stage else stage for stage in state.stages)
-        return msgspec.structs.replace(state, stages=stages)
     return state
 
 
