@@ -157,7 +157,7 @@ def planning(repeats: int) -> tuple[str, str, list[Figure]]:
     """Whole `nbpipe plan` commands on notebooks whose results are all in the store."""
     figures = []
     plan = [*NBPIPE, "plan", "bench.ipynb"]
-    for stages in (5, 100, 1000, 4000):
+    for stages in (5, 100, 1000, 4000, 10_000):
         folder = Path(tempfile.mkdtemp())
         (folder / "nbpipe.toml").touch()
         settle(notebook(folder, chain(stages)))
