@@ -81,9 +81,13 @@ def command(
     import sys
 
     from nbpipe.cli.sweep_lines import Lines
+    from nbpipe.errors import UsageError
     from nbpipe.sweep.api import sweep_notebook
 
     varied = read_pairs(params, said="-p ", fix="Write, say, -p lr=log:1e-5:1e-1")
+    names = [word.partition("=")[0].strip() for word in params]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"-p {name} is given twice", name=name, fix=f"Write all its values in one: -p {name}=0.1,0.2")
     lines = Lines(sys.stderr if as_json else sys.stdout, quiet=quiet)
     result = sweep_notebook(
         notebook,

@@ -145,7 +145,7 @@ def judged(
     wanted = [*(goal.metric for goal in goals), *(bound.metric for bound in bounds)]
     missing = [name for name in wanted if name not in metrics]
     if state.status not in ("succeeded", "rejected") or (state.status == "succeeded" and missing):
-        reason = _without(missing[0], state.metrics) if state.status == "succeeded" else told
+        reason = _without(missing[0], state) if state.status == "succeeded" else told
         return msgspec.structs.replace(trial, status="failed", reason=reason, **fields)
     if not missing:
         off = violations(bounds, metrics)
@@ -164,8 +164,11 @@ def settled(runs: Path, trial: Trial, spec: Spec) -> Trial | None:
     return judged(trial, state, spec.goals, spec.bounds)
 
 
-def _without(name: str, metrics: Mapping[str, Any]) -> str:
-    return f"its metric '{name}' is {metrics[name]}" if name in metrics else f"it gave no metric '{name}'"
+def _without(name: str, state: RunState) -> str:
+    """Why there is no value of a metric: what the run says of it, if it does."""
+    if name in state.metrics:
+        return f"its metric '{name}' is {state.metrics[name]}"
+    return next((text for text in state.warnings if f"metric '{name}'" in text), f"it gave no metric '{name}'")
 
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -331,6 +331,13 @@ def test_trials_that_were_seen_too_late_to_write_one_file_run_again_alone(site: 
         assert [stage["metrics"] for stage in again.json["stages"]] == [{"acc": lr}, {"seen": lr}]
 
 
+def test_a_parameter_that_is_varied_twice_is_no_slip_to_pass_over(grid: tuple[Site, Done]) -> None:
+    site, _ = grid
+    done = sweep(site, "-p", "lr=0.1,0.2", "-p", "lr=0.3,0.4")
+    assert done.code == 2
+    assert "-p lr is given twice" in done.err
+
+
 def test_nothing_is_printed_beside_the_json(grid: tuple[Site, Done]) -> None:
     _, done = grid
     lines: list[Any] = done.out.splitlines()

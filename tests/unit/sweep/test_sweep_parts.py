@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from nbpipe.errors import NbpipeError, StoreError, UsageError
@@ -287,6 +288,11 @@ def test_how_a_run_ended_decides_how_its_trial_did() -> None:
     assert end("succeeded", acc=0.9).reason == "it gave no metric 'size'"
     nan = end("succeeded", acc=float("nan"), size=1.0)
     assert (nan.status, nan.reason) == ("failed", "its metric 'acc' is nan")
+    said = ("metric 'size' of another kind", "stage 'train': metric 'acc' is inf at the end of the stage: left out")
+    told = judged(
+        Trial(number=1), msgspec.structs.replace(run_state("succeeded", size=1.0), warnings=said), goals, bounds
+    )
+    assert told.reason == said[1]
     rejected = end("rejected", acc=0.9, size=5.0)
     assert (rejected.status, rejected.reason, rejected.is_feasible) == ("rejected", "acc is too low", False)
     assert rejected.violations == (-5.0, 1.0), "the sampler learns that a check said no"
