@@ -15,6 +15,7 @@ from nbpipe.dataflow.effects import Call
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.snippets import Definition, config_magic, defined, modules_of
 from nbpipe.dataflow.transform import parse, to_python
+from nbpipe.dataflow.untagged import plainly_changed
 from nbpipe.dataflow.walker import effects, effects_and_nodes
 
 #: What is asked of a cell; "whole" is what its statements do together.
@@ -85,6 +86,8 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str = ""
     #: `name: T`, with or without a value.
     declares: str = ""
+    #: Of an exploration cell: names that it plainly gives another value.
+    changes: tuple[str, ...] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -158,6 +161,8 @@ class _Reader:
         if seen.calls or seen.stored:
             hinted = hints.of(seen.calls, seen.stored)
             given |= {name: _sorted(value) for name, value in zip(_HINTS, hinted, strict=True) if value}
+        if self._role == "explored" and item is None:
+            given["changes"] = _sorted(found.binds | plainly_changed(node))
         kind = type(node)
         if kind is ast.Expr:
             given["plain"] = True

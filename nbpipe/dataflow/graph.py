@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from nbpipe.dataflow.cells import Cells, Part
@@ -69,6 +70,7 @@ def link(outline: Outline, params: tuple[Param, ...], cells: Cells) -> Linked:
 
 def _linked(walks: Sequence[StageWalk], afters: Sequence[tuple[str, ...]], known: Known) -> Linked:
     captured = known.captured()
+    _pass_on(walks)
     wanted: dict[str, set[str]] = {walk.name: set() for walk in walks}
     for walk in walks:
         for name, giver in walk.inputs.items():
@@ -92,6 +94,19 @@ def _linked(walks: Sequence[StageWalk], afters: Sequence[tuple[str, ...]], known
         origins=tuple(known.origins.get(item.id) for item in snippets),
         warnings=tuple(dict.fromkeys(known.warnings)),
     )
+
+
+def _pass_on(walks: Sequence[StageWalk]) -> None:
+    """What nobody sees bound may come from any stage that nobody can see through: the last such stage hands on what it got."""
+    by_name = {walk.name: walk for walk in walks}
+    hidden = [walk for walk in walks if walk.dynamic]
+    above = {walk.name: before for before, walk in pairwise(hidden)}
+    for walk in reversed(walks):
+        for name, giver in walk.inputs.items():
+            between = by_name[giver]
+            if giver in above and name not in between.writes and name not in between.inputs:
+                between.inputs[name] = above[giver].name
+                between.optional.add(name)
 
 
 def _binds(facts: Sequence[Facts]) -> set[str]:
@@ -138,6 +153,7 @@ def _explore(part: Part, found: Statement, known: Known, names: Names) -> None:
     if found.item is None:
         if found.magic is not None:
             known.configure(found.magic, part.code, found, None)
+        known.leave_out(found, part.code.cell, names.table.get)
         return
     known.cell = part.number
     snippet = known.snippet(found.item, part.code, found, None, names.table.get)

@@ -84,6 +84,18 @@ class Known:
     #: The last stage whose code nobody can see through; it may bind anything.
     dynamic: str | None = None
     warnings: list[str] = field(default_factory=list)
+    #: Values and parameters that an exploration cell changes -> that cell.
+    untagged: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, found: Statement, cell: int, lookup: Lookup) -> None:
+        """An exploration cell computes what no stage sees."""
+        for name in found.changes:
+            provider = lookup(name)
+            if provider is not None and provider[0] in {"value", "param"}:
+                self.untagged[name] = cell
+        for state in found.sets:
+            what = f"cell {cell} is in no stage, and what it does to the state of {state[1:]}"
+            self.warnings.append(f"{what} holds in none: put %%setup above it if it should")
 
     def add(self, snippet: Snippet, item: Definition | None, lookup: Lookup) -> None:
         """Remember a snippet and where what it needs comes from."""

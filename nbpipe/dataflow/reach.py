@@ -75,6 +75,12 @@ class Reach:
                     self.optional.add(name)
             return
         kind, ref = provider
+        if when != "perhaps" and (cell := self.known.untagged.pop(name, None)) is not None:
+            place = f"stage '{self.name}' (cell {self.at.cell}, line {self.at.line + line - 1})"
+            self.known.warnings.append(
+                f"cell {cell} changes '{name}' and is in no stage: {place} reads '{name}' as it was before. "
+                f"Put %%stage above cell {cell} if it should not"
+            )
         if kind == "value":
             if when == "perhaps" and name not in self.inputs:
                 self.optional.add(name)

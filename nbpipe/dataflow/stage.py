@@ -210,6 +210,7 @@ class StageWalk(Reach):
                     f"stage '{self.name}' binds '{name}', which %%setup binds again in the next stage"
                 )
             return
+        self.known.untagged.pop(name, None)
         self.names.give(name, provider)
 
     def flow(self, wanted: set[str]) -> StageFlow:

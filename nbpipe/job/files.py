@@ -166,7 +166,7 @@ class Files:
         if inside:
             relative = Path(path).relative_to(self._project).parts
             return None if HIDDEN & set(relative) or "site-packages" in relative else path
-        if path.startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE) or _INSTALLED.search(path):
+        if (path + os.sep).startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE) or _INSTALLED.search(path):
             return None
         return path
 
@@ -332,6 +332,8 @@ class Files:
                 if not self.declared:
                     self._note(changed)
             else:
+                # It was not there when the stage began: what the stage read of it, it had written.
+                self._reads.pop(path, None)
                 with (self._undo / "index.jsonl").open("a") as index:
                     index.write(json.dumps({"path": path, "copy": "", "seen": "scan"}) + "\n")
         for path in late.left_open(self._writes):

@@ -37,6 +37,7 @@ class Observer:
         self.warnings: list[str] = []
         #: Spare names that could not be stored -> why.
         self.unstored: dict[str, str] = {}
+        self._spare = set(spec.spare)
 
     def load_inputs(self, definitions: Definitions) -> None:
         """Bind the inputs; one stored as absent stays unbound.
@@ -93,7 +94,10 @@ class Observer:
 
         wanted = list(self.spec.outputs)
         if self.spec.dynamic:
-            wanted += [name for name in self._visible() if name not in wanted]
+            # Nobody asks for these by name: one that cannot be stored is missing where it is read after all.
+            more = [name for name in self._visible() if name not in wanted]
+            self._spare |= {*more}
+            wanted += more
         changed = [name for name in self._changed_inputs() if name not in wanted]
         changed += [name for name in self._shared(wanted) if name not in changed]
         changed += [name for name in self._replaced_definitions() if name not in (*wanted, *changed)]
@@ -102,7 +106,7 @@ class Observer:
         self.warnings += self._apart(every)
         values = {name: self._names[name] for name in every if name in self._names and not self._defined(name)}
         found = self._saved(values)
-        wanted += [name for name in spare if name not in self.unstored]
+        wanted = [name for name in (*wanted, *spare) if name not in self.unstored]
         changed = [name for name in changed if name not in self.unstored]
         every = [name for name in every if name not in self.unstored]
         held = self._held(found)
@@ -122,7 +126,7 @@ class Observer:
             try:
                 return save_values(self._store, values, stage=self.spec.stage, lost=self.warnings)
             except Unserializable as error:
-                if error.name not in self.spec.spare or error.name not in values:
+                if error.name not in self._spare or error.name not in values:
                     raise
                 self.unstored[error.name] = f"{error.type_name}: {error.reason}"
                 values = {name: value for name, value in values.items() if name != error.name}

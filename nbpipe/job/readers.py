@@ -67,6 +67,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "safetensors.torch": ("save_*",),
     "SimpleITK": ("WriteImage",),
     "soundfile": ("write",),
+    "torch.serialization": ("_open_zipfile_writer",),
     "torchaudio": ("save",),
     "torchvision.io": ("write_*",),
     "xgboost": ("Booster.save_model",),

@@ -328,7 +328,9 @@ class Engine:
             return
         failure = outcome.failure or Failure(code="stage", message=f"ended as {outcome.status}")
         if failure.code == "unserializable" and self.pipeline.mergeable:
-            raise MergeNeeded(self._span(name, failure.name or ""), failure)
+            span = self._span(name, failure.name or "")
+            if len(span) > 1:
+                raise MergeNeeded(span, failure)
         retry = outcome.status in {"failed", "lost", "timeout"} and failure.code != "unserializable"
         if retry and not self.stopping and self._retries.get(name, 0) < options.retries:
             self._retries[name] = self._retries.get(name, 0) + 1

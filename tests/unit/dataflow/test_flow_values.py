@@ -22,6 +22,31 @@ def test_names_that_nobody_reads_are_not_stored() -> None:
     assert flow.outputs == ("x",)
 
 
+def test_a_name_that_nobody_sees_bound_comes_through_all_stages_that_may_bind_it() -> None:
+    cells = (A + "%run one.py", B + "%run two.py", C + "print(given)")
+    assert inputs_of("c", *cells) == {"given": "b"}
+    assert inputs_of("b", *cells) == {"given": "a"}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["x = sorted(x)", "x.sort()", "x += [1]", "x[0] = 1", "del x[0]", "x.drop(0, inplace=True)", "for x in y: pass"],
+)
+def test_an_untagged_cell_that_changes_what_a_stage_reads_is_a_warning(cell: str) -> None:
+    (warning,) = flow_of(A + "x = list('ab')", cell, B + "print(x)").warnings
+    assert warning.startswith("cell 2 changes 'x' and is in no stage: stage 'b' (cell 3, line 2)")
+    assert flow_of(A + "x = list('ab')", cell, B + "x = 1\nprint(x)", C + "print(x)").warnings == ()
+
+
+def test_an_untagged_cell_that_only_looks_is_no_warning() -> None:
+    assert flow_of(A + "x = dict(a=[1])", "x.head()\nprint(x)\nx.plot()\nx.summary()", B + "print(x)", "x = 1").warnings == ()
+
+
+def test_an_untagged_cell_that_sets_a_seed_is_a_warning() -> None:
+    (warning,) = flow_of("import numpy as np\nnp.random.seed(0)", A + "x = np.random.rand()").warnings
+    assert "state of numpy.random holds in none" in warning
+
+
 def test_a_change_in_place_is_a_new_value() -> None:
     cells = ("import pandas as pd", A + "df = pd.read_csv('x')", B + "df['n'] = 1", C + "df.head()")
     assert inputs_of("c", *cells) == {"df": "b"}

@@ -171,6 +171,10 @@ def test_files_written_by_another_program_are_outputs_and_the_result_is_not_reus
     assert bench.run("!echo hello > made.txt", declared=True).uncacheable == ()
 
 
+def test_what_a_stage_reads_of_a_file_that_another_program_made_for_it_is_its_own(bench: Bench) -> None:
+    assert _paths(bench.run("!echo hello > made.txt\nprint(open('made.txt').read())")) == ([], ["made.txt"])
+
+
 _ENDS = {
     "left open": "f = open('out.txt', 'w'); f.write('hello')",
     "of a module": "import helper; helper.log.write('hello')",

@@ -217,6 +217,7 @@ def test_a_value_that_cannot_be_stored_asks_for_a_merge_only_where_that_is_allow
     with pytest.raises(MergeNeeded) as raised:
         rig.run({"a": [fail(code="unserializable", name="a")]})
     assert raised.value.names == ("a", "b", "c")
+    assert rig.run({"d": [fail(code="unserializable", name="d")]}) == "failed"  # there is nothing to merge it with
 
 
 @pytest.mark.parametrize("shape", ["in a chain", "side by side"])
