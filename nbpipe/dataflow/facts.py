@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from nbpipe.dataflow import hints
+from nbpipe.dataflow.anew import made_anew
 from nbpipe.dataflow.effects import Call
 from nbpipe.dataflow.roots import dotted
 from nbpipe.dataflow.snippets import Definition, config_magic, defined, modules_of
@@ -88,6 +89,8 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     declares: str = ""
     #: Of an exploration cell: names that it plainly gives another value.
     changes: tuple[str, ...] = ()
+    #: Of a definition or parameter: the call that gives something else each time.
+    anew: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -163,6 +166,8 @@ class _Reader:
             given |= {name: _sorted(value) for name, value in zip(_HINTS, hinted, strict=True) if value}
         if self._role == "explored" and item is None:
             given["changes"] = _sorted(found.binds | plainly_changed(node))
+        elif seen.calls and (anew := made_anew(node)):
+            given["anew"] = anew
         kind = type(node)
         if kind is ast.Expr:
             given["plain"] = True

@@ -71,6 +71,7 @@ def link(outline: Outline, params: tuple[Param, ...], cells: Cells) -> Linked:
 def _linked(walks: Sequence[StageWalk], afters: Sequence[tuple[str, ...]], known: Known) -> Linked:
     captured = known.captured()
     _pass_on(walks)
+    _made_anew(walks, known)
     wanted: dict[str, set[str]] = {walk.name: set() for walk in walks}
     for walk in walks:
         for name, giver in walk.inputs.items():
@@ -94,6 +95,17 @@ def _linked(walks: Sequence[StageWalk], afters: Sequence[tuple[str, ...]], known
         origins=tuple(known.origins.get(item.id) for item in snippets),
         warnings=tuple(dict.fromkeys(known.warnings)),
     )
+
+
+def _made_anew(walks: Sequence[StageWalk], known: Known) -> None:
+    for ref, call in known.anew.items():
+        users = [walk.name for walk in walks if ref in walk.definitions or known.snippets[ref].stage == walk.name]
+        if len(users) > 1:
+            item = known.snippets[ref]
+            known.warnings.append(
+                f"'{item.names[0]}' (cell {item.cell}, line {item.line}) is made anew in each of {', '.join(users)}, and {call} "
+                "gives something else each time. Call it in one stage"
+            )
 
 
 def _pass_on(walks: Sequence[StageWalk]) -> None:
@@ -132,6 +144,8 @@ def _params(cells: Cells, params: tuple[Param, ...], known: Known, names: Names)
                 needs=tuple(sorted(name for name, _ in found.reads if name not in bound and name not in BUILTINS)),
             )
             known.add(item, found.item, names.table.get)
+            if found.anew:
+                known.anew[item.id] = found.anew
             for name in bound:
                 names.give(name, ("param", name) if name in declared else ("snippet", item.id))
                 known.param_snippets[name] = item.id

@@ -84,6 +84,8 @@ class Known:
     #: The last stage whose code nobody can see through; it may bind anything.
     dynamic: str | None = None
     warnings: list[str] = field(default_factory=list)
+    #: Snippets that give something else each time they are made -> the call that does it.
+    anew: dict[str, str] = field(default_factory=dict)
     #: Values and parameters that an exploration cell changes -> that cell.
     untagged: dict[str, int] = field(default_factory=dict)
 
@@ -147,6 +149,8 @@ class Known:
             modules=item.modules,
         )
         self.add(made, item, lookup)
+        if isinstance(at, Statement) and at.anew:
+            self.anew[made.id] = at.anew
         if isinstance(at, Statement) and not at.text:
             self.origins[made.id] = (self.cell, at.place)
         else:

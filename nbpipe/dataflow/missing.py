@@ -27,6 +27,8 @@ BUILTINS = _OTHERS | {
     if type(value).__module__ == "_sitebuiltins"
     or (getattr(value, "__module__", "") in {"builtins", "_io", "io"} and getattr(value, "__name__", "") == name)
 }
+#: A cell of nothing but such a word is a magic, where no variable has that name.
+_AUTOMAGIC = frozenset({"ls", "ll", "pwd", "who", "whos", "lsmagic", "hist", "history"})
 #: Results of the cells before, which a stage has of its own cells.
 _RECENT = re.compile(r"^(_{1,3}|_i{1,3})$")
 #: Results by number: the numbers of a stage's kernel are not those of the notebook's.
@@ -36,6 +38,8 @@ _NUMBERED = re.compile(r"^(_i?\d+|Out|In|_oh|_ih)$")
 def missing_name(walk: Reach, name: str, line: int, when: When) -> str | None:
     """Raise or warn where a name that nobody gives is read; the stage that may give it where code is dynamic."""
     if name in BUILTINS or name in _KERNEL or when == "perhaps":
+        return None
+    if name in _AUTOMAGIC and walk.at.line == 1 and walk.at.body.strip() == name:
         return None
     known, at = walk.known, walk.at.line + line - 1
     earlier = _NUMBERED.match(name) or (_RECENT.match(name) and walk.at is walk.stage.cells[0])

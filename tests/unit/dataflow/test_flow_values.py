@@ -39,7 +39,24 @@ def test_an_untagged_cell_that_changes_what_a_stage_reads_is_a_warning(cell: str
 
 
 def test_an_untagged_cell_that_only_looks_is_no_warning() -> None:
-    assert flow_of(A + "x = dict(a=[1])", "x.head()\nprint(x)\nx.plot()\nx.summary()", B + "print(x)", "x = 1").warnings == ()
+    assert (
+        flow_of(A + "x = dict(a=[1])", "x.head()\nprint(x)\nx.plot()\nx.summary()", B + "print(x)", "x = 1").warnings
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("%%params\nimport time\nnow = time.time()", A + "print(now)", B + "print(now)"), "'now' (cell 1, line 3)"),
+        (("import time", A + "def f(x=time.time()): return x", B + "print(f())"), "'f' (cell 2, line 2)"),
+        (("import uuid", A + "class K:\n    ident = uuid.uuid4()", B + "print(K.ident)"), "'K' (cell 2, line 2)"),
+    ],
+)
+def test_what_is_another_one_in_each_stage_is_a_warning(cells: tuple[str, ...], said: str) -> None:
+    (warning,) = flow_of(*cells).warnings
+    assert warning.startswith(f"{said} is made anew in each of a, b")
+    assert flow_of(*cells[:2]).warnings == ()
 
 
 def test_an_untagged_cell_that_sets_a_seed_is_a_warning() -> None:
