@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbpipe.cli.arguments import json_option, notebook_argument, profile_option, read_pairs, seed_option, store_option
+
+if TYPE_CHECKING:
+    from nbpipe.sweep.api import SweepResult
 
 
 @click.command("sweep")
@@ -100,12 +103,20 @@ def command(
         **options,
     )
     lines.end(result)
+    if options["promote_best"] and result.promoted is None:
+        click.echo(f"nbpipe: nothing was promoted: {_why_not(result)}", err=True)
     if as_json:
         from nbpipe.cli.shapes import print_json
         from nbpipe.cli.sweep_shape import sweep_shape
 
         print_json(sweep_shape(result))
     raise click.exceptions.Exit(result.exit_code)
+
+
+def _why_not(result: SweepResult) -> str:
+    if result.stopped_for or result.study.status == "interrupted":
+        return "the sweep was stopped before its end"
+    return "no trial succeeded and met the conditions"
 
 
 def _seconds(text: str | None) -> float | None:

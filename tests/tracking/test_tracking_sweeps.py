@@ -13,11 +13,13 @@ pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.m
 
 TRAIN = "%%stage train --metrics acc --model net --register digits\nnet = {'lr': lr}\nacc = 1 - abs(lr - 0.5)"
 
+_BEST = ("--promote-best", "champion")
+
 
 def test_a_sweep_is_one_study_and_its_best_model_the_champion(tmp_path: Path) -> None:
     write(tmp_path, "n.ipynb", "%%params\nlr: float = 0.1", TRAIN)
     words = ("sweep", "n.ipynb", "-p", "lr=0.1,0.4,0.9", "--metric", "acc:max", "--study", "mine")
-    code, told = nbpipe(tmp_path, *words, "--promote-best", "champion")
+    code, told = nbpipe(tmp_path, *words, *_BEST)
     assert code == 0, told
     wait_until_delivered(tmp_path)
     mlflow = client(tmp_path)
@@ -29,3 +31,7 @@ def test_a_sweep_is_one_study_and_its_best_model_the_champion(tmp_path: Path) ->
     best = mlflow.get_model_version_by_alias("digits", "champion")
     assert told["promoted"] == ["digits", str(best.version)]
     assert best.tags["nbpipe.run_id"] == told["best"][0]["run"] == "r2"
+    code, told = nbpipe(tmp_path, *words[:2], "-p", "lr=0.5,0.1", "--metric", "acc:max", "--where", "acc > 2", *_BEST)
+    assert (code, told["promoted"]) == (8, None)
+    again = mlflow.get_model_version_by_alias("digits", "champion")
+    assert again.version == best.version, "none met the condition"
