@@ -31,7 +31,8 @@ _WHITE_LINE = re.compile(r"^[ \t]+$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\s*%%(?!%)(\S+)[ \t]*(.*)$")
 #: What IPython runs as a magic although it has no %: only where the cell is one line.
 _AUTOMAGIC = re.compile(
-    r"(cd|ls|pwd|cat|cp|mv|mkdir|rm|rmdir|matplotlib|pylab|who|whos|pip|conda|env|time|timeit)\b(?!\s*[=(.])"
+    r"(cd|ls|ll|pwd|cat|cp|mv|mkdir|rm|rmdir|less|more|man|matplotlib|pylab|who|whos|pip|conda|uv|env|set_env|time|timeit|prun|"
+    r"run|load_ext|reload_ext|autoreload|config|reset|store|alias|precision|pprint|xmode|history)\b(?!\s*[=(]|\.)"
 )
 
 

@@ -22,6 +22,8 @@ from nbpipe.errors import PipelineError
         ("%%time\nx = 1", "get_ipython().run_cell_magic('time', '', '')\nx = 1"),
         ("  x = 1\n  y = 2", "x = 1\ny = 2\n"),
         ("await f()", "await f()"),
+        ("cd ..", "get_ipython().run_line_magic('cd', '..')"),
+        ("run other.py", "get_ipython().run_line_magic('run', 'other.py')"),
     ],
 )
 def test_magics_become_the_calls_that_ipython_makes(body: str, python: str) -> None:
