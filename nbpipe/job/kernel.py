@@ -171,7 +171,7 @@ class Session:
         names = self.shell.user_ns
         lost = self.surroundings.lost({name: names[name] for name in outputs if name in names})
         lost += self.unseen.warnings(code.body for code in self.spec.cells)
-        lost += self.observer.identities()
+        lost += [*self.observer.identities(), *self.seeds.warnings()]
         ambient = self.surroundings.observed(self.seeds)
         self.leaks.check({**outputs, **observed}, self.spec.stage)
         self.leaks.check({state.name: state.artifact for state in ambient if state.artifact}, self.spec.stage)

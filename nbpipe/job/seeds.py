@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from nbpipe.job.ambient import BY_NAME
@@ -29,6 +30,8 @@ class Seeds:
         self.start: dict[str, Any] = {}
         self.seeded: set[str] = set()
         self.drawn_first: set[str] = set()
+        #: Modules that seeded while they were imported, after a stage above had seeded: one kernel imports them once.
+        self.by_import: dict[str, str] = {}
 
     def settle(self, loaded: str = "") -> None:
         """Seed and watch every library that was loaded since the last call; `loaded` is one that just was."""
@@ -53,6 +56,9 @@ class Seeds:
             if name not in self.seeded and BY_NAME[name].get() != self.start.get(name):
                 self.drawn_first.add(name)
             self.seeded.add(name)
+            module = _imported_by(sys._getframe(1)) if name in self.restored else ""  # noqa: SLF001
+            if module:
+                self.by_import[module] = name
             return seed(*args, **kwargs)
 
         return call
@@ -63,9 +69,24 @@ class Seeds:
             return name in self.drawn_first
         return bool(now != self.start.get(name))
 
+    def warnings(self) -> list[str]:
+        """What a stage cannot have as one kernel has it."""
+        return [
+            f"importing {module} seeds {name[1:]} again, and in one kernel it is imported once: seed in a cell, not in the module"
+            for module, name in self.by_import.items()
+        ]
+
     def matters(self, name: str) -> bool:
         """Random state that nothing seeded, above or here, is exempt from the promise and is not carried."""
         return name in self.restored or name in self.seeded
+
+
+def _imported_by(frame: Any) -> str:
+    """The file of the module whose import runs this frame; "" for none."""
+    file = ""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        file, frame = frame.f_code.co_filename, frame.f_back
+    return Path(file).name if frame is not None else ""
 
 
 def _plain_seed(name: str, seed: int) -> None:
