@@ -116,6 +116,11 @@ class _Walker(Bindings):
         super().visit_ImportFrom(node)
         self.found.dynamic |= node.module == "__main__"
 
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        super().visit_Attribute(node)
+        # The notebook's names as IPython has them.
+        self.found.dynamic |= node.attr in {"user_ns", "user_global_ns", "run_cell"}
+
     def visit_Subscript(self, node: ast.Subscript) -> None:
         super().visit_Subscript(node)
         name = node.slice.id if isinstance(node.slice, ast.Name) else ""

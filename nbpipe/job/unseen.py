@@ -102,6 +102,7 @@ class Unseen:
             found["NumPy's print formatters"] = _functions(options.numpy_formatters())
         if _ready("logging"):
             found["logging handlers"] = _handlers()
+        found["IPython's hooks and magics"] = _hooks(self._shell)
         formatters = self._shell.display_formatter.formatters.values()
         found["how IPython shows classes"] = {
             kind.__name__: show
@@ -187,6 +188,21 @@ def _printers(formatter: Any) -> dict[Any, Any]:
     """
     found: dict[Any, Any] = formatter._trait_values.get("type_printers", {})  # noqa: SLF001
     return found
+
+
+def _hooks(shell: Any) -> dict[str, Any]:
+    """What the notebook's own code has given to IPython: called around cells, on their text, or as a magic."""
+    given = [(event, hook) for event, hooks in shell.events.callbacks.items() for hook in hooks]
+    for name in ("input_transformers_cleanup", "input_transformers_post", "ast_transformers"):
+        given += [(name, hook) for hook in getattr(shell, name)]
+    given += [(f"%{name}", hook) for table in shell.magics_manager.magics.values() for name, hook in table.items()]
+    own = [
+        (name, hook) for name, hook in given if "__main__" in (getattr(hook, "__module__", ""), type(hook).__module__)
+    ]
+    return {
+        name if name[0] == "%" else f"{name} {getattr(hook, '__name__', type(hook).__name__)}": hook
+        for name, hook in own
+    }
 
 
 def _handlers() -> dict[str, Any]:

@@ -31,6 +31,14 @@ def scale(x, seen=[]):
 """
 
 
+def _shell(formatters: dict[str, object]) -> types.SimpleNamespace:
+    """As much of IPython's shell as is looked at."""
+    lists = dict.fromkeys(("input_transformers_cleanup", "input_transformers_post", "ast_transformers"), ())
+    shown = types.SimpleNamespace(formatters=formatters)
+    events, magics = types.SimpleNamespace(callbacks={}), types.SimpleNamespace(magics={})
+    return types.SimpleNamespace(display_formatter=shown, events=events, magics_manager=magics, **lists)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     made = Bench(tmp_path)
@@ -68,6 +76,15 @@ def bench(tmp_path: Path) -> Bench:
         (
             "get_ipython().display_formatter.formatters['text/plain'].for_type(int, lambda n, p, cycle: p.text('n'))",
             "how IPython shows classes changed (int)",
+        ),
+        ("get_ipython().events.register('post_run_cell', lambda result: None)", "(post_run_cell <lambda>)"),
+        (
+            "get_ipython().input_transformers_cleanup.append(lambda lines: lines)",
+            "(input_transformers_cleanup <lambda>)",
+        ),
+        (
+            "from IPython.core.magic import register_line_magic\n@register_line_magic\ndef hello(line): print(line)",
+            "IPython's hooks and magics changed (%hello)",
         ),
         (
             # Some options warn when they are only asked for.
@@ -127,7 +144,7 @@ def test_a_look_ahead_changes_nothing_of_what_is_said(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "second", second)
     # What other tests have imported here is not looked at.
     monkeypatch.setattr("nbpipe.job.unseen._ready", lambda _: False)
-    shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={}))
+    shell = _shell({})
     look_ahead(shell, lambda _: False)
     # Between the look and the job, which is none of the cells' doing.
     vars(first)["f"] = max
@@ -146,7 +163,7 @@ def test_a_look_leaves_it_to_ipython_when_it_settles_how_classes_are_shown(monke
     monkeypatch.setattr(sys.modules["numpy"], "__spec__", types.SimpleNamespace(_initializing=True))
     monkeypatch.setattr("nbpipe.job.unseen._ready", lambda _: False)
     plain = PlainTextFormatter()
-    shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={"text/plain": plain}))
+    shell = _shell({"text/plain": plain})
     unseen = Unseen(shell, lambda _: False)
     unseen.start()
     monkeypatch.undo()
