@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -59,7 +60,7 @@ def command(run: str, output: Path | None, *, as_json: bool) -> None:
         click.echo(
             f"  {click.style('warning:', fg='yellow')} {line(path)} is not as it was; as it was: {line(str(kept))}"
         )
-    click.echo(f"  run it as {name} ran: nbpipe run {line(str(written))} --params-from {name}")
+    click.echo(f"  run it as {name} ran: nbpipe run {shlex.quote(line(str(written)))} --params-from {name}")
 
 
 def _short(path: Path) -> Path:

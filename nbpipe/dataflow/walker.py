@@ -118,8 +118,8 @@ class _Walker(Bindings):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         super().visit_Attribute(node)
-        # The notebook's names as IPython has them.
-        self.found.dynamic |= node.attr in {"user_ns", "user_global_ns", "run_cell"}
+        # The notebook's names as IPython has them; and all classes that were made of one.
+        self.found.dynamic |= node.attr in {"user_ns", "user_global_ns", "run_cell", "__subclasses__"}
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         super().visit_Subscript(node)

@@ -54,6 +54,7 @@ class Files:
         here = [job, Path(sys.prefix), Path(sys.base_prefix), Path.home() / ".cache", Path.home() / ".config",
                 Path.home() / ".ipython", Path.home() / ".jupyter", Path.home() / ".local", Path.home() / ".matplotlib",
                 Path(sysconfig.get_paths()["stdlib"])]  # fmt: skip
+        here += [Path(place) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME") if (place := os.environ.get(name))]
         self._outside = (NBPIPE, *(str(path.resolve()) + os.sep for path in here))
         #: Modules that were imported: path of the source -> its digest then.
         self._sources: dict[str, str] = {}

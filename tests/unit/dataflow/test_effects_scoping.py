@@ -157,6 +157,7 @@ def test_what_is_bound_on_every_way(code: str, names: set[str]) -> None:
         ("import __main__ as m", True),
         ("get_ipython().user_ns['x'] = 1", True),
         ("get_ipython().run_cell('x = 1')", True),
+        ("Base.__subclasses__()", True),
         ("from __main__ import f", True),
         ("def f(): return __main__.x", True),
         ("sys.modules['__main__'].x", True),
