@@ -92,7 +92,7 @@ def _print_text(suggestion: Suggestion, notebook: Path, output: Path | None) -> 
         click.echo(f"\nWrite it:  nbpipe suggest {shlex.quote(name)} -o {shlex.quote(line(str(copy)))}")
     else:
         where = shlex.quote(line(str(output)))
-        click.echo(f"\nwrote {where}; look at its tags, then:  nbpipe run {shlex.quote(str(where))}")
+        click.echo(f"\nwrote {where}; look at its tags, then:  nbpipe run {where}")
 
 
 def _cells(numbers: tuple[int, ...]) -> str:
