@@ -85,6 +85,11 @@ class Files:
         self._checkpoints = checkpoints
         self._outside += (os.path.realpath(place) + os.sep,)
 
+    def except_objects(self, store: str) -> None:
+        """What this process keeps in its store is written once the stage has ended, and is no file of it."""
+        if "://" not in store.removeprefix("file://"):
+            self._outside += (os.path.realpath(f"{store.removeprefix('file://')}/objects") + os.sep,)
+
     def start(self) -> None:
         """Look at the project, then watch."""
         self._before = scan(self._project)

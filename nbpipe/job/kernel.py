@@ -61,6 +61,7 @@ class Session:
         self.surroundings = Surroundings(self.spec, self.store, secrets)
         self.definitions = Definitions(shell, self.spec.snippets, self.spec.params)
         self.files = Files(Path(self.spec.project), folder)
+        self.files.except_objects(self.spec.store)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
         self.files.late = dict.fromkeys(self.spec.late, False)

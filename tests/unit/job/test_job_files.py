@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from jobs import Bench
 
+from nbpipe.job.folder import read_verdict
 from nbpipe.job.undo import undo
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import digest_file, source_digest
@@ -229,3 +230,15 @@ def test_a_secret_in_a_file_written_late_is_found(bench: Bench) -> None:
     outcome = bench.run(body, env={"TOKEN": "a-very-secret-value"}, secrets=("TOKEN",))
     assert outcome.failure is not None
     assert (outcome.status, outcome.failure.code) == ("failed", "security")
+
+
+def test_what_a_job_keeps_in_its_store_is_no_file_of_its_stage(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    folder, spec = bench.write("x = list(range(10))\nprint('one')", outputs=("x",))
+    # The store lies neither in the project nor among temporary files, as on another machine.
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "own")}
+    subprocess.run([sys.executable, "-m", "nbpipe.job", folder], env=environment, check=True)
+    outcome = read_verdict(folder, spec.token)
+    assert outcome is not None
+    assert _paths(outcome) == ([], [])
+    assert outcome.uncacheable == ()
