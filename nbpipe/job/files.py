@@ -11,6 +11,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+import time
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class Files:
         self._made: set[str] = set()
         self._before: dict[str, tuple[int, int, int]] = {}
         self._busy = False
+        self._began = 0
         self.on = False
         #: What was read and written is told; what is written from now on is late.
         self._over = False
@@ -92,6 +94,7 @@ class Files:
 
     def start(self) -> None:
         """Look at the project, then watch."""
+        self._began = time.time_ns()
         self._before = scan(self._project)
         (self._undo / "scan.json").write_text(json.dumps(self._before))
         sys.addaudithook(self._hook)
@@ -258,7 +261,7 @@ class Files:
             shutil.copy2(target, self._undo / name)
             sync_folder(self._undo / name)
         with (self._undo / "index.jsonl").open("a") as index:
-            index.write(json.dumps({"path": path, "copy": name if existed else ""}) + "\n")
+            index.write(json.dumps({"path": path, "copy": name if existed else "", "at": time.time_ns()}) + "\n")
         if existed:
             # After a power cut half a copy must not take the place of the file.
             sync_folder(self._undo / "index.jsonl")
@@ -341,7 +344,7 @@ class Files:
                 # It was not there when the stage began: what the stage read of it, it had written.
                 self._reads.pop(path, None)
                 with (self._undo / "index.jsonl").open("a") as index:
-                    index.write(json.dumps({"path": path, "copy": "", "seen": "scan"}) + "\n")
+                    index.write(json.dumps({"path": path, "copy": "", "at": self._began, "seen": "scan"}) + "\n")
         for path in late.left_open(self._writes):
             late.note(self._undo.parent, self._relative(path))
         read = [

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 
 from nbpipe.job.folder import UNDO
@@ -73,11 +74,12 @@ class Disk:
 
     def _in_flight(self) -> dict[Path, str]:
         """What running jobs have written so far -> the digest of what was there before."""
-        return {
-            Path(path): digest_file(folder / UNDO / copy) if copy else ""
-            for folder in self._running
-            for path, copy in _copies(folder).items()
-        }
+        first: dict[str, tuple[int, Path | None]] = {}
+        for folder in self._running:
+            for path, (at, kept) in _copies(folder).items():
+                if path not in first or at < first[path][0]:
+                    first[path] = (at, kept)
+        return {Path(path): digest_file(kept) if kept else "" for path, (_, kept) in first.items()}
 
     # -- what jobs do
 
@@ -103,10 +105,12 @@ class Disk:
     def wrote(self, outcome: Outcome, folder: Path) -> None:
         """An attempt wrote files: remember what they were, from the copies it took."""
         copies = _copies(folder)
+        # A stage that still runs may have written the file first: then this one found what that one had made of it.
+        others = [_copies(other) for other in self._running - {folder}]
         for state in outcome.files_written:
-            copy = copies.get(str(self.path(state.path)))
-            if state.path not in self._original and copy is not None:
-                kept = folder / UNDO / copy if copy else None
+            path = str(self.path(state.path))
+            if state.path not in self._original and path in copies:
+                _, kept = min((each[path] for each in (copies, *others) if path in each), key=itemgetter(0))
                 self._original[state.path] = (digest_file(kept) if kept else "", kept)
 
     # -- what must be on disk
@@ -164,11 +168,12 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _copies(folder: Path) -> dict[str, str]:
-    """Path -> name of the copy that was taken before the first write; "" if there was no file."""
+def _copies(folder: Path) -> dict[str, tuple[int, Path | None]]:
+    """Path -> when the job first wrote it, in ns, and the copy that was taken before; None if there was no file."""
     try:
         lines = (folder / UNDO / "index.jsonl").read_text().splitlines(keepends=True)
     except FileNotFoundError:
         return {}
     entries = [json.loads(line) for line in lines if line.endswith("\n")]
-    return {entry["path"]: entry["copy"] or "" for entry in entries}
+    kept = {entry["path"]: folder / UNDO / entry["copy"] if entry["copy"] else None for entry in entries}
+    return {entry["path"]: (entry.get("at", 0), kept[entry["path"]]) for entry in entries}

@@ -1,0 +1,47 @@
+"""What files held before a run, whichever of its stages tells first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbpipe.job.folder import UNDO
+from nbpipe.model import FileState, Outcome
+from nbpipe.pipeline.contents import digest_file
+from nbpipe.run.files import Disk
+from nbpipe.store import open_store
+
+
+def _job(folder: Path, file: Path, *, at: int, held: str | None) -> Path:
+    """The folder of a job that first wrote `file` at this time, when it held this text."""
+    (folder / UNDO).mkdir(parents=True)
+    if held is not None:
+        (folder / UNDO / "copy").write_text(held)
+    entry = {"path": str(file), "copy": "copy" if held is not None else "", "at": at}
+    (folder / UNDO / "index.jsonl").write_text(json.dumps(entry) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("before", [None, "before the run"])
+def test_what_another_stage_made_of_a_file_is_not_what_it_was_before_the_run(
+    tmp_path: Path, before: str | None
+) -> None:
+    project = tmp_path / "project"
+    file = project / "d.db"
+    project.mkdir()
+    disk = Disk(lambda path: digest_file(project / path), project, open_store(tmp_path / "store"))
+    early = _job(tmp_path / "early", file, at=1, held=before)
+    late = _job(tmp_path / "late", file, at=2, held="made by the early one")
+    file.write_text("made by both")
+    given: Any = {"stage": "late", "attempt": 1, "token": "t", "status": "succeeded"}
+    wrote = Outcome(**given, files_written=(FileState(path="d.db", digest="x"),))
+    disk.started(late)
+    disk.started(early)
+    held = digest_file(early / UNDO / "copy") if before else ""
+    assert disk.before_run("d.db") == held
+    disk.ended(late)
+    disk.wrote(wrote, late)
+    assert disk.before_run("d.db") == held
