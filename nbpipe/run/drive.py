@@ -18,7 +18,7 @@ from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.facts import Outside
 from nbpipe.run import record as records
 from nbpipe.run.attempt import Place
-from nbpipe.run.beside import Lane
+from nbpipe.run.beside import FOLDER, Lane
 from nbpipe.run.engine import Engine, MergeNeeded
 from nbpipe.run.executed import write_executed
 from nbpipe.run.expected import expected_seconds
@@ -83,7 +83,12 @@ class Drive:
         self.machines: Mapping[str, Any] = {}
         #: Asked all the time whether to stop: "", "ask" or "kill", as in `Engine.stopping`.
         self.halt: Callable[[], str] = lambda: ""
-        self._disk = Disk(Outside(project.root, store.variable_digest).digest, project.root, store, lane=lane)
+        self._disk = Disk(
+            Outside(project.root, store.variable_digest).digest,
+            project.root,
+            store,
+            lane=lane or Lane(project.state / FOLDER),
+        )
         self.journal = Journal(self.folder, self._hear)
         self._told = SoFar(read(self.journal.path))
         self.record = records.Record(

@@ -309,18 +309,23 @@ class Engine:
         return moved
 
     def _unmixed(self, attempt: Attempt, outcome: Outcome) -> Outcome:
-        """The outcome; cancelled where another run of this process wrote what the job used: nobody knows what it saw."""
+        """The outcome; cancelled where another run wrote what the job used: nobody knows what it saw."""
         path = self._disk.mixed(outcome, attempt.folder)
         if path is None:
             return outcome
-        failure = Failure(code="interrupted", message=f"another run wrote {path.name} while it ran", name=str(path))
+        failure = Failure(
+            code="interrupted",
+            message=f"another run wrote {path.name} while it ran",
+            name=str(path),
+            fix="Run again once that one has ended; runs at once need files of their own.",
+        )
         return msgspec.structs.replace(outcome, status="cancelled", failure=failure)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if outcome.status == "succeeded":
             self._commit(attempt, outcome)
             return
-        undo(attempt.folder)
+        undo(attempt.folder, seen=self._disk.lane.mixed is not None)
         name, options = attempt.stage.name, attempt.stage.options
         too_early = None if self.stopping else self._too_early(attempt)
         if too_early is not None:

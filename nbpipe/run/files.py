@@ -86,16 +86,21 @@ class Disk:
     def started(self, folder: Path) -> None:
         """A job runs in this folder: what it writes is not yet anybody's."""
         self._running.add(folder)
-        self.lane.started(folder, lambda place: map(Path, _copies(place)))
+        self.lane.started(folder, lambda place: map(Path, _copies(place, seen=True)))
 
     def ended(self, folder: Path) -> None:
         """It has ended; `wrote` or an undo follows."""
         self._running.discard(folder)
 
     def mixed(self, outcome: Outcome, folder: Path) -> Path | None:
-        """A file that an ended job used while another run wrote it."""
-        used = (*outcome.files_read, *outcome.files_written)
-        return self.lane.used(folder, [*map(Path, _copies(folder)), *(self.path(state.path) for state in used)])
+        """A file that an ended job used while another run wrote it.
+
+        One that it only read counts where that is strict: what it saw of it is known, and compared with what it should see.
+        """
+        used = (*outcome.files_read, *outcome.files_written) if self.lane.strict else ()
+        return self.lane.used(
+            folder, [*map(Path, _copies(folder, seen=True)), *(self.path(state.path) for state in used)]
+        )
 
     def over(self, folder: Path, outcome: Outcome | None = None) -> None:
         """What an ended job wrote was committed, or undone."""
@@ -168,12 +173,16 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _copies(folder: Path) -> dict[str, tuple[int, Path | None]]:
-    """Path -> when the job first wrote it, in ns, and the copy that was taken before; None if there was no file."""
+def _copies(folder: Path, *, seen: bool = False) -> dict[str, tuple[int, Path | None]]:
+    """Path -> when the job first wrote it, in ns, and the copy that was taken before; None if there was no file.
+
+    `seen`: only of files that it was seen to write.
+    """
     try:
         lines = (folder / UNDO / "index.jsonl").read_text().splitlines(keepends=True)
     except FileNotFoundError:
         return {}
     entries = [json.loads(line) for line in lines if line.endswith("\n")]
+    entries = [entry for entry in entries if not (seen and "seen" in entry)]
     kept = {entry["path"]: folder / UNDO / entry["copy"] if entry["copy"] else None for entry in entries}
     return {entry["path"]: (entry.get("at", 0), kept[entry["path"]]) for entry in entries}

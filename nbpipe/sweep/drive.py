@@ -10,7 +10,7 @@ import msgspec
 
 from nbpipe.errors import UsageError
 from nbpipe.run.api import Prepared
-from nbpipe.run.beside import Beside, Lane
+from nbpipe.run.beside import FOLDER, Lane
 from nbpipe.sweep.attempt import Attempt, settled
 from nbpipe.sweep.ledger import Ledger
 from nbpipe.sweep.limits import Limits
@@ -24,6 +24,8 @@ from nbpipe.tracking import outbox
 _PAUSE = 0.2
 #: Seconds after which MLflow hears of the trials that have ended.
 _FLUSH = 60.0
+#: Times that a trial is begun because other runs wrote files meanwhile.
+_OFTEN = 4
 
 #: Hears of each trial that begins or ends.
 Listener = Callable[[Trial], None]
@@ -61,9 +63,10 @@ class Drive:
         self._ended = 0
         self._exit_code = 0
         self._edited = False
-        self._beside = Beside()
         #: Trials were in each other's way: from then on each runs alone.
         self._alone = False
+        #: Trial -> how often it was begun again for that.
+        self._again: dict[int, int] = {}
         self._flushed = time.monotonic()
         #: "": go on; "ask": stop what runs, in good order; "kill": kill it.
         self.stopping = ""
@@ -120,7 +123,7 @@ class Drive:
                 weak=self._searcher.weak_at,
                 stopping=lambda: self.stopping,
                 began=self._began,
-                lane=self._beside.lane() if self._room() > 1 else Lane(),
+                lane=Lane(self._prepared.project.state / FOLDER, strict=self._room() > 1),
             )
             self._flying[pool.submit(attempt.run)] = attempt
 
@@ -174,7 +177,10 @@ class Drive:
         trial = attempt.trial
         if not trial.is_over:
             self._alone = self._alone or attempt.disturbed
-            return
+            times = self._again[trial.number] = self._again.get(trial.number, 0) + attempt.disturbed
+            if self.stopping or times < _OFTEN:
+                return
+            trial = msgspec.structs.replace(trial, status="failed", reason="other runs wrote files while it ran")
         self._record(trial)
         if trial.status == "failed" and (attempt.fatal or self._limits.fail_fast) and not self.stopping:
             self.stopping, self._exit_code = "ask", attempt.exit_code

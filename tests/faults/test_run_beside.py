@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runs import Site
+from runs import Site, finish
 
 WAIT = "import time, pathlib\nwhile not pathlib.Path({other!r}).exists():\n    time.sleep(0.01)\ntime.sleep(0.3)\n"
 
@@ -30,6 +30,33 @@ def test_what_one_appends_is_not_taken_for_the_work_of_the_other(tmp_path: Path)
     looks = site.store.traces.latest("looks")
     assert looks is not None
     assert looks.outcome.files_written == ()
+
+
+_WRITES = """%%stage one --metrics acc
+import pathlib, time
+NOTE(f'wrote-{k}')
+pathlib.Path('out.txt').write_text(str(k))
+while not pathlib.Path('../go').exists():
+    time.sleep(0.02)
+acc = k"""
+_READS = "%%stage two --metrics seen\nimport pathlib\nacc\nseen = int(pathlib.Path('out.txt').read_text())"
+
+
+def test_two_runs_at_once_that_write_one_file_fail_and_leave_nothing_to_reuse(site: Site) -> None:
+    site.write("%%params\nk = 1", _WRITES, _READS)
+    started = [site.start("run", "n.ipynb", "--json", "-p", f"k={k}") for k in (4, 5)]
+    site.wait_for(lambda: site.ran("wrote-4") and site.ran("wrote-5"))
+    (site.folder / "mine.txt").touch()
+    (site.root / "go").touch()
+    for done in [finish(process) for process in started]:
+        assert done.code == 1, done.out
+        assert done.json["error"]["message"] == "another run wrote out.txt while it ran"
+        assert "files of their own" in done.err
+    assert (site.folder / "mine.txt").exists(), "what somebody else made meanwhile is left"
+    for k in (4, 5):
+        done = site.run("-p", f"k={k}")
+        assert done.stages == {"one": "succeeded", "two": "succeeded"}
+        assert [stage["metrics"] for stage in done.json["stages"]] == [{"acc": k}, {"seen": k}]
 
 
 def test_what_nobody_was_seen_to_write_is_used_by_no_later_run(tmp_path: Path) -> None:
