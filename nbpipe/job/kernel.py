@@ -6,6 +6,7 @@ The engine calls these as hidden, silent steps. Nothing of it is visible in the 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import time
@@ -239,12 +240,24 @@ class Session:
             cell=cell if own is None or line is not None else None,
             line=line,
             name=own.name if own is not None else None,
-            fix=(own.fix or "") if own is not None else "",
+            fix=(own.fix or "") if own is not None else _way_out(error),
         )
         write_whole(self.folder / FAILURE, msgspec.json.encode(failure))
         if (self.folder / SHIPMENT).exists():
             # On another machine a file that was not sent is the likeliest cause.
             write_whole(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
+
+
+def _way_out(error: BaseException) -> str:
+    """What to do about an error that comes of the stage's kernel having less than the notebook's; else ""."""
+    text = str(error.args[0]) if error.args else ""
+    pickled = re.match(r"Can't get attribute '(\w+)' on <module '__main__'", text)
+    if pickled and isinstance(error, AttributeError):
+        name = pickled[1]
+        return f"What is unpickled needs '{name}': write the name '{name}' in this stage, and its definition is made here, too."
+    if type(error).__name__ == "UsageError" and "magic function" in text and "not found" in text:
+        return "If a cell above registers the magic, make it a %%setup cell."
+    return ""
 
 
 def _said(error: BaseException) -> str:

@@ -125,6 +125,22 @@ def test_a_cell_magic_below_the_stage_line_works(bench: Bench) -> None:
     assert bench.printed() == "hidden\n\n"
 
 
+@pytest.mark.parametrize(
+    ("body", "fix"),
+    [
+        ("import pickle; pickle.loads(b'c__main__\\nNet\\n.')", "write the name 'Net' in this stage"),
+        ("%hello you", "make it a %%setup cell"),
+        ("(1).real_part", ""),
+    ],
+)
+def test_an_error_of_a_kernel_that_has_less_than_the_notebooks_says_what_to_do(
+    bench: Bench, body: str, fix: str
+) -> None:
+    failure = bench.run(body).failure
+    assert failure is not None
+    assert (fix in failure.fix) if fix else not failure.fix
+
+
 def test_a_failed_assertion_in_a_check_rejects(bench: Bench) -> None:
     outcome = bench.run("acc = 0.5\nassert acc > 0.6, 'too low'", kind="check")
     assert (bench.code, outcome.status) == (8, "rejected")
