@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -79,9 +80,11 @@ class Connection:
             shell=True, iopub=True, stdin=False, hb=False, control=True
         )
 
-    def ask_to_end(self) -> None:
-        """Ask the kernel to end; `close` waits for it."""
-        if not (self._closed or self._asked) and self.process.poll() is None:
+    def ask_to_end(self, *, at_rest: bool = False) -> None:
+        """Ask the kernel to end, or kill it where it has nothing left to do; `close` waits for it."""
+        if at_rest:
+            self.process.signal_group(signal.SIGKILL)
+        elif not (self._closed or self._asked) and self.process.poll() is None:
             self._asked = True
             self.client.shutdown()
 

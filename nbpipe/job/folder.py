@@ -20,6 +20,8 @@ KERNEL_PID = "kernel.pid"
 UNDO = "undo"
 #: Paths of files that are whole only when the kernel has ended, a line of JSON each.
 LATE = "late.jsonl"
+#: There if the kernel has nothing left to do, and may be killed.
+AT_REST = "at-rest"
 #: Of a stage's process on a scheduler: a lock that it holds, and then the list of the files that hooks saw it write.
 HELD = ".held"
 ENDED = ".ended"

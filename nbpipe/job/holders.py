@@ -66,20 +66,31 @@ def _below(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
 def writes(pid: int, kind: Callable[[int], bool] = lambda _: True) -> set[tuple[int, int]]:
     """Files, as device and number, that the process may write through a descriptor it holds: those of one kind."""
     found = set[tuple[int, int]]()
+    own = f"{_PROC}/{pid}"
     try:
-        descriptors = list(os.scandir(_PROC / str(pid) / "fd"))
+        descriptors = os.listdir(f"{own}/fd")  # noqa: PTH208 - numbers
     except OSError:
         return found
-    for entry in descriptors:
+    for number in descriptors:
         try:
-            info = (_PROC / str(pid) / "fdinfo" / entry.name).read_text()
-            stat = os.stat(entry.path)  # noqa: PTH116 - of the open file, through the link
+            # Of the open file, through the link; most are sockets, and need no second look.
+            status = os.stat(f"{own}/fd/{number}")  # noqa: PTH116
+            info = Path(f"{own}/fdinfo/{number}").read_text() if kind(status.st_mode) else ""
         except OSError:
             continue
         flags = next((line.split()[1] for line in info.splitlines() if line.startswith("flags:")), "0")
-        if int(flags, 8) & _ACCESS and kind(stat.st_mode):
-            found.add((stat.st_dev, stat.st_ino))
+        if int(flags, 8) & _ACCESS:
+            found.add((status.st_dev, status.st_ino))
     return found
+
+
+def has_children() -> bool:
+    """Whether this process has any, as Linux lists them for each of its threads; True where it does not."""
+    try:
+        lists = [task / "children" for task in Path("/proc/self/task").iterdir()]
+        return any(one.read_bytes() for one in lists)
+    except OSError:
+        return True
 
 
 class Beside:

@@ -22,10 +22,10 @@ from nbpipe.job.ambient import NOISE, OWNERS, TABLE
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
-from nbpipe.job.folder import FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
+from nbpipe.job.folder import AT_REST, FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
 from nbpipe.job.imports import ImportWatch
 from nbpipe.job.installed import Installed
-from nbpipe.job.late import refuse
+from nbpipe.job.late import Rest, refuse
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.leaks import Leaks
 from nbpipe.job.measured import Measured
@@ -83,6 +83,7 @@ class Session:
         self.unseen = Unseen(shell, lambda file: is_local(file, project))
         self.installed = Installed(self.spec.distributions)
         self.seconds: dict[str, float] = {}
+        self._rest = Rest()
         self._explained = False
 
     def begin(self) -> None:
@@ -205,6 +206,8 @@ class Session:
             write_whole(self.folder / SENTINEL, msgspec.json.encode(told))
         except OSError as error:
             raise write_error(str(self.folder), error) from error
+        if not self.spec.nproc and self._rest.comes(self.shell.user_ns):
+            (self.folder / AT_REST).touch()
 
     def explain(self, cell: int | None, error: BaseException | None) -> None:
         """Write the place and the cause of an error for the runner; without one, of the last that user code raised."""

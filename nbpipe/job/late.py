@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import io
@@ -10,6 +11,7 @@ import os
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import msgspec
 from nbpipe.credentials import values_of
 from nbpipe.errors import PipelineError
 from nbpipe.job.folder import LATE, UNDO
-from nbpipe.job.holders import identity, writes
+from nbpipe.job.holders import has_children, identity, writes
 from nbpipe.job.leaks import Leaks
 from nbpipe.model import Failure, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import digest_file
@@ -52,20 +54,61 @@ def refuse(path: str, stage: str) -> PipelineError:
     )
 
 
+class Rest:
+    """How a forked kernel was before its stage: what came since may have something to do at the end of Python."""
+
+    #: Other kernels end as Python does.
+    forked = False
+    #: The one of this kernel's job.
+    current: Rest | None = None
+
+    def __init__(self) -> None:
+        Rest.current = self
+        self._files = _files()
+        self._handlers = atexit._ncallbacks()  # noqa: SLF001
+        self._finalizers = len(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._threads = set(threading.enumerate())
+
+    def comes(self, namespace: Mapping[str, Any]) -> bool:
+        """Whether nothing is left to do: the process can go at once. `namespace` is the user's."""
+        return (
+            self.forked
+            and atexit._ncallbacks() <= self._handlers  # noqa: SLF001
+            and len(weakref.finalize._registry) <= self._finalizers  # type: ignore[attr-defined]  # noqa: SLF001
+            and self._threads >= set(threading.enumerate())
+            and not _has_ends(namespace)
+            and not self.opened()
+            and not has_children()
+        )
+
+    def opened(self) -> bool:
+        """Whether the stage has opened a file for writing, wherever it is, that is open still."""
+        return not _files() <= self._files
+
+
+def _files() -> set[tuple[int, int]]:
+    return writes(os.getpid(), kind=stat.S_ISREG)
+
+
+def _has_ends(namespace: Mapping[str, Any]) -> bool:
+    """Whether something there has a word to say when it goes: a class of the user's, or an object."""
+    values = list(namespace.values())
+    return any("__del__" in vars(each) if isinstance(each, type) else hasattr(type(each), "__del__") for each in values)
+
+
 def let_go(namespace: dict[str, Any]) -> None:
     """Do for a forked kernel what the end of Python does for files: objects go, and what they still hold is written.
 
-    `namespace` is the user's; it is emptied. Nothing is done where no file is open and no class of the user's has
-    anything to say at its end.
+    `namespace` is the user's; it is emptied. Nothing is done where no file is open and nothing there has anything to say
+    at its end.
     """
-    ends = any(isinstance(value, type) and "__del__" in vars(value) for value in list(namespace.values()))
     running = [
         thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
     ]
     deadline = time.monotonic() + _LAST_THREADS
     for thread in running:
         thread.join(max(0.0, deadline - time.monotonic()))
-    if not ends and not _any_open():
+    if not _has_ends(namespace) and Rest.current is not None and not Rest.current.opened():
         return
     namespace.clear()
     gc.collect()
@@ -73,12 +116,6 @@ def let_go(namespace: dict[str, Any]) -> None:
         if isinstance(each, io.IOBase):
             with contextlib.suppress(Exception):
                 each.flush()
-
-
-def _any_open() -> bool:
-    """Whether this process may write to a file, besides what it prints to."""
-    printed = {(found.st_dev, found.st_ino) for found in map(os.fstat, (1, 2))}
-    return bool(writes(os.getpid(), kind=stat.S_ISREG) - printed)
 
 
 def settle(

@@ -13,6 +13,7 @@ import time
 import weakref
 from pathlib import Path
 
+from nbpipe.job.holders import has_children
 from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.shelf import SHELF
 
@@ -72,10 +73,10 @@ class KernelProcess:
         """Wait `patience` seconds for it to end by itself, then kill its whole group."""
         deadline = time.monotonic() + patience
         while self.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.003)
+            time.sleep(0.002)
         self.signal_group(signal.SIGKILL)
         while self.poll() is None:
-            time.sleep(0.003)
+            time.sleep(0.001)
 
 
 def usable(kernel: str) -> str:
@@ -166,14 +167,16 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
     from ipykernel.kernelapp import IPKernelApp
 
-    from nbpipe.job.late import let_go
+    from nbpipe.job.late import Rest, let_go
+
+    Rest.forked = True
 
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
     looked = getattr(app.kernel, "_process_children", None)
     if looked is not None:
         # It reads about every process of the machine, and nearly always there is no child.
-        app.kernel._process_children = lambda: looked() if _has_children() else []  # noqa: SLF001
+        app.kernel._process_children = lambda: looked() if has_children() else []  # noqa: SLF001
     app.start()
     # The thread that heard of the end still flushes; stopped after the thread that it flushes to, it would wait for ten seconds.
     control = getattr(app, "control_thread", None)
@@ -183,12 +186,3 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     # What `exit` would do: user code may have registered handlers (loggers that still hold data).
     atexit._run_exitfuncs()  # noqa: SLF001
     let_go(app.shell.user_ns)
-
-
-def _has_children() -> bool:
-    """Whether this process has any, as Linux lists them for each of its threads; True where it does not."""
-    try:
-        lists = [task / "children" for task in Path("/proc/self/task").iterdir()]
-        return any(one.read_bytes() for one in lists)
-    except OSError:
-        return True

@@ -100,7 +100,7 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
     cells = engine.Cells(connection, folder, spec, log, redactor, parent=parent, ranks=ranks)
     before = _listen()
     given: Outcome | None = None
-    executed = ""
+    executed, at_rest = "", False
     try:
         connection.open()
         _papermill(spec, cells)
@@ -114,14 +114,15 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
             _papermill(spec, cells)
         if given is None and cells.result.end in _BY_ITSELF:
             # What was run is stored while the kernel ends.
-            connection.ask_to_end()
+            at_rest = (folder / files.AT_REST).exists()
+            connection.ask_to_end(at_rest=at_rest)
             executed = _executed(folder, spec, cells.result)
     except engine.Interruption:
         cells.result.end = engine.interruption(parent)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        connection.close(patience=5.0 if cells.result.end in _BY_ITSELF else 0)
+        connection.close(patience=5.0 if cells.result.end in _BY_ITSELF and not at_rest else 0)
         gauges.close()
         if ranks is not None:
             why = ranks.failure()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jobs import Bench
 
-from nbpipe.job.folder import read_verdict
+from nbpipe.job.folder import AT_REST, read_verdict
 from nbpipe.job.undo import undo
 from nbpipe.model import Outcome
 from nbpipe.pipeline.contents import digest_file, source_digest
@@ -242,3 +242,26 @@ def test_what_a_job_keeps_in_its_store_is_no_file_of_its_stage(bench: Bench, tmp
     assert outcome is not None
     assert _paths(outcome) == ([], [])
     assert outcome.uncacheable == ()
+
+
+_LEFT = {
+    "a file": "f = open('/dev/shm/nbpipe-left-open', 'w')",
+    "a handler": "import atexit\natexit.register(print)",
+    "a thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(0.2,), daemon=True).start()",
+    "a process": "import subprocess\nsubprocess.Popen(['sleep', '0.2'])",
+    "a temporary folder": "import tempfile\nfolder = tempfile.TemporaryDirectory()",
+    "a class": "class A:\n    def __del__(self): pass",
+    "an object": "import io\nf = io.StringIO()",
+}
+
+
+@pytest.mark.parametrize("body", _LEFT.values(), ids=_LEFT)
+def test_a_kernel_that_has_something_left_to_do_ends_by_itself(bench: Bench, body: str) -> None:
+    assert bench.run(body).status == "succeeded"
+    assert not (bench.folders[-1] / AT_REST).exists()
+
+
+def test_a_forked_kernel_that_has_nothing_left_to_do_goes_at_once(bench: Bench) -> None:
+    assert bench.run("import json, decimal\nclass A: pass\na = A(); b = [a, 1.5]").status == "succeeded"
+    forked = sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
+    assert (bench.folders[-1] / AT_REST).exists() == forked

@@ -20,7 +20,7 @@ import pytest
 from jobs import Bench
 
 from nbpipe.executors.local import LocalExecutor
-from nbpipe.job import engine, launch, spare
+from nbpipe.job import engine, holders, spare
 from nbpipe.job.folder import KERNEL_PID, read_verdict
 from nbpipe.model import Outcome
 
@@ -262,12 +262,12 @@ def test_a_child_that_cells_leave_behind_ends_with_its_kernel(executor: LocalExe
 
 
 def test_children_are_seen_whichever_thread_started_them() -> None:
-    assert not launch._has_children() or psutil.Process().children()
+    assert not holders.has_children() or psutil.Process().children()
     child = list[subprocess.Popen[bytes]]()
     thread = threading.Thread(target=lambda: child.append(subprocess.Popen(["sleep", "600"])))
     thread.start()
     thread.join()
-    assert launch._has_children()
+    assert holders.has_children()
     child[0].kill()
     child[0].wait()
-    assert launch._has_children() == bool(psutil.Process().children())
+    assert holders.has_children() == bool(psutil.Process().children())
