@@ -99,7 +99,7 @@ class Attempt:
     @property
     def disturbed(self) -> bool:
         """Another trial wrote files meanwhile: one that did not succeed may have failed for that."""
-        return self._lane.crossed
+        return self._lane.crossed if self._lane.strict else self._lane.mixed is not None
 
     def _begun(self, run: str) -> None:
         if not is_unchanged(self._prepared, self._spec):
