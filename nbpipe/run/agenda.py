@@ -103,8 +103,9 @@ class Agenda:
             for below in self._standing[bisect_right(self._standing, place) :]:
                 self._queue(below)
         for waiting in self._asleep.pop(stage, []):
-            self._awake.add(waiting)
-            self._queue(waiting)
+            if waiting not in self._stands:
+                self._awake.add(waiting)
+                self._queue(waiting)
 
     def above(self, stage: str) -> set[str]:
         """Stages above it without an outcome."""

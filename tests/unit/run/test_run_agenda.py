@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbpipe.model import Options, Stage
@@ -92,6 +92,7 @@ def test_outcomes_are_looked_at_from_where_they_are_not_settled(settled: int) ->
 _STEP = st.tuples(st.sampled_from(["sleep", "crowd", "start", "back", "stand"]), st.integers(0, 7), st.integers(0, 7))
 
 
+@example([("sleep", 4, 0), ("stand", 4, 0), ("stand", 0, 0)])
 @given(st.lists(_STEP, max_size=40))
 def test_nobody_is_forgotten(steps: list[tuple[str, int, int]]) -> None:
     """Against one that goes through all: each stage is awake, asleep, without room, at work or done, and given by that."""
