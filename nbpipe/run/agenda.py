@@ -43,17 +43,21 @@ class Agenda:
         as far as it lies below.
         """
         self._here = -1
-        places = {*self._awake, *self._standing[bisect_left(self._standing, settled) :], *also}
+        places = {*self._awake, *self._standing[bisect_left(self._standing, settled) :], *self._stands.intersection(also)}
         places |= {waiting[0] for waiting in self._crowded.values() if waiting and room(self._stages[waiting[0]])}
         self._coming, self._queued = [*places], places
         heapify(self._coming)
         while self._coming:
             place = self._here = heappop(self._coming)
             like = self._waits_for_room.get(place)
-            if like is not None and not room(self._stages[place]):
-                continue
+            if like is not None:
+                if not room(self._stages[place]):
+                    continue
+                # It may leave the room to others: what it asks for is being computed, or it has a result already.
+                self._leave(place)
+                self._awake.add(place)
             yield self._stages[place]
-            waiting = self._crowded.get(like) if place not in self._waits_for_room else None
+            waiting = self._crowded.get(like)
             if waiting and room(self._stages[waiting[0]]):
                 self._queue(waiting[0])
 

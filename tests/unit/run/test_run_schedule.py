@@ -182,6 +182,22 @@ def test_a_run_that_is_stopped_in_the_middle_gives_its_leases_back(rig: Rig, how
     assert list(rig.store.documents.names("leases")) == []
 
 
+def test_a_stage_that_another_run_computes_does_not_hold_back_those_that_want_the_same_room(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _FREE)
+    asked = wanted(rig.pipeline(), "b", {}, {})
+    assert asked is not None
+    other = rig.store.leases.claim(asked.key, "other")
+    assert other is not None
+
+    def hear(event: Event) -> None:
+        if (event.kind, event.stage) == ("stage-succeeded", "d"):
+            other.release()
+
+    script = {name: [Scripted(rig.succeed(), polls=2)] for name in "abcd"}
+    rig.run(script, cpus=1, hear=hear)
+    assert (rig.submitted, rig.story("b")) == (["a", "c", "d", "b"], ["waiting", "started", "succeeded"])
+
+
 def test_only_a_stage_takes_the_rest_from_the_cache_or_says_what_is_missing(rig: Rig) -> None:
     with pytest.raises(PipelineError, match="no result to reuse") as raised:
         rig.run(only="d")

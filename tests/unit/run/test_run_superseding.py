@@ -97,6 +97,17 @@ def test_a_stage_that_read_a_file_before_it_was_written_above_runs_again(tmp_pat
     assert (rig.root / "f.txt").read_text() == "new"
 
 
+def test_the_result_of_another_process_of_the_run_stands_whatever_its_files_hold_by_now(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _APART)
+    missing = FileState(path="f.txt", digest="")
+    rig.run({"one": [rig.succeed(files_read=(missing,), uncacheable=("it asks the clock",))]}, until="one")
+    (made,) = rig.engines[-1].traces.values()
+    (rig.root / "f.txt").write_text("new")
+    assert rig.run(until="two", prepare=lambda engine: engine.adopt(made)) == "succeeded"
+    assert (rig.story("one"), rig.submitted) == ([], ["two"])
+    assert rig.engines[-1].traces["one"] == made
+
+
 def test_what_a_stage_wrote_before_it_was_taken_back_is_undone(tmp_path: Path) -> None:
     rig = Rig(tmp_path, _APART[:2])
     state = _written(rig, "new")
