@@ -43,7 +43,11 @@ class Agenda:
         as far as it lies below.
         """
         self._here = -1
-        places = {*self._awake, *self._standing[bisect_left(self._standing, settled) :], *self._stands.intersection(also)}
+        places = {
+            *self._awake,
+            *self._standing[bisect_left(self._standing, settled) :],
+            *self._stands.intersection(also),
+        }
         places |= {waiting[0] for waiting in self._crowded.values() if waiting and room(self._stages[waiting[0]])}
         self._coming, self._queued = [*places], places
         heapify(self._coming)
