@@ -179,6 +179,8 @@ class Drive:
             self._alone = self._alone or attempt.disturbed
             times = self._again[trial.number] = self._again.get(trial.number, 0) + attempt.disturbed
             if self.stopping or times < _OFTEN:
+                if attempt.disturbed:
+                    self._forget(trial)
                 return
             trial = msgspec.structs.replace(trial, status="failed", reason="other runs wrote files while it ran")
         self._record(trial)
@@ -191,9 +193,13 @@ class Drive:
 
     def _withdraw(self) -> None:
         """What has ended since the edit may be of the other pipeline: it is begun again when the sweep is taken up."""
-        for trial in self._trials.values():
-            if not trial.is_over:
-                self._ledger.append("trial-asked", number=trial.number, params=trial.params)
+        for trial in [each for each in self._trials.values() if not each.is_over]:
+            self._forget(trial)
+
+    def _forget(self, trial: Trial) -> None:
+        """How its run ended is not how it would have ended: it is begun again, as if it had not been begun."""
+        self._ledger.append("trial-asked", number=trial.number, params=trial.params)
+        self._trials[trial.number] = Trial(number=trial.number, params=trial.params)
 
     def _record(self, trial: Trial) -> None:
         self._trials[trial.number] = trial

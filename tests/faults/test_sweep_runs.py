@@ -331,6 +331,35 @@ def test_trials_that_were_seen_too_late_to_write_one_file_run_again_alone(site: 
         assert [stage["metrics"] for stage in again.json["stages"]] == [{"acc": lr}, {"seen": lr}]
 
 
+FAILS = """%%stage train --metrics acc
+import keeps, os, time
+NOTE(f'train-{lr:g}')
+if lr == 1:
+    raise ValueError('before it wrote anything')
+if lr == 2:
+    keeps.save(lr)
+until = time.monotonic() + 20
+while not os.path.exists('go' if lr == 2 else 'out.txt') and time.monotonic() < until:
+    time.sleep(0.02)
+if not os.path.exists('go'):
+    raise ValueError('another trial is in the way')
+acc = float(lr)"""
+
+
+@pytest.mark.long
+def test_a_trial_that_failed_while_another_one_wrote_files_runs_again_alone(site: Site) -> None:
+    (site.folder / "keeps.py").write_text(KEEPS)
+    site.write(PARAMS, FAILS)
+    process = site.start("sweep", "n.ipynb", "--metric", "acc:max", "-p", "lr=1,2,3", "--parallel", "2", "--json")
+    site.wait_for(lambda: journal(site, "s1").count(("trial-asked", 3)) == 2)
+    (site.root / "project/go").touch()
+    done = finish(process)
+    assert {trial["params"]["lr"]: trial["status"] for trial in done.json["trials"]} == {
+        1.0: "failed", 2.0: "complete", 3.0: "complete",
+    }  # fmt: skip
+    assert site.ran("train-3") == 2
+
+
 def test_a_parameter_that_is_varied_twice_is_no_slip_to_pass_over(grid: tuple[Site, Done]) -> None:
     site, _ = grid
     done = sweep(site, "-p", "lr=0.1,0.2", "-p", "lr=0.3,0.4")
