@@ -109,7 +109,8 @@ class Lane:
                 yield entry, found
             else:
                 for path in (entry, entry.with_suffix(_SPOILED)):
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
 
 def _spoiled(entry: Path) -> Iterator[tuple[Path, bool]]:

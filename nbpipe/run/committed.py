@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from nbpipe.errors import PipelineError
-from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Pipeline, Stage, Trace
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
@@ -126,7 +125,7 @@ class Committed:
         del self.traces[name]
         folder = self._ran.pop(name, None)
         if folder is not None:
-            undo(folder)
+            self._disk.take_back(folder)
         else:
             self._disk.revert(outcome.files_written)
         self.again(name, reason)
@@ -139,7 +138,7 @@ class Committed:
     def undo_all(self) -> None:
         """Leave the files as if nothing had run: what is committed is found again in the store."""
         for folder in reversed(self._ran.values()):
-            undo(folder)
+            self._disk.take_back(folder)
         self._ran.clear()
 
     def last_written(self, below: int) -> Iterable[FileState]:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from nbpipe.job.folder import UNDO
+from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
 from nbpipe.pipeline.contents import FOLDER, digest_file, listing_digest
 from nbpipe.plan.resolve import Wanted
@@ -119,6 +120,11 @@ class Disk:
                 self._original[state.path] = (digest_file(kept) if kept else "", kept)
 
     # -- what must be on disk
+
+    def take_back(self, folder: Path) -> None:
+        """Undo what a job wrote whose outcome stood."""
+        self.lane.wrote(map(Path, _copies(folder)))
+        undo(folder)
 
     def restore(self, states: Iterable[FileState]) -> None:
         """Make the disk hold these contents. Raises StoreError if an object is gone, OSError if it cannot be written."""

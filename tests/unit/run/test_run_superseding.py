@@ -13,6 +13,7 @@ from nbpipe.errors import PipelineError
 from nbpipe.executors.faulty import Scripted
 from nbpipe.model import AmbientState, Event, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import digest_file
+from nbpipe.run.beside import Lane
 from nbpipe.run.engine import Engine
 from nbpipe.store.base import hash_bytes
 from nbpipe.store.local import LocalDocuments
@@ -123,6 +124,32 @@ def test_what_a_stage_wrote_before_it_was_taken_back_is_undone(tmp_path: Path) -
 
     assert rig.run({"one": [Scripted(rig.succeed(files_written=(state,)), polls=10)], "two": [writes]}) == "succeeded"
     assert (rig.story("two").count("started"), seen) == (2, ["before", "before"])
+
+
+def test_what_is_undone_is_told_to_another_run_that_uses_the_file(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _APART[:2])
+    state, own = _written(rig, "new"), rig.root / "own.txt"
+    own.write_text("before")
+    other = Lane(tmp_path / "beside")
+    job = tmp_path / "job of the other"
+
+    def writes(spec: JobSpec) -> Outcome:
+        if spec.attempt == 1:
+            _keeps(rig, "two.1", "own.txt")
+            own.write_text("after")
+        return rig.succeed(files_read=(FileState(path="f.txt", digest="") if spec.attempt == 1 else state,))(spec)
+
+    def prepare(engine: Engine) -> None:
+        engine._disk.lane = Lane(tmp_path / "beside")
+
+    def hear(event: Event) -> None:
+        # What `two` wrote has been told to those who ran then; from now on this one runs, too.
+        if (event.kind, event.stage) == ("stage-succeeded", "one"):
+            other.started(job, lambda _: [])
+
+    one = Scripted(rig.succeed(files_written=(state,)), polls=10)
+    assert rig.run({"one": [one], "two": [writes]}, prepare=prepare, hear=hear) == "succeeded"
+    assert other.used(job, [own]) == own
 
 
 def _keeps(rig: Rig, job: str, name: str) -> None:
