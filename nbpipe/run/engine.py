@@ -152,7 +152,7 @@ class Engine:
             return "rejected" if statuses == {"rejected"} else "failed"
         if left:
             raise PipelineError("cannot start: what it waits for never came", stage=left[0], fix="Please report this.")
-        self._disk.restore(self._committed.last_written(len(self.pipeline.stages)))
+        self._restore(len(self.pipeline.stages))
         return "succeeded"
 
     def _advance(self) -> bool:
@@ -275,7 +275,7 @@ class Engine:
         here = self._committed.position[stage.name]
         left = len(self._stages) - len(self.committed) - len(self._flight.running)
         self._flight.expect(stage, left)
-        self._disk.restore(self._committed.last_written(here))
+        self._restore(here)
         self._flight.launch(
             stage,
             target,
@@ -286,6 +286,11 @@ class Engine:
         )
         self._agenda.start(stage.name)
         self._flight.expect(stage, left - 1)
+
+    def _restore(self, below: int) -> None:
+        """Put the files of the stages above that place on the disk as they left them."""
+        for text in self._disk.restore(self._committed.last_written(below)):
+            self._journal.append("warning", text=text)
 
     # -- collecting
 

@@ -126,20 +126,31 @@ class Disk:
         self.lane.wrote(map(Path, _copies(folder)))
         undo(folder)
 
-    def restore(self, states: Iterable[FileState]) -> None:
-        """Make the disk hold these contents. Raises StoreError if an object is gone, OSError if it cannot be written."""
+    def restore(self, states: Iterable[FileState]) -> list[str]:
+        """Make the disk hold these contents; warnings of files that held what no stage had written.
+
+        Raises StoreError if an object is gone, OSError if it cannot be written.
+        """
+        told = []
         for state in states:
             present = self._digest(state.path)
             if present == state.digest:
                 continue
             target = self.path(state.path)
             if state.path not in self._original:
+                known = not present or self._store.objects.has(present)
                 kept = self._store.objects.local_path(self._store.objects.put_file(target)) if present else None
+                if not known:
+                    told.append(
+                        f"{state.path} held what no stage had written: what its stage wrote is in its place. "
+                        f"What it held is in {kept}, until nbpipe gc"
+                    )
                 self._original[state.path] = (present, kept)
             fault("restore.before_file")
             self.lane.wrote([target])
             _put(target, self._store.objects.local_path(state.object) if state.digest else None)
             fault("restore.after_file")
+        return told
 
     def revert(self, states: Iterable[FileState]) -> None:
         """Put back what these paths held before the run."""

@@ -45,3 +45,22 @@ def test_what_another_stage_made_of_a_file_is_not_what_it_was_before_the_run(
     disk.ended(late)
     disk.wrote(wrote, late)
     assert disk.before_run("d.db") == held
+
+
+def test_what_a_person_wrote_into_a_file_of_a_stage_is_kept_and_said(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    file = tmp_path / "project" / "out.txt"
+    file.parent.mkdir()
+    file.write_text("of the stage")
+    state = FileState(path="out.txt", digest=digest_file(file), object=store.objects.put_file(file))
+    older = tmp_path / "older"
+    older.write_text("of the stage, earlier")
+    store.objects.put_file(older)
+    for held, warned in (("of the stage", False), ("of the stage, earlier", False), ("my own", True)):
+        file.write_text(held)
+        disk = Disk(lambda path: digest_file(file.parent / path), file.parent, store)
+        told = disk.restore([state])
+        assert file.read_text() == "of the stage"
+        assert bool(told) == warned
+    kept = Path(told[0].partition("What it held is in ")[2].partition(", until")[0])
+    assert kept.read_text() == "my own"
