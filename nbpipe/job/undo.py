@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 from nbpipe.job.folder import UNDO
 
 
-def undo(job: Path, *, seen: bool = False) -> None:
+def undo(job: Path, *, seen: bool = False) -> list[str]:
     """Put back every file that the job in this folder wrote, and take away those that it made. Safe to repeat.
 
-    `seen`: only those that it was seen to write; others that came meanwhile may be somebody else's.
+    Files that came while it ran, and that it was not seen to write, may be somebody else's: they are put aside in its
+    folder, and what is said of them is returned. `seen`: they stay where they are.
     """
+    told = list[str]()
     index = job / UNDO / "index.jsonl"
     if not index.exists():
-        return
+        return told
     for line in index.read_text().splitlines():
         entry = json.loads(line)
         if seen and "seen" in entry:
@@ -27,5 +30,17 @@ def undo(job: Path, *, seen: bool = False) -> None:
             temporary = path.with_name(f".{path.name}.undo")
             shutil.copy2(job / UNDO / entry["copy"], temporary)
             temporary.replace(path)
+        elif "seen" in entry and path.is_file():
+            aside = _free(job / UNDO / "aside" / path.name)
+            shutil.move(path, aside)
+            told.append(f"{path.name} came while the stage ran, whose work is taken back: it is put aside, in {aside}")
         else:
             path.unlink(missing_ok=True)
+    return told
+
+
+def _free(path: Path) -> Path:
+    """The path, with a number where there is a file of that name."""
+    path.parent.mkdir(exist_ok=True)
+    names = (path.with_stem(f"{path.stem}-{number}") if number else path for number in itertools.count())
+    return next(name for name in names if not name.exists())

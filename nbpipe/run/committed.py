@@ -125,7 +125,7 @@ class Committed:
         del self.traces[name]
         folder = self._ran.pop(name, None)
         if folder is not None:
-            self._disk.take_back(folder)
+            self._undo(folder)
         else:
             self._disk.revert(outcome.files_written)
         self.again(name, reason)
@@ -138,8 +138,12 @@ class Committed:
     def undo_all(self) -> None:
         """Leave the files as if nothing had run: what is committed is found again in the store."""
         for folder in reversed(self._ran.values()):
-            self._disk.take_back(folder)
+            self._undo(folder)
         self._ran.clear()
+
+    def _undo(self, folder: Path) -> None:
+        for text in self._disk.take_back(folder):
+            self._journal.append("warning", text=text)
 
     def last_written(self, below: int) -> Iterable[FileState]:
         """The latest state of every file that stages above position `below` wrote."""

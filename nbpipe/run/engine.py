@@ -330,7 +330,8 @@ class Engine:
         if outcome.status == "succeeded":
             self._commit(attempt, outcome)
             return
-        undo(attempt.folder, seen=self._disk.lane.mixed is not None)
+        for text in undo(attempt.folder, seen=self._disk.lane.mixed is not None):
+            self._journal.append("warning", text=text)
         name, options = attempt.stage.name, attempt.stage.options
         too_early = None if self.stopping else self._too_early(attempt)
         if too_early is not None:

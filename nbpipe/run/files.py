@@ -121,10 +121,10 @@ class Disk:
 
     # -- what must be on disk
 
-    def take_back(self, folder: Path) -> None:
-        """Undo what a job wrote whose outcome stood."""
+    def take_back(self, folder: Path) -> list[str]:
+        """Undo what a job wrote whose outcome stood; what is to be said of that."""
         self.lane.wrote(map(Path, _copies(folder)))
-        undo(folder)
+        return undo(folder)
 
     def restore(self, states: Iterable[FileState]) -> list[str]:
         """Make the disk hold these contents; warnings of files that held what no stage had written.

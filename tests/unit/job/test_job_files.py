@@ -265,3 +265,19 @@ def test_a_forked_kernel_that_has_nothing_left_to_do_goes_at_once(bench: Bench) 
     assert bench.run("import json, decimal\nclass A: pass\na = A(); b = [a, 1.5]").status == "succeeded"
     forked = sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0"
     assert (bench.folders[-1] / AT_REST).exists() == forked
+
+
+def test_a_file_that_came_meanwhile_is_put_aside_where_the_work_of_the_stage_is_taken_back(bench: Bench) -> None:
+    # As a person does who saves a file while the stage runs: no hook of the job's sees it.
+    body = "import os\nos.system('echo mine > notes.txt')\nopen('made.txt', 'w').write('1')"
+    assert bench.run(body).status == "succeeded"
+    told = undo(bench.folders[-1])
+    assert sorted(path.name for path in bench.project.glob("*.txt")) == []
+    (aside,) = (bench.folders[-1] / "undo" / "aside").iterdir()
+    assert aside.read_text() == "mine\n"
+    assert len(told) == 1
+    assert "notes.txt" in told[0]
+    assert str(aside) in told[0]
+    (bench.project / "notes.txt").write_text("again")
+    undo(bench.folders[-1])
+    assert sorted(path.read_text() for path in aside.parent.iterdir()) == ["again", "mine\n"]
