@@ -85,7 +85,8 @@ def _round(peer: Peer, bin_: Path, row: Row, versions: list[tuple[str, Steps, in
 def _note(round_: int) -> str:
     return (
         "Whole commands in seconds, each tool in an environment of its own, in turn; × is the ratio to nbpipe for the same "
-        f"operation. Medians of {round_} or, where no brackets follow, one figure."
+        f"operation. Medians of {round_} or, where no brackets follow, one figure. Kale is not among them: what it makes runs on "
+        "Kubeflow alone (kubeflow/kale#851)."
     )
 
 
