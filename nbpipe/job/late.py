@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import json
+import logging
 import os
 import stat
 import threading
@@ -65,16 +66,18 @@ class Rest:
     def __init__(self) -> None:
         Rest.current = self
         self._files = _files()
-        self._handlers = atexit._ncallbacks()  # noqa: SLF001
-        self._finalizers = len(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._callbacks = atexit._ncallbacks()  # noqa: SLF001
+        self._finalizers = _finalizers()
+        self._handlers = _handlers()
         self._threads = set(threading.enumerate())
 
     def comes(self, namespace: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: the process can go at once. `namespace` is the user's."""
         return (
             self.forked
-            and atexit._ncallbacks() <= self._handlers  # noqa: SLF001
-            and len(weakref.finalize._registry) <= self._finalizers  # type: ignore[attr-defined]  # noqa: SLF001
+            and atexit._ncallbacks() <= self._callbacks  # noqa: SLF001
+            and _finalizers() <= self._finalizers
+            and _handlers() <= self._handlers
             and self._threads >= set(threading.enumerate())
             and not _has_ends(namespace)
             and not self.opened()
@@ -88,6 +91,16 @@ class Rest:
 
 def _files() -> set[tuple[int, int]]:
     return writes(os.getpid(), kind=stat.S_ISREG)
+
+
+def _finalizers() -> set[Any]:
+    return set(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _handlers() -> set[int]:
+    """Handlers of logging that may keep records back until the end."""
+    known = (each() for each in list(logging._handlerList))  # type: ignore[attr-defined]  # noqa: SLF001
+    return {id(each) for each in known if type(each) not in {logging.StreamHandler, logging.NullHandler}}
 
 
 def _has_ends(namespace: Mapping[str, Any]) -> bool:

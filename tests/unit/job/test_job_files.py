@@ -182,6 +182,8 @@ _ENDS = {
     "in a circle": "class A: pass\na = A(); a.a = a; a.f = open('out.txt', 'w'); a.f.write('hello')",
     "at exit": "import atexit\natexit.register(lambda: open('out.txt', 'w').write('hello'))",
     "in __del__": "class A:\n    def __del__(self): open('out.txt', 'w').write('hello')\na = A()",
+    "a logger": "import logging.handlers\ntarget = logging.FileHandler('out.txt', delay=True)\ntarget.terminator = ''\n"
+    "logging.getLogger().addHandler(logging.handlers.MemoryHandler(9, target=target))\nlogging.warning('hello')",
     "a thread": "import threading, time\n"
     "def late():\n    time.sleep(0.5)\n    open('out.txt', 'w').write('hello')\nthreading.Thread(target=late).start()",
 }
