@@ -83,7 +83,7 @@ class Session:
         self.unseen = Unseen(shell, lambda file: is_local(file, project))
         self.installed = Installed(self.spec.distributions)
         self.seconds: dict[str, float] = {}
-        self._rest = Rest()
+        self._rest = Rest(shell.user_ns)
         self._explained = False
 
     def begin(self) -> None:

@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import stat
+import sys
 import threading
-import time
+import types
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,8 +28,23 @@ from nbpipe.job.leaks import Leaks
 from nbpipe.model import Failure, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import digest_file
 
-#: Seconds that threads of the user may take to end; the runner waits for little longer.
-_LAST_THREADS = 4.0
+#: Objects that are looked at for what they have to say when they go, at most.
+_LOOKED_AT = 5000
+#: What has nothing to say, and leads to nothing.
+_PLAIN = (
+    str,
+    int,
+    float,
+    bool,
+    bytes,
+    complex,
+    type(None),
+    types.ModuleType,
+    types.CodeType,
+    types.BuiltinFunctionType,
+)
+#: Handlers of logging that keep nothing back.
+_AT_ONCE = (logging.StreamHandler, logging.NullHandler)
 
 
 def note(job: Path, path: str) -> None:
@@ -63,13 +79,14 @@ class Rest:
     #: The one of this kernel's job.
     current: Rest | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
         Rest.current = self
         self._files = _files()
         self._callbacks = atexit._ncallbacks()  # noqa: SLF001
         self._finalizers = _finalizers()
         self._handlers = _handlers()
         self._threads = set(threading.enumerate())
+        self._names = [*namespace.values(), sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
 
     def comes(self, namespace: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: the process can go at once. `namespace` is the user's."""
@@ -79,14 +96,51 @@ class Rest:
             and _finalizers() <= self._finalizers
             and _handlers() <= self._handlers
             and self._threads >= set(threading.enumerate())
-            and not _has_ends(namespace)
             and not self.opened()
             and not has_children()
+            and not self.has_ends(namespace)
         )
+
+    def has_ends(self, namespace: Mapping[str, Any]) -> bool:
+        """Whether a class of the user's, or an object that the names lead to, has a word to say when it goes.
+
+        True, too, where they lead to more objects than are looked at.
+        """
+        seen = {id(each) for each in self._names}
+        todo = list(namespace.values())
+        while todo:
+            each = todo.pop()
+            kind = type(each)
+            if id(each) in seen or issubclass(kind, _PLAIN):
+                continue
+            seen.add(id(each))
+            if issubclass(kind, type):
+                if "__del__" in vars(each):
+                    return True
+            elif issubclass(kind, types.FunctionType):
+                todo += each.__closure__ or ()
+            elif kind.__module__ == "_io" and _closed(each):
+                continue
+            elif hasattr(kind, "__del__") or len(seen) > _LOOKED_AT or _size(each) > _LOOKED_AT:
+                return True
+            else:
+                todo += gc.get_referents(each)
+        return False
 
     def opened(self) -> bool:
         """Whether the stage has opened a file for writing, wherever it is, that is open still."""
         return not _files() <= self._files
+
+
+def _closed(file: Any) -> bool:
+    try:
+        return bool(file.closed)
+    except (AttributeError, ValueError):  # no file, or one that has given its buffer away
+        return False
+
+
+def _size(each: Any) -> int:
+    return len(each) if type(each) in {list, tuple, dict, set, frozenset} else 0
 
 
 def _files() -> set[tuple[int, int]]:
@@ -94,34 +148,27 @@ def _files() -> set[tuple[int, int]]:
 
 
 def _finalizers() -> set[Any]:
-    return set(weakref.finalize._registry)  # type: ignore[attr-defined]  # noqa: SLF001
+    registry = weakref.finalize._registry  # type: ignore[attr-defined]  # noqa: SLF001
+    return {each for each, info in list(registry.items()) if info.atexit}
 
 
-def _handlers() -> set[int]:
-    """Handlers of logging that may keep records back until the end."""
-    known = (each() for each in list(logging._handlerList))  # type: ignore[attr-defined]  # noqa: SLF001
-    return {id(each) for each in known if type(each) not in {logging.StreamHandler, logging.NullHandler}}
+def _handlers() -> set[Any]:
+    """Handlers of logging that may keep records back until the end, as weak references."""
+    return {each for each in list(logging._handlerList) if type(each()) not in _AT_ONCE}  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def _has_ends(namespace: Mapping[str, Any]) -> bool:
-    """Whether something there has a word to say when it goes: a class of the user's, or an object."""
-    values = list(namespace.values())
-    return any("__del__" in vars(each) if isinstance(each, type) else hasattr(type(each), "__del__") for each in values)
+def end(namespace: dict[str, Any]) -> None:
+    """Do for a forked kernel what the end of Python does: wait for threads, call what is registered, let objects go.
 
-
-def let_go(namespace: dict[str, Any]) -> None:
-    """Do for a forked kernel what the end of Python does for files: objects go, and what they still hold is written.
-
-    `namespace` is the user's; it is emptied. Nothing is done where no file is open and nothing there has anything to say
-    at its end.
+    `namespace` is the user's; it is emptied. Where no file is open and nothing there has a word to say when it goes,
+    objects do not go one by one.
     """
-    running = [
-        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
-    ]
-    deadline = time.monotonic() + _LAST_THREADS
-    for thread in running:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if not _has_ends(namespace) and Rest.current is not None and not Rest.current.opened():
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+    rest = Rest.current
+    has_ends = rest is not None and rest.has_ends(namespace)
+    # User code may have registered handlers (loggers that still hold data).
+    atexit._run_exitfuncs()  # noqa: SLF001
+    if rest is not None and not has_ends and not rest.opened():
         return
     namespace.clear()
     gc.collect()

@@ -167,7 +167,7 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
     from ipykernel.kernelapp import IPKernelApp
 
-    from nbpipe.job.late import Rest, let_go
+    from nbpipe.job.late import Rest, end
 
     Rest.forked = True
 
@@ -183,6 +183,4 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     if control is not None and control.is_alive():
         control.stop()
         control.join(_LAST_FLUSH)
-    # What `exit` would do: user code may have registered handlers (loggers that still hold data).
-    atexit._run_exitfuncs()  # noqa: SLF001
-    let_go(app.shell.user_ns)
+    end(app.shell.user_ns)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How cells end after which the kernel may end by itself.
 _BY_ITSELF = {"finished", "error"}
+#: Seconds that it has for that; True where the stage counts on it, for a file that is still open.
+_PATIENCE = {False: 5.0, True: 30.0}
 
 
 def run_job(folder: Path, *, parent: int | None = None, fork: bool = False, ahead: Ahead | None = None) -> int:
@@ -122,7 +124,8 @@ def _run(folder: Path, spec: JobSpec, parent: int | None, *, fork: bool, ahead: 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        connection.close(patience=5.0 if cells.result.end in _BY_ITSELF and not at_rest else 0)
+        by_itself = cells.result.end in _BY_ITSELF and not at_rest
+        connection.close(patience=_PATIENCE[(folder / files.LATE).exists()] if by_itself else 0)
         gauges.close()
         if ranks is not None:
             why = ranks.failure()

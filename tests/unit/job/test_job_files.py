@@ -184,6 +184,11 @@ _ENDS = {
     "in __del__": "class A:\n    def __del__(self): open('out.txt', 'w').write('hello')\na = A()",
     "a logger": "import logging.handlers\ntarget = logging.FileHandler('out.txt', delay=True)\ntarget.terminator = ''\n"
     "logging.getLogger().addHandler(logging.handlers.MemoryHandler(9, target=target))\nlogging.warning('hello')",
+    "in __del__ of what a list holds": "import helper\nthem = [helper.Writer()]",
+    "in a generator that waits": "def wait():\n    try: yield\n    finally: open('out.txt', 'w').write('hello')\n"
+    "them = [wait()]; next(them[0])",
+    "a thread that reads names": "import threading, time\nf = open('out.txt', 'w')\n"
+    "def late():\n    time.sleep(0.5)\n    f.write('hello')\nthreading.Thread(target=late).start()",
     "a thread": "import threading, time\n"
     "def late():\n    time.sleep(0.5)\n    open('out.txt', 'w').write('hello')\nthreading.Thread(target=late).start()",
 }
@@ -191,7 +196,8 @@ _ENDS = {
 
 @pytest.mark.parametrize("body", _ENDS.values(), ids=_ENDS)
 def test_a_file_is_what_it_is_once_the_kernel_has_ended(bench: Bench, body: str) -> None:
-    (bench.project / "helper.py").write_text("log = open('out.txt', 'w')\n")
+    writer = "class Writer:\n    def __del__(self): open('out.txt', 'w').write('hello')\n"
+    (bench.project / "helper.py").write_text(writer + ("log = open('out.txt', 'w')\n" if "helper.log" in body else ""))
     outcome = bench.run(body)
     assert _paths(outcome)[1] == ["out.txt"]
     (state,) = outcome.files_written
