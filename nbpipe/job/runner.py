@@ -164,6 +164,9 @@ def _kernel(folder: Path, spec: JobSpec, env: dict[str, str], ahead: Ahead | Non
     from nbpipe.job import engine
 
     log = folder / "kernel.log"
+    for left in (files.AT_REST, files.LATE):
+        # Of a runner that was killed before it had a verdict.
+        (folder / left).unlink(missing_ok=True)
     fork = fork and not too_late(spec, {*spec.env, *_set_above(spec)})
     if ahead is not None and not fork:
         ahead.connection.close(patience=0)

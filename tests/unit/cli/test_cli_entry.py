@@ -39,7 +39,9 @@ def home() -> Iterator[Path]:
 
 
 def _environment(folder: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "XDG_RUNTIME_DIR": str(folder / "runtime"), "NBPIPE_KEEP_WARM": "100", **more}
+    # What goes to MLflow goes there after the run, and would write into a folder that is being removed.
+    tracking = {"NBPIPE_TRACKING": "off"}
+    return {**os.environ, **tracking, "XDG_RUNTIME_DIR": str(folder / "runtime"), "NBPIPE_KEEP_WARM": "100", **more}
 
 
 def _nbpipe(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
