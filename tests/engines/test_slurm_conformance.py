@@ -413,7 +413,7 @@ def test_a_kernel_is_kept_in_its_allocation_and_goes_on_in_it(ground: Ground, sl
     assert "goes on at cell 2" in done.log
     assert gone(left.pid, 10)
     assert _accounted(slurm, left.number) == "COMPLETED"
-    asked = slurm.call("sacct", "-n", "-P", "-X", "--format=JobName")
+    asked = slurm.call("sacct", "-n", "-P", "-X", "-S", "now-1hours", "-E", "now+1hours", "--format=JobName")
     assert asked.count(left.job.spec.token) == 1
     assert again.spec.token not in asked
     assert done.spec.token not in asked
