@@ -32,6 +32,8 @@ _ASK_FOR_THEMSELVES = {
     f"{os.sep}pathlib.py": {"mkdir"},
     # What to remove if it cannot write: every `savefig` asks this.
     f"{os.sep}PIL{os.sep}Image.py": {"save"},
+    # Where the shell of `!command` lies, if no variable says it: the command is what the stage depends on.
+    f"{os.sep}pexpect{os.sep}utils.py": {"is_executable_file"},
 }
 
 
@@ -51,8 +53,8 @@ def from_user(frame: Any, project: str) -> bool:
 
 #: They ask because their caller does.
 _IN_BETWEEN = (
-    *(f"{os.sep}{name}.py" for name in ("genericpath", "pathlib", "shutil", "os")),
-    *("<frozen genericpath>", "<frozen os>"),
+    *(f"{os.sep}{name}.py" for name in ("genericpath", "posixpath", "pathlib", "shutil", "os")),
+    *("<frozen genericpath>", "<frozen posixpath>", "<frozen os>"),
 )
 
 

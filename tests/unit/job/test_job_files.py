@@ -176,6 +176,14 @@ def test_what_a_stage_reads_of_a_file_that_another_program_made_for_it_is_its_ow
     assert _paths(bench.run("!echo hello > made.txt\nprint(open('made.txt').read())")) == ([], ["made.txt"])
 
 
+def test_where_ipython_looks_for_a_shell_is_no_file_of_the_stage(bench: Bench) -> None:
+    """It asks along the whole path where no variable names the shell."""
+    place = "import os; os.environ.pop('SHELL', 0); os.environ['PATH'] = f'sub{os.pathsep}{os.environ[\"PATH\"]}'\n"
+    assert _paths(bench.run(f"{place}!echo hello > made.txt")) == ([], ["made.txt"])
+    asked = _paths(bench.run(f"{place}import shutil; shutil.which('some-program')"))[0]
+    assert "sub/some-program" in asked
+
+
 _ENDS = {
     "left open": "f = open('out.txt', 'w'); f.write('hello')",
     "of a module": "import helper; helper.log.write('hello')",
