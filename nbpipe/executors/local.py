@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from nbpipe.executors.devices import Devices
 from nbpipe.executors.servers import ForkServer
 from nbpipe.job.launch import HASH_SEED
 from nbpipe.job.libraries import PYTHONS, suit
+from nbpipe.job.readable import readable
 from nbpipe.model import JobSpec
 
 _GRACE = 1.5
@@ -168,7 +168,7 @@ class LocalExecutor:
         if not found:
             time.sleep(seconds)
             return
-        select.select(found, [], [], seconds)
+        readable(found, seconds)
         self._listen()
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipe.job.launch import HASH_SEED
+from nbpipe.job.readable import readable
 
 #: For a server that has been told to end.
 _END = 10.0
@@ -84,7 +84,7 @@ class ForkServer:
     def listen(self, timeout: float = 0.0) -> list[dict[str, Any]]:
         """What it has said since the last time; waits up to `timeout` seconds for the first of it."""
         found: list[dict[str, Any]] = []
-        while self._channel is not None and select.select([self._channel], [], [], timeout)[0]:
+        while self._channel is not None and readable([self._channel], timeout):
             try:
                 data = self._channel.recv(65536)
             except OSError:

@@ -16,7 +16,6 @@ import contextlib
 import importlib
 import json
 import os
-import select
 import signal
 import site
 import socket
@@ -25,6 +24,7 @@ import time
 from pathlib import Path
 
 from nbpipe.job.loading import Stamp, stamp
+from nbpipe.job.readable import readable
 from nbpipe.job.server import Server, preload
 from nbpipe.job.shelf import SHELF
 
@@ -58,7 +58,7 @@ class Parent:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         used = time.monotonic()
         while True:
-            ready, _, _ = select.select([self._listener.fileno(), read], [], [], min(_LOOK, self._keep))
+            ready = readable([self._listener, read], min(_LOOK, self._keep))
             if read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(read, 4096)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -24,6 +23,7 @@ from typing import Any
 
 from nbpipe.job.folder import KERNEL_PID
 from nbpipe.job.launch import die_with_parent
+from nbpipe.job.readable import readable
 from nbpipe.job.shelf import SHELF
 from nbpipe.job.spare import Ahead, Spare, wait
 from nbpipe.notebook.libraries import nbformat
@@ -113,8 +113,7 @@ class Server:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._take(b"", (read, write))
         while True:
-            waited = [self._channel.fileno(), read, self._over[0], *(one.fileno() for one in self._starting)]
-            ready, _, _ = select.select(waited, [], [], 1.0)
+            ready = readable([self._channel, read, self._over[0], *self._starting], 1.0)
             for answered in [one for one in self._starting if one.fileno() in ready]:
                 self._starting.remove(answered)
                 with contextlib.suppress(OSError):

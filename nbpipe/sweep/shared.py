@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from nbpipe.executors.base import Audible, Capacity, Executor, Expecting, JobState
+from nbpipe.job.readable import readable
 from nbpipe.model import JobSpec, Options
 from nbpipe.run.resources import Slots
 
@@ -97,11 +98,11 @@ class SharedExecutor:
                     self._news.wait(left)
                     continue
                 self._listened = True
-                heard: list[Any] = [self._bell[0]]
+                heard: list[socket | int] = [self._bell[0]]
                 heard += self._executor.channels if isinstance(self._executor, Audible) else []
             # Another thread may find out meanwhile that who speaks has gone.
             with contextlib.suppress(OSError, ValueError):
-                select.select(heard, [], [], left)
+                readable(heard, left)
             with self._news:
                 self._listened = False
                 with contextlib.suppress(BlockingIOError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -67,6 +69,26 @@ def test_who_waits_hears_of_the_end_at_once(bench: Bench) -> None:
         assert time.monotonic() - begun < 300
     finally:
         made.close()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many files are open as a notebook's kernel may well have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2048), hard), hard))
+    with contextlib.ExitStack() as files:
+        while files.enter_context(Path(os.devnull).open()).fileno() < 1024:
+            pass
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_job_runs_where_a_thousand_files_are_open(executor: LocalExecutor, bench: Bench) -> None:
+    handle = executor.submit(*bench.write("x = 1"))
+    while executor.poll(handle).state == "running":
+        executor.wait(0.1)
+    assert executor.poll(handle) == JobState("exited", 0)
 
 
 @pytest.mark.parametrize("how", ["gently", "by force"])
