@@ -392,6 +392,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     ambient: tuple[AmbientState, ...] = ()
     files_read: tuple[FileState, ...] = ()
     files_written: tuple[FileState, ...] = ()
+    #: Folders that it removed with all that was in them, or would have: what else lies there would go, too. Paths as in `FileState`.
+    cleared: tuple[str, ...] = ()
     #: Environment variables that the code read as the process was given them -> a keyed digest, "" for one not set.
     variables: dict[str, str] = {}
     metrics: dict[str, float] = {}

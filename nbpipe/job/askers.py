@@ -67,6 +67,13 @@ def asks_for_itself(frame: Any) -> bool:
     return frame is not None and frame.f_code.co_name in _named(frame)
 
 
+def may_clear(frame: Any) -> bool:
+    """Whether what asks for a path is about to remove it, if it is a folder: `if os.path.exists(path): shutil.rmtree(path)`."""
+    while frame is not None and frame.f_code.co_filename.endswith(_IN_BETWEEN):
+        frame = frame.f_back
+    return frame is not None and "rmtree" in frame.f_code.co_names
+
+
 def _named(frame: Any) -> set[str]:
     file = frame.f_code.co_filename
     return next((names for end, names in _ASK_FOR_THEMSELVES.items() if file.endswith(end)), set())

@@ -19,7 +19,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job import late
-from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, source_of
+from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
 from nbpipe.job.holders import Beside, written_elsewhere
@@ -64,6 +64,8 @@ class Files:
         self._writes: dict[str, bool] = {}
         #: Folders that the stage made.
         self._made: set[str] = set()
+        #: Folders that the stage removed with all that was in them, or would have.
+        self._cleared: set[str] = set()
         self._before: dict[str, tuple[int, int, int]] = {}
         self._busy = False
         self._began = 0
@@ -138,6 +140,8 @@ class Files:
             if path is not None and Path(path).is_dir():
                 self._is_folder(path)
             elif path is not None:
+                if may_clear(frame) and not os.path.lexists(path):
+                    self._cleared.add(path)
                 self.read(path)
                 self._through_links(given, path)
 
@@ -389,6 +393,15 @@ class Files:
         if not isinstance(made, int) and not os.path.lexists(made):
             self._made.add(os.path.realpath(made))
 
+    def _clear(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(_placed(args[0], args[1] if len(args) > 1 and args[1] is not None else -1))
+        if path is not None and not self._over and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
+            self._cleared.add(path)
+
+    def cleared(self) -> tuple[str, ...]:
+        """Folders that the stage removed with all that was in them, or would have, as in `FileState`."""
+        return tuple(sorted(map(self._relative, self._cleared)))
+
     def _unseen(self) -> list[str]:
         """Files of the project that have changed although no hook saw it, without those that others are writing."""
         changed = [
@@ -423,6 +436,7 @@ _HANDLERS = {
     "os.mkdir": Files._make_folder,  # noqa: SLF001
     "os.listdir": Files._list,  # noqa: SLF001
     "os.scandir": Files._list,  # noqa: SLF001
+    "shutil.rmtree": Files._clear,  # noqa: SLF001
     "subprocess.Popen": Files._process,  # noqa: SLF001
     "os.system": Files._process,  # noqa: SLF001
     "os.posix_spawn": Files._process,  # noqa: SLF001

@@ -192,6 +192,7 @@ class Session:
             ambient=ambient,
             files_read=files_read,
             files_written=files_written,
+            cleared=self.files.cleared(),
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.surroundings.modules(),

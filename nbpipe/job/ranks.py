@@ -225,6 +225,7 @@ def merged(own: Outcome, others: Iterable[Outcome]) -> Outcome:
         own,
         files_read=tuple(read[path] for path in sorted(read)),
         files_written=tuple(written[path] for path in sorted(written)),
+        cleared=tuple(sorted({folder for each in (own, *others) for folder in each.cleared})),
         variables={name: digest for other in (*others, own) for name, digest in other.variables.items()},
         uncacheable=tuple(dict.fromkeys(reason for each in (own, *others) for reason in each.uncacheable)),
         warnings=tuple(dict.fromkeys(text for each in (own, *others) for text in each.warnings)),

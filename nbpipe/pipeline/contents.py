@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import blake3
@@ -18,6 +19,11 @@ EXPORT_MANIFEST = "nbpipe-export.json"
 #: Behind the path of a folder: a fact about its being there, and not about the names in it.
 FOLDER = "/./"
 
+#: Behind the path of a folder: what `files_below` says of it.
+BELOW = "/**/"
+#: Not of a stage, wherever they lie.
+_INSTALLED = frozenset({"site-packages", "node_modules"})
+
 
 def digest_folder(path: Path) -> str:
     """What stands for a folder that is there; "" when there is none."""
@@ -30,6 +36,16 @@ def digest_file(path: Path) -> str:
         return blake3.blake3(max_threads=1).update_mmap(path).hexdigest()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return ""
+
+
+def files_below(folder: Path) -> set[str]:
+    """Paths, relative to a folder, of the files in it and in its folders; without links and hidden machinery."""
+    found = set()
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in HIDDEN | _INSTALLED]
+        paths = (os.path.join(place, name) for name in names if not name.endswith(".pyc"))  # noqa: PTH118 - many
+        found |= {os.path.relpath(path, folder) for path in paths if not os.path.islink(path)}  # noqa: PTH114
+    return found
 
 
 def listing_digest(names: set[str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nbpipe.pipeline.contents import FOLDER
+from nbpipe.pipeline.contents import BELOW, FOLDER
 
 if TYPE_CHECKING:
-    from nbpipe.model import FileState, Trace
+    from nbpipe.model import FileState, Outcome, Trace
     from nbpipe.plan.resolve import Wanted
 
 #: Ambient state in people's words; what is not here says its own name.
@@ -36,7 +36,7 @@ def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> st
     """None when the trace is what the stage would give now; else the reason why that is not sure.
 
     `file_digest(path)` is the digest of a file as it stands, "" when there is none; of `VARIABLE + name`, that of an
-    environment variable.
+    environment variable; of a folder's path + `BELOW`, the names of the files below it, with zeros between.
     """
     outcome = trace.outcome
     if trace.key != wanted.key or outcome.status != "succeeded":
@@ -57,6 +57,8 @@ def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> st
             return _file(file, digest)
         if written is not None and written.late:
             return f"a stage above leaves {file.path} open"
+    if (said := _in_the_way(outcome, file_digest)) is not None:
+        return said
     for name, digest in outcome.variables.items():
         now = file_digest(VARIABLE + name)
         if digest != now:
@@ -64,6 +66,16 @@ def holds(trace: Trace, wanted: Wanted, file_digest: Callable[[str], str]) -> st
     for name, (path, sha256) in outcome.modules.items():
         if wanted.modules.get(name) != sha256:
             return f"{path} changed" if name in wanted.modules else f"{path} was imported, and is not in the pipeline"
+    return None
+
+
+def _in_the_way(outcome: Outcome, file_digest: Callable[[str], str]) -> str | None:
+    """What is said of a file that the stage would remove, and did not: it lies in a folder that it clears."""
+    own = {file.path for file in outcome.files_written}
+    for folder in outcome.cleared:
+        below = {f"{folder}/{name}" for name in file_digest(folder + BELOW).split("\0") if name}
+        if below - own:
+            return f"{min(below - own)} is new, and it clears {folder}/"
     return None
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nbpipe.pipeline.contents import FOLDER, digest_file, digest_folder, listing_digest
+from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, digest_folder, files_below, listing_digest
 from nbpipe.plan.constraints import VARIABLE
 
 #: A stamp younger than this may hide a second write within the clock's resolution: such files are read again.
@@ -28,12 +28,16 @@ class Outside:
     def digest(self, path: str) -> str:
         """blake3 of what `path` holds, "" if it is not there; of the names in the folder if `path` ends with a slash.
 
+        What ends with `BELOW` stands for no digest, but for the names themselves: `files_below`, with zeros between.
+
         Relative paths are relative to the project. Of `VARIABLE + name`, the digest of that environment variable.
         """
         if path.startswith(VARIABLE):
             name = path.removeprefix(VARIABLE)
             return self._variable(name, os.environ.get(name))
         target = Path(path) if Path(path).is_absolute() else self._project / path
+        if path.endswith(BELOW):
+            return "\0".join(files_below(target.parent))
         if path.endswith(FOLDER):
             return digest_folder(target)
         if path.endswith("/"):

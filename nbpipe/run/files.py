@@ -12,7 +12,7 @@ from pathlib import Path
 from nbpipe.job.folder import UNDO
 from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import FOLDER, digest_file, listing_digest
+from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.beside import Lane
 from nbpipe.run.faults import fault
@@ -56,6 +56,8 @@ class Disk:
         """Digests of paths as a stage that reads them first should see them: what stages above left, nothing else's."""
 
         def digest(path: str) -> str:
+            if path.endswith(BELOW):
+                return "\0".join(self._below(self.path(path.removesuffix(BELOW)), target))
             names = path.endswith("/") and not path.endswith(FOLDER)
             return self._listing(path, target) if names else self.before_run(path)
 
@@ -64,14 +66,23 @@ class Disk:
     def _listing(self, path: str, target: Wanted) -> str:
         """A folder's names, without those that this run made, with those that stages above the reader made."""
         folder = self.path(path.rstrip("/") or ".")
-        there = self._in_flight() if self._running else {}
-        there |= {self.path(name): digest for name, (digest, _) in self._original.items()}
-        there |= {self.path(name): state.digest for name, state in target.files.items()}
-        inside = {entry: digest for entry, digest in there.items() if folder in entry.parents}
+        inside = self._inside(folder, target)
         gone = {entry for entry, digest in inside.items() if not digest}
         names = {entry.name for entry in _entries(folder) if not _made_of(entry, gone)}
         names |= {entry.relative_to(folder).parts[0] for entry, digest in inside.items() if digest}
         return listing_digest(names) if names or folder.is_dir() else ""
+
+    def _below(self, folder: Path, target: Wanted) -> set[str]:
+        """The same of the files at any depth: their paths, relative to the folder."""
+        inside = {str(entry.relative_to(folder)): digest for entry, digest in self._inside(folder, target).items()}
+        return files_below(folder) - inside.keys() | {name for name, digest in inside.items() if digest}
+
+    def _inside(self, folder: Path, target: Wanted) -> dict[Path, str]:
+        """Files below a folder that this run wrote: their digests before it, or as stages above the reader left them."""
+        there = self._in_flight() if self._running else {}
+        there |= {self.path(name): digest for name, (digest, _) in self._original.items()}
+        there |= {self.path(name): state.digest for name, state in target.files.items()}
+        return {entry: digest for entry, digest in there.items() if folder in entry.parents}
 
     def _in_flight(self) -> dict[Path, str]:
         """What running jobs have written so far -> the digest of what was there before."""

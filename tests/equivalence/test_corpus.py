@@ -151,6 +151,24 @@ def test_a_run_after_a_killed_one_gives_the_same(
     _same_outputs(case, result, run_all(case.notebook(), elsewhere, {}))
 
 
+@pytest.mark.parametrize(
+    "clear", ["shutil.rmtree('out', ignore_errors=True)", "if os.path.exists('out'):\n    shutil.rmtree('out')"]
+)
+def test_a_file_added_by_hand_to_a_folder_that_a_stage_clears_is_gone(clear: str, project: Path) -> None:
+    made = f"%%stage made\nimport os, shutil\n{clear}\nos.makedirs('out/deep')\nopen('out/deep/a.txt', 'w').write('1')"
+    case = Case("cleared", "", (made, "%%stage seen\nimport os\nprint(sorted(os.listdir('out')))"))
+    notebook = case.write(project)
+    first = run_notebook(notebook)
+    assert run_notebook(notebook).status == "up-to-date", "its own folder is no reason to run again"
+    for added in ("out/mine.txt", "out/deep/mine.txt"):
+        (project / added).write_text("by hand")
+        again = run_notebook(notebook)
+        assert again.status == "succeeded"
+        assert not (project / added).exists()
+        assert _outputs(again) == _outputs(first)
+    assert run_notebook(notebook).status == "up-to-date"
+
+
 def _written(folder: Path) -> dict[str, bytes]:
     """What lies in a project, without what is nbpipe's and Python's own."""
     own = {".nbpipe", "__pycache__", "mlruns", ".ipynb_checkpoints"}

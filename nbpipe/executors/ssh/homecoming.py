@@ -13,7 +13,7 @@ import msgspec
 
 from nbpipe.errors import CorruptObject, SecurityError
 from nbpipe.model import Artifact, FileState, JobSpec, Outcome
-from nbpipe.pipeline.contents import HIDDEN
+from nbpipe.pipeline.contents import BELOW, HIDDEN
 from nbpipe.store import Store
 from nbpipe.store.base import check_hash, hash_file
 from nbpipe.store.manifest import objects_of
@@ -68,6 +68,7 @@ class Homecoming:
             ambient=ambient,
             files_read=self._read(told, reasons),
             files_written=self._written(told, reasons),
+            cleared=tuple(folder for folder in told.cleared if not Path(folder).is_absolute()),
             variables=self._variables(told, reasons),
             warnings=tuple(map(self._said, told.warnings)),
         )
@@ -128,7 +129,12 @@ class Homecoming:
 
     def _written(self, told: Outcome, reasons: list[str]) -> tuple[FileState, ...]:
         kept = []
-        for state in told.files_written:
+        written = {state.path for state in told.files_written}
+        # It would have removed what was not sent, too.
+        cleared = [folder for folder in told.cleared if not Path(folder).is_absolute()]
+        below = [f"{folder}/{name}" for folder in cleared for name in self.here(folder + BELOW).split("\0") if name]
+        gone = [FileState(path=path, digest="") for path in sorted({*below} - written)]
+        for state in (*told.files_written, *gone):
             path = Path(state.path)
             if path.is_absolute():
                 reasons.append(f"it wrote {state.path} on {self.target}, outside of the project: it stays there")

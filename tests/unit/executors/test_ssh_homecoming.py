@@ -96,6 +96,13 @@ def test_an_object_is_named_by_a_hash(worker: Worker, name: str) -> None:
         worker.home(worker.told(executed=name))
 
 
+def test_a_folder_that_it_cleared_is_cleared_here_of_what_was_not_sent(worker: Worker) -> None:
+    made = FileState(path="out/a.txt", digest="d")
+    outcome = worker.home(worker.told(files_written=(made,), cleared=("out", "/scratch")))
+    assert outcome.files_written == (made, FileState(path="out/here:out/**/", digest=""))
+    assert outcome.cleared == ("out",)
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../../x", ".git/hooks/pre-commit", ".nbpipe/store/x", "a\0b"])
 def test_a_file_that_leads_out_of_the_project_or_into_machinery_is_refused(worker: Worker, path: str) -> None:
     with pytest.raises(SecurityError):

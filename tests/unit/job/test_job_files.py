@@ -74,6 +74,23 @@ def test_what_a_stage_does_with_files_is_seen(bench: Bench, body: str, read: lis
 
 
 @pytest.mark.parametrize(
+    ("body", "cleared"),
+    [
+        ("import shutil; shutil.rmtree('sub')", ("sub",)),
+        ("import shutil; shutil.rmtree('none', ignore_errors=True)", ("none",)),
+        ("import os, shutil\nif os.path.exists('none'):\n    shutil.rmtree('none')\nos.mkdir('none')", ("none",)),
+        ("import shutil\nfrom pathlib import Path\nif Path('none').is_dir():\n    shutil.rmtree('none')", ("none",)),
+        ("import os\nif not os.path.exists('none'):\n    os.mkdir('none')", ()),
+        ("import tempfile; tempfile.TemporaryDirectory().cleanup()", ()),
+    ],
+)
+def test_a_folder_that_a_stage_clears_or_would_clear_is_seen(bench: Bench, body: str, cleared: tuple[str, ...]) -> None:
+    outcome = bench.run(body)
+    assert outcome.status == "succeeded", outcome.failure
+    assert outcome.cleared == cleared
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "import multiprocessing as m; p = m.get_context('spawn').Process(target=print); p.start(); p.join()",

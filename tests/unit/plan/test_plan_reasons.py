@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from planned import Book, artifact
 
-from nbpipe.model import AmbientState
+from nbpipe.model import AmbientState, FileState
+from nbpipe.plan.constraints import holds
 from nbpipe.plan.explain import changes
 from nbpipe.plan.planner import make_plan
 
@@ -37,6 +38,21 @@ def edited(book: Book, index: int, text: str) -> None:
     cells = list(CELLS)
     cells[index] = text
     book.write(*cells)
+
+
+def test_a_file_below_a_folder_that_it_clears_is_a_reason_unless_it_is_its_own(book: Book, tmp_path: Path) -> None:
+    trace = next(iter(book.store.traces.lookup(book.wanted("load", {}).key)))
+    own = (FileState(path="out/deep/a.txt", digest="d"), FileState(path="out/gone.txt", digest=""))
+    outcome = msgspec.structs.replace(trace.outcome, cleared=("out",), files_written=own)
+    trace = msgspec.structs.replace(trace, outcome=outcome)
+    (tmp_path / "out" / "deep").mkdir(parents=True)
+    for name in ("deep/a.txt", "gone.txt"):
+        (tmp_path / "out" / name).touch()
+    (tmp_path / "out" / "latest").symlink_to("deep")
+    assert holds(trace, book.wanted("load", {}), book.files.digest) is None
+    (tmp_path / "out" / "deep" / "mine.txt").touch()
+    said = holds(trace, book.wanted("load", {}), book.files.digest)
+    assert said == "out/deep/mine.txt is new, and it clears out/"
 
 
 def test_nothing_changed_is_a_hit_that_names_its_run(book: Book) -> None:
