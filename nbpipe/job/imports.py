@@ -2,32 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import os
 import sys
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
 from types import ModuleType
 from typing import Any
 
 from nbpipe.job.shelf import SHELF
 from nbpipe.job.sources import is_local
 
+#: Characters that are kept of what one import prints.
+_MOST = 100_000
+
+
+class Heard:
+    """What local modules print while they are imported by a stage's own cells, the first time."""
+
+    def __init__(self) -> None:
+        self.on = False
+        #: Module -> pieces of text, each with its stream, in order.
+        self.pieces: dict[str, list[tuple[str, str]]] = {}
+        self._stack: list[str] = []
+
+    @contextlib.contextmanager
+    def importing(self, module: str) -> Iterator[None]:
+        """While the module is executed."""
+        if not self.on or (module in self.pieces and not self._stack):
+            yield
+            return
+        streams = {} if self._stack else {name: getattr(sys, name) for name in ("stdout", "stderr")}
+        own = {name: stream for name, stream in streams.items() if type(stream).__module__ == "ipykernel.iostream"}
+        self._stack.append(module)
+        self.pieces.setdefault(module, [])
+        for name, stream in own.items():
+            stream.write = self._noting(name, stream.write)
+        try:
+            yield
+        finally:
+            self._stack.pop()
+            for stream in own.values():
+                del stream.write
+
+    def _noting(self, name: str, write: Callable[[str], int]) -> Callable[[str], int]:
+        own = threading.get_ident()
+
+        def noted(text: str) -> int:
+            if threading.get_ident() == own and self._stack and isinstance(text, str):
+                pieces = self.pieces[self._stack[-1]]
+                joined = pieces.pop()[1] + text if pieces and pieces[-1][0] == name else text
+                pieces.append((name, joined[:_MOST]))
+            return write(text)
+
+        return noted
+
 
 class ImportWatch(importlib.abc.MetaPathFinder):
     """A finder in front of all others that finds what they find, and wraps the loading of some modules.
 
     `loaded(name)` is called once a module of `names`, or one that lies in `project`, has been executed; `around(False)`
-    and `around(True)` before and after the outermost import of anything else.
+    and `around(True)` before and after the outermost import of anything else; `within(name)` is entered while a module of
+    the project is executed.
     """
 
     def __init__(
-        self, names: Collection[str], project: str, loaded: Callable[[str], None], around: Callable[[bool], None]
+        self,
+        names: Collection[str],
+        project: str,
+        loaded: Callable[[str], None],
+        around: Callable[[bool], None],
+        within: Callable[[str], contextlib.AbstractContextManager[None]],
     ) -> None:
         self._names = frozenset(names)
         self._project = project.rstrip(os.sep) + os.sep
         self._loaded = loaded
         self._around = around
+        self._within = within
         self._depth = 0
 
     def install(self) -> None:
@@ -55,7 +108,8 @@ class ImportWatch(importlib.abc.MetaPathFinder):
                 self._around(False)  # noqa: FBT003
             self._depth += not local
             try:
-                load(module)
+                with self._within(fullname) if local else contextlib.nullcontext():
+                    load(module)
             finally:
                 self._depth -= not local
                 if outermost:

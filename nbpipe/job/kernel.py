@@ -23,7 +23,7 @@ from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
 from nbpipe.job.folder import AT_REST, FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
-from nbpipe.job.imports import ImportWatch
+from nbpipe.job.imports import Heard, ImportWatch
 from nbpipe.job.installed import Installed
 from nbpipe.job.late import Rest, refuse
 from nbpipe.job.launch import HASH_SEED
@@ -83,6 +83,7 @@ class Session:
         self.unseen = Unseen(shell, lambda file: is_local(file, project))
         self.installed = Installed(self.spec.distributions)
         self.seconds: dict[str, float] = {}
+        self.heard = Heard()
         self._rest = Rest(shell.user_ns)
         self._explained = False
 
@@ -93,7 +94,8 @@ class Session:
         self.surroundings.restore()
         self.seeds.settle()
         project = str(Path(self.spec.project).resolve())
-        ImportWatch({*OWNERS, *NATIVE}, project, self._loaded, self._around_import).install()
+        watched = {*OWNERS, *NATIVE}
+        ImportWatch(watched, project, self._loaded, self._around_import, self.heard.importing).install()
         if self.checkpoints is not None:
             self.checkpoints.begin(Outside(Path(self.spec.project).resolve(), self.store.variable_digest).digest)
         self.files.start()
@@ -136,6 +138,7 @@ class Session:
         for path in self.spec.reads:
             self.files.asked(path, True)  # noqa: FBT003 - as readers call it
         self.seconds["load"] += time.monotonic() - started
+        self.heard.on = True
         self.seconds["started"] = time.monotonic()
 
     def resume(self) -> None:
@@ -196,6 +199,7 @@ class Session:
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.surroundings.modules(),
+            imported={name: tuple(pieces) for name, pieces in self.heard.pieces.items() if pieces},
             uncacheable=uncacheable,
             warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings, *lost),
             seconds=self.seconds,

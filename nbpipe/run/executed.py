@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,35 @@ def write_executed(
 ) -> None:
     """Write the executed copy to `path`. Raises OSError."""
     cells: dict[int, dict[str, Any]] = {}
+    imported = set[str]()
     for stage in pipeline.stages:
         outcome = engine.committed.get(stage.name) or engine.failures.get(stage.name)
         if outcome is None:
             continue
         numbers = [code.cell for code in (*pipeline.setup, *stage.cells)]
-        for number, found in zip(numbers, _executed(outcome, engine), strict=False):
+        executed = _executed(outcome, engine)
+        for module in imported & outcome.imported.keys():
+            _forget(outcome.imported[module], executed[len(pipeline.setup) :])
+        imported |= outcome.modules.keys()
+        for number, found in zip(numbers, executed, strict=False):
             cells.setdefault(number, found)
     plain = {snippet.cell for snippet in pipeline.snippets if snippet.kind == "param"}
     about = {"run": record.id, "version": pipeline.version, "status": status, "params": record.params}
     write_durably(path, assemble(notebook, cells, plain=plain, about=about))
+
+
+def _forget(pieces: Iterable[tuple[str, str]], cells: list[dict[str, Any]]) -> None:
+    """Take out what the import of a module printed that a stage above has imported: in one kernel it prints once."""
+    streams = [out for cell in cells for out in cell["outputs"] if out["output_type"] == "stream"]
+    for name, text in pieces:
+        out = next((out for out in streams if out["name"] == name and text in out["text"]), None)
+        if out is not None:
+            out["text"] = out["text"].replace(text, "", 1)
+    for cell in cells:
+        kept = [place for place, out in enumerate(cell["outputs"]) if out["output_type"] != "stream" or out["text"]]
+        cell["outputs"] = [cell["outputs"][place] for place in kept]
+        for name, places in cell.get("displays", {}).items():
+            cell["displays"][name] = [kept.index(place) for place in places]
 
 
 def _executed(outcome: Outcome, engine: Engine) -> list[dict[str, Any]]:
