@@ -125,7 +125,13 @@ class Drive:
                 began=self._began,
                 lane=Lane(self._prepared.project.state / FOLDER, strict=self._room() > 1),
             )
-            self._flying[pool.submit(attempt.run)] = attempt
+            self._flying[pool.submit(self._run, attempt)] = attempt
+
+    def _run(self, attempt: Attempt) -> Attempt:
+        try:
+            return attempt.run()
+        finally:
+            self._executor.ended()
 
     def _room(self) -> int:
         """How many trials may run now. The first runs alone: it computes what all share, and shows who writes files."""

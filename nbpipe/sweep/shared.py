@@ -70,6 +70,11 @@ class SharedExecutor:
             if isinstance(self._executor, Expecting):
                 self._executor.expect(min(wanted, self._jobs or wanted), cwd)
 
+    def ended(self) -> None:
+        """The run of this thread has ended, with however many jobs it still expected."""
+        with self._lock:
+            self._expected.pop(threading.get_ident(), None)
+
     def submit(self, job_dir: Path, spec: JobSpec) -> str:
         """Start the job, now or when there is room."""
         with self._lock:

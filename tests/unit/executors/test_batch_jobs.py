@@ -161,7 +161,8 @@ def test_a_job_that_another_agent_was_handing_in_is_found_and_absent_only_after_
     Path(made.work, "batch.json").unlink()
     assert made.batch.state(made.work)["why"] == "in the queue"
     assert json.loads(Path(made.work, "batch.json").read_text()) == {"id": "1"}
-    # It has not answered that one.
+    # The clock of the machine that it was to be handed in from is an hour ahead; and it has not answered that one.
+    os.utime(Path(made.work, "order.json"), (time.time() + 3600,) * 2)
     Path(made.work, "batch.json").unlink()
     made.queue.handed.clear()
     assert made.batch.state(made.work) == {"state": "running", "begun": False}
@@ -478,8 +479,11 @@ def test_that_nobody_says_how_a_job_is_is_told_once_it_lasts_and_ends_nothing(
     assert made.batch.state(made.work) == {**running, "why": ""}
     # What lies in the folder counts, whoever answers.
     made.queue.said = ("unknown", "connection refused")
+    made.batch.state(made.work)
+    assert made.batch.state(made.work)["why"].startswith("nobody says")
     Path(made.work, "0", "rc.json").write_text('{"code": 0}')
     assert made.batch.state(made.work) == {"state": "exited", "code": 0}
+    assert made.batch._silent == {}
 
 
 def test_a_job_that_waits_is_taken_out_of_the_queue_and_does_not_begin_any_more(made: Made) -> None:

@@ -232,7 +232,7 @@ def test_however_many_jobs_there_are_half_of_the_time_is_left_to_listen_and_each
         asked.append(name)
         return "running", ""
 
-    monkeypatch.setattr(time, "time", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(Scheduler, "_asked", ask)
     scheduler, names = Scheduler(SETTINGS), [f"j{number}" for number in range(20)]
     for _ in range(3000):

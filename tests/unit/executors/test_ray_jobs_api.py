@@ -27,6 +27,8 @@ class Cluster(ThreadingHTTPServer):
 
     jobs: dict[str, dict[str, Any]]
     loses = 0
+    #: Whether a proxy before it answers in its place, which does not find it.
+    hides = False
     daemon_threads = True
 
 
@@ -47,7 +49,12 @@ class _Answers(BaseHTTPRequestHandler):
             self._answer(200, {"data": {"summary": rows}})
             return
         job = self.server.jobs.get(self.path.rsplit("/", 1)[1])
-        self._answer(200, job) if job else self._answer(404, {})
+        self._answer(200, job) if job else self._lacks(self.path.rsplit("/", 1)[1])
+
+    def _lacks(self, name: str) -> None:
+        self.send_response(404)
+        self.end_headers()
+        self.wfile.write(b"default backend - 404" if self.server.hides else f"Job {name} does not exist".encode())
 
     def do_POST(self) -> None:
         order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -124,6 +131,8 @@ def test_its_states_are_understood_and_an_outage_is_no_end(
     assert scheduler.state("nbpipe-f00")[0] == "ended"
     cluster.jobs.clear()
     assert scheduler.state("nbpipe-f00")[0] == "ended"
+    cluster.hides = True
+    assert scheduler.state("nbpipe-f00") == ("unknown", "Ray says: default backend - 404")
 
 
 def test_a_job_whose_node_is_dead_has_ended_whatever_is_said_of_the_job_yet(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -153,12 +154,12 @@ def test_of_two_runs_that_order_the_same_kernel_one_is_told_that_it_has_it(tmp_p
     if when == "beside the first":
         second.start()
         second.join()
+        assert given() == "a"
     # As the runner takes it: the order, then what it says of itself, and last of all that it waits no more.
     (job / "continue.json").rename(job / ".continue.json")
     if when == "as it is taken":
         second.start()
-        while given() != "b":
-            time.sleep(0.001)
+        second.join()
     keeper.note(f"{job}/job.json", json.loads((job / ".continue.json").read_text()))
     (job / "kept.json").unlink()
     first.join()
@@ -166,6 +167,57 @@ def test_of_two_runs_that_order_the_same_kernel_one_is_told_that_it_has_it(tmp_p
     assert told["b"] == "another run goes on in its kernel"
     assert given() == ""
     assert told["a"] is True
+
+
+@pytest.mark.parametrize("kept", [{}, {"token": "failed", "index": 2}, {"token": "failed", "index": 1}])
+def test_what_came_of_a_run_in_a_kernel_is_not_removed_for_another_that_comes_too_late(
+    tmp_path: Path, kept: dict[str, object]
+) -> None:
+    job = tmp_path / "job"
+    job.mkdir()
+    keeper.note(f"{job}/job.json", {"token": "a"})
+    keeper.note(f"{tmp_path}/rc.json", {"code": 0})
+    # Its kernel has ended; or it failed again, further down; or just where the first had.
+    if kept:
+        keeper.note(f"{job}/kept.json", kept)
+        assert keeper._first_to_go_on(str(tmp_path), "failed", "a" if kept["index"] == 1 else "b")
+    with pytest.raises(RuntimeError, match="another run"):
+        keeper.ordered(str(tmp_path), {"token": "b", "first": 1}, lambda: "")
+    assert keeper.read(f"{tmp_path}/rc.json") == {"code": 0}
+    assert not (job / "continue.json").exists()
+
+
+def test_the_clock_may_be_set_while_a_job_runs_and_a_job_that_waits_for_a_device_is_forgotten_as_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asked").touch()
+    asked = keeper._Asked(str(tmp_path), 3600.0)
+    with monkeypatch.context() as patch:
+        now = time.time() + 1e6
+        patch.setattr(time, "time", lambda: now)
+        assert not asked.forgotten()
+    later = time.monotonic() + 3601
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert asked.forgotten()
+    assert keeper._hold(str(tmp_path), (1.0, []), asked) == ([], [])
+    os.utime(tmp_path / "asked", (1.0, 1.0))
+    assert not asked.forgotten()
+
+
+def test_after_another_start_of_the_machine_the_number_of_a_kernel_is_somebody_elses(
+    agent: Agent, tmp_path: Path
+) -> None:
+    (tmp_path / "work" / "t-0" / "job").mkdir(parents=True)
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        (tmp_path / "work" / "t-0" / "job" / "kernel.pid").write_text(str(other.pid))
+        keeper.note(f"{tmp_path}/work/t-0/keeper.json", {"pid": other.pid, "start": 1, "boot": "another"})
+        assert agent._state("t-0") == {"state": "lost"}
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.2)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_who_orders_a_kernel_again_as_the_answer_was_lost_has_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -128,13 +129,24 @@ def test_kernels_wait_for_the_jobs_of_all_runs_and_of_those_to_come() -> None:
     executor = SharedExecutor(inner, jobs=4)
     executor.to_come = 1
     executor.expect(1, "/n")
-    other = threading.Thread(target=executor.expect, args=(1, "/n"))
+    ends = threading.Event()
+
+    def run() -> None:
+        executor.expect(1, "/n")
+        ends.wait(60)
+        executor.ended()
+
+    other = threading.Thread(target=run)
     other.start()
-    other.join()
+    while len(inner.kernels) < 2:
+        time.sleep(0.001)
     executor.expect(7, "/n")
     executor.to_come = 0
     executor.expect(0, "/n")
-    assert inner.kernels == [(2, "/n"), (3, "/n"), (4, "/n"), (1, "/n")]
+    ends.set()
+    other.join()
+    executor.expect(1, "/n")
+    assert inner.kernels == [(2, "/n"), (3, "/n"), (4, "/n"), (1, "/n"), (1, "/n")]
     executor.close()
 
 

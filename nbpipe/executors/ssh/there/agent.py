@@ -7,6 +7,7 @@ their logs gain and when they end. It decides nothing; jobs outlive it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import glob
 import json
 import os
@@ -150,13 +151,10 @@ class Agent:
         """Remove what nobody has used for long: objects, environments, folders of jobs that ended and were never collected."""
         used: set[str] = set()
         self._objects.sweep(before)
-        for place in glob.glob(self._root + "/checkpoints/*"):
-            found_there = [place, *glob.glob(place + "/**", recursive=True)]
-            if max(os.stat(path).st_mtime for path in found_there if os.path.exists(path)) < before:
-                shutil.rmtree(place, ignore_errors=True)
-        for place in glob.glob(self._root + "/arrays/*"):
-            if os.stat(place).st_mtime < before:
-                shutil.rmtree(place, ignore_errors=True)
+        for kind in ("checkpoints", "arrays"):
+            for place in glob.glob(f"{glob.escape(self._root)}/{kind}/*"):
+                if _changed(place) < before:
+                    shutil.rmtree(place, ignore_errors=True)
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
             if self._batch is not None:
@@ -312,8 +310,8 @@ class Agent:
             given.update(environment)
             order = {"work": work, "environment": given, "devices": (gpus, names), "patience": patience}
             self._spare.begin(order, python)
-            until = time.time() + 10
-            while not os.path.exists(work + "/keeper.json") and time.time() < until:
+            until = time.monotonic() + 10
+            while not os.path.exists(work + "/keeper.json") and time.monotonic() < until:
                 time.sleep(0.002)
         return self._state(job)
 
@@ -379,7 +377,9 @@ class Agent:
             who = self._keeper.read(f"{work}/{name}.json")
             if self._keeper.alive(who):
                 kill(who["pid"], 9)
-        self._keeper.kill_kernel(work)
+        # After another start of the machine its number is somebody else's.
+        if self._keeper.read(work + "/keeper.json").get("boot") == self._keeper.boot_id():
+            self._keeper.kill_kernel(work)
 
     def do_read(self, job: str, name: str) -> Any:
         """A file of the job's folder, in base64; None if there is none."""
@@ -406,7 +406,7 @@ class Agent:
     # -- what is said unasked
 
     def _tell(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         touch = now - self._asked > _ASKED
         self._asked = now if touch else self._asked
         for job in list(self._watched):
@@ -475,3 +475,12 @@ class Agent:
         if not job.replace("-", "").isalnum():
             raise ValueError("not the name of a job")
         return f"{self._root}/work/{job}"
+
+
+def _changed(place: str) -> float:
+    """When something was last changed in a folder, as far as it is there: another agent may remove it, a job rewrite it."""
+    latest = 0.0
+    for path in [place, *(os.path.join(folder, name) for folder, _, names in os.walk(place) for name in ("", *names))]:
+        with contextlib.suppress(FileNotFoundError):
+            latest = max(latest, os.stat(path).st_mtime)
+    return latest or time.time()

@@ -64,6 +64,8 @@ class Batch:
         self._stopping: dict[str, float] = {}
         #: Folder -> when the scheduler was asked for a job whose number is not known.
         self._looked: dict[str, float] = {}
+        #: Folder -> since when that is so.
+        self._sought_since: dict[str, float] = {}
         #: Folder -> since when the scheduler says nothing of its job.
         self._silent: dict[str, float] = {}
         #: Jobs to hand in, each with who is told when that is done. None ends the thread that does it.
@@ -302,8 +304,7 @@ class Batch:
         number, folder = self.start_of(work)
         done = self._keeper.read(work + "/rc.json") or self._keeper.read(folder + "/rc.json")
         if done:
-            self._ended.pop(work, None)
-            self._stopping.pop(work, None)
+            self._unlearn(work)
             return {"state": "exited", "code": done["code"]}
         known = next(iter(self._numbers(work)), None)
         known = self._sought(work) if known is None else known
@@ -312,23 +313,27 @@ class Batch:
         if not known:
             return {"state": "running", "begun": False}
         state, why = self._scheduler.state(known)
+        if state != "unknown":
+            self._silent.pop(work, None)
         with contextlib.suppress(OSError), open(work + "/said") as file:
             # What was started there for it knows better.
             why = file.read() or why
-        if work in self._stopping and time.time() > self._stopping[work]:
+        if work in self._stopping and time.monotonic() > self._stopping[work]:
             self._kill(work)
         if state == "ended":
-            if time.time() - self._ended.setdefault(work, time.time()) < _LATE:
+            if time.monotonic() - self._ended.setdefault(work, time.monotonic()) < _LATE:
                 return {"state": "running", "begun": number >= 0}
             return {"state": "lost", "why": why}
         self._ended.pop(work, None)
         begun = os.path.exists(folder + "/runner.json")
-        if state != "unknown":
-            self._silent.pop(work, None)
-        elif time.time() - self._silent.setdefault(work, time.time()) >= _SILENT:
+        if state == "unknown" and time.monotonic() - self._silent.setdefault(work, time.monotonic()) >= _SILENT:
             why = f"nobody says how the job is, it may be running: {why}"
             return {"state": "running", "begun": begun, "start": number, "why": why}
         return {"state": "running", "begun": begun, "start": number, "why": "" if begun else why}
+
+    def _unlearn(self, work: str) -> None:
+        for known in (self._ended, self._stopping, self._looked, self._sought_since, self._silent):
+            known.pop(work, None)
 
     def gone_by(self, work: str, *, fresh: bool) -> str:
         """What the scheduler says where nothing of a job that was handed in runs; "" while it runs, or where there is none.
@@ -351,12 +356,15 @@ class Batch:
     def _sought(self, work: str) -> str | None:
         """As in `batch.json`, of a job that another agent was about to hand in; "" while that may still be so, None if it died."""
         try:
-            since = time.time() - os.stat(work + "/order.json").st_mtime
+            written = os.stat(work + "/order.json").st_mtime
         except FileNotFoundError:
             return None
-        if time.time() - self._looked.get(work, 0.0) < _AGAIN:
+        first = self._sought_since.setdefault(work, time.monotonic())
+        # The clock of who wrote it may be ahead of ours.
+        since = max(time.time() - written, time.monotonic() - first)
+        if time.monotonic() - self._looked.get(work, 0.0) < _AGAIN:
             return ""
-        self._looked[work] = time.time()
+        self._looked[work] = time.monotonic()
         try:
             number = self._found(work)
         except RuntimeError:
@@ -370,7 +378,7 @@ class Batch:
         if force or self.start_of(work)[0] < 0:
             self._kill(work)
         else:
-            self._stopping.setdefault(work, time.time() + _GRACE)
+            self._stopping.setdefault(work, time.monotonic() + _GRACE)
 
     def _kill(self, work: str) -> None:
         numbers = self._numbers(work)
@@ -384,6 +392,7 @@ class Batch:
 
     def forget(self, work: str) -> None:
         """Its results are home: the scheduler need not keep anything of it, either."""
+        self._unlearn(work)
         for number in self._numbers(work) if hasattr(self._scheduler, "forget") else []:
             self._scheduler.forget(number)
         place = self._keeper.read(work + "/array.json").get("place", "")

@@ -147,7 +147,8 @@ def keep(
     me = {"pid": os.getpid(), "start": started(os.getpid()), "boot": boot_id()}
     if not note(work + "/keeper.json", me, once=True):
         return
-    held, names = _hold(work, devices)
+    asked = _Asked(work, patience)
+    held, names = _hold(work, devices, asked)
     if devices[0] and not held:
         note(work + "/rc.json", {"code": 130})
         return
@@ -169,7 +170,7 @@ def keep(
             # The attempt has ended, and its verdict lies there; only its kernel waits, with its devices.
             kept = told["token"]
             note(work + "/rc.json", {"code": told["code"]})
-        if os.path.exists(work + "/cancel") or _forgotten(work, patience):
+        if os.path.exists(work + "/cancel") or asked.forgotten():
             _stop(child)
     kill_kernel(work)
     with contextlib.suppress(FileNotFoundError):
@@ -184,21 +185,38 @@ def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
     It is waited for until `gone` says why there is no such kernel any more. Raises RuntimeError where it goes on for
     another attempt.
     """
-    failed, order = read(work + "/job/kept.json").get("token"), work + "/job/continue.json"
-    if _token(order) in ("", spec["token"]):
+    waits, order = read(work + "/job/kept.json"), work + "/job/continue.json"
+    if not waits:
+        if _token(work + "/job/job.json") != spec["token"] and not gone():
+            raise RuntimeError("another run goes on in its kernel, or it ends")
+        return _token(work + "/job/job.json") == spec["token"]
+    failed = str(waits.get("token", ""))
+    mine = _first_to_go_on(work, failed, spec["token"])
+    if mine and waits.get("index", spec.get("first")) != spec.get("first"):
+        raise RuntimeError("another run has gone on in its kernel")
+    if mine and not _token(order) and _token(work + "/job/.continue.json") != spec["token"]:
         # Before the order: what comes of it may be noted at once.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(work + "/rc.json")
         note(order, spec, once=True)
     if _token(order) == _END["token"]:
         raise RuntimeError("its kernel was released meanwhile")
-    if _token(order) not in ("", spec["token"]):
+    if not mine or _token(order) not in ("", spec["token"]):
         raise RuntimeError("another run goes on in its kernel")
     taken = _taken(work, gone)
     now = _token(work + "/job/job.json")
     if now not in ("", failed, spec["token"]):
         raise RuntimeError("another run goes on in its kernel")
     return taken or now == spec["token"]
+
+
+def _first_to_go_on(work: str, failed: str, token: str) -> bool:
+    """Whether of all attempts that would go on after the one that `failed` this is the first; only that one may order it."""
+    if not failed.replace("-", "").isalnum():
+        raise RuntimeError("nobody knows for whom its kernel waits")
+    path = f"{work}/after-{failed}.json"
+    note(path, {"token": token}, once=True)
+    return _token(path) == token
 
 
 def released(work: str, gone: Callable[[], str]) -> bool:
@@ -215,8 +233,8 @@ def released(work: str, gone: Callable[[], str]) -> bool:
 
 def _taken(work: str, gone: Callable[[], str]) -> bool:
     """Whether the kernel takes the order that lies there, before `gone` says that it cannot; then the order is taken back."""
-    until = time.time() + _TAKEN
-    while os.path.exists(work + "/job/kept.json") and not gone() and time.time() < until:
+    until = time.monotonic() + _TAKEN
+    while os.path.exists(work + "/job/kept.json") and not gone() and time.monotonic() < until:
         time.sleep(0.005)
     try:
         os.unlink(work + "/job/continue.json")
@@ -282,23 +300,39 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _forgotten(work: str, patience: float) -> bool:
-    try:
-        return time.time() - os.stat(work + "/asked").st_mtime > patience
-    except FileNotFoundError:
-        # Its folder was removed: nobody can ask for it any more.
-        return True
-    except OSError:
-        return False
+class _Asked:
+    """Whether somebody still asks for a job; a clock that is set meanwhile, here or there, changes nothing."""
+
+    def __init__(self, work: str, patience: float) -> None:
+        self._path = work + "/asked"
+        self._patience = patience
+        self._last = 0
+        self._since = time.monotonic()
+        with contextlib.suppress(OSError):
+            found = os.stat(self._path)
+            self._last = found.st_mtime_ns
+            self._since -= max(time.time() - found.st_mtime, 0.0)
+
+    def forgotten(self) -> bool:
+        """Whether nobody did for as long as it has patience, or can: its folder was removed."""
+        try:
+            last = os.stat(self._path).st_mtime_ns
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        if last != self._last:
+            self._last, self._since = last, time.monotonic()
+        return time.monotonic() - self._since > self._patience
 
 
-def _hold(work: str, devices: tuple[float, list[str]]) -> tuple[list[int], list[str]]:
+def _hold(work: str, devices: tuple[float, list[str]], asked: _Asked) -> tuple[list[int], list[str]]:
     """Locks on as many devices, once they are free: a whole one for itself, a part of one with others."""
     wanted, names = devices
     if not wanted:
         return [], []
     count = max(1, int(wanted))
-    while not os.path.exists(work + "/cancel"):
+    while not os.path.exists(work + "/cancel") and not asked.forgotten():
         held: list[int] = []
         got: list[str] = []
         for name in names:
@@ -392,9 +426,9 @@ def keep_ranks(work: str, node: str) -> int:
 
     The exit code of what ran them: 0, however they ended.
     """
-    first = work + "/0"
+    first, asked = work + "/0", _Asked(work, math.inf)
     while not os.path.exists(first + "/runner.json"):
-        if os.path.exists(work + "/cancel") or _forgotten(work, math.inf):
+        if os.path.exists(work + "/cancel") or asked.forgotten():
             return 0
         time.sleep(_LONGEST)
     with open(work + "/order.json") as file:
@@ -403,9 +437,10 @@ def keep_ranks(work: str, node: str) -> int:
     child = _started(first, [order["argv"][0], "-m", "nbpipe.job.ranks", node], environment, f"node-{node}.log")
     if child is None:
         return 127
+    asked = _Asked(work, order["patience"])
     while child.poll() is None:
         time.sleep(_LONGEST)
-        if os.path.exists(first + "/rc.json") or _forgotten(work, order["patience"]):
+        if os.path.exists(first + "/rc.json") or asked.forgotten():
             _stop(child)
     return child.returncode
 

@@ -97,14 +97,14 @@ class Scheduler:
     def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
         """`waiting`, `running`, `ended`, or `unknown` where the cluster does not answer; and why."""
         when, state, why = self._known.setdefault(number, (0.0, "waiting", ""))
-        began = time.time()
+        began = time.monotonic()
         if not fresh and (began < self._rest or began - when < self._pause):
             return state, why
         try:
             state, why = self._asked(number)
         except RuntimeError as error:
             state, why = "unknown", str(error)
-        now = time.time()
+        now = time.monotonic()
         self._known[number] = (now, state, why)
         # Nobody is heard while the cluster is asked: as much time is left for that, and every job has its turn.
         self._rest = now + (now - began)
@@ -230,9 +230,9 @@ class Scheduler:
             # Of its time, waiting included: where nobody is left who could delete it, it ends.
             order["spec"]["activeDeadlineSeconds"] = int(_PROBE)
             self._hand_in(order)
-            until, state, why = time.time() + _PROBE, "waiting", ""
+            until, state, why = time.monotonic() + _PROBE, "waiting", ""
             while not os.path.exists(told):
-                if state == "ended" or time.time() > until:
+                if state == "ended" or time.monotonic() > until:
                     raise RuntimeError(f"no pod could look around in {root}: {why or 'it waited too long'}")
                 time.sleep(0.2)
                 state, why = self.state(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import time
 from typing import Any
@@ -57,7 +58,7 @@ class Objects:
     def remove(self, names: list[str]) -> None:
         """Remove these."""
         for name in names:
-            if os.path.exists(self.path(name)):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(name))
 
     def sweep(self, before: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -24,6 +25,8 @@ _PATIENCE, _SOON = 30.0, 10.0
 _WAITING = ("PENDING",)
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _NOT_FOUND = 404
+#: What Ray says of a job that it does not have: another 404 may be that of a proxy before it.
+_ABSENT = re.compile(r"Job \S+ does not exist")
 
 
 class Scheduler:
@@ -95,7 +98,7 @@ class Scheduler:
     def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
         """`waiting`, `running`, `ended`, or `unknown` where the cluster does not answer; and why."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
-        if time.time() - when < _PAUSE and not fresh:
+        if time.monotonic() - when < _PAUSE and not fresh:
             return state, why
         try:
             found = self._ask(f"/api/jobs/{number}")
@@ -105,7 +108,7 @@ class Scheduler:
                 state, why = "ended", "the node that it ran on is dead"
         except RuntimeError as error:
             state, why = "unknown", str(error)
-        self._known[number] = (time.time(), state, why)
+        self._known[number] = (time.monotonic(), state, why)
         return state, why
 
     def _read(self, found: Any) -> tuple[str, str]:
@@ -121,9 +124,9 @@ class Scheduler:
     def _lost(self, node: str) -> bool:
         """Whether the cluster gave this node up."""
         when, alive = self._alive
-        if time.time() - when >= _PAUSE:
+        if time.monotonic() - when >= _PAUSE:
             alive = {raylet.get("nodeId", "") for raylet in self._nodes()}
-            self._alive = (time.time(), alive)
+            self._alive = (time.monotonic(), alive)
         return bool(node) and node not in alive
 
     def kill(self, number: str) -> None:
@@ -163,7 +166,7 @@ class Scheduler:
         return found
 
     def _ask(self, path: str, order: dict[str, Any] | None = None) -> Any:
-        """What the cluster answers; None where there is no such thing. Raises RuntimeError with what it says."""
+        """What the cluster answers; None where it has no such job. Raises RuntimeError with what it says."""
         headers = {"Content-Type": "application/json"}
         if os.environ.get("RAY_AUTH_TOKEN"):
             headers["Authorization"] = "Bearer " + os.environ["RAY_AUTH_TOKEN"]
@@ -173,9 +176,10 @@ class Scheduler:
             with self._open(request, timeout=_SOON if order is None else _PATIENCE) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            if error.code == _NOT_FOUND:
+            told = error.read(2000).decode("utf-8", "replace")
+            if error.code == _NOT_FOUND and _ABSENT.search(told):
                 return None
-            said = error.read(2000).decode("utf-8", "replace").strip().splitlines()
+            said = told.strip().splitlines()
             raise RuntimeError(f"Ray says: {said[-1][:300] if said else error.reason}") from None
         except (OSError, ValueError) as error:
             raise RuntimeError(f"{self._address} does not answer: {error}") from None

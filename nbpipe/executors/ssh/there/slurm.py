@@ -99,10 +99,10 @@ class Scheduler:
     def state(self, number: str, *, fresh: bool = False) -> tuple[str, str]:
         """`waiting`, `running`, `ended`, or `unknown` where Slurm does not answer; and why."""
         when, state, why = self._known.get(number, (0.0, "waiting", ""))
-        if time.time() - when < _PAUSE and not fresh:
+        if time.monotonic() - when < _PAUSE and not fresh:
             return state, why
         # All that will be asked for soon, at once: the scheduler has others to serve.
-        now = time.time()
+        now = time.monotonic()
         due = {one for one, (at, known, _) in list(self._known.items()) if known != "ended" and now - at > _PAUSE / 2}
         due.add(number)
         found: dict[str, str] = {}
