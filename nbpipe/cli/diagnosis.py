@@ -15,6 +15,8 @@ from nbpipe.run.project import Project
 
 _PACKAGES = ("papermill", "nbclient", "nbformat", "ipykernel", "mlflow", "pyarrow", "click", "msgspec")
 _LITTLE_SPACE = 2_000_000_000
+#: The smallest of runs does not fit.
+_NO_SPACE = 1_000_000
 _SECONDS = 3.0
 _OLDEST = (3, 10)
 
@@ -141,6 +143,10 @@ def _store(project: Project) -> Finding:
     place = project.store
     shown = _without_password(place)
     if "://" not in place and not Path(place).exists():
+        there = next(folder for folder in Path(place).absolute().parents if folder.exists())
+        if not os.access(there, os.W_OK):
+            fix = "Make it writable for yourself, or copy the project to a folder that you may write to."
+            return _failed("store", f"{shown} cannot be made: {there} cannot be written", fix, EXIT_CODES["store"])
         return Finding(name="store", status="ok", detail=f"{shown} will be made by the first run")
     store = open_store(place)
     name = f"doctor/{os.getpid()}.json"
@@ -159,6 +165,8 @@ def _disk(project: Project) -> Finding:
 
     free = shutil.disk_usage(project.root).free
     detail = f"{size(free)} free at {project.root}"
+    if free < _NO_SPACE:
+        return _failed("disk", detail, "Free space there, or run `nbpipe gc`.", EXIT_CODES["store"])
     if free < _LITTLE_SPACE:
         return Finding(name="disk", status="warning", detail=detail, fix="nbpipe gc --older-than 30d")
     return Finding(name="disk", status="ok", detail=detail)

@@ -145,6 +145,12 @@ def run(argv: Sequence[str]) -> int:
         return _known(UsageError(error.format_message()), as_json=as_json)
     except NbpipeError as error:
         return _known(error, as_json=as_json)
+    except OSError as error:
+        from nbpipe.run.refused import is_refusal, refused
+
+        if not is_refusal(error):
+            return _unexpected(error, as_json=as_json, debug=debug)
+        return _known(refused("a file", error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence; nothing is lost, see `_unexpected`
         return _unexpected(error, as_json=as_json, debug=debug)
     return code if isinstance(code, int) else EXIT_CODES["ok"]

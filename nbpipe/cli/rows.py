@@ -32,7 +32,8 @@ def _row(item: RunSummary, now: float, sort: str, *, several: bool) -> list[list
     from nbpipe.cli.text import ago, duration, line
 
     version = f"v{item.number}" if item.number else line(item.version[:7])
-    took = duration(item.seconds if item.ended else max(now - item.started, 0.0) if item.status == "running" else None)
+    lasts = max(now - item.started, 0.0) if item.status == "running" and item.started else None
+    took = duration(item.seconds if item.ended else lasts)
     given = {name: item.params[name] for name in item.given if name in item.params}
     first = sort.removeprefix("metrics.")
     metrics = {name: item.metrics[name] for name in sorted(item.metrics, key=lambda name: name != first)}

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbpipe.run.journal import JOURNAL
+from nbpipe.errors import StoreError
+from nbpipe.run.journal import JOURNAL, forget_unborn
 from nbpipe.run.project import Project
 from nbpipe.run.warmth import WAITED_FOR
 
@@ -37,6 +38,7 @@ class Detached:
 def start_detached(project: Project, words: Sequence[str]) -> Detached:
     """Start `nbpipe WORDS --run-id RUN`, where the words begin with `run`. Returns once the run has begun, or the process has ended.
 
+    Raises StoreError where the process failed and could not say why, OSError where the disk takes no folder of the run.
     The process has a session of its own and inherits no pipe: it goes on when the caller ends, however it ends.
     """
     run = project.new_run()
@@ -59,16 +61,17 @@ def start_detached(project: Project, words: Sequence[str]) -> Detached:
     if child.returncode is None or _begun(journal):
         return Detached(run, folder, child)
     said = (folder / OUTPUT).read_text(errors="replace")
-    _forget(folder)
+    (folder / OUTPUT).unlink(missing_ok=True)
+    forget_unborn(folder)
+    if child.returncode and not said.strip():
+        # What it said goes to the same disk.
+        raise StoreError(
+            f"the run ended before it began, with exit code {child.returncode}, and could not write why to {folder}",
+            name=run,
+            fix="See whether the disk is full: nbpipe doctor",
+        )
     return Detached(run, folder, child, code=child.returncode, said=said)
 
 
 def _begun(journal: Path) -> bool:
     return journal.is_file() and journal.stat().st_size > 0
-
-
-def _forget(folder: Path) -> None:
-    """A run that never began leaves no empty folder in the history."""
-    (folder / OUTPUT).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()

@@ -24,7 +24,7 @@ from nbpipe.run.executed import write_executed
 from nbpipe.run.expected import expected_seconds
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
-from nbpipe.run.journal import Journal, read
+from nbpipe.run.journal import Journal, forget_unborn, read
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import Project, relative
 from nbpipe.run.refused import refused
@@ -154,8 +154,9 @@ class Drive:
             raise
 
     def close(self) -> None:
-        """Let go of the journal. Safe to repeat."""
+        """Let go of the journal, and of a run that never began. Safe to repeat."""
         self.journal.close()
+        forget_unborn(self.folder)
 
     # -- the beginning
 

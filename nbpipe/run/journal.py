@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +56,15 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def forget_unborn(folder: Path) -> None:
+    """Remove the folder of a run that never began, whose driver has ended: nothing lies in it but an empty journal."""
+    with contextlib.suppress(OSError):
+        if not (folder / JOURNAL).stat().st_size:
+            (folder / JOURNAL).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def read(path: Path, after: int = 0) -> Iterator[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,6 +44,27 @@ def client(project: Path) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     uri = tracking_uri(project)
+    database = embedded(project)
     if uri.startswith("sqlite:///"):
-        embedded(project).parent.mkdir(parents=True, exist_ok=True)
+        database.parent.mkdir(parents=True, exist_ok=True)
+    if uri == f"sqlite:///{database}" and not database.exists():
+        _make(database)
     return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+
+
+def _make(database: Path) -> None:
+    """Make the database and its tables aside, and give it its name when it is whole.
+
+    MLflow does not take up what it has half made: a kill or a full disk would leave a database that never works.
+    """
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".mlflow-") as folder:
+        aside = Path(folder) / database.name
+        MlflowClient(tracking_uri=f"sqlite:///{aside}").search_experiments(max_results=1)
+        try:
+            os.link(aside, database)
+        except OSError:
+            # Where another process was faster, its database stays. Not every file system has links.
+            if not database.exists():
+                aside.replace(database)

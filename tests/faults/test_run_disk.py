@@ -87,6 +87,57 @@ def test_a_project_on_a_full_disk_says_so_and_runs_once_there_is_room(
     assert fsck(site.store).sound
 
 
+def _fill(folder: Path) -> Path:
+    ballast = folder / ".git" / "ballast"
+    ballast.parent.mkdir(exist_ok=True)
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1024))
+        except OSError:
+            return ballast
+
+
+_WRITERS = (
+    ("run", "n.ipynb", "-p", "n=2"),
+    ("run", "n.ipynb", "-p", "n=2", "--detach"),
+    ("sweep", "n.ipynb", "-p", "n=2,3", "--metric", "m:max"),
+    ("tag", "r1", "good=yes"),
+    ("report", "r1"),
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_no_command_takes_a_disk_that_refuses_for_a_mistake_of_nbpipe(
+    site: Site, mount: Callable[[Path, int], None], how: str
+) -> None:
+    mount(site.folder, 8 << 20)
+    site.write("%%params\nn: int = 1", "%%stage a --metrics m\nm = n")
+    assert site.run().code == 0
+    if how == "full":
+        _fill(site.folder)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(site.folder)], check=True)
+    for words in _WRITERS:
+        done = site.command(*words)
+        assert (done.code, "a mistake in nbpipe" in done.err) == (6, False), (words, done.out, done.err)
+        assert "full" in done.err if how == "full" else "Read-only" in done.err, (words, done.err)
+    doctor = site.command("doctor")
+    assert (doctor.code, "✗ disk" in doctor.out or "✗ store" in doctor.out) == (6, True), doctor.out
+    history = site.command("history")
+    assert history.out.count("\n") == 1, "a run that never began is none"
+
+
+def test_doctor_says_where_no_store_can_be_made(site: Site, mount: Callable[[Path, int], None]) -> None:
+    mount(site.folder, 8 << 20)
+    site.write("%%stage a\nx = 1")
+    subprocess.run(["mount", "-o", "remount,ro", str(site.folder)], check=True)
+    done = site.command("doctor")
+    assert done.code == 6
+    assert f"cannot be made: {site.folder} cannot be written" in done.out
+
+
 def test_a_file_too_large_for_the_user_s_limit_is_a_store_error(site: Site) -> None:
     site.write(*_BIG)
 

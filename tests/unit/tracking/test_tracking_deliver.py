@@ -255,6 +255,19 @@ def test_pending_runs_come_in_the_order_they_were_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_disk_that_fills_while_tables_are_made_leaves_no_half_of_them(tmp_path: Path, no_database: None) -> None:
+    ask = f"from pathlib import Path; from nbpipe.tracking.mlflow import client; client(Path({str(tmp_path)!r}))"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY)); "
+    first = subprocess.run(
+        [sys.executable, "-c", f"{limit}{ask}.search_experiments()"], capture_output=True, check=False
+    )
+    assert first.returncode
+    again = subprocess.run([sys.executable, "-c", f"{ask}.search_experiments()"], capture_output=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [path.name for path in (tmp_path / ".nbpipe").iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.long
 def test_delivery_killed_anywhere_and_repeated_leaves_nothing_twice(tmp_path: Path) -> None:
     outbox.enqueue(make_run(tmp_path, points=1200))
     command = [sys.executable, "-m", "nbpipe.tracking.deliver", str(tmp_path)]
