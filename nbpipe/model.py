@@ -405,8 +405,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     logged: dict[str, str] = {}
     #: Local modules loaded while it ran: name -> (path, sha256).
     modules: dict[str, tuple[str, str]] = {}
-    #: What some of them printed while its cells imported them: name -> pieces of text, each with its stream.
-    imported: dict[str, tuple[tuple[str, str], ...]] = {}
+    #: What some of them printed while its cells imported them, in order: module, stream, text.
+    imported: tuple[tuple[str, str, str], ...] = ()
     #: Reasons why this result must not be reused (a subprocess whose files are not known, ...).
     uncacheable: tuple[str, ...] = ()
     #: Stages that went on in the kernel of a failed attempt, of those that this result rests on and itself.

@@ -24,20 +24,21 @@ class Heard:
 
     def __init__(self) -> None:
         self.on = False
-        #: Module -> pieces of text, each with its stream, in order.
-        self.pieces: dict[str, list[tuple[str, str]]] = {}
+        #: Module, stream and text, in order.
+        self.pieces: list[tuple[str, str, str]] = []
+        self._known = set[str]()
         self._stack: list[str] = []
 
     @contextlib.contextmanager
     def importing(self, module: str) -> Iterator[None]:
         """While the module is executed."""
-        if not self.on or (module in self.pieces and not self._stack):
+        if not self.on or (module in self._known and not self._stack):
             yield
             return
         streams = {} if self._stack else {name: getattr(sys, name) for name in ("stdout", "stderr")}
         own = {name: stream for name, stream in streams.items() if type(stream).__module__ == "ipykernel.iostream"}
         self._stack.append(module)
-        self.pieces.setdefault(module, [])
+        self._known.add(module)
         for name, stream in own.items():
             stream.write = self._noting(name, stream.write)
         try:
@@ -52,9 +53,9 @@ class Heard:
 
         def noted(text: str) -> int:
             if threading.get_ident() == own and self._stack and isinstance(text, str):
-                pieces = self.pieces[self._stack[-1]]
-                joined = pieces.pop()[1] + text if pieces and pieces[-1][0] == name else text
-                pieces.append((name, joined[:_MOST]))
+                place = (self._stack[-1], name)
+                joined = self.pieces.pop()[2] + text if self.pieces and self.pieces[-1][:2] == place else text
+                self.pieces.append((*place, joined[:_MOST]))
             return write(text)
 
         return noted

@@ -199,7 +199,7 @@ class Session:
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.surroundings.modules(),
-            imported={name: tuple(pieces) for name, pieces in self.heard.pieces.items() if pieces},
+            imported=tuple(self.heard.pieces),
             uncacheable=uncacheable,
             warnings=(*self.files.warnings, *measured.warnings, *self.observer.warnings, *lost),
             seconds=self.seconds,

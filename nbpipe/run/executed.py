@@ -30,8 +30,9 @@ def write_executed(
             continue
         numbers = [code.cell for code in (*pipeline.setup, *stage.cells)]
         executed = _executed(outcome, engine)
-        for module in imported & outcome.imported.keys():
-            _forget(outcome.imported[module], executed[len(pipeline.setup) :])
+        again = [(stream, text) for module, stream, text in outcome.imported if module in imported]
+        if again:
+            _forget(again, executed[len(pipeline.setup) :])
         imported |= outcome.modules.keys()
         for number, found in zip(numbers, executed, strict=False):
             cells.setdefault(number, found)
@@ -41,7 +42,7 @@ def write_executed(
 
 
 def _forget(pieces: Iterable[tuple[str, str]], cells: list[dict[str, Any]]) -> None:
-    """Take out what the import of a module printed that a stage above has imported: in one kernel it prints once."""
+    """Take out what imports printed that in one kernel print once, above. `pieces`: streams and texts, in order."""
     streams = [out for cell in cells for out in cell["outputs"] if out["output_type"] == "stream"]
     for name, text in pieces:
         out = next((out for out in streams if out["name"] == name and text in out["text"]), None)
