@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -35,18 +36,24 @@ main()
 """
 
 
-def connect(keep: float, libraries: Sequence[str] = ()) -> socket.socket | None:
+def connect(keep: float, libraries: Sequence[str] = (), *, ready: bool = False) -> socket.socket | None:
     """A channel to a fork server that a warm parent made for this process; None where there can be none.
 
     The parent has imported the modules `libraries`, or others of the same libraries, and keeps them from the jobs until
-    their code imports them.
+    their code imports them. One that has just been started is waited for where it has to be `ready`.
     """
     folder = sockets.folder()
     if folder is None:
         return None
     place = Path(folder) / sockets.name(keep, tuple(libraries))
     try:
-        return _enter(place) or _start(place, keep, libraries)
+        channel = _enter(place)
+        if channel is None:
+            channel = _start(place, keep, libraries)
+            if ready and b"ready" not in _line(channel):
+                channel.close()
+                return None
+        return channel
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -145,3 +152,22 @@ def _used(place: Path) -> float:
         return place.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def main() -> int:
+    """Hand a channel over to whoever has started this process: the socket to send it through, for how long to keep the parent."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        # Whoever keeps a job is not to be disturbed; what it starts has to hear.
+        signal.signal(number, signal.SIG_DFL)
+    # It goes with the last login, long before those who come again.
+    os.environ.pop("XDG_RUNTIME_DIR", None)
+    channel = connect(float(sys.argv[2]), ready=True)
+    if channel is None:
+        return 1
+    with socket.socket(fileno=int(sys.argv[1])) as asking:
+        socket.send_fds(asking, [b"."], [channel.fileno()])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

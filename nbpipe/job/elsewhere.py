@@ -43,8 +43,8 @@ class Shipment(msgspec.Struct, frozen=True, kw_only=True):
     gives: bool = True
 
 
-def run_elsewhere(folder: Path) -> int:
-    """Unpack, then run the job; its exit code, or `NEEDY`. Raises OSError where there is no room."""
+def run_elsewhere(folder: Path, parent: int | None = None) -> int:
+    """Unpack, then run the job, which ends with `parent`; its exit code, or `NEEDY`. Raises OSError where there is no room."""
     from nbpipe.tracking.spool import stage_environment
 
     # In a process of its own: hashing starts threads, and a kernel cannot be forked from a process that had some.
@@ -58,8 +58,8 @@ def run_elsewhere(folder: Path) -> int:
     if spec.tracking:
         spec = msgspec.structs.replace(spec, tracking=stage_environment(folder))
         write_spec(folder, spec)
-    parent = os.environ.pop("NBPIPE_PARENT", "")
-    code = run_job(folder, parent=int(parent) if parent else None, fork=True)
+    keeper = os.environ.pop("NBPIPE_PARENT", "")
+    code = run_job(folder, parent=int(keeper) if keeper else parent, fork=True)
     shipment = _shipment(folder)
     # A kernel that was kept may have gone on as another attempt.
     if shipment.store and shipment.gives and give(folder, read_spec(folder), shipment.store):

@@ -2,8 +2,9 @@
 
 It listens on one socket, inherited from the orchestrator, one JSON object a line: `{"job": DIR, "env": {…}}` starts a job,
 `{"started": DIR, "pid": N}` and `{"ended": DIR, "code": N}` come back. `{"ahead": N, "cwd": DIR}` has N runners with their
-kernels wait in that folder (`nbpipe.job.spare`), for jobs that say `"cwd": DIR`. It is single-threaded and imports without
-using, so that fork is safe. When the orchestrator is gone the socket ends: it then kills every job and ends too.
+kernels wait in that folder (`nbpipe.job.spare`), for jobs that say `"cwd": DIR`. A job that says `"elsewhere": DIR` came
+from another machine, and runs there. It is single-threaded and imports without using, so that fork is safe. When the
+orchestrator is gone the socket ends: it then kills every job and ends too.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ _PRELOADED = (
     "nbpipe.job.runner",
     "nbpipe.job.engine",
     "nbpipe.job.verdict",
+    "nbpipe.job.elsewhere",
     # What a kernel and a runner of ours import on use.
     "nbpipe.dataflow.walker",
     "nbpipe.notebook.thresholds",
@@ -267,6 +269,11 @@ def _run(asked: dict[str, Any], ahead: Ahead | None, parent: int) -> int:
     os.dup2(out, 2)
     os.close(out)
     try:
+        if "elsewhere" in asked:
+            from nbpipe.job.elsewhere import run_elsewhere
+
+            os.chdir(asked["elsewhere"])
+            return run_elsewhere(job, parent)
         return run_job(job, parent=parent, fork=True, ahead=ahead)
     except BaseException:
         import traceback

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 
@@ -47,7 +48,7 @@ def process() -> str:
         [
             [sys.executable, sys.version, sys.prefix, __file__, sorted(kept().items())],
             [os.getuid(), os.getgid(), sorted(os.getgroups())],
-            [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _text("/proc/self/cgroup")],
+            [limits, spaces, sorted(os.sched_getaffinity(0)), os.nice(0), _umask(), _group()],
         ]
     )
 
@@ -63,6 +64,11 @@ def kept() -> dict[str, str]:
 
 def _hash(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_LENGTH]
+
+
+def _group() -> str:
+    """The control group; one login is as good as another of the same user, and has a group of its own."""
+    return re.sub(r"/session-[^/\n]*\.scope$", "/session.scope", _text("/proc/self/cgroup"), flags=re.MULTILINE)
 
 
 def _umask() -> str:

@@ -75,25 +75,26 @@ def assemble(
     return Fleet(executors, default=default), facts
 
 
-def opened(project: Project, store: Store, target: Target) -> Executor:
-    """An executor for the target. Nothing is connected yet."""
+def opened(project: Project, store: Store, target: Target, *, waited_for: bool = False) -> Executor:
+    """An executor for the target, for somebody who has only this run where it is `waited_for`. Nothing is connected yet."""
+    from nbpipe.run.warmth import keep_warm
+
+    keep = keep_warm(project, waited_for=waited_for)
     if target.kind == "local":
         from nbpipe.executors.local import LocalExecutor
-        from nbpipe.run.warmth import keep_warm
 
-        keep = keep_warm(project)
         return LocalExecutor(cpus=target.cpus, gpus=target.gpus or 0.0, memory=target.memory, keep=keep)
-    return _reached(target, Outside(project.root, store.variable_digest).digest)
+    return _reached(target, Outside(project.root, store.variable_digest).digest, keep)
 
 
-def _reached(target: Target, here: Callable[[str], str]) -> SshExecutor | PoolExecutor:
+def _reached(target: Target, here: Callable[[str], str], keep_warm: float = 0.0) -> SshExecutor | PoolExecutor:
     if target.hosts:
         from nbpipe.executors.ssh.pool import PoolExecutor
 
-        return PoolExecutor(target, here=here)
+        return PoolExecutor(target, here=here, keep_warm=keep_warm)
     from nbpipe.executors.ssh.executor import SshExecutor
 
-    return SshExecutor(target, here=here)
+    return SshExecutor(target, here=here, keep_warm=keep_warm)
 
 
 def fitted(

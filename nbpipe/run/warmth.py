@@ -23,17 +23,17 @@ LIBRARIES = "warm_libraries"
 NO_LIBRARIES = "NBPIPE_WARM_LIBRARIES"
 
 
-def keep_warm(project: Project) -> float:
+def keep_warm(project: Project, *, waited_for: bool = False) -> float:
     """Seconds: of the variable, else of the project's setting, else ten minutes where somebody sits at a terminal or a lab.
 
-    Elsewhere nothing is left behind: a scheduler or CI waits for all that a command starts. Raises UsageError for what is
-    no duration.
+    `waited_for`: somebody waits, whatever that looks like. Elsewhere nothing is left behind: a scheduler or CI waits for all
+    that a command starts. Raises UsageError for what is no duration.
     """
     given = os.environ.get(VARIABLE)
     if given is None:
         found = configured(project, SETTING)
         if found is None:
-            somebody = WAITED_FOR in os.environ or (sys.stdin is not None and sys.stdin.isatty())
+            somebody = waited_for or WAITED_FOR in os.environ or (sys.stdin is not None and sys.stdin.isatty())
             return _DEFAULT if somebody and "CI" not in os.environ else 0.0
         given = "0" if found is False else str(found)
     if given in {"", "0", "off"}:

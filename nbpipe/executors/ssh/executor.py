@@ -34,16 +34,17 @@ _ROOM = 10.0
 class SshExecutor:
     """Runs each job on `target`, in a folder of its own there; a job outlives the connection and this process.
 
-    `here` gives the digest of a path as it is on this machine. `unlike` says why results are never reused.
+    `here` gives the digest of a path as it is on this machine. `unlike` says why results are never reused. A process that
+    the next job can be forked from stays there for `keep_warm` seconds.
     """
 
-    def __init__(self, target: Target, *, here: Callable[[str], str], unlike: str = "") -> None:
+    def __init__(self, target: Target, *, here: Callable[[str], str], unlike: str = "", keep_warm: float = 0.0) -> None:
         self.target = target
         self.unlike = unlike
         #: Bytes above which what jobs give stays there for now; None where all comes home.
         self.leave: int | None = None
         self._here = here
-        self._link = Link(target, self._hear)
+        self._link = Link(target, self._hear, keep_warm=keep_warm)
         self._errands: dict[str, Errand] = {}
         self._shared: dict[str, Errands] = {}
         self._facts: dict[str, Any] = {}

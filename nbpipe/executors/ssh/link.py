@@ -61,8 +61,9 @@ class Link:
     know what a job is. Safe to use from several threads.
     """
 
-    def __init__(self, target: Target, hear: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, target: Target, hear: Callable[[Mapping[str, Any]], None], *, keep_warm: float = 0.0) -> None:
         self.target = target
+        self._keep_warm = keep_warm
         #: Where everything lies there; known once connected.
         self.root = ""
         self._hear = hear
@@ -105,7 +106,8 @@ class Link:
             self.generation += 1
             # Before anybody else takes this for a connection: what they ask needs it.
             settings = msgspec.to_builtins(self.target)
-            self.root = self.call("root", folder=self.target.folder, settings=settings, silence=_GONE)
+            given = {"settings": settings, "silence": _GONE, "keep_warm": self._keep_warm}
+            self.root = self.call("root", folder=self.target.folder, **given)
             threading.Thread(target=self._beat, args=(process,), daemon=True).start()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Path]:

@@ -51,9 +51,9 @@ class PoolExecutor:
     not compared with those of here gets none later. Must not look into a job.
     """
 
-    def __init__(self, target: Target, *, here: Callable[[str], str]) -> None:
+    def __init__(self, target: Target, *, here: Callable[[str], str], keep_warm: float = 0.0) -> None:
         self.target = target
-        self._hosts = [SshExecutor(member, here=here) for member in target.members]
+        self._hosts = [SshExecutor(member, here=here, keep_warm=keep_warm) for member in target.members]
         self._placed: dict[str, _Placed] = {}
         self._cancelled: set[str] = set()
         #: Host -> until when it is not asked, as it did not answer.

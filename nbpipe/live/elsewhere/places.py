@@ -33,7 +33,7 @@ class Places:
         """The executor of a target that fits the stage, and what its machine is. Raises TargetError for one that does not."""
         key = (str(project.root), target.name)
         known = self._known(key, target)
-        executor = known if known is not None else opened(project, store, target)
+        executor = known if known is not None else opened(project, store, target, waited_for=True)
         try:
             if known is not None and target.kind != "local":
                 # Somebody may have installed something there since the last cell.
@@ -55,7 +55,7 @@ class Places:
             fix = "Run the cell again that gave them."
             raise UsageError(f"target '{target.name}' has other settings now: values cannot be brought", fix=fix)
         key = (str(project.root), target.name)
-        executor = self._known(key, target) or opened(project, store, target)
+        executor = self._known(key, target) or opened(project, store, target, waited_for=True)
         self._keep(key, target, executor)
         return cast("SshExecutor", executor)
 

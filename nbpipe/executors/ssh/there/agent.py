@@ -127,10 +127,13 @@ class Agent:
 
     # -- what can be asked
 
-    def do_root(self, folder: str, settings: dict[str, Any] | None = None, silence: float = 0.0) -> str:
+    def do_root(
+        self, folder: str, settings: dict[str, Any] | None = None, silence: float = 0.0, keep_warm: float = 0.0
+    ) -> str:
         """Make the folder for all that lies here, this user's alone; its path. `settings` are for the scheduler.
 
-        Whoever says nothing for `silence` seconds from now on is gone, unless that is 0.
+        Whoever says nothing for `silence` seconds from now on is gone, unless that is 0. For `keep_warm` seconds after the
+        last job a process stays from which the next one can be forked.
         """
         self._silence = silence
         if self._modules[0] is not None:
@@ -143,7 +146,7 @@ class Agent:
         self._root = root
         self._objects = self._stored.Objects(root)
         if self._batch is None and self._runners is not None:
-            self._spare = self._runners.Spare(self._keeper, root)
+            self._spare = self._runners.Spare(self._keeper, root, keep_warm)
         self._sweep(time.time() - _FORGOTTEN)
         return root
 

@@ -103,33 +103,6 @@ def detach(work: Callable[[], None], *, open_end: int = -1) -> None:
         os._exit(0)
 
 
-def wait_for_order(orders: int, argv: list[str], environment: dict[str, str], folder: str) -> None:
-    """Start the runner before there is a job for it: it imports what it needs, and the job begins at once.
-
-    It starts in `folder`, whose modules it finds first: in the home one's own `json.py` would be taken for Python's.
-
-    The order is the arguments of `keep` but `argv`, one line of JSON; where the pipe ends without one, so does the runner.
-    """
-    child = subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    with os.fdopen(orders) as file:
-        line = file.readline()
-    if line:
-        order = json.loads(line)
-        keep(argv=argv, ready=child, **order)
-    if child.stdin is not None:
-        with contextlib.suppress(OSError):
-            child.stdin.close()
-    child.wait()
-
-
 def keep(
     work: str,
     argv: list[str],
@@ -137,12 +110,12 @@ def keep(
     devices: tuple[float, list[str]],
     patience: float,
     *,
-    ready: subprocess.Popen[bytes] | None = None,
+    ready: Any = None,
 ) -> None:
     """Run `argv` with the job's folder to its end, unless somebody else keeps or kept it: nothing is started twice.
 
     `devices` are how many it asked for and the names of all. Nobody asking for `patience` seconds stops the job.
-    `ready` is a runner that waits for the job on its input.
+    `ready` has a runner begin at once (`spare.Runner`, `spare.Server`); where it cannot, one is started here.
     """
     me = {"pid": os.getpid(), "start": started(os.getpid()), "boot": boot_id()}
     if not note(work + "/keeper.json", me, once=True):
@@ -155,14 +128,15 @@ def keep(
     given = dict(environment)
     if devices[0]:
         given["CUDA_VISIBLE_DEVICES"] = ",".join(names)
-    child = _told(ready, work, given) or _started(work, argv, given)
+    child = (ready.begin(work, given) if ready is not None else None) or _started(work, argv, given)
     if child is None:
         note(work + "/rc.json", {"code": 127})
         return
     note(work + "/runner.json", {"pid": child.pid, "start": started(child.pid), "boot": boot_id()})
     pause, kept = _SHORTEST, ""
     while child.poll() is None:
-        time.sleep(pause)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(pause)
         pause = min(pause * 1.2, _LONGEST)
         # What a runner says that has given its verdict, and waits with its kernel for the mended cell.
         told = read(work + "/job/kept.json")
@@ -246,20 +220,6 @@ def _taken(work: str, gone: Callable[[], str]) -> bool:
 def _token(path: str) -> str:
     """Of the attempt that a specification is of; "" where there is none."""
     return str(read(path).get("token", ""))
-
-
-def _told(
-    ready: subprocess.Popen[bytes] | None, work: str, environment: dict[str, str]
-) -> subprocess.Popen[bytes] | None:
-    """The runner that waited, now at work; None where there is none, or it has ended meanwhile."""
-    if ready is None or ready.stdin is None or ready.poll() is not None:
-        return None
-    try:
-        ready.stdin.write(json.dumps({"work": work, "environment": environment}).encode() + b"\n")
-        ready.stdin.close()
-    except OSError:
-        return None
-    return ready
 
 
 def _started(
