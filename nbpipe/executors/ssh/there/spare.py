@@ -190,6 +190,8 @@ class Forked:
                 self.pid = said["pid"]
             elif "ended" in said:
                 self.returncode = said["code"]
+                # The server has nothing else to do.
+                self._channel.close()
 
     def _lose(self) -> None:
         """The server is gone, and what it has started goes with it; it does so at once."""
