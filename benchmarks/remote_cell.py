@@ -32,6 +32,7 @@ from sshd import Sshd, install, running_sshd
 TITLE = "From submitting to the first line, on another machine"
 LATER = "nbpipe, a later `--on` cell of that notebook"
 _FIRST = "nbpipe, the first `--on` cell of a notebook"
+_UNKEPT = f"{_FIRST}, nothing kept warm there"
 _LOAD = "%%stage load\nrows = [1, 2, 3]"
 #: Seconds in which the target gets the next worker ready: a person needs them to read what was printed.
 _PAUSE = 4.0
@@ -78,8 +79,14 @@ def _on_ssh(folder: Path, sshd: Sshd, repeats: int, numbers: Iterator[int]) -> l
         return (until_printed(["bash", "-c", words], project, line(number), **_given(project)),)
 
     ssh = ["ssh", "-F", str(sshd.root / "client"), "-p", str(sshd.port)]
-    first = Figure(_FIRST, extra="connects, compares packages, starts a worker, whose imports take longest")
-    later = Figure(LATER, extra="connected, a worker waits with its imports done, the input is there")
+    unkept = Figure(_UNKEPT, extra="connects, compares packages, starts a worker, whose imports take longest")
+    unkept_later = Figure(
+        "nbpipe, a later one, nothing kept warm there", extra="connected, a worker has had time to wait for it"
+    )
+    first = Figure(
+        _FIRST, extra="connects, compares packages; the worker is forked from a process that an earlier notebook left"
+    )
+    later = Figure(LATER, extra="connected, the input is there")
     run = Figure(
         "nbpipe run --detach && nbpipe logs -f, of a stage `--on`",
         extra="three processes of Python here, then as the first cell; recorded, results are here",
@@ -89,6 +96,7 @@ def _on_ssh(folder: Path, sshd: Sshd, repeats: int, numbers: Iterator[int]) -> l
             [
                 by_ssh(folder / "plain", ssh, "ssh HOST python -c", "the floor: no kernel, no input, no record"),
                 by_ssh(folder / "plain", over, "the same over an open connection", "by hand, ControlMaster"),
+                _cells(project, unkept, unkept_later, keep_warm="off"),
                 _cells(project, first, later),
                 Way((run,), detached),
                 by_papermill(folder / "papermill", ssh),
@@ -148,22 +156,22 @@ def _project(root: Path, **settings: object) -> Path:
 
 
 def _given(project: Path) -> dict[str, str]:
-    return {"NBPIPE_TRACKING": "off", "XDG_CONFIG_HOME": str(project.parent / "config")}
+    return {"NBPIPE_TRACKING": "off", "NBPIPE_KEEP_WARM": "60s", "XDG_CONFIG_HOME": str(project.parent / "config")}
 
 
-def _live(project: Path) -> AbstractContextManager[Kernel]:
-    return kernel(project, {**os.environ, **_given(project)})
+def _live(project: Path, keep_warm: str = "60s") -> AbstractContextManager[Kernel]:
+    return kernel(project, {**os.environ, **_given(project), "NBPIPE_KEEP_WARM": keep_warm})
 
 
 def _cell(number: int) -> str:
     return f"%%stage train --on box\nprint('first', {number}, rows[0], flush=True)\nx = {number}"
 
 
-def _cells(project: Path, first: Figure, later: Figure) -> Way:
+def _cells(project: Path, first: Figure, later: Figure, keep_warm: str = "60s") -> Way:
     """The first cell of a kernel, and the next one after a pause."""
 
     def measure(number: int) -> tuple[float, ...]:
-        with _live(project) as live:
+        with _live(project, keep_warm) as live:
             live.run(_LOAD)
             took = [_shown(live, number)]
             time.sleep(_PAUSE)
