@@ -120,6 +120,21 @@ def test_a_job_ends_with_whoever_keeps_it_and_with_its_server(work: Callable[...
     _until(partial(_is_gone, runner.pid))
 
 
+def test_what_is_kept_warm_knows_no_secret_of_a_job(work: Callable[..., str], tmp_path: Path) -> None:
+    ready = spare.Spare(keeper, str(tmp_path), _KEEP)
+    ready.have(dict(HASH_SEED), "")
+    # The first goes to the keeper that waits, the second to a new one.
+    folders = [work(name, "import os\nassert os.environ['A_SECRET'] == 'hidden'") for name in ("one", "two")]
+    for folder in folders:
+        order = {"work": folder, "environment": _environment(A_SECRET="hidden"), "devices": (0, []), "patience": 600.0}  # noqa: S106
+        ready.begin(order, "")
+    _until(lambda: all(Path(folder, "rc.json").exists() for folder in folders))
+    assert [keeper.read(folder + "/rc.json") for folder in folders] == [{"code": 0}] * 2
+    kept = warm.parents()
+    assert len(kept) in (1, 2)  # each finds none where both look at once
+    assert not any("A_SECRET" in psutil.Process(pid).environ() for pid, _ in kept)
+
+
 def test_where_there_is_no_server_the_job_runs_in_a_process_of_its_own(
     work: Callable[..., str], tmp_path: Path
 ) -> None:

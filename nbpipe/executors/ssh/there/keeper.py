@@ -163,7 +163,7 @@ def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
     if not waits:
         if _token(work + "/job/job.json") != spec["token"] and not gone():
             raise RuntimeError("another run goes on in its kernel, or it ends")
-        return _token(work + "/job/job.json") == spec["token"]
+        return bool(_token(work + "/job/job.json") == spec["token"])
     failed = str(waits.get("token", ""))
     mine = _first_to_go_on(work, failed, spec["token"])
     if mine and waits.get("index", spec.get("first")) != spec.get("first"):

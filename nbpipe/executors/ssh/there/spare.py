@@ -50,22 +50,27 @@ class Spare:
         """Start one where there should be one and is none."""
         if self._orders >= 0 or self._environment is None:
             return
-        given = {**os.environ, **self._environment}
         there, self._orders = os.pipe()
-        self._keeper.detach(lambda: self._wait(there, self._python, given), open_end=there)
+        self._keeper.detach(lambda: self._wait(there, self._python), open_end=there)
         os.close(there)
 
-    def _wait(self, orders: int, python: str, environment: dict[str, str]) -> None:
+    def _wait(self, orders: int, python: str) -> None:
         """Get a runner ready, then keep the job that one line of JSON says; where the pipe ends without one, end."""
-        ready = self._ready(python, environment) or Runner(runner(python), environment, self._root)
+        ready = self._server(python) or Runner(runner(python), self._given(), self._root)
         with os.fdopen(orders) as file:
             line = file.readline()
         if line:
             self._keeper.keep(argv=runner(python), ready=ready, **json.loads(line))
         ready.close()
 
-    def _ready(self, python: str, environment: dict[str, str]) -> Server | None:
-        return Server(python, environment, self._root, self._keep_warm) if self._keep_warm else None
+    def _given(self) -> dict[str, str]:
+        """What every job has. A job's own variables, its secrets among them, are told to its runner alone."""
+        return {**os.environ, **(self._environment or {})}
+
+    def _server(self, python: str) -> Server | None:
+        if self._environment is None or not self._keep_warm:
+            return None
+        return Server(python, self._given(), self._root, self._keep_warm)
 
     def begin(self, order: dict[str, Any], python: str) -> None:
         """Give a job to the keeper that waits; to a new one where none does."""
@@ -79,10 +84,7 @@ class Spare:
                 return
             except OSError:
                 pass
-        self._keeper.detach(lambda: self._keep(order, python))
-
-    def _keep(self, order: dict[str, Any], python: str) -> None:
-        self._keeper.keep(argv=runner(python), ready=self._ready(python, order["environment"]), **order)
+        self._keeper.detach(lambda: self._keeper.keep(argv=runner(python), ready=self._server(python), **order))
 
 
 class Runner:
