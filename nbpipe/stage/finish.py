@@ -152,11 +152,16 @@ def _without_old(
 
 
 def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
-    """The latest run in the history that ended with just these results."""
+    """The latest run in the history that ended with just these results.
+
+    A stage that is never reused, or asked to run afresh, gives another one under the same key: it came after that run.
+    """
     keys = {name: trace.key for name, trace in given.items()}
+    newest = max((trace.created for trace in given.values()), default=0.0)
     runs = site.project.run_ids()[:_LATEST]
     found = (record for run in runs if (record := records.read(site.project.runs / run)) is not None)
-    return next((record.id for record in found if record.status == "succeeded" and record.keys == keys), None)
+    same = (record for record in found if record.status == "succeeded" and record.keys == keys)
+    return next((record.id for record in same if newest <= record.ended), None)
 
 
 @dataclass(frozen=True)

@@ -310,6 +310,20 @@ def test_a_receipt_has_the_same_bytes_as_long_as_the_stage_gives_the_same(schedu
         scheduler.stage("first", book=book)
 
 
+def test_a_stage_that_ran_again_and_gave_something_else_makes_a_run_of_its_own(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    book = FolderBook(tmp_path / "receipts", scheduler.rig.store)
+    for stage in ("make", "first", "second", "good", "last"):
+        scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}), book=book)
+    ids = scheduler.rig.project.run_ids
+    assert (scheduler.finish(book=book), ids()) == (0, ["r1"])
+    scheduler.stage("last", scheduler.rig.succeed(metrics={"m": 1.0}), book=book, fresh=True)
+    assert (scheduler.finish(book=book), ids()) == (0, ["r1"])
+    scheduler.stage("last", scheduler.rig.succeed(metrics={"m": 2.0}), book=book, fresh=True)
+    assert (scheduler.finish(book=book), ids()) == (0, ["r2", "r1"])
+
+
 def test_where_nothing_comes_after_a_failure_the_stage_itself_records_the_run_without_what_is_left_of_earlier_ones(
     scheduler: Scheduler, tmp_path: Path
 ) -> None:
