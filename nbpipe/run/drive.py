@@ -57,6 +57,8 @@ class Drive:
 
     #: What drives the stages.
     engine: type[Engine] = Engine
+    #: When its first stage began, where that was before this process did; else 0.
+    began: float = 0.0
     #: Names that a notebook's kernel waits for.
     spare: tuple[str, ...] = ()
 
@@ -164,6 +166,7 @@ class Drive:
         from nbpipe.pipeline.numbering import version_number
 
         record = self.record
+        record.created = self.began or record.created
         record.version = pipeline.version
         record.number = version_number(self.project.state, pipeline.name, pipeline.version)
         record.params = effective_params(pipeline.params, settings.params)
@@ -185,6 +188,7 @@ class Drive:
             profile=record.profile,
             sha256=record.sha256,
             stages=stages,
+            **({"began": self.began} if self.began else {}),
         )
         for text in pipeline.warnings:
             self.journal.append("warning", text=text)

@@ -116,7 +116,7 @@ def _advance(state: RunState, event: Event) -> RunState:
         }
         known["given"] = tuple(data.get("given", known.get("params", ())))
         stages = tuple(StageState(name=s["name"], kind=s.get("kind", "stage")) for s in data.get("stages", ()))
-        return msgspec.structs.replace(state, **known, stages=stages, started=event.time)
+        return msgspec.structs.replace(state, **known, stages=stages, started=data.get("began", event.time))
     if event.kind == "stages":
         old = {stage.name: stage for stage in state.stages}
         stages = tuple(

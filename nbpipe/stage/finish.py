@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -68,6 +68,7 @@ def finish(site: Site, store: Store, book: Book, ask: Ask) -> int:
         if same is not None:
             sys.stdout.write(f"nbpipe: up to date ({same})\n")
             return 0
+    earlier = {} if has_id else _earlier(site, given)
     if not site.scratch or os.environ.get("MLFLOW_TRACKING_URI"):
         _once(
             site,
@@ -75,7 +76,7 @@ def finish(site: Site, store: Store, book: Book, ask: Ask) -> int:
             book,
             ask,
             entries,
-            lambda ends: _record(site, store, pipeline, params, _Ended(ask.label, entries, problem, ends)),
+            lambda ends: _record(site, store, pipeline, params, _Ended(ask.label, entries, problem, ends, earlier)),
         )
     else:
         sys.stdout.write("nbpipe: not recorded: there is no project here, and no MLFLOW_TRACKING_URI\n")
@@ -158,10 +159,24 @@ def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
     """
     keys = {name: trace.key for name, trace in given.items()}
     newest = max((trace.created for trace in given.values()), default=0.0)
-    runs = site.project.run_ids()[:_LATEST]
-    found = (record for run in runs if (record := records.read(site.project.runs / run)) is not None)
-    same = (record for record in found if record.status == "succeeded" and record.keys == keys)
+    same = (record for record in _latest(site) if record.status == "succeeded" and record.keys == keys)
     return next((record.id for record in same if newest <= record.ended), None)
+
+
+def _earlier(site: Site, given: Mapping[str, Trace]) -> Mapping[str, str]:
+    """Stage -> the first of the latest runs that had its result. A folder of receipts does not tell one run's from another's."""
+    found: dict[str, str] = {}
+    for record in _latest(site):
+        for name, trace in given.items():
+            if record.keys.get(name) == trace.key and trace.created <= record.ended:
+                found[name] = record.id
+    return found
+
+
+def _latest(site: Site) -> Iterator[records.Record]:
+    """The latest runs in the history, newest first."""
+    runs = site.project.run_ids()[:_LATEST]
+    return (record for run in runs if (record := records.read(site.project.runs / run)) is not None)
 
 
 @dataclass(frozen=True)
@@ -173,11 +188,23 @@ class _Ended:
     problem: NbpipeError | None
     #: Name of these ends, of which the history has one run; "" where it may have many.
     ends: str = ""
+    #: Stage -> run in the history that ended with this very result, and later.
+    earlier: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> dict[str, Trace]:
         """The results of the stages that have one."""
         return {name: entry.trace for name, entry in self.entries.items() if entry.trace is not None}
+
+    def source(self, trace: Trace) -> str:
+        """The run whose result it is, where it was not made in this one; else ""."""
+        return trace.run if trace.run != self.label else self.earlier.get(trace.stage, "")
+
+    @property
+    def began(self) -> float:
+        """When the first of the stages that ran in it began; 0 where none did."""
+        made = (trace for trace in self.given.values() if not self.source(trace))
+        return min((trace.created - trace.outcome.seconds.get("total", 0.0) for trace in made), default=0.0)
 
     @property
     def failed(self) -> dict[str, Entry]:
@@ -208,13 +235,16 @@ class _Recorded(Drive):
 
     def _ended(self, trace: Trace) -> None:
         name, metrics = trace.stage, trace.outcome.metrics
-        if trace.run != self.ended.label:
-            self.journal.append("stage-cached", stage=name, source=trace.run, metrics=metrics, key=trace.key)
+        source = self.ended.source(trace)
+        if source:
+            self.journal.append("stage-cached", stage=name, source=source, metrics=metrics, key=trace.key)
             return
         seconds = trace.outcome.seconds.get("total", 0.0)
         curves.write(self.folder, name, self.ended.entries[name].curves)
         self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
         told = {"key": trace.key, "metrics": metrics, "seconds": seconds, "made": trace.run}
+        for text in (*trace.outcome.warnings, *trace.outcome.uncacheable):
+            self.journal.append("warning", text=f"stage '{name}': {text}")
         self.journal.append("stage-succeeded", stage=name, attempt=1, **told)
 
     def _engine(self, pipeline: Pipeline, settings: Settings, executor: Any) -> Engine:
@@ -236,6 +266,7 @@ def _record(site: Site, store: Store, pipeline: Pipeline, params: Mapping[str, A
     executor = LocalExecutor(warm=False)
     drive = _Recorded(site.project, store, notebook_of(site), seed=site.manifest.seed)
     drive.ended = ended
+    drive.began = ended.began
     try:
         settings = Settings(params=params, seed=site.manifest.seed, secrets=site.manifest.secrets, selected=frozenset())
         result = drive.go(pipeline, settings, Fleet.alone(executor))

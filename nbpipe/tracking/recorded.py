@@ -106,6 +106,9 @@ def _apply(stages: dict[str, RecordedStage], event: Event) -> None:
     elif event.kind == "stage-succeeded":
         stage.status, stage.continued = "succeeded", tuple(data.get("continued", ()))
         stage.made = str(data.get("made", ""))
+        if stage.made:
+            # It ran before it was recorded.
+            stage.started = stage.ended - float(data.get("seconds", 0.0))
     elif event.kind == "stage-ended":
         stage.status = str(data.get("status", "failed"))
         stage.failure = str((data.get("failure") or {}).get("message", ""))

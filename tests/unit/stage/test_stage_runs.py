@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlparse
 
@@ -23,7 +25,10 @@ from nbpipe.history.difference.run_view import RunView
 from nbpipe.model import FileState
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.contents import digest_file
+from nbpipe.run.journal import JOURNAL
+from nbpipe.run.journal import read as read_journal
 from nbpipe.run.record import read as read_record
+from nbpipe.run.state import RunState, replay
 from nbpipe.stage.api import Ask, run_stage
 from nbpipe.stage.book import Amended, Begun, Entry, FolderBook, StoreBook
 from nbpipe.stage.finish import finish
@@ -322,6 +327,31 @@ def test_a_stage_that_ran_again_and_gave_something_else_makes_a_run_of_its_own(
     assert (scheduler.finish(book=book), ids()) == (0, ["r1"])
     scheduler.stage("last", scheduler.rig.succeed(metrics={"m": 2.0}), book=book, fresh=True)
     assert (scheduler.finish(book=book), ids()) == (0, ["r2", "r1"])
+    told = {stage.name: (stage.status, stage.source) for stage in _told(scheduler, "r2").stages}
+    assert told == dict.fromkeys(("make", "first", "second", "good"), ("cached", "r1")) | {"last": ("succeeded", "")}
+
+
+def _told(scheduler: Scheduler, run: str) -> RunState:
+    return replay(read_journal(scheduler.rig.project.runs / run / JOURNAL))
+
+
+def test_a_run_is_as_long_as_its_stages_took_and_has_their_warnings(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for number, stage in enumerate(("make", "first", "second", "good", "last")):
+        with monkeypatch.context() as clock:
+            clock.setattr("nbpipe.run.publish.time", SimpleNamespace(time=lambda n=number: now - 100 + 10 * n))
+            scheduler.stage(stage, scheduler.rig.succeed(metrics={"m": 1.0}, uncacheable=("it rolls dice",)))
+    assert scheduler.finish() == 0
+    state = _told(scheduler, "r1")
+    assert state.seconds == pytest.approx(100, abs=30)
+    assert "stage 'make': it rolls dice" in state.warnings
+    record = read_record(scheduler.rig.project.runs / "r1")
+    assert record is not None
+    assert record.created == state.started
+    recorded = read_run(scheduler.rig.project.runs / "r1", scheduler.rig.project.root)
+    assert all(stage.ended >= stage.started for stage in recorded.stages)
 
 
 def test_where_nothing_comes_after_a_failure_the_stage_itself_records_the_run_without_what_is_left_of_earlier_ones(
