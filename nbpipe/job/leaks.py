@@ -81,9 +81,7 @@ def scrub(folder: Path, redactor: Redactor) -> list[str]:
     """
     if not redactor.active:
         return []
-    ranks = [*folder.glob("rank-*.log"), *folder.glob("rank-*/*.json")]
-    paths = [folder / "kernel.log", *sorted(ranks), *sorted((folder / "mlflow").rglob("*"))]
-    return [str(path.relative_to(folder)) for path in paths if _scrub(path, redactor)]
+    return [str(path.relative_to(folder)) for path in _written(folder) if _scrub(path, redactor)]
 
 
 def scrub_dead(folder: Path, secrets: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -91,10 +89,18 @@ def scrub_dead(folder: Path, secrets: Sequence[str], environment: Mapping[str, s
     try:
         redactor = Redactor.of(secrets, environment)
     except SecretError:
-        (folder / "kernel.log").unlink(missing_ok=True)
+        for path in _written(folder):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
         shutil.rmtree(folder / "mlflow", ignore_errors=True)
     else:
         scrub(folder, redactor)
+
+
+def _written(folder: Path) -> list[Path]:
+    """What the kernel and the processes beside it have written themselves."""
+    ranks = [*folder.glob("rank-*.log"), *folder.glob("rank-*/*.json")]
+    return [folder / "kernel.log", *sorted(ranks), *sorted((folder / "mlflow").rglob("*"))]
 
 
 def _scrub(path: Path, redactor: Redactor) -> bool:

@@ -118,8 +118,9 @@ class Ranks:
         rank = self.failed()
         if rank is None:
             return None
-        log = self._folder / f"rank-{rank}.log"
-        tail = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
+        with (self._folder / f"rank-{rank}.log").open("rb") as log:
+            log.seek(max(log.seek(0, os.SEEK_END) - _TAIL, 0))
+            tail = log.read(_TAIL).decode("utf-8", "replace")
         try:
             told = msgspec.json.decode((rank_folder(self._folder, rank) / FAILURE).read_bytes(), type=Failure)
         except (OSError, msgspec.DecodeError):

@@ -12,6 +12,7 @@ from tracked import nbpipe, wait_until_delivered, write
 
 from nbpipe.credentials import secret, values_of
 from nbpipe.errors import SecretError
+from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.redact import MASK, spellings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -161,3 +162,14 @@ def test_names_that_no_variable_can_have_are_refused(name: str) -> None:
 def test_a_value_too_short_to_be_hidden_is_refused() -> None:
     with pytest.raises(SecretError, match="less than 6"):
         values_of(["PIN"], {"PIN": "1234"})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_killed_job_leaves_of_all_its_processes_holds_no_secret(tmp_path: Path, *, known: bool) -> None:
+    written = ("kernel.log", "rank-1.log", "rank-1/failure.json", "mlflow/tags/a")
+    for name in written:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'"{CANARY}"')
+    scrub_dead(tmp_path, ("TOKEN",), {"TOKEN": CANARY} if known else {})
+    (tmp_path / "other").touch()
+    assert leaks(tmp_path) == []

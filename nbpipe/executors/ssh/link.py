@@ -107,7 +107,12 @@ class Link:
             # Before anybody else takes this for a connection: what they ask needs it.
             settings = msgspec.to_builtins(self.target)
             given = {"settings": settings, "silence": _GONE, "keep_warm": self._keep_warm}
-            self.root = self.call("root", folder=self.target.folder, **given)
+            try:
+                self.root = self.call("root", folder=self.target.folder, **given)
+            except BaseException:
+                # It would be taken for a connection by whoever asks next.
+                self.drop()
+                raise
             threading.Thread(target=self._beat, args=(process,), daemon=True).start()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Path]:
@@ -335,7 +340,11 @@ class Link:
         if code in (10, 12, 30, 255) and not _full(stderr):
             self.drop()
             raise LinkDown(said)
-        fix = f"Free space there: {self.root}" if _full(stderr) else None
+        fix = None
+        if _full(stderr):
+            # The last word is where to.
+            there = words[-1].startswith(self.path(self.root))
+            fix = f"Free space there: {self.root}" if there else f"Free space here: {words[-1]}"
         raise TargetError(f"files could not be sent or brought: {said}", name=self.target.name, fix=fix)
 
     def stop_transfers(self) -> None:

@@ -47,7 +47,8 @@ class Stream:
         self._at += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._show(json.loads(line))
+            if (said := _read(line)) is not None:
+                self._show(said)
         return bool(lines)
 
     def replay(self, outputs: list[dict[str, Any]]) -> None:
@@ -80,6 +81,15 @@ class Stream:
         self._shell.display_pub.publish(
             data=data, metadata=line["metadata"], transient=named, update=update and bool(named)
         )
+
+
+def _read(line: bytes) -> Mapping[str, Any] | None:
+    """What stands in a line of a log; None for one that no job would write: it comes from elsewhere."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and {"type", "cell"} <= said.keys() else None
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -28,11 +29,13 @@ def agent(tmp_path: Path) -> Agent:
     return made
 
 
-def test_a_job_that_is_collected_while_it_is_looked_at_is_no_reason_to_refuse_a_connection(
-    agent: Agent, tmp_path: Path
+@pytest.mark.parametrize("kind", ["work", "checkpoints", "arrays"])
+def test_what_is_collected_while_it_is_looked_at_is_no_reason_to_refuse_a_connection(
+    agent: Agent, tmp_path: Path, kind: str
 ) -> None:
     # As a folder is that goes away between the list of names and the look at each.
-    (tmp_path / "work" / "gone-0").symlink_to(tmp_path / "nowhere")
+    (tmp_path / kind).mkdir(exist_ok=True)
+    (tmp_path / kind / "gone-0").symlink_to(tmp_path / "nowhere")
     assert agent.do_root(str(tmp_path)) == str(tmp_path)
 
 
@@ -202,6 +205,17 @@ def test_the_clock_may_be_set_while_a_job_runs_and_a_job_that_waits_for_a_device
     assert keeper._hold(str(tmp_path), (1.0, []), asked) == ([], [])
     os.utime(tmp_path / "asked", (1.0, 1.0))
     assert not asked.forgotten()
+
+
+def test_a_job_whose_end_could_not_be_noted_was_lost_for_want_of_space(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work" / "t-0").mkdir()
+    keeper.note(f"{tmp_path}/work/t-0/keeper.json", {"pid": 1, "start": 1, "boot": "another"})
+    assert agent._state("t-0") == {"state": "lost"}
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert agent._state("t-0") == {"state": "lost", "why": f"no space is left in {tmp_path}"}
 
 
 def test_after_another_start_of_the_machine_the_number_of_a_kernel_is_somebody_elses(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nbpipe.errors import TargetError
 from nbpipe.executors.ssh import link as links
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.targets.settings import Target
@@ -49,6 +50,33 @@ def test_what_the_agent_would_never_say_breaks_the_connection_instead_of_being_w
         link.call("ping", timeout=15)
     assert not link.up
     assert time.monotonic() - started < 10
+
+
+def test_a_machine_that_refuses_the_folder_has_no_connection_for_who_asks_next(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = Target(name="box", kind="ssh", python=sys.executable, folder=f"{tmp_path}/file/worker")
+    refused = Link(target, lambda _: None)
+    try:
+        for _ in range(2):
+            with pytest.raises(TargetError, match="NotADirectoryError"):
+                refused.connect()
+            assert not refused.up
+    finally:
+        refused.close()
+
+
+@pytest.mark.parametrize("full", ["there", "here"])
+def test_it_is_said_on_which_machine_no_space_is_left(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    rsync = tmp_path / "rsync"
+    rsync.write_text("#!/bin/sh\necho 'rsync: [receiver] write failed: No space left on device (28)' >&2\nexit 11\n")
+    rsync.chmod(0o755)
+    ends = [f"{tmp_path}/home/", link.path("/there/store/")]
+    with pytest.raises(TargetError) as caught:
+        link.rsync(ends if full == "there" else ends[::-1])
+    assert str(caught.value.fix).startswith(f"Free space {full}: ")
+    assert link.up
 
 
 def test_files_that_do_not_move_are_not_waited_for_without_end(

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from IPython.utils.capture import capture_output
 
+from nbpipe.live.elsewhere.stream import Stream
 from nbpipe.run import record as records
 from nbpipe.run.api import run_notebook
 
@@ -192,3 +193,12 @@ def test_what_cannot_be_sent_as_it_is_is_refused_by_name_before_anything_starts(
     assert said in shown
     assert "x" not in two.shell.user_ns
     assert two.project.run_ids() == []
+
+
+def test_a_line_of_a_log_that_no_job_writes_ends_no_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"cell": 1, "type": "stream", "name": "stdout", "text": "on\n"}
+    (tmp_path / "log").write_text("".join(f"{line}\n" for line in ('{"cell": 1, "ty', "[]", "{}", json.dumps(said))))
+    stream = Stream(None, 1)
+    stream.follow(tmp_path / "log")
+    assert stream.pump()
+    assert capsys.readouterr().out == "on\n"

@@ -23,6 +23,8 @@ _PIECE = 192 * 1024
 _TICK = 0.02
 _ASKED = 2.0
 _TRIES = 20
+#: Bytes that are too few to write anything.
+_FULL = 1 << 16
 #: Seconds after which what nobody has used is removed.
 _FORGOTTEN = 30 * 86400.0
 #: Seconds for which what is just being handed in may go on once nobody listens any more.
@@ -462,7 +464,9 @@ class Agent:
         if done:
             return {"state": "exited", "code": done["code"]}
         self._kill(work)
-        return {"state": "lost"}
+        # Then nothing could be noted of its end.
+        full = shutil.disk_usage(self._root).free < _FULL
+        return {"state": "lost", **({"why": f"no space is left in {self._root}"} if full else {})}
 
     def _ran(self, job: str) -> str:
         """Where what came of it lies."""
