@@ -122,7 +122,7 @@ def _from_json(data: bytes, path: str) -> _File:
     except RecursionError:
         raise _bad(path, "its JSON is nested too deeply") from None
     except (msgspec.MsgspecError, ValueError) as error:
-        raise _bad(path, str(error)) from None
+        raise _not_json(data, path, str(error)) from None
     if file.nbformat > _FORMAT:
         raise _bad(
             path, f"nbformat {file.nbformat} is newer than {_FORMAT}", "Save it as nbformat 4, or update nbpipe."
@@ -132,6 +132,23 @@ def _from_json(data: bytes, path: str) -> _File:
     if file.cells is None:
         raise _bad(path, "it has no list of cells")
     return file
+
+
+def _not_json(data: bytes, path: str, reason: str) -> NotebookError:
+    """What lies there in the notebook's place, where it is something that people often find there."""
+    if data.startswith(b"version https://git-lfs.github.com/"):
+        return _bad(path, "it is a pointer of Git LFS, and not the file itself", "Get the file: git lfs pull")
+    if b"\n<<<<<<< " in b"\n" + data and b"\n>>>>>>> " in data:
+        return _bad(path, "it holds a merge conflict", "Resolve the conflict, or restore it from version control.")
+    suffix = Path(path).suffix
+    if suffix != ".ipynb":
+        known = ", ".join(TEXT_SUFFIXES)
+        return _bad(
+            path,
+            f"{suffix or 'a file without ending'} is read as JSON, and that failed: {reason}",
+            f"Notebooks end in .ipynb, or as text in {known}.",
+        )
+    return _bad(path, reason)
 
 
 def _upgraded(text: str, path: str) -> _File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,7 +53,7 @@ def outline(notebook: Notebook) -> Outline:
             f"{notebook.path} has no stages",
             name=notebook.path,
             fix="Write %%stage NAME as the first line of a cell, "
-            f"or let `nbpipe suggest {notebook.path}` propose stages.",
+            f"or let `nbpipe suggest {shlex.quote(notebook.path)}` propose stages.",
         )
     stages = tuple(
         StageCells(name=name, kind=stage.kind, cells=tuple(stage.cells), options=build(stage.given))
@@ -60,7 +61,7 @@ def outline(notebook: Notebook) -> Outline:
     )
     _check_after(stages)
     for stage in stages:
-        if not any(code.body.strip() for code in stage.cells):
+        if not any(code.body.strip() for code in stage.cells) and not stage.options.thresholds:
             out.warnings.append(f"{stage.kind} '{stage.name}' has no code (cell {stage.cells[0].cell})")
     nbpipe = notebook.metadata.get("nbpipe")
     return Outline(

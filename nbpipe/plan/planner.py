@@ -25,9 +25,16 @@ class Traces(Protocol):
 
 
 def decide(
-    stage: Stage, target: Wanted, traces: Traces, file_digest: Callable[[str], str]
+    stage: Stage,
+    target: Wanted,
+    traces: Traces,
+    file_digest: Callable[[str], str],
+    unkept: Callable[[str], str] = lambda _: "",
 ) -> tuple[Trace | None, tuple[str, ...]]:
-    """The newest trace that holds now; or None, and the reasons why the stage has to run."""
+    """The newest trace that holds now; or None, and the reasons why the stage has to run.
+
+    `unkept` says why the last result of a stage was not kept, "" where it was or there was none.
+    """
     if stage.options.cache == "never":
         return None, ("--no-cache",)
     problems: list[str] = []
@@ -41,11 +48,12 @@ def decide(
         return None, tuple(dict.fromkeys([*reasons, *(f"the stored result is damaged: {text}" for text in problems)]))
     latest = traces.latest(stage.name)
     if latest is None:
-        return None, ("first run",)
+        why = unkept(stage.name)
+        return None, (f"its last result was not kept: {why}" if why else "first run",)
     return None, changes(latest.parts, target.parts) or ("its last result was not kept",)
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - what a plan depends on
     pipeline: Pipeline,
     params: Mapping[str, Any],
     traces: Traces,
@@ -53,6 +61,7 @@ def make_plan(
     file_digest: Callable[[str], str],
     seed: int = 0,
     champion: Callable[[str], Mapping[str, float]] = lambda _: {},
+    unkept: Callable[[str], str] = lambda _: "",
     forced: frozenset[str] = frozenset(),
     selected: frozenset[str] | None = None,
 ) -> Plan:
@@ -81,7 +90,7 @@ def make_plan(
             )
             running.add(stage.name)
             continue
-        trace, reasons = decide(stage, target, traces, file_digest)
+        trace, reasons = decide(stage, target, traces, file_digest, unkept)
         if trace is not None and stage.name not in forced:
             committed.add(stage.name, trace.outcome)
             decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))

@@ -176,6 +176,7 @@ class Drive:
         if self.state.id:
             self.journal.append("stages", stages=stages, version=record.version, number=record.number)
             return
+        began: dict[str, Any] = {"began": self.began} if self.began else {}
         self.journal.append(
             "run-started",
             id=record.id,
@@ -188,7 +189,7 @@ class Drive:
             profile=record.profile,
             sha256=record.sha256,
             stages=stages,
-            **({"began": self.began} if self.began else {}),
+            **began,
         )
         for text in pipeline.warnings:
             self.journal.append("warning", text=text)

@@ -21,7 +21,7 @@ from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
 from nbpipe.run.inflight import InFlight
 from nbpipe.run.journal import Journal
-from nbpipe.run.publish import publish
+from nbpipe.run.publish import not_reused, publish
 from nbpipe.run.results import Results
 from nbpipe.run.settings import Settings
 from nbpipe.store import Lease
@@ -255,7 +255,7 @@ class Engine:
     def _look_up(self, stage: Stage, target: Wanted) -> tuple[Trace | None, tuple[str, ...]]:
         if stage.name in self._settings.forced and stage.name not in self._flight.launched:
             return None, ("asked for",)
-        return decide(stage, target, self._results, self._disk.as_of(target))
+        return decide(stage, target, self._results, self._disk.as_of(target), self._results.unkept)
 
     def _wait_for_other(self, stage: Stage, target: Wanted) -> None:
         self._blocked.add(stage.name)
@@ -383,7 +383,7 @@ class Engine:
         trace = publish(self.place, self.pipeline, attempt, outcome)
         self._disk.wrote(trace.outcome, attempt.folder)
         self._committed.add(trace, attempt.folder)
-        for text in (*trace.outcome.warnings, *trace.outcome.uncacheable):
+        for text in (*trace.outcome.warnings, *not_reused(trace.outcome)):
             self._journal.append("warning", text=f"stage '{name}': {text}")
         self._journal.append(
             "stage-succeeded",

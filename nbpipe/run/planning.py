@@ -94,13 +94,15 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
 
         return champion_metrics(project.root, name)
 
+    results = Results(place, pipeline.name)
     plan = make_plan(
         pipeline,
         values,
-        Results(place, pipeline.name),
+        results,
         file_digest=Outside(project.root, place.variable_digest).digest,
         seed=seed,
         champion=champion,
+        unkept=results.unkept,
         forced=chosen["forced"],
         selected=chosen["selected"],
     )

@@ -9,7 +9,13 @@ import msgspec
 from nbpipe.model import Outcome, Pipeline, Trace
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.faults import fault
+from nbpipe.run.results import note_unkept
 from nbpipe.run.seen import remember
+
+
+def not_reused(outcome: Outcome) -> tuple[str, ...]:
+    """What a run says of a result that is not kept."""
+    return tuple(f"{why}: its result is not reused" for why in outcome.uncacheable)
 
 
 def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome) -> Trace:
@@ -31,6 +37,8 @@ def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome
     fault("commit.before_trace")
     if not outcome.uncacheable and attempt.lease is not None and attempt.lease.holds():
         place.store.commit(trace)
+    if outcome.uncacheable:
+        note_unkept(place.store, pipeline.name, attempt.stage.name, outcome.uncacheable[0])
     remember(place.store, pipeline, attempt.stage, outcome)
     fault("commit.after_trace")
     return trace

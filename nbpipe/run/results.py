@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+from blake3 import blake3
+
 from nbpipe.model import Trace
 from nbpipe.store import Store
 
@@ -28,6 +31,10 @@ class Results:
         """Sound traces under a key, newest first."""
         return self._store.traces.lookup(key, problems)
 
+    def unkept(self, stage: str) -> str:
+        """Why the last result of the pipeline's stage was not kept; "" where that is not known."""
+        return str(self._store.hints.observed(_about(self._pipeline, stage)).get("unkept", ""))
+
     def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
         """The newest trace of the pipeline's stage, as of the first question; None if the newest 2000 of all stages hold none."""
         if self._rest is None:
@@ -40,3 +47,12 @@ class Results:
             if trace.pipeline in {"", self._pipeline}:
                 self._latest.setdefault(trace.stage, trace)
         return self._latest.get(stage)
+
+
+def note_unkept(store: Store, pipeline: str, stage: str, why: str) -> None:
+    """Remember why a result of the stage was not kept."""
+    store.hints.remember(_about(pipeline, stage), {"unkept": why})
+
+
+def _about(pipeline: str, stage: str) -> str:
+    return blake3(msgspec.json.encode(["unkept", pipeline, stage])).hexdigest()

@@ -23,6 +23,7 @@ from nbpipe.run.drive import Drive
 from nbpipe.run.engine import Engine
 from nbpipe.run.faults import fault
 from nbpipe.run.outcome import RunResult
+from nbpipe.run.publish import not_reused
 from nbpipe.run.recovery import recover
 from nbpipe.run.settings import Settings
 from nbpipe.stage import curves
@@ -243,7 +244,7 @@ class _Recorded(Drive):
         curves.write(self.folder, name, self.ended.entries[name].curves)
         self.journal.append("stage-started", stage=name, attempt=1, reasons=[])
         told = {"key": trace.key, "metrics": metrics, "seconds": seconds, "made": trace.run}
-        for text in (*trace.outcome.warnings, *trace.outcome.uncacheable):
+        for text in (*trace.outcome.warnings, *not_reused(trace.outcome)):
             self.journal.append("warning", text=f"stage '{name}': {text}")
         self.journal.append("stage-succeeded", stage=name, attempt=1, **told)
 

@@ -47,7 +47,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a number": (b"3", "int"),
     "not JSON": (b"hello", "malformed"),
     "HTML": (b"<!DOCTYPE html><html></html>", "malformed"),
-    "a merge conflict": (b"<<<<<<< HEAD\n" + GOOD, "malformed"),
+    "half a merge conflict": (b"<<<<<<< HEAD\n" + GOOD, "malformed"),
+    "a merge conflict": (b"{\n<<<<<<< HEAD\n" + GOOD + b"\n=======\n{}\n>>>>>>> other\n", "merge conflict"),
+    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n", "Git LFS"),
     "two documents": (GOOD + GOOD, "trailing"),
     "truncated": (GOOD[:-20], "truncated"),
     "byte order mark": (b"\xef\xbb\xbf" + GOOD, "byte order mark"),
@@ -229,3 +231,9 @@ def survives(data: bytes) -> None:
         outline(parse_notebook(data, "a.ipynb"))
     except NbpipeError as error:
         assert error.exit_code == 3
+
+
+def test_a_file_of_another_ending_is_told_which_there_are() -> None:
+    with pytest.raises(NotebookError, match=r"x\.qmd is not .* '?\.qmd is read as JSON") as caught:
+        parse_notebook(b"```{python}\nx = 1\n```\n", "x.qmd")
+    assert caught.value.fix == "Notebooks end in .ipynb, or as text in .py, .md, .Rmd."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -235,6 +236,13 @@ def test_after_must_name_something_above(after: str, says: str) -> None:
 
 def test_a_stage_without_code_is_a_warning() -> None:
     assert outlined("%%stage a\n\n").warnings == ("stage 'a' has no code (cell 1)",)
+    assert outlined("%%stage a --metrics m\nm = 1", '%%check good --metric "m > 0"').warnings == ()
+
+
+def test_a_command_in_a_message_can_be_copied_whatever_the_notebook_is_called() -> None:
+    with pytest.raises(PipelineError) as caught:
+        outline(Notebook(path="it's mine.ipynb", sha256="", cells=()))
+    assert shlex.split((caught.value.fix or "").split("`")[1]) == ["nbpipe", "suggest", "it's mine.ipynb"]
 
 
 def test_options_that_its_target_does_not_honour_are_refused_by_name() -> None:

@@ -14,6 +14,7 @@ from nbpipe.run import merges
 from nbpipe.run import record as records
 from nbpipe.run.expected import expected_seconds
 from nbpipe.run.journal import Journal
+from nbpipe.run.planning import plan_notebook
 from nbpipe.run.project import Project
 from nbpipe.run.results import Results
 from nbpipe.store.manifest import Traces
@@ -105,3 +106,16 @@ def test_joined_stages_are_remembered_by_the_notebook_s_content(tmp_path: Path) 
     (path,) = (rig.project.state / "merges").iterdir()
     path.write_text("[[")
     assert merges.known(rig.project, before) == ()
+
+
+def test_a_stage_whose_result_is_never_kept_has_not_its_first_run_for_ever(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, _CELLS)
+    dice = rig.succeed(uncacheable=("it rolls dice",))
+    for reason in ("first run", "its last result was not kept: it rolls dice"):
+        rig.run({"a": [dice]})
+        started = [
+            event.data["reasons"] for event in rig.events if event.kind == "stage-started" and event.stage == "a"
+        ]
+        assert started == [[reason]]
+    assert rig.state.warnings == ("stage 'a': it rolls dice: its result is not reused",)
+    assert plan_notebook(rig.notebook).decisions[0].reasons == ("its last result was not kept: it rolls dice",)

@@ -346,7 +346,7 @@ def test_a_run_is_as_long_as_its_stages_took_and_has_their_warnings(
     assert scheduler.finish() == 0
     state = _told(scheduler, "r1")
     assert state.seconds == pytest.approx(100, abs=30)
-    assert "stage 'make': it rolls dice" in state.warnings
+    assert "stage 'make': it rolls dice: its result is not reused" in state.warnings
     record = read_record(scheduler.rig.project.runs / "r1")
     assert record is not None
     assert record.created == state.started
