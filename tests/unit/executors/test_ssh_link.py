@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,23 @@ def test_a_machine_that_refuses_the_folder_has_no_connection_for_who_asks_next(t
             assert not refused.up
     finally:
         refused.close()
+
+
+@pytest.mark.parametrize("odd", ["plain", "a b", "it's", "50%users", "d" * 90])
+def test_the_socket_of_ssh_lies_where_ssh_can_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    (tmp_path / odd).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / odd))
+    made = Link(Target(name="box", kind="ssh", host="box"), lambda _: None)
+    try:
+        (path,) = (word.partition("=")[2] for word in made._options(master=True) if word.startswith("ControlPath="))
+        assert re.fullmatch(r"[A-Za-z0-9/_.-]+", path)
+        assert len(f"{path}.0123456789abcdef") < 104
+        assert Path(path).parent.stat().st_mode & 0o777 == 0o700
+    finally:
+        made.close()
+    assert not Path(path).parent.exists()
 
 
 @pytest.mark.parametrize("full", ["there", "here"])
