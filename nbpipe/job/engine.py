@@ -19,6 +19,7 @@ from nbpipe.job.launch import KernelProcess
 from nbpipe.job.outputs import CellOutputs, Log
 from nbpipe.job.ranks import Ranks
 from nbpipe.job.redact import Redactor
+from nbpipe.job.sockets import fit
 from nbpipe.model import Code, JobSpec
 from nbpipe.notebook.libraries import nbformat
 from nbpipe.tracking import spool
@@ -140,7 +141,7 @@ def connection_file() -> tuple[Path, Path]:
     """A connection file and the private folder that holds it and its sockets (paths short enough for them)."""
     from jupyter_client.connect import write_connection_file
 
-    scratch = Path(tempfile.mkdtemp(prefix="nbpipe-"))
+    scratch = Path(tempfile.mkdtemp(prefix="nbpipe-", dir=fit(tempfile.gettempdir())))
     path = scratch / "kernel.json"
     kind = "ipc" if os.name == "posix" else "tcp"
     where = str(scratch / "s") if kind == "ipc" else "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Where warm parents listen: in a folder that is its user's alone, each under the name of what it has from its start.
+"""Where sockets lie. Warm parents listen in a folder that is its user's alone, each named after what it has from its start.
 
 Imports little: a command looks here before it imports anything else.
 """
@@ -17,12 +17,16 @@ _OTHER = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID"}
 _OTHER |= {"XDG_SESSION_ID", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "INVOCATION_ID", "JOURNAL_STREAM"}
 _OTHERS = ("NBPIPE_", "MLFLOW_", "PYTEST_", "JPY_", "SSH_", "TERM_", "TMUX", "VTE_", "GPG_", "DBUS_", "VSCODE_")
 _LENGTH = 12
+#: Our own folders and names in them are no longer than the rest of 103 bytes.
+_LONGEST = 55
+_PLAIN = re.compile(r"[A-Za-z0-9/_.-]+")
 
 
 def folder() -> str | None:
     """The folder with the sockets; None where there is none that is this user's alone."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    place = f"{runtime}/nbpipe" if runtime else f"{os.environ.get('TMPDIR') or '/tmp'}/nbpipe-{os.getuid()}"  # noqa: S108
+    usual = fit(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108
+    place = f"{runtime}/nbpipe" if runtime else f"{usual}/nbpipe-{os.getuid()}"
     try:
         if not os.path.isdir(place):  # noqa: PTH112
             os.mkdir(place, mode=0o700)  # noqa: PTH102
@@ -31,6 +35,14 @@ def folder() -> str | None:
         return None
     private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == stat.S_IRWXU
     return place if private and found.st_uid == os.getuid() else None
+
+
+def fit(place: str) -> str:
+    """The folder for temporary files, where a socket can lie below it; else one that every system has.
+
+    Some take no more than 103 bytes of path, and ssh gives spaces, quotes and `%` meanings.
+    """
+    return place if len(place) <= _LONGEST and _PLAIN.fullmatch(place) else "/tmp"  # noqa: S108
 
 
 def name(keep: float, libraries: tuple[str, ...] = ()) -> str:

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import queue
-import re
 import shlex
 import shutil
 import signal
@@ -23,6 +22,7 @@ from typing import Any
 import msgspec
 
 from nbpipe.errors import TargetError
+from nbpipe.job.sockets import fit
 from nbpipe.targets.settings import Target
 
 #: Our modules for the far end: their names there and here.
@@ -49,8 +49,6 @@ _GONE, _BEAT = 600.0, 60.0
 _SILENCE = 60
 #: Lines of a talkative login that may come before the agent's first.
 _CHATTER = 200
-#: What a socket may lie in: of the 103 bytes of a path ssh and the names in that folder take 40.
-_PLAIN, _LONGEST = re.compile(r"[A-Za-z0-9/_.-]+"), 63
 
 
 class LinkDown(Exception):
@@ -70,7 +68,7 @@ class Link:
         #: Where everything lies there; known once connected.
         self.root = ""
         self._hear = hear
-        self._folder = _own_folder()
+        self._folder = Path(tempfile.mkdtemp(prefix="nbpipe-ssh-", dir=fit(tempfile.gettempdir())))
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[Any]] = {}
@@ -355,13 +353,6 @@ class Link:
         for process in list(self._transfers):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-
-
-def _own_folder() -> Path:
-    """Of this connection, with ssh's socket: ssh takes a short path only, and gives spaces, quotes and `%` meanings."""
-    usual = tempfile.gettempdir()
-    fits = _PLAIN.fullmatch(usual) and len(usual) <= _LONGEST
-    return Path(tempfile.mkdtemp(prefix="nbpipe-ssh-", dir=usual if fits else "/tmp"))  # noqa: S108 - made for this user alone
 
 
 def _full(said: str) -> bool:

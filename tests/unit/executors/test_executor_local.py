@@ -71,6 +71,20 @@ def test_who_waits_hears_of_the_end_at_once(bench: Bench) -> None:
         made.close()
 
 
+def test_a_job_runs_where_temporary_files_lie_deep(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("d" * 110)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    made = LocalExecutor(cpus=2, warm=False)
+    try:
+        assert _wait(made, made.submit(*bench.write("x = 1"))) == JobState("exited", 0)
+    finally:
+        made.close()
+    assert list(deep.iterdir()) == []
+
+
 @pytest.fixture
 def many_files() -> Iterator[None]:
     """As many files are open as a notebook's kernel may well have."""
