@@ -165,6 +165,7 @@ def _become_kernel(connection_file: Path, cwd: Path, env: dict[str, str], log: P
     import site
 
     sys.path[:] = [part for part in sys.path if part not in {"", str(Path.cwd())} or part in site.getsitepackages()]
+    SHELF.hide()
     from ipykernel.kernelapp import IPKernelApp
 
     from nbpipe.job.late import Rest, end

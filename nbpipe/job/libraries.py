@@ -12,6 +12,9 @@ from nbpipe.model import Code, JobSpec, Pipeline, Snippet
 #: Libraries that are imported ahead: slow to import, and shown to be the same when they are given back. Every parent of
 #: kernels has numpy and pyarrow, which papermill imports.
 ROOTS = ("pandas", "scipy", "sklearn", "torch")
+#: Libraries that every parent of kernels uses itself, no kernel has before its code imports them, and that add to the
+#: filters of warnings: with those among them that they import.
+OWN = {"numpy": (), "pyarrow": ("numpy",), "urllib3": (), "requests": ("urllib3",)}
 #: Variables that they, and what they load, look at when they are imported.
 SETTINGS = re.compile(
     r"(OMP|GOMP|KMP|MKL|OPENBLAS|GOTO|BLIS|NUMEXPR|NPY|NUMPY|PANDAS|ARROW|SCIPY|SKLEARN|JOBLIB|LOKY|TORCH|PYTORCH|ATEN|CUDA"

@@ -31,6 +31,16 @@ from nbpipe.notebook.libraries import nbformat
 from nbpipe.store import formats
 
 # Not matplotlib: it settles its backend and hooks into IPython when it is imported, which must happen in the kernel.
+_KERNEL = (
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    # What a shell imports when it is made.
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+)
 _PRELOADED = (
     "papermill",
     # Its lazy parts: bound by one library that uses them, they would look imported to nobody's import of another.
@@ -40,16 +50,8 @@ _PRELOADED = (
     ),
     "nbformat",
     "jupyter_client.blocking.client",
-    "ipykernel.kernelapp",
-    "ipykernel.ipkernel",
     "ipykernel.datapub",
     "ipykernel.debugger",
-    # What a shell imports when it is made.
-    "IPython.core.completerlib",
-    "IPython.core.debugger",
-    "IPython.core.logger",
-    "IPython.core.oinspect",
-    "IPython.extensions.storemagic",
     "sqlite3",
     "tornado.platform.asyncio",
     "nbpipe.job.kernel",
@@ -312,6 +314,7 @@ def preload(libraries: Sequence[str] = ()) -> bool:
     quiet = _REMARK not in os.environ
     if quiet:
         os.environ[_REMARK] = "1"
+    SHELF.load(_KERNEL)
     for name in _PRELOADED:
         # A library too old or too new to have a module must not stop jobs: they import what they need.
         with contextlib.suppress(ImportError):

@@ -21,7 +21,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from nbpipe.errors import UnsupportedError
-from nbpipe.job.libraries import OWN_SETTINGS, SETTINGS, THREADS
+from nbpipe.job.libraries import OWN, OWN_SETTINGS, SETTINGS, THREADS
 from nbpipe.job.loading import Loading, Stamp, noted, stamp
 
 _find = importlib.machinery.PathFinder.find_spec
@@ -40,6 +40,9 @@ class Shelf(importlib.abc.MetaPathFinder):
         self._environ: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._path: list[str] = []
+        #: Libraries that stay, until this process is a kernel -> what they added to the filters of warnings: in front, behind.
+        self._own: dict[str, tuple[list[Any], list[Any]]] = {}
+        self._filters: list[Any] = []
         #: Called with the name of each module that came with another one.
         self.told: Callable[[str], None] = lambda _: None
         #: Why a module was not given; a stage in which that happened does not succeed.
@@ -82,6 +85,38 @@ class Shelf(importlib.abc.MetaPathFinder):
         sys.meta_path.insert(0, self)
         return threading.active_count() == 1 and _drawn() == drawn
 
+    def load(self, kernel: Iterable[str]) -> None:
+        """Import `OWN`, before anything else does, and note which filters of warnings come with each; then what a `kernel` has."""
+        for name in OWN:
+            before = list(warnings.filters)
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+            added = [entry for entry in warnings.filters if entry not in before]
+            first = min((n for n, entry in enumerate(warnings.filters) if entry in before), default=0)
+            self._own[name] = added[:first], added[first:]
+        for name in kernel:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        own = [entry for ends in self._own.values() for end in ends for entry in end]
+        self._filters = [entry for entry in warnings.filters if entry not in own]
+
+    def hide(self) -> None:
+        """In a kernel that begins: `OWN` are there once its code imports them, and so are their filters.
+
+        Where nothing was loaded, nothing is done.
+        """
+        if not self._own:
+            return
+        warnings.filters[:] = self._filters  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+        for name in self._own.keys() & sys.modules.keys():
+            self._modules[name] = sys.modules.pop(name)
+            self._specs[name] = self._modules[name].__spec__
+            self._loading.needs.setdefault(name, set()).update(OWN[name])
+        self._path = self._path or list(sys.path)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
     def _put_away(self, name: str, loading: Loading) -> None:
         above, _, last = name.rpartition(".")
         if name not in loading.begun:
@@ -108,7 +143,8 @@ class Shelf(importlib.abc.MetaPathFinder):
             return None
         spec = _find(fullname, path)
         own = self._specs[fullname]
-        if spec is None or own is None or spec.origin != own.origin:
+        # Another one of its own, which could not be loaded beside it, is refused when it is given.
+        if spec is None or own is None or (spec.origin != own.origin and fullname not in self._own):
             return None
         spec.loader = _Given(self, module)
         return spec
@@ -164,6 +200,10 @@ class Shelf(importlib.abc.MetaPathFinder):
 
     def _change(self, given: set[str], loading: Loading) -> None:
         """Do again what the import of these modules changed around them."""
+        for name in [name for name in self._own if name in given]:
+            front, back = ([each for each in end if each not in warnings.filters] for end in self._own[name])
+            warnings.filters[:] = [*front, *warnings.filters, *back]  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
         entries = [entry for owner, entry in loading.filters if owner in given]
         if entries:
             warnings.filters[:0] = reversed(entries)  # type: ignore[index]
@@ -195,7 +235,7 @@ class Shelf(importlib.abc.MetaPathFinder):
         reads = [THREADS, *(own for library, own in OWN_SETTINGS.items() if library in given)]
         names = [name for name in now.keys() | self._environ.keys() if any(each.fullmatch(name) for each in reads)]
         changed = sorted(name for name in names if len(reads) > 1 and now.get(name) != self._environ.get(name))
-        tops = {name.partition(".")[0] for name in self._modules}
+        tops = {name.partition(".")[0] for name in self._modules if name not in self._own or name in given}
         changed += [part for part in sys.path if part not in self._path and _own(part or os.curdir) & tops]
         if changed:
             # No ImportError: code that can do without the library would go on without it. Whoever catches it is told later.
