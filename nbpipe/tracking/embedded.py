@@ -20,6 +20,14 @@ from nbpipe.tracking.aliases import Change, Model, ModelVersion, change_tag, cha
 #: Revisions of MLflow's tables (`alembic_version`) that this was tried with: MLflow 3.17.
 KNOWN = frozenset({"dc11669786a5"})
 _WORKSPACE = "default"
+#: Where MLflow notes the place of artifacts: table and column.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 _VERSIONS = "SELECT name, version, run_id, creation_time FROM model_versions WHERE workspace = ? ORDER BY version"
 _TAGS = "SELECT name, version, key, value FROM model_version_tags WHERE workspace = ? AND key LIKE 'nbpipe.%'"
 
@@ -35,6 +43,32 @@ def is_known(database: Path) -> bool:
         fix = "Move it away: a new one is made, and runs that are still here are not lost."
         raise StoreError(f"the MLflow database {database} is damaged: {error}", name=str(database), fix=fix) from error
     return {revision for (revision,) in found} <= KNOWN and bool(found)
+
+
+def relocate(database: Path, root: str) -> None:
+    """Let what the database says of its artifacts follow a project that was moved or copied: they lie at `root`, a URI, now.
+
+    MLflow notes absolute places: new files would go to the old one, which another project may have. Raises sqlite3.Error.
+    """
+    with closing(_connect(database, "ro")) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            return
+        found = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+    places = {str(place).rpartition("/")[0] for (place,) in found}
+    tail = "/.nbpipe/mlartifacts"
+    old = sorted(place for place in places if place.startswith("file://") and place.endswith(tail) and place != root)
+    if not old:
+        return
+    with closing(_connect(database, "rw")) as connection, connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for table, column in _PLACES:
+            if not any(name == column for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")):
+                continue
+            for place in old:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 - names of the table above
+                    (root, len(place) + 1, len(place) + 1, f"{place}/"),
+                )
 
 
 class Embedded:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nbpipe.tracking.embedded import relocate
+
 
 def embedded(project: Path) -> Path:
     """The database of the embedded store, whether or not it exists."""
@@ -30,6 +32,10 @@ def artifact_root(project: Path) -> str | None:
     """Where artifacts of the embedded store lie; None when MLflow was chosen by the user, and so chooses itself."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return None
+    return _artifacts(project)
+
+
+def _artifacts(project: Path) -> str:
     return "file://" + quote(str(project.resolve() / ".nbpipe" / "mlartifacts"))
 
 
@@ -47,8 +53,11 @@ def client(project: Path) -> Any:
     database = embedded(project)
     if uri.startswith("sqlite:///"):
         database.parent.mkdir(parents=True, exist_ok=True)
-    if uri == f"sqlite:///{database}" and not database.exists():
-        _make(database)
+    if uri == f"sqlite:///{database}":
+        if database.exists():
+            relocate(database, _artifacts(project))
+        else:
+            _make(database)
     return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
 
 

@@ -207,6 +207,24 @@ def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(
     assert "r1" in capsys.readouterr().out
 
 
+def test_a_project_that_moves_takes_its_artifacts_along(tmp_path: Path, no_database: None) -> None:
+    old, new = tmp_path / "old one", tmp_path / "new one"
+    make_database(old / ".nbpipe" / "mlflow.db")
+    deliver(make_run(old, 1), old)
+    old.rename(new)
+    shown, _, _ = deliver(make_run(new, 2), new)
+    assert not old.exists()
+    runs = shown.client.search_runs([shown.experiment], "")
+    assert {run.info.run_name for run in runs} == {"r1", "r1/load", "r1/train", "r2", "r2/load", "r2/train"}
+    root = (new / ".nbpipe" / "mlartifacts").as_uri()
+    assert all(run.info.artifact_uri.startswith(f"{root}/") for run in runs)
+    first = next(run for run in runs if run.info.run_name == "r1")
+    assert "bundle" in {item.path for item in shown.client.list_artifacts(first.info.run_id)}
+    versions = shown.client.search_model_versions("name = 'shop'")
+    assert all(version.source.startswith(f"{root}/") for version in versions)
+    assert versions
+
+
 def test_a_second_project_with_the_same_notebook_has_its_own_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
