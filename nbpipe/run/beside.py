@@ -40,6 +40,7 @@ class Lane:
         self._place = place
         self._name = uuid4().hex
         self._entries: dict[Path, tuple[Path, Written]] = {}
+        self._written: Written | None = None
         self.strict = strict
         #: Another run wrote something while a job of this one ran: how that ended may be due to it.
         self.crossed = False
@@ -54,6 +55,9 @@ class Lane:
         said = _Entry(self._name, str(folder), os.getpid(), process_start(os.getpid()))
         with contextlib.suppress(OSError):
             self._place.mkdir(parents=True, exist_ok=True)
+            self._written = written
+            # Those that have died by now are in nobody's way: what they left lies there before it begins.
+            list(self._others())
             scratch = entry.with_suffix(".new")
             scratch.write_bytes(msgspec.json.encode(said))
             scratch.replace(entry)
@@ -68,9 +72,10 @@ class Lane:
         entry, written = self._entries.get(folder, (None, None))
         if entry is None or written is None:
             return None
+        # First: one that has died meanwhile is told of as it is taken away.
+        running = [Path(other.job) for _, other in self._others()]
         others = {path for path, seen in _spoiled(entry) if seen or self.strict}
-        for _, other in self._others():
-            others.update(written(Path(other.job)))
+        others.update(path for job in running for path in written(job))
         self.crossed = self.crossed or bool(others)
         listed = others | {path.parent for path in others} if self.strict else others
         found = next((path for path in sorted(paths) if path in listed), None)
@@ -98,19 +103,51 @@ class Lane:
 
     def _others(self) -> Iterator[tuple[Path, _Entry]]:
         """Jobs of other runs that run now; entries of processes that have died are taken away."""
-        for entry in sorted(self._place.glob("*.json")) if self._place is not None else ():
-            try:
-                found = msgspec.json.decode(entry.read_bytes(), type=_Entry)
-            except (OSError, msgspec.MsgspecError):
-                continue
+        for entry, found in _entries(self._place) if self._place is not None else ():
             if found.lane == self._name:
                 continue
             if process_start(found.pid) == found.process_started:
                 yield entry, found
-            else:
-                for path in (entry, entry.with_suffix(_SPOILED)):
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+            elif self._written is not None:
+                _bury(entry, found, self._written)
+
+
+def crossed(place: Path, job: Path, written: Written) -> bool:
+    """Whether another run may have written what a job used whose run has died.
+
+    True, too, where the job's entry in `place` is gone: a run that went on beside it took it away.
+    """
+    entries = list(_entries(place))
+    own = next(((entry, found) for entry, found in entries if found.job == str(job)), None)
+    if own is None:
+        return True
+    others = {path for path, _ in _spoiled(own[0])}
+    others.update(path for _, other in entries if other.lane != own[1].lane for path in written(Path(other.job)))
+    return not others.isdisjoint(written(job))
+
+
+def bury(place: Path, job: Path, written: Written) -> None:
+    """Take away the entry of a job whose run has died, once others have been told what it wrote."""
+    for entry, found in _entries(place):
+        if found.job == str(job):
+            _bury(entry, found, written)
+
+
+def _bury(entry: Path, dead: _Entry, written: Written) -> None:
+    lines = b"".join(msgspec.json.encode((str(path), True)) + b"\n" for path in written(Path(dead.job)))
+    for other, found in _entries(entry.parent) if lines else ():
+        if found.lane != dead.lane:
+            with contextlib.suppress(OSError), other.with_suffix(_SPOILED).open("ab", buffering=0) as file:
+                file.write(lines)
+    for path in (entry, entry.with_suffix(_SPOILED)):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _entries(place: Path) -> Iterator[tuple[Path, _Entry]]:
+    for entry in sorted(place.glob("*.json")):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            yield entry, msgspec.json.decode(entry.read_bytes(), type=_Entry)
 
 
 def _spoiled(entry: Path) -> Iterator[tuple[Path, bool]]:

@@ -98,7 +98,7 @@ class Disk:
     def started(self, folder: Path) -> None:
         """A job runs in this folder: what it writes is not yet anybody's."""
         self._running.add(folder)
-        self.lane.started(folder, lambda place: map(Path, _copies(place, seen=True)))
+        self.lane.started(folder, written_by)
 
     def ended(self, folder: Path) -> None:
         """It has ended; `wrote` or an undo follows."""
@@ -169,6 +169,11 @@ class Disk:
             if state.path in self._original:
                 self.lane.wrote([self.path(state.path)])
                 _put(self.path(state.path), self._original[state.path][1])
+
+
+def written_by(folder: Path) -> list[Path]:
+    """Files that a job was seen to write, by now."""
+    return list(map(Path, _copies(folder, seen=True)))
 
 
 def _put(target: Path, source: Path | None) -> None:

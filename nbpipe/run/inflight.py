@@ -113,6 +113,8 @@ class InFlight:
         attempt = Attempt(
             stage, number, folder, spec, target, lease, now, deadline=deadline, renewed=now, early=early, on=on
         )
+        # Before the event: whoever settles this run, should it die, finds there who was beside it.
+        self._disk.started(folder)
         self._journal.append(
             "stage-started",
             stage=stage.name,
@@ -122,7 +124,6 @@ class InFlight:
             expected=self._expected.get(stage.name),
             **({"on": on} if on != LOCAL else {}),
         )
-        self._disk.started(folder)
         self._room(on).take(stage.name, stage.options)
         self.launched.add(stage.name)
         self.running[stage.name] = attempt

@@ -19,6 +19,8 @@ from nbpipe.model import Event, Trace
 from nbpipe.run import record as records
 from nbpipe.run.abandoned import abandoned, nobodys
 from nbpipe.run.attempt import WANTED, with_logged
+from nbpipe.run.beside import FOLDER, bury, crossed
+from nbpipe.run.files import written_by
 from nbpipe.run.journal import JOURNAL, Journal, cut_torn_line, read
 from nbpipe.run.project import Project
 from nbpipe.store import Store
@@ -60,8 +62,10 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
         job = folder / "jobs" / f"{event.stage}.{event.attempt}"
         if (job / SPEC).exists():
             _end_kernel(job)
-            if not _adopt(job, record, store):
+            alone = not crossed(project.state / FOLDER, job, written_by)
+            if not _adopt(job, record, store, alone=alone):
                 take_back(job)
+            bury(project.state / FOLDER, job, written_by)
     journal = Journal(folder)
     journal.append("run-finished", status="interrupted", exit_code=130)
     journal.close()
@@ -109,8 +113,11 @@ def _end_kernel(job: Path) -> None:
         kill_kernel(job)
 
 
-def _adopt(job: Path, record: records.Record, store: Store) -> bool:
-    """A job that finished while nobody watched is a result like any other, if its verdict is its own and verifies."""
+def _adopt(job: Path, record: records.Record, store: Store, *, alone: bool) -> bool:
+    """A job that finished while nobody watched is a result like any other, if its verdict is its own and verifies.
+
+    Not where it was not `alone`: another run may have written what it used.
+    """
     try:
         spec = read_spec(job)
         found: dict[str, Any] = msgspec.json.decode((job / WANTED).read_bytes())
@@ -121,6 +128,8 @@ def _adopt(job: Path, record: records.Record, store: Store) -> bool:
         return False
     if any(trace.outcome.token == spec.token for trace in store.traces.lookup(found["key"])):
         return True
+    if not alone:
+        return False
     trace = Trace(
         key=found["key"],
         stage=spec.stage,

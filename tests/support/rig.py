@@ -17,6 +17,7 @@ from nbpipe.model import Artifact, Event, Failure, JobSpec, Outcome, Pipeline, S
 from nbpipe.pipeline.extract import extract
 from nbpipe.plan.facts import Outside
 from nbpipe.run.attempt import Place
+from nbpipe.run.beside import FOLDER, Lane
 from nbpipe.run.engine import Engine
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal, read
@@ -107,7 +108,12 @@ class Rig:
             Place(run=f"r{self.runs}", folder=folder, project=self.root, cwd=self.root, store=self.store),
             Fleet.alone(self.executor),
             journal,
-            Disk(Outside(self.root, self.store.variable_digest).digest, self.root, self.store),
+            Disk(
+                Outside(self.root, self.store.variable_digest).digest,
+                self.root,
+                self.store,
+                lane=Lane(self.project.state / FOLDER),
+            ),
             Settings(jobs=jobs, **chosen),
             clock=clock,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbpipe.run.beside import Lane
+from nbpipe.run.beside import Lane, bury, crossed
 
 A, B, OUT, OTHER = Path("/r1/jobs/a.1"), Path("/r2/jobs/b.1"), Path("/p/data/out.txt"), Path("/p/other.txt")
 
@@ -85,3 +85,28 @@ def test_a_process_that_has_died_is_in_nobody_s_way(place: Path) -> None:
     assert alive.used(B, [OUT]) is None
     alive.over(B)
     assert list(place.iterdir()) == []
+
+
+def test_what_a_run_wrote_that_died_meanwhile_was_written_by_another(place: Path) -> None:
+    alive = Lane(place)
+    alive.started(B, lambda job: [OUT] if job == A else [])
+    if not (child := os.fork()):
+        Lane(place).started(A, lambda _: [OUT])
+        os._exit(0)
+    os.waitpid(child, 0)
+    alive.wrote([OTHER])
+    assert alive.used(B, [OUT]) == OUT
+    assert crossed(place, A, lambda _: [OUT]), "the run beside it has taken its entry away"
+
+
+@pytest.mark.parametrize(("theirs", "said"), [(OUT, True), (OTHER, False)])
+def test_a_job_whose_run_died_was_alone_if_nobody_wrote_what_it_used(place: Path, theirs: Path, *, said: bool) -> None:
+    written = {A: [OUT], B: [theirs]}.__getitem__
+    _, second = lanes(place, {A: [OUT], B: [theirs]})
+    assert crossed(place, A, written) == said, "the other one still runs"
+    second.over(B)
+    assert crossed(place, A, written) == said
+    third = Lane(place)
+    third.started(B, written)
+    bury(place, A, written)
+    assert third.used(B, [OUT]) == OUT, "what is taken back is written once more"

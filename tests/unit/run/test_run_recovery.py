@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from rig import Answer, Rig, fail
 
-from nbpipe.job.folder import VERDICT, write_durably
+from nbpipe.job.folder import UNDO, VERDICT, write_durably
 from nbpipe.model import Event, JobSpec, Outcome
 from nbpipe.run import record as records
+from nbpipe.run.beside import FOLDER, Lane
 from nbpipe.run.journal import JOURNAL, Journal
 from nbpipe.run.recovery import recover
 
@@ -90,6 +91,18 @@ def test_a_job_that_finished_unseen_is_a_result(rig: Rig, dead: int) -> None:
     rig.run()
     assert rig.submitted == ["b"]
     assert rig.store.load_values(rig.executor.submitted[0].inputs, {}) == {"a": ["a", "unseen"]}
+
+
+def test_it_is_none_where_a_run_beside_it_wrote_the_same_file(rig: Rig, dead: int) -> None:
+    folder = _die_at(rig, dead, "stage-started")
+    index = folder / "jobs" / "a.1" / UNDO / "index.jsonl"
+    index.parent.mkdir()
+    index.write_text(json.dumps({"path": str(rig.root / "out.txt"), "copy": ""}) + "\n")
+    _finish_unseen(folder, rig.succeed("unseen"))
+    Lane(rig.project.state / FOLDER).wrote([rig.root / "out.txt"])
+    recover(rig.project, rig.store)
+    rig.run()
+    assert rig.submitted == ["a", "b"]
 
 
 def test_it_is_a_result_only_once(rig: Rig, dead: int) -> None:
