@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from executing import Ground
+from jobs import Bench
 from runs import Site
 
+from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.store.fsck import fsck
+from nbpipe.targets.settings import Target
 
 _BIG = (
     "%%stage small\nNOTE('small')\ns = len('x')",
@@ -200,6 +205,31 @@ def test_two_objects_that_were_swapped_are_both_noticed(site: Site) -> None:
     again = site.run()
     assert again.stages == {"one": "succeeded", "two": "succeeded", "sum": "cached"}
     assert site.printed(again.json["run"]) == "[1, 1, 1] [2, 2, 2]\n"
+
+
+_FILLS = (
+    "f = open('fill', 'wb')\ntry:\n    while True:\n        f.write(bytes(4096)); f.flush()\nexcept OSError:\n    pass"
+)
+
+
+@pytest.mark.long
+def test_a_job_that_fills_the_disk_of_a_target_is_lost_for_that_and_is_in_the_way_of_no_other(
+    tmp_path: Path, mount: Callable[[Path, int], None]
+) -> None:
+    mount(tmp_path / "worker", 4 << 20)
+    target = Target(name="c", kind="ssh", python=sys.executable, folder=str(tmp_path / "worker"))
+    ground = Ground(Bench(tmp_path), lambda: SshExecutor(target, here=lambda _: ""))
+    (ground.bench.project / "large").write_bytes(os.urandom(8 << 20))
+    try:
+        for fields in ({}, {"ships": ("large",)}):
+            failed = ground.run(_FILLS, outputs=("f",), **fields)
+            assert failed.outcome.status == "lost"
+            assert failed.outcome.failure is not None
+            assert "o space" in failed.outcome.failure.message
+            assert list((tmp_path / "worker" / "work").iterdir()) == []
+            assert ground.run("x = 1", outputs=("x",)).outcome.status == "succeeded"
+    finally:
+        ground.close()
 
 
 def test_an_object_that_rots_during_the_run_stops_the_stage_that_reads_it(site: Site) -> None:

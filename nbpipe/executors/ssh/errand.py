@@ -354,6 +354,9 @@ class Errand:
             if state == "exited":
                 return int(code) if code is not None else -1
             why = str(self._told.get("why", ""))
+            if state in ("lost", "absent") and self._link.target.kind == "ssh":
+                # What it has filled the disk with would be there for every job after it. A scheduler's words are kept.
+                self._drop()
             if state == "lost" and why and not self._stop:
                 raise TargetError(f"the job was lost: {why}", stage=self._spec.stage, name=self._link.target.name)
             if state in ("lost", "absent"):
@@ -416,12 +419,16 @@ class Errand:
             write_durably(self._folder / VERDICT, msgspec.json.encode(outcome))
             if kept:
                 return JobState("exited", code)
+        self._drop()
+        return JobState("exited", code)
+
+    def _drop(self) -> None:
+        """Nobody asks for its folder any more."""
         try:
             self._link.call("drop", job=self.job)
         except (LinkDown, TargetError):
-            # It lies there until somebody cleans up; the results are home.
+            # It lies there until somebody cleans up.
             self._log.note(f"the job's folder was left on {there_name(self._link)}")
-        return JobState("exited", code)
 
     def _kept(self, told: Outcome) -> bool:
         """Whether its kernel waits there for the mended cell: that is noted here, for the next run."""

@@ -268,7 +268,8 @@ class Link:
         if isinstance(message, str):
             raise LinkDown(message)
         if "error" in message:
-            raise TargetError(f"{self.target.name} says: {message['error']}", name=self.target.name)
+            fix = f"Free space there: {self.root}" if _full(message["error"]) else None
+            raise TargetError(f"{self.target.name} says: {message['error']}", name=self.target.name, fix=fix)
         return message["ok"]
 
     def check(self) -> None:

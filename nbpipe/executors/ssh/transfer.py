@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nbpipe.errors import SecurityError
-from nbpipe.executors.ssh.link import Link
+from nbpipe.errors import SecurityError, TargetError
+from nbpipe.executors.ssh.link import Link, LinkDown
 
 #: Bytes that go over the agent's line: about as long as rsync takes to start.
 LITTLE = 1 << 20
@@ -26,7 +27,13 @@ def send_objects(link: Link, objects: Mapping[str, Path]) -> int:
             entry.parent.mkdir(exist_ok=True)
             entry.symlink_to(path.absolute())
         words = ["--copy-links", "--ignore-existing", "--whole-file", "--chmod=D700,F444"]
-        link.rsync([*words, f"{scratch}/", link.path(f"{link.root}/store/objects/")])
+        try:
+            link.rsync([*words, f"{scratch}/", link.path(f"{link.root}/store/objects/")])
+        except TargetError:
+            # A part is worth to be kept where a connection broke; on a full disk it is in the way of every job.
+            with contextlib.suppress(LinkDown, TargetError):
+                link.call("spoilt", objects=list(objects), parts=True)
+            raise
     return size
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,6 +206,19 @@ def test_the_clock_may_be_set_while_a_job_runs_and_a_job_that_waits_for_a_device
     assert keeper._hold(str(tmp_path), (1.0, []), asked) == ([], [])
     os.utime(tmp_path / "asked", (1.0, 1.0))
     assert not asked.forgotten()
+
+
+def test_a_folder_that_could_not_be_made_is_not_left(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str, *_: object) -> None:
+        raise OSError(28, "No space left on device", path)
+
+    monkeypatch.setattr(keeper, "note", full)
+    given: dict[str, Any] = {"files": {"job.json": "{}"}, "environment": {}, "gpus": 0.0, "devices": None, "patience": 60.0}
+    with pytest.raises(OSError, match="No space"):
+        agent.do_start("t-0", asked={}, python="/e/abc/bin/python", **given)
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_job_whose_end_could_not_be_noted_was_lost_for_want_of_space(

@@ -287,19 +287,20 @@ class Agent:
         if not os.path.isdir(work):
             scratch = f"{work}.{os.getpid()}"
             shutil.rmtree(scratch, ignore_errors=True)
-            os.makedirs(scratch + "/job")
-            for name, text in files.items():
-                with open(os.path.join(scratch, "job", os.path.basename(name)), "w") as file:
-                    file.write(text)
-            with open(scratch + "/asked", "w"):
-                pass
-            if python:
-                name = os.path.basename(os.path.dirname(os.path.dirname(python)))
-                self._keeper.note(scratch + "/environment.json", {"name": name})
             try:
+                os.makedirs(scratch + "/job")
+                paths = {os.path.join("job", os.path.basename(name)): text for name, text in files.items()}
+                for path, text in {**paths, "asked": ""}.items():
+                    with open(os.path.join(scratch, path), "w") as file:
+                        file.write(text)
+                if python:
+                    name = os.path.basename(os.path.dirname(os.path.dirname(python)))
+                    self._keeper.note(scratch + "/environment.json", {"name": name})
                 os.rename(scratch, work)
             except OSError:
                 shutil.rmtree(scratch, ignore_errors=True)
+                if not os.path.isdir(work):
+                    raise
         if self._batch is not None:
             runner = self._runners.runner(python or self._batch.python)
             order = {"argv": runner, "environment": environment, "patience": patience}
@@ -403,9 +404,9 @@ class Agent:
         self._drop(job)
         return {}
 
-    def do_spoilt(self, objects: list[str]) -> dict[str, Any]:
-        """Remove objects that do not match their names."""
-        self._objects.remove(objects)
+    def do_spoilt(self, objects: list[str], *, parts: bool = False) -> dict[str, Any]:
+        """Remove objects that do not match their names, or parts of some that will not come whole."""
+        self._objects.remove(objects, parts=parts)
         return {}
 
     # -- what is said unasked

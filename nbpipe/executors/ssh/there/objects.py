@@ -55,11 +55,12 @@ class Objects:
         """Those of these that are here, in base64; None if they are more than `limit` bytes."""
         return contents({name: self.path(name) for name in names if os.path.isfile(self.path(name))}, limit)
 
-    def remove(self, names: list[str]) -> None:
-        """Remove these."""
+    def remove(self, names: list[str], *, parts: bool = False) -> None:
+        """Remove these, or only what has come of them so far."""
         for name in names:
+            folder, last = os.path.split(self.path(name))
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path(name))
+                os.unlink(f"{folder}/.part/{last}" if parts else f"{folder}/{last}")
 
     def sweep(self, before: float) -> None:
         """Remove what nobody has used since."""
