@@ -215,7 +215,13 @@ def test_a_folder_that_could_not_be_made_is_not_left(
         raise OSError(28, "No space left on device", path)
 
     monkeypatch.setattr(keeper, "note", full)
-    given: dict[str, Any] = {"files": {"job.json": "{}"}, "environment": {}, "gpus": 0.0, "devices": None, "patience": 60.0}
+    given: dict[str, Any] = {
+        "files": {"job.json": "{}"},
+        "environment": {},
+        "gpus": 0.0,
+        "devices": None,
+        "patience": 60.0,
+    }
     with pytest.raises(OSError, match="No space"):
         agent.do_start("t-0", asked={}, python="/e/abc/bin/python", **given)
     assert list((tmp_path / "work").iterdir()) == []
