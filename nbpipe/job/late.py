@@ -192,15 +192,15 @@ def settle(
     paths = dict.fromkeys(json.loads(line) for line in lines)
     if outcome.status not in {"succeeded", "rejected"}:
         return outcome
-    before = {state.path: state for state in outcome.files_written}
-    after = {path: state for path in paths if (state := _state(job, spec, path, before.get(path), store)) is not None}
-    changed = tuple(state for path, state in after.items() if state != before.get(path))
     if code != 0:
         path = next(iter(paths))
         said = f"its kernel did not end by itself (exit code {code}) while {path} was still being written"
         fix = "Close the file where it is written: with open(…) as file: …"
         failure = Failure(code="kernel-lost", message=said, name=path, fix=fix)
         return Outcome(stage=spec.stage, attempt=spec.attempt, token=spec.token, status="lost", failure=failure)
+    before = {state.path: state for state in outcome.files_written}
+    after = {path: state for path in paths if (state := _state(job, spec, path, before.get(path), store)) is not None}
+    changed = tuple(state for path, state in after.items() if state != before.get(path))
     Leaks(values_of(spec.secrets, environment), store).check_files(changed, spec.stage)
     written = {**before, **after}
     gone = [path for path in paths if path not in after]

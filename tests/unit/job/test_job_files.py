@@ -265,6 +265,15 @@ def test_a_secret_in_a_file_written_late_is_found(bench: Bench) -> None:
     assert (outcome.status, outcome.failure.code) == ("failed", "security")
 
 
+def test_a_secret_written_late_is_not_stored_where_the_kernel_is_lost(bench: Bench) -> None:
+    body = "import atexit, os\nf = open('out.txt', 'w'); f.write(os.environ['TOKEN'])\n"
+    body += "def end():\n    f.flush()\n    os._exit(3)\natexit.register(end)"
+    outcome = bench.run(body, env={"TOKEN": "a-very-secret-value"}, secrets=("TOKEN",))
+    assert outcome.status == "lost"
+    kept = [path for path in (bench.root / "store").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"a-very-secret-value" in path.read_bytes()]
+
+
 def test_what_a_job_keeps_in_its_store_is_no_file_of_its_stage(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     folder, spec = bench.write("x = list(range(10))\nprint('one')", outputs=("x",))
