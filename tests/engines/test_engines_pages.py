@@ -160,7 +160,7 @@ def test_a_flow_of_prefect_that_is_served_runs_when_somebody_asks(site: Site) ->
         with running(site, {"flow": ("bash", "-c", f"cd {shlex.quote(str(folder))}\n{serve}")}, more) as served:
             served.wait_for(lambda: site.call("bash", "-c", ask, cwd=folder, more=more).returncode == 0)
             served.wait_for(lambda: bool(Project(site.project).run_ids()))
-            served.wait_for(lambda: site.latest().status == "succeeded")
+            served.wait_for(site.has_succeeded)
 
 
 def test_the_exporter_of_the_page_is_found_once_it_is_installed_and_its_script_runs(site: Site) -> None:

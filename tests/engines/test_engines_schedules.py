@@ -71,7 +71,7 @@ def test_the_daemon_of_dagster_starts_a_run_when_it_is_time(site: Site) -> None:
     words = (str(bin_of("dagster") / "dagster-daemon"), "run", "-f", str(folder / "definitions.py"))
     with running(site, {"daemon": words}, more) as daemon:
         daemon.wait_for(lambda: bool(Project(site.project).run_ids()))
-        daemon.wait_for(lambda: site.latest().status == "succeeded")
+        daemon.wait_for(site.has_succeeded)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_flow_of_prefect_that_is_served_runs_when_it_is_time_and_when_an_asset
                 return bool(Project(site.project).run_ids())
 
             served.wait_for(ran)
-            served.wait_for(lambda: site.latest().status == "succeeded")
+            served.wait_for(site.has_succeeded)
 
 
 def test_airflow_reads_the_schedule_and_says_when_it_is_time(site: Site) -> None:

@@ -174,7 +174,7 @@ def test_the_daemon_of_dagster_starts_a_run_by_itself_once_a_file_holds_somethin
         assert not Project(site.project).run_ids()
         (site.project / "data" / "x.csv").write_text("22")
         daemon.wait_for(lambda: bool(Project(site.project).run_ids()))
-        daemon.wait_for(lambda: site.latest().status == "succeeded")
+        daemon.wait_for(site.has_succeeded)
 
 
 def test_prefect_takes_the_event_of_the_asset_for_a_trigger(site: Site) -> None:

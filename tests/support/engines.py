@@ -104,6 +104,12 @@ class Site:
         assert found is not None
         return found
 
+    def has_succeeded(self) -> bool:
+        """Whether the latest run has. One that has just begun, by itself, may have no record yet."""
+        project = Project(self.project)
+        found = records.read(project.runs / project.run_ids()[0])
+        return found is not None and found.status == "succeeded"
+
     def results(self, run: str, store: Path) -> dict[str, Trace]:
         """Stage -> result of a run."""
         record = records.read(Project(self.project).runs / run)

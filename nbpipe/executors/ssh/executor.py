@@ -115,14 +115,22 @@ class SshExecutor:
         """The facts, by the machine's name. Raises TargetError."""
         return {self.target.place: self.facts(distributions)}
 
-    def room(self, token: str, checkpoints: str, *, gpus: float) -> dict[str, Any]:
+    def room(self, token: str, checkpoints: str, *, gpus: float, mine: Sequence[str] = ()) -> dict[str, Any]:
         """`found`: an attempt that runs there; `checkpoints` of this name; GPUs that are `free` to one who asks for `gpus`; `cpus`.
+
+        `begun`: those of the attempts `mine` that have GPUs there already.
 
         Raises TargetError.
         """
         try:
             self._link.connect()
-            asked = {"token": token, "checkpoints": checkpoints, "devices": self.target.gpus, "gpus": gpus}
+            asked = {
+                "token": token,
+                "checkpoints": checkpoints,
+                "devices": self.target.gpus,
+                "gpus": gpus,
+                "mine": mine,
+            }
             found: dict[str, Any] = self._link.call("room", timeout=_ROOM, **asked)
         except LinkDown as error:
             raise self._unreachable(error) from None

@@ -174,7 +174,10 @@ class PoolExecutor:
             # None answers now: whichever it is given to waits for it as long as the target's patience says.
             return self._fit()[0]
         # What has begun holds its devices: they are not free there.
-        promised = {host: [job for job in self._of(host) if not host.poll(job).begun] for host in rooms}
+        promised = {
+            host: [job for job in self._of(host) if not host.poll(job).begun and job not in room["begun"]]
+            for host, room in rooms.items()
+        }
 
         def merit(host: SshExecutor) -> tuple[bool, bool, bool, float, float]:
             room = rooms[host]
@@ -193,7 +196,9 @@ class PoolExecutor:
         checkpoints = Path(spec.checkpoints).name if spec.checkpoints else ""
         try:
             token = spec.continues.rpartition("-")[0] or spec.token
-            found = self._answers(lambda host: host.room(token, checkpoints, gpus=spec.gpus or 0.0), asked)
+            found = self._answers(
+                lambda host: host.room(token, checkpoints, gpus=spec.gpus or 0.0, mine=self._of(host)), asked
+            )
         except TargetError:
             found = {}
         self._away |= {host: now + _AWAY for host in asked if host not in found}

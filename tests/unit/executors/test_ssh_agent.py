@@ -48,6 +48,38 @@ def test_the_rounds_of_an_attempt_are_found_among_folders_that_an_agent_died_mak
     assert agent.do_find("a1") == ["a1-0", "a1-2", "a1-10"]
 
 
+def test_a_device_is_free_or_held_by_an_attempt_and_never_both(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{tmp_path.name}-{number}" for number in range(2)]
+    monkeypatch.setattr(facts, "devices", lambda _: names)
+    for token, pid in (("a1", os.getpid()), ("a2", os.getppid())):
+        (tmp_path / "work" / f"{token}-0").mkdir()
+        keeper.note(str(tmp_path / "work" / f"{token}-0" / "keeper.json"), {"pid": pid})
+
+    def room() -> tuple[int, list[str]]:
+        found = agent.do_room("a3", "", None, 1.0, ["a1", "a2", "a4"])
+        return found["free"], found["begun"]
+
+    assert room() == (2, [])
+    taken: list[int] = []
+
+    def looked(device: str, *, shared: bool) -> bool:
+        """As it has been found free, a1 takes it."""
+        found = free(device, shared=shared)
+        if not taken:
+            descriptor = keeper.lock(device, shared=False)
+            assert descriptor is not None
+            taken.append(descriptor)
+        return found
+
+    free = keeper._could_be_had
+    monkeypatch.setattr(keeper, "_could_be_had", looked)
+    assert room() == (1, ["a1"])
+    os.close(taken[0])
+    assert room() == (2, [])
+
+
 @pytest.mark.parametrize("job", ["../x", "a/b", "", ".", "a\0"])
 def test_a_job_is_named_by_its_token(agent: Agent, job: str) -> None:
     with pytest.raises(ValueError, match="not the name of a job"):

@@ -36,6 +36,7 @@ class Machine(SshExecutor):
     def __init__(self, target: Target) -> None:
         super().__init__(target, here=lambda _: "")
         self.says: Any = ""
+        self.free: dict[str, Any] = {"found": False, "checkpoints": False, "free": 0, "begun": [], "cpus": 4}
         self.starts: Any = {}
         #: What it says to one that asks to go on, the last first.
         self.resumes: list[Any] = []
@@ -50,8 +51,7 @@ class Machine(SshExecutor):
         self._link.call = self._call  # type: ignore[method-assign]
 
     def _call(self, do: str, **asked: Any) -> Any:
-        room = {"found": False, "checkpoints": False, "free": 0, "cpus": 4}
-        answers = {"build": self.says, "start": self.starts, "room": room, "find": [], "missing": [], "warm": {}}
+        answers = {"build": self.says, "start": self.starts, "room": self.free, "find": [], "missing": [], "warm": {}}
         answers["building"] = "Downloading torch (821.1MiB)"
         self.done.append(do)
         if do == "start" and self.go is not None:
@@ -96,6 +96,21 @@ def test_what_could_not_be_installed_is_tried_again_for_the_next_run_or_cell(mac
     machine.build({"cowsay": "6.1"})
     assert machine._environment is not None
     assert machine._environment.python == "/there/bin/python"
+
+
+def test_a_gpu_that_a_job_has_taken_already_is_not_counted_twice(tmp_path: Path) -> None:
+    """Another run has all GPUs of the first host; on the second, one job has one, of which nothing was heard yet."""
+    pool = PoolExecutor(Target(name="gpus", kind="ssh", hosts=("a", "b")), here=lambda _: "")
+    a, b = (Machine(member) for member in pool.target.members)
+    pool._hosts = [a, b]
+    bench = Bench(tmp_path)
+    written = [bench.write("1", gpus=1.0, attempt=number) for number in (1, 2)]
+    b.free["free"] = 2
+    first = pool.submit(*written[0])
+    b.free |= {"free": 1, "begun": [first]}
+    second = pool.submit(*written[1])
+    assert [pool._placed[token].on for token in (first, second)] == [b, b]
+    pool.close()
 
 
 def test_a_host_that_cannot_install_the_packages_keeps_no_job_from_those_that_can(tmp_path: Path) -> None:

@@ -255,16 +255,21 @@ class Agent:
         rounds = [name for name in rounds if self._batch is None or self._batch.ordered(self._work(name))]
         return sorted(rounds, key=lambda name: int(name.rsplit("-", 1)[1]))
 
-    def do_room(self, token: str, checkpoints: str, devices: Any, gpus: float) -> dict[str, Any]:
-        """Whether the attempt is here, or checkpoints of this name; how many GPUs could be had, and the processors."""
-        free = 0
-        for name in self._facts.devices(devices):
-            descriptor = self._keeper.lock(name, shared=0 < gpus < 1)
-            if descriptor is not None:
-                os.close(descriptor)
-                free += 1
+    def do_room(self, token: str, checkpoints: str, devices: Any, gpus: float, mine: Any = ()) -> dict[str, Any]:
+        """Whether the attempt is here, or checkpoints of this name; how many GPUs could be had, and the processors.
+
+        Also which of the attempts `mine` have GPUs already, which are not among those that could be had.
+        """
+        works = {name: self._work(found[-1]) for name in mine if (found := self.do_find(name))}
+        free, begun = self._keeper.room(self._facts.devices(devices), works, shared=0 < gpus < 1)
         kept = bool(checkpoints) and os.path.isdir(self._root + "/checkpoints/" + os.path.basename(checkpoints))
-        return {"found": bool(self.do_find(token)), "checkpoints": kept, "free": free, "cpus": os.cpu_count()}
+        return {
+            "found": bool(self.do_find(token)),
+            "checkpoints": kept,
+            "free": free,
+            "begun": begun,
+            "cpus": os.cpu_count(),
+        }
 
     def do_start(
         self,

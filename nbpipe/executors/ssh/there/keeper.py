@@ -23,6 +23,8 @@ _LOCKS = "/tmp/nbpipe-devices"  # noqa: S108 - see above
 _SHORTEST, _LONGEST = 0.01, 0.1
 #: Seconds within which a kernel that waits takes its order; a shared folder may be slow to show it.
 _TAKEN = 20.0
+#: How often at most it is looked which devices are free, where one is taken meanwhile.
+_LOOKS = 5
 #: The order to a kernel that waits that nothing goes on in it any more.
 _END = {"token": "end"}
 
@@ -329,6 +331,37 @@ def lock(name: str, *, shared: bool) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def room(devices: list[str], works: dict[str, str], *, shared: bool) -> tuple[int, list[str]]:
+    """How many of these devices could be had, and which of the jobs in these folders have one, which could not."""
+    keepers = {job: read(work + "/keeper.json").get("pid", 0) for job, work in works.items()}
+    free, have = 0, _holding(keepers)
+    for _ in range(_LOOKS):
+        before = have
+        free = sum(_could_be_had(name, shared=shared) for name in devices)
+        have = _holding(keepers)
+        if have == before:
+            break
+    return free, have
+
+
+def _could_be_had(device: str, *, shared: bool) -> bool:
+    descriptor = lock(device, shared=shared)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
+
+
+def _holding(keepers: dict[str, int]) -> list[str]:
+    """Those who hold a lock: that of a keeper is on a device."""
+    try:
+        with open("/proc/locks") as file:
+            locks = [line.split() for line in file]
+    except OSError:
+        return []
+    holders = {lock[4] for lock in locks if lock[1] == "FLOCK"}
+    return [job for job, pid in keepers.items() if str(pid) in holders]
 
 
 def keep_for_scheduler(work: str) -> None:
