@@ -18,6 +18,7 @@ _LITTLE_SPACE = 2_000_000_000
 #: The smallest of runs does not fit.
 _NO_SPACE = 1_000_000
 _SECONDS = 3.0
+_LONGEST = 300
 _OLDEST = (3, 10)
 
 
@@ -203,11 +204,12 @@ def _unreachable(url: str) -> str:
 
 def _outbox(project: Project) -> Finding:
     from nbpipe.cli.text import count
-    from nbpipe.tracking.outbox import pending
+    from nbpipe.tracking.outbox import pending, why_not
 
     waiting = len(pending(project.root))
     if waiting:
-        detail = f"{count(waiting, 'run')} not yet delivered to MLflow"
+        why = why_not(project.root)
+        detail = f"{count(waiting, 'run')} not yet delivered to MLflow{': ' * bool(why)}{why[:_LONGEST]}"
         return Finding(
             name="outbox",
             status="warning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import msgspec
 LOG = "deliver.log"
 #: Written when a delivery has failed, gone when nothing is left to deliver.
 FAILED = "failed"
+#: What MLflow takes for a place that is no path.
+_NO_PATHS = ("databricks", "databricks-uc", "uc")
+_SQLITE = "sqlite:///"
+_DATED = re.compile(r"\d{4}-\d\d-\d\dT\S+ ")
 
 
 def enqueue(run_dir: Path) -> Path:
@@ -113,9 +118,38 @@ def flush(project: Path, *, wait: bool = False) -> None:
             start_new_session=True,
             # `-m` puts the working directory on the path: not the project, whose modules may hide a library's.
             cwd=log.parent,
+            env={**os.environ, **places_from_here()},
         )
     if wait:
         process.wait()
     else:
         # It outlives this process; while this one lives, a thread takes its end so that no zombie stays.
         threading.Thread(target=process.wait, daemon=True).start()
+
+
+def why_not(project: Path) -> str:
+    """Why the last delivery failed, as its log says it in one line; "" where it did not."""
+    box = project / ".nbpipe" / "outbox"
+    try:
+        (box / FAILED).stat()
+        lines = (box / LOG).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    dated = [line.partition(" ")[2] for line in lines if _DATED.match(line)]
+    return dated[-1] if dated else ""
+
+
+def places_from_here() -> dict[str, str]:
+    """What names MLflow's places by paths from here, as seen from anywhere: whoever delivers stands in another folder."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    return {name: _absolute(uri) for name in names if (uri := os.environ.get(name))}
+
+
+def _absolute(uri: str) -> str:
+    if uri.startswith(_SQLITE):
+        path = uri.removeprefix(_SQLITE)
+        return f"{_SQLITE}{Path.cwd() / path}" if path and not path.startswith(("/", ":")) else uri
+    path = uri.removeprefix("file:")
+    if path.startswith("/") or ":" in path or path in _NO_PATHS:
+        return uri
+    return (Path.cwd() / path).as_uri()

@@ -265,6 +265,47 @@ def test_nothing_starts_while_tracking_is_off(
     assert not (tmp_path / ".nbpipe" / "mlflow.db").exists()
 
 
+def test_a_relative_place_begins_where_the_command_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, here = tmp_path / "project", tmp_path / "project" / "notebooks"
+    make_database(here / "mine.db")
+    outbox.enqueue(make_run(project))
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    outbox.flush(project, wait=True)
+    assert outbox.pending(project) == []
+    assert not (project / "mine.db").exists()
+    assert _rows(project, here / "mine.db") > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("sqlite:///a.db", "sqlite:///{here}/a.db"),
+        ("sqlite:////a.db", "sqlite:////a.db"),
+        ("./runs", "file://{here}/runs"),
+        ("file:runs", "file://{here}/runs"),
+        ("file:///runs", "file:///runs"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_only_what_is_a_path_from_here_is_made_absolute(
+    given: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    assert outbox.places_from_here() == {"MLFLOW_TRACKING_URI": meant.format(here=tmp_path)}
+
+
+def test_why_a_delivery_failed_is_known_until_one_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outbox.why_not(tmp_path) == ""
+    box = outbox.enqueue(make_run(tmp_path)).parent
+    (box / outbox.LOG).write_text("2026-11-22T10:00:00+0000 r1: MlflowException: no such place\n[SQL: more of it]\n")
+    assert outbox.why_not(tmp_path) == ""
+    (box / outbox.FAILED).touch()
+    assert outbox.why_not(tmp_path) == "r1: MlflowException: no such place"
+
+
 def test_pending_runs_come_in_the_order_they_were_made(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         (tmp_path / ".nbpipe" / "runs" / f"r{number}").mkdir(parents=True)
@@ -308,11 +349,11 @@ def test_delivery_killed_anywhere_and_repeated_leaves_nothing_twice(tmp_path: Pa
     assert shown["r1/train"]["inputs"] == ["data/in.csv"]
 
 
-def _rows(project: Path) -> int:
+def _rows(project: Path, database: Path | None = None) -> int:
     """A measure of how far a delivery is."""
     import sqlite3
 
-    database = project / ".nbpipe" / "mlflow.db"
+    database = database or project / ".nbpipe" / "mlflow.db"
     try:
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.1) as connection:
             return int(
