@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nbpipe.job.holders import has_children
@@ -37,10 +39,20 @@ def can_fork() -> bool:
     return sys.platform == "linux" and os.environ.get("NBPIPE_FORK") != "0" and threading.active_count() == 1
 
 
-def die_with_parent(number: int) -> None:
-    """Ask Linux to send this process a signal when its parent dies; elsewhere the pipes do it."""
+def die_with_parent(number: int, parent: int | None = None) -> None:
+    """Ask Linux to send this process a signal when its parent dies; elsewhere the pipes do it.
+
+    Where that `parent` has died before, nobody would send it: this process ends.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
+
+
+def with_this(number: int) -> Callable[[], None] | None:
+    """What a child has to call, before it is another program, to end with this process."""
+    return partial(die_with_parent, number, os.getpid()) if sys.platform == "linux" else None
 
 
 class KernelProcess:
@@ -115,13 +127,9 @@ def start_kernel(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=with_this(signal.SIGKILL),  # noqa: PLW1509
         )
     return KernelProcess(child.pid, child)
-
-
-def _die_with_runner() -> None:
-    die_with_parent(signal.SIGKILL)
 
 
 def _fork(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> int:
@@ -134,9 +142,7 @@ def _fork(connection_file: Path, cwd: Path, env: dict[str, str], log: Path) -> i
     code = 1
     try:
         os.setsid()
-        die_with_parent(signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        die_with_parent(signal.SIGKILL, parent)
         _become_kernel(connection_file, cwd, env, log)
         code = 0
     except SystemExit as stop:

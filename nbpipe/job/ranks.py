@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from nbpipe.job.folder import FAILURE, rank_folder, read_sentinel, read_spec, write_whole
-from nbpipe.job.launch import HASH_SEED, die_with_parent
+from nbpipe.job.launch import HASH_SEED, with_this
 from nbpipe.model import Failure, JobSpec, Outcome
 
 #: What a rank is told, by the names that `torch.distributed` and its friends look for.
@@ -174,7 +174,7 @@ def _begin(
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_die_with_runner if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=with_this(signal.SIGKILL),  # noqa: PLW1509
         )
 
 
@@ -204,10 +204,6 @@ def run_node(folder: Path, node: int, parent: int) -> None:
                     rank_folder(folder, rank).mkdir(exist_ok=True)
                     write_whole(rank_folder(folder, rank) / "end.json", json.dumps({"code": code}).encode())
         time.sleep(_PAUSE)
-
-
-def _die_with_runner() -> None:
-    die_with_parent(signal.SIGKILL)
 
 
 def told(folder: Path, spec: JobSpec) -> list[Outcome]:

@@ -119,3 +119,20 @@ def test_a_rank_of_a_node_that_waits_fails_the_stage_and_what_it_started_ends(
     folder, ended = _on_two_nodes(Bench(tmp_path), code, monkeypatch)
     assert ended == "rank 2: its process ended with exit code 9"
     assert all(gone(int((folder / f"rank-{rank}.log").read_text())) for rank in (1, 2, 3))
+
+
+_LATE = """import os, signal, sys
+from nbpipe.job.launch import die_with_parent
+parent = os.getpid()
+if os.fork():
+    os._exit(0)
+while os.getppid() == parent:
+    pass
+die_with_parent(signal.SIGKILL, parent)
+print("goes on")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the pipes end it")
+def test_a_process_whose_parent_dies_as_it_starts_does_not_go_on() -> None:
+    assert subprocess.run([sys.executable, "-c", _LATE], capture_output=True, text=True, check=True).stdout == ""
