@@ -26,8 +26,6 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.there.kubernetes import manifest
-from nbpipe.job.folder import KEPT
-from nbpipe.job.kept import Kept
 from nbpipe.store import open_store
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1800)]
@@ -246,17 +244,7 @@ def test_a_kernel_is_kept_in_its_pod_and_goes_on_in_it(
     assert pod["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "1"}
     assert keeps.facts()["kept"] == 1
     second = SshExecutor(keeps.target, here=lambda _: "")
-    again = left.go_on(ground, second, "print('pid', os.getpid())\na[2]", gpus=1.0)
-    assert again.wait() == JobState("exited", 1), again.log
-    assert f"pid {left.pid}" in again.log
-    kept = msgspec.json.decode((again.folder / KEPT).read_bytes(), type=Kept)
-    assert (kept.job, kept.token) == (left.kept.job, again.spec.token)
-    done = left.go_on(ground, second, "b = [*a, 3]", gpus=1.0, outputs=("b",))
-    assert done.wait() == JobState("exited", 0), done.log
-    assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
-    assert done.outcome.continued == ("train",)
-    assert "goes on at cell 2" in done.log
-    assert gone(left.pid, 10)
+    again, done = left.goes_on_twice(ground, second, gpus=1.0)
     kubernetes.wait(lambda: _phases(kubernetes, left) == ["Succeeded"])
     assert kubernetes.jobs(again.spec.token) + kubernetes.jobs(done.spec.token) == []
     assert not (kubernetes.root / "shared" / "work" / left.kept.job).exists()
@@ -323,12 +311,7 @@ def test_a_kept_kernel_ends_and_the_stage_begins_anew_and_says_why(
         # The one that is started in its place finds nothing to do.
         kubernetes.wait(lambda: "Succeeded" in _phases(kubernetes, left))
         assert other.facts()["kept"] == 0
-    anew = left.go_on(ground, other, "b = [*a, 3]", outputs=("b",))
-    assert anew.wait() == JobState("exited", 0), anew.log
-    assert "begins at its first cell: " in anew.log
-    assert why in anew.log
-    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
-    assert anew.outcome.continued == ()
+    left.begins_anew(ground, other, why)
     kubernetes.wait(lambda: not kubernetes.jobs(left.kept.job))
     other.close()
 

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from conformance import *  # noqa: F403 - the suite
 from engines import written
@@ -30,8 +29,6 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.there import slurm as there
-from nbpipe.job.folder import KEPT
-from nbpipe.job.kept import Kept
 from nbpipe.store import open_store
 
 pytestmark = pytest.mark.engines
@@ -384,10 +381,10 @@ def keeps(slurm: Slurm, place: Place) -> Iterator[SshExecutor]:
 
 
 def _accounted(slurm: Slurm, number: str) -> str:
-    """The state that the accounting ends with."""
+    """The state that the accounting ends with; it hears of each change a while later."""
     state = ""
     until = time.monotonic() + 30
-    while not state or state.startswith(("RUNNING", "COMPLETING")):
+    while not state or state.startswith(("PENDING", "RUNNING", "COMPLETING")):
         assert time.monotonic() < until, state
         state = slurm.call("sacct", "-n", "-P", "-X", "--format=State", f"--jobs={number}").strip()
     return state
@@ -401,17 +398,7 @@ def test_a_kernel_is_kept_in_its_allocation_and_goes_on_in_it(ground: Ground, sl
     assert slurm.call("squeue", "--noheader", "--format=%T %b", f"--jobs={left.number}").strip() == "RUNNING gres:gpu:1"
     assert keeps.facts()["kept"] == 1
     second = SshExecutor(keeps.target, here=lambda _: "")
-    again = left.go_on(ground, second, "print('pid', os.getpid())\na[2]", gpus=1.0)
-    assert again.wait() == JobState("exited", 1), again.log
-    assert f"pid {left.pid}" in again.log
-    kept = msgspec.json.decode((again.folder / KEPT).read_bytes(), type=Kept)
-    assert (kept.job, kept.token) == (left.kept.job, again.spec.token)
-    done = left.go_on(ground, second, "b = [*a, 3]", gpus=1.0, outputs=("b",))
-    assert done.wait() == JobState("exited", 0), done.log
-    assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
-    assert done.outcome.continued == ("train",)
-    assert "goes on at cell 2" in done.log
-    assert gone(left.pid, 10)
+    again, done = left.goes_on_twice(ground, second, gpus=1.0)
     assert _accounted(slurm, left.number) == "COMPLETED"
     asked = slurm.call("sacct", "-n", "-P", "-X", "-S", "now-1hours", "-E", "now+1hours", "--format=JobName")
     assert asked.count(left.job.spec.token) == 1
@@ -458,11 +445,7 @@ def test_a_kept_kernel_ends_and_the_stage_begins_anew_and_says_why(
     assert _accounted(slurm, left.number).startswith("CANCELLED")
     other = SshExecutor(keeps.target, here=place.digest)
     assert other.facts()["kept"] == 0
-    anew = left.go_on(ground, other, "b = [*a, 3]", outputs=("b",))
-    assert anew.wait() == JobState("exited", 0), anew.log
-    assert f"begins at its first cell: {why}" in anew.log
-    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
-    assert anew.outcome.continued == ()
+    left.begins_anew(ground, other, f"begins at its first cell: {why}")
     other.close()
 
 
@@ -509,11 +492,7 @@ def test_a_job_that_is_requeued_while_its_kernel_waits_runs_nothing_again(
     slurm.call("scontrol", "requeue", left.number)
     assert gone(left.pid, 20)
     slurm.await_text("PENDING Reason=BeginTime", lambda: slurm.call("scontrol", "show", "job", left.number))
-    anew = left.go_on(ground, SshExecutor(keeps.target, here=lambda _: ""), "b = [*a, 3]", outputs=("b",))
-    assert anew.wait() == JobState("exited", 0), anew.log
-    assert "begins at its first cell: " in anew.log
-    assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
-    assert anew.outcome.continued == ()
+    left.begins_anew(ground, SshExecutor(keeps.target, here=lambda _: ""), "")
     # Whatever Slurm starts again finds nothing to do.
     assert left.number not in slurm.call("squeue", "--noheader", "--states=RUNNING,PENDING", "--format=%A").split()
 

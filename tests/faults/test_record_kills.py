@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 from runs import Done, Site, finish
@@ -18,18 +16,8 @@ pytestmark = pytest.mark.long
 
 def _stage(site: Site, *words: str, **more: str) -> Done:
     """`python -m nbpipe.stage` on the exported pipeline, as a scheduler's worker starts it."""
-    command = [sys.executable, "-m", "nbpipe.stage", str(site.root / "dag"), *words, "--run", "u1"]
-    return finish(
-        subprocess.Popen(
-            command,
-            cwd=site.root,
-            env=site.environment(**more),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
+    told = [str(site.root / "dag"), *words, "--run", "u1"]
+    return finish(site.launch("nbpipe.stage", *told, cwd=site.root, given=more))
 
 
 @pytest.mark.parametrize("recovered", [False, True])

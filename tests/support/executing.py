@@ -141,6 +141,30 @@ class Left:
         """Another attempt, with these cells in place of the second: `a` is `[1, 2]` in that kernel, `[1]` in a new one."""
         return ground.submit_to(executor, _FAILS[0], *cells, continues=self.kept.job, first=1, **fields)
 
+    def goes_on_twice(self, ground: Ground, executor: Executor, **fields: Any) -> tuple[Job, Job]:
+        """It fails in that kernel once more, then ends well in it, and the kernel with it."""
+        again = self.go_on(ground, executor, "print('pid', os.getpid())\na[2]", **fields)
+        assert again.wait() == JobState("exited", 1), again.log
+        assert f"pid {self.pid}" in again.log
+        kept = msgspec.json.decode((again.folder / KEPT).read_bytes(), type=Kept)
+        assert (kept.job, kept.token) == (self.kept.job, again.spec.token)
+        done = self.go_on(ground, executor, "b = [*a, 3]", outputs=("b",), **fields)
+        assert done.wait() == JobState("exited", 0), done.log
+        assert ground.bench.load(done.outcome.outputs) == {"b": [1, 2, 3]}
+        assert done.outcome.continued == ("train",)
+        assert "goes on at cell 2" in done.log
+        assert gone(self.pid, 10)
+        return again, done
+
+    def begins_anew(self, ground: Ground, executor: Executor, why: str) -> None:
+        """There is no such kernel any more: it begins at its first cell, and says why."""
+        anew = self.go_on(ground, executor, "b = [*a, 3]", outputs=("b",))
+        assert anew.wait() == JobState("exited", 0), anew.log
+        assert "begins at its first cell: " in anew.log
+        assert why in anew.log
+        assert ground.bench.load(anew.outcome.outputs) == {"b": [1, 3]}
+        assert anew.outcome.continued == ()
+
 
 def left_by(ground: Ground, executor: Executor, **fields: Any) -> Left:
     """Run such a job, whose verdict comes while its kernel waits."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,21 @@ class Site:
 
     def start(self, *words: str, prepare: Callable[[], None] | None = None, **more: str) -> subprocess.Popen[str]:
         """`nbpipe WORDS` in the project's folder, in a process group of its own; `more` is environment."""
+        return self.launch("nbpipe.cli.main", *words, cwd=self.folder, given=more, prepare=prepare)
+
+    def launch(
+        self,
+        module: str,
+        *words: str,
+        cwd: Path,
+        given: Mapping[str, str],
+        prepare: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[str]:
+        """The same of `python -m MODULE WORDS`, started in any folder."""
         return subprocess.Popen(
-            [sys.executable, "-m", "nbpipe.cli.main", *words],
-            cwd=self.folder,
-            env=self.environment(**more),
+            [sys.executable, "-m", module, *words],
+            cwd=cwd,
+            env=self.environment(**given),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
