@@ -18,6 +18,7 @@ from nbpipe.export.script_parts import CHECKS, MEASURES, PROGRAM, REGISTRY
 from nbpipe.export.script_plain import plain
 from nbpipe.export.script_stage import Function, annotation, function, param_annotation
 from nbpipe.model import Code
+from nbpipe.pipeline.code import definitions_of
 
 _CARRIES = {
     "after": "order of the calls",
@@ -63,6 +64,10 @@ class ScriptExporter:
         setup = "\n\n".join(filter(None, (plain(code, "setup") for code in pipeline.setup)))
         texts = {stage.name: _joined(stage.cells, stage.name) for stage in pipeline.stages}
         _refuse_dynamic(deployment)
+        for stage in pipeline.stages:
+            for item in definitions_of(pipeline, stage):
+                if item.stage is None and item.kind != "magic":
+                    plain(Code(cell=item.cell, line=item.line, body=item.source), stage.name)
         tops = hoisted(pipeline, [setup, *texts.values()])
         names = mapped((stage.name for stage in pipeline.stages), identifier, taken=[*_OWN, *HELPERS, *OTHERS])
         rest = _rest(setup, tops)
@@ -112,6 +117,7 @@ class ScriptExporter:
             ),
             notes=(
                 "stages run one after the other in one process, and nothing is stored or reused between runs",
+                "what the code leaves random is random in each run, where nbpipe run gives it a seed: seed it in the notebook",
                 "exit codes: 0, 1 where the code fails, 8 where a check says no",
             ),
         )

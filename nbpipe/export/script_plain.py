@@ -28,6 +28,11 @@ _IDLE = frozenset(
 )
 #: Names that only IPython gives, and what to write instead.
 _IPYTHON = {"get_ipython": "the magic as plain Python", "In": "the code itself", "Out": "a variable"}
+#: Names that say something else in a module, and would choose another way there.
+_MODULE = {
+    "__name__": ("notebook, whose __name__ is '__main__'", "the text '__main__', or the lines without the condition"),
+    "__file__": ("notebook, in which __file__ is not defined", "a path from the folder of the notebook"),
+}
 _DYNAMIC = frozenset({"globals", "locals", "vars", "dir", "exec", "eval"})
 
 
@@ -110,6 +115,8 @@ def _instead(node: ast.stmt, stage: str, code: Code) -> str:
 def _refuse(node: ast.AST, stage: str, code: Code) -> None:
     if isinstance(node, ast.Name) and node.id in _IPYTHON:
         raise refused(node.id, _IPYTHON[node.id], stage, code, node.lineno)
+    if isinstance(node, ast.Name) and node.id in _MODULE:
+        raise refused(*_MODULE[node.id], stage, code, node.lineno)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _DYNAMIC:
         instead = "the names themselves, or a dictionary of your own"
         raise refused(f"namespace of a notebook, which {node.func.id}() asks for", instead, stage, code, node.lineno)

@@ -155,6 +155,8 @@ def test_types_that_a_run_has_seen_stand_in_the_signatures(tmp_path: Path) -> No
         ("x = eval('1')", "eval"),
         ("import asyncio\nx = await asyncio.sleep(0, 1)", "await"),
         ("x = get_ipython()", "get_ipython"),
+        ("if __name__ == '__main__':\n    x = 1", "__name__ is '__main__' (line 2)"),
+        ("try:\n    x = __file__\nexcept NameError:\n    x = '.'", "__file__ is not defined (line 3)"),
     ],
 )
 def test_what_only_a_notebook_can_do_is_refused_with_its_stage_and_line(tmp_path: Path, cell: str, said: str) -> None:
@@ -164,6 +166,13 @@ def test_what_only_a_notebook_can_do_is_refused_with_its_stage_and_line(tmp_path
     assert isinstance(raised.value, UnsupportedError), raised.value
     assert (raised.value.stage, said in str(raised.value)) == ("one", True), str(raised.value)
     assert not (tmp_path / "exports").exists()
+
+
+def test_a_function_of_an_exploration_cell_is_refused_as_one_of_a_stage(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "a = 1\n\ndef f():\n    return get_ipython()", "%%stage one\nx = f()")
+    with pytest.raises(UnsupportedError, match=r"get_ipython \(line 4\)") as raised:
+        export_notebook(read_notebook(path), to="script")
+    assert (raised.value.stage, raised.value.cell) == ("one", 1)
 
 
 def test_a_class_that_would_be_another_one_in_each_stage_is_refused(tmp_path: Path) -> None:
