@@ -381,12 +381,13 @@ def keeps(slurm: Slurm, place: Place) -> Iterator[SshExecutor]:
 
 
 def _accounted(slurm: Slurm, number: str) -> str:
-    """The state that the accounting ends with; it hears of each change a while later."""
-    state = ""
+    """The state that the accounting ends with. It hears of an end a while later, and maybe of the start after that."""
+    name, state = "", ""
     until = time.monotonic() + 30
-    while not state or state.startswith(("PENDING", "RUNNING", "COMPLETING")):
-        assert time.monotonic() < until, state
-        state = slurm.call("sacct", "-n", "-P", "-X", "--format=State", f"--jobs={number}").strip()
+    while not name.startswith("nbpipe-") or state.startswith(("PENDING", "RUNNING", "COMPLETING")):
+        assert time.monotonic() < until, (name, state)
+        said = slurm.call("sacct", "-n", "-P", "-X", "--format=JobName,State", f"--jobs={number}").strip()
+        name, _, state = said.partition("|")
     return state
 
 
