@@ -142,9 +142,11 @@ def _stage(stage: StageVerdict) -> str:
     symbol, style = _STYLES[stage.verdict]
     odd = [item for item in stage.items if item.verdict == stage.verdict != "equal"]
     words = [f"{item.name}: {item.detail}" if item.name else item.detail for item in odd[:_NAMES]]
+    # A metric is often a value, too.
+    names = list(dict.fromkeys(item.name for item in stage.items))
     if not odd:
-        words = [", ".join(item.name for item in stage.items[:_NAMES]) or "nothing is left of it to compare"]
-    more = max(len(odd or stage.items) - _NAMES, 0)
+        words = [", ".join(names[:_NAMES]) or "it ended as then, and gives no value, file or metric"]
+    more = max(len(odd or names) - _NAMES, 0)
     return (
         click.style(f"{symbol}  {stage.verdict:<8}", **style)
         + line("; ".join(words))

@@ -79,6 +79,17 @@ def test_every_stage_has_a_line_and_hostile_text_has_no_escapes(capsys: pytest.C
     assert lines[-1] == "  likely cause: time.time() reads the clock (cell 1, line 2)"
 
 
+def test_what_is_equal_is_named_once_and_a_check_that_gives_nothing_ended_as_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kinds: tuple[Any, ...] = ("value", "metric")
+    twice = StageVerdict(name="train", items=tuple(Item(name="acc", kind=kind, verdict="equal") for kind in kinds))
+    _print(verdict(twice, StageVerdict(name="good", items=())))
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.endswith("equal   acc")
+    assert second.endswith("equal   it ended as then, and gives no value, file or metric")
+
+
 def test_equal_is_said_of_what_was_compared_only() -> None:
     found = msgspec.structs.replace(verdict(EQUAL, LOST), unfinished=("train", "good"))
     assert sentence(found) == "equal to the byte, without old, train, good: nothing to compare with"
