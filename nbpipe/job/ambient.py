@@ -6,6 +6,7 @@ safely); setters take the same data back.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -42,6 +43,10 @@ NOISE = frozenset(
         DECLARED,
     }
 )
+
+_DIALECT = (
+    "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -230,13 +235,51 @@ def _decimal_set(data: Any) -> None:
 
 
 def _limits_get() -> dict[str, Any]:
-    return {"recursion": sys.getrecursionlimit(), "digits": getattr(sys, "get_int_max_str_digits", int)()}
+    os.umask(mask := os.umask(0o077))
+    return {"recursion": sys.getrecursionlimit(), "digits": getattr(sys, "get_int_max_str_digits", int)(),
+            "switch": sys.getswitchinterval(), "umask": mask, "gc": [gc.isenabled(), *gc.get_threshold()]}  # fmt: skip
 
 
 def _limits_set(data: Any) -> None:
     sys.setrecursionlimit(data["recursion"])
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(data["digits"])
+    if "gc" in data:  # stored by an older nbpipe, it has only the two above
+        sys.setswitchinterval(data["switch"])
+        os.umask(data["umask"])
+        enabled, *threshold = data["gc"]
+        gc.set_threshold(*threshold)
+        (gc.enable if enabled else gc.disable)()
+
+
+def _csv_get() -> dict[str, Any]:
+    import csv
+
+    known = {name: csv.get_dialect(name) for name in csv.list_dialects()}
+    dialects = {name: {key: getattr(each, key) for key in _DIALECT} for name, each in known.items()}
+    return {"limit": csv.field_size_limit(), "dialects": dialects}
+
+
+def _csv_set(data: Any) -> None:
+    import csv
+
+    csv.field_size_limit(data["limit"])
+    for name in set(csv.list_dialects()) - data["dialects"].keys():
+        csv.unregister_dialect(name)
+    for name, given in data["dialects"].items():
+        csv.register_dialect(name, **given)
+
+
+def _timeout_get() -> float | None:
+    import socket
+
+    return socket.getdefaulttimeout()
+
+
+def _timeout_set(data: Any) -> None:
+    import socket
+
+    socket.setdefaulttimeout(data)
 
 
 TABLE: tuple[Ambient, ...] = (
@@ -257,6 +300,8 @@ TABLE: tuple[Ambient, ...] = (
     Ambient("@decimal", "decimal", _decimal_get, _decimal_set),
     Ambient("@torch.defaults", "torch", options.torch_get, options.torch_set),
     Ambient("@sklearn.config", "sklearn", options.sklearn_get, options.sklearn_set),
+    Ambient("@csv", "csv", _csv_get, _csv_set),
+    Ambient("@socket", "socket", _timeout_get, _timeout_set),
     Ambient("@polars.config", "polars", options.polars_get, options.polars_set),
 )
 BY_NAME = {entry.name: entry for entry in TABLE}

@@ -219,8 +219,24 @@ class Observer:
                 )
             if self._state_digest(name) != self._states[name]:
                 found.append(name)
-        self.warnings += self._caches()
+        self.warnings += [*self._caches(), *self._registered()]
         return found
+
+    def _registered(self) -> list[str]:
+        """Definitions of the stage's own cells with which others were registered: made again, they know nothing of them."""
+        kinds = (types.FunctionType, type)
+        new = {
+            name: value
+            for name, value in self._names.items()
+            if isinstance(value, kinds) and value.__module__ == "__main__" and self._before.get(name) is not value
+        }
+        found = {name: {key for key in behaviour(value) if key.startswith("register(")} for name, value in new.items()}
+        # What a `singledispatch` calls for all else is its own.
+        return [
+            f"others are registered with '{name}': later stages see it without. Define and register them in a %%setup cell"
+            for name, keys in found.items()
+            if keys - {f"register({object!r})"}
+        ]
 
     def _caches(self) -> list[str]:
         """What `functools.lru_cache` has kept cannot be looked at, and so not be stored."""

@@ -6,6 +6,7 @@ import ast
 import builtins
 import operator
 import re
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -102,6 +103,7 @@ class Unseen:
             found["NumPy's print formatters"] = _functions(options.numpy_formatters())
         if _ready("logging"):
             found["logging handlers"] = _handlers()
+        found["signal handlers"] = _signals()
         found["IPython's hooks and magics"] = _hooks(self._shell)
         formatters = self._shell.display_formatter.formatters.values()
         found["how IPython shows classes"] = {
@@ -202,6 +204,17 @@ def _hooks(shell: Any) -> dict[str, Any]:
     return {
         name if name[0] == "%" else f"{name} {getattr(hook, '__name__', type(hook).__name__)}": hook
         for name, hook in own
+    }
+
+
+def _signals() -> dict[str, Any]:
+    """What the notebook does about signals; libraries handle some for themselves."""
+    handlers = {each.name: signal.getsignal(each) for each in signal.Signals}
+    own = (signal.SIG_DFL, signal.SIG_IGN)
+    return {
+        name: handler
+        for name, handler in handlers.items()
+        if handler in own or getattr(handler, "__module__", "") == "__main__"
     }
 
 

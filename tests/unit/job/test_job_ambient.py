@@ -63,6 +63,18 @@ STATES = [
         "import decimal; decimal.getcontext().prec = 5",
         "import decimal; print(decimal.Decimal(1) / 3)",
     ),
+    (
+        "import csv; csv.field_size_limit(99); csv.register_dialect('semi', delimiter=';')",
+        "import csv; print(csv.field_size_limit(), next(csv.reader(['a;b'], 'semi')))",
+    ),
+    (
+        "import socket; socket.setdefaulttimeout(3)",
+        "import socket; print(socket.getdefaulttimeout())",
+    ),
+    (
+        "import gc, os, sys; gc.disable(); os.umask(0o027); sys.setswitchinterval(0.25)",
+        "import gc, os, sys; print(gc.isenabled(), oct(os.umask(0o027)), sys.getswitchinterval())",
+    ),
     pytest.param(
         "import torch; torch.set_default_dtype(torch.float64)",
         "import torch; print(torch.zeros(1).dtype)",

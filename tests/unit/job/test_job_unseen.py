@@ -54,6 +54,12 @@ def bench(tmp_path: Path) -> Bench:
         ("import logging, sys; logging.basicConfig(stream=sys.stdout)", "root StreamHandler"),
         ("from unittest import mock; mock.patch('math.sqrt').start()", "math.sqrt was replaced"),
         ("import builtins; builtins.ascii = repr", "builtins changed (ascii)"),
+        ("import signal; signal.signal(signal.SIGUSR1, lambda *_: None)", "signal handlers changed (SIGUSR1)"),
+        ("from abc import ABC\nclass Shape(ABC): pass\nShape.register(int)", "others are registered with 'Shape'"),
+        (
+            "from functools import singledispatch\n@singledispatch\ndef show(x): ...\n@show.register\ndef _(x: int): ...",
+            "others are registered with 'show'",
+        ),
         ("import helper; helper.Config.rate = 0.5", "helper.Config changed"),
         ("import helper; helper.registry['a'] = helper.Item()", "helper.registry changed"),
         ("import helper; helper.scale = print", "helper.scale changed"),
