@@ -131,6 +131,10 @@ def test_its_states_are_understood_and_an_outage_is_no_end(
     assert scheduler.state("nbpipe-f00")[0] == "ended"
     cluster.jobs.clear()
     assert scheduler.state("nbpipe-f00")[0] == "ended"
+    for odd in ({"login": "please"}, ["a"], {"status": 5, "message": 6}):
+        cluster.jobs["nbpipe-f00"] = odd  # type: ignore[assignment]
+        assert scheduler.state("nbpipe-f00")[0] == "unknown"
+    cluster.jobs.clear()
     cluster.hides = True
     assert scheduler.state("nbpipe-f00") == ("unknown", "Ray says: default backend - 404")
 

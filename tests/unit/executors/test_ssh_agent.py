@@ -17,6 +17,7 @@ import pytest
 
 from nbpipe.errors import StoreError
 from nbpipe.executors.ssh.packages import packages_of
+from nbpipe.executors.ssh.there import agent as agents
 from nbpipe.executors.ssh.there import environment, facts, keeper, kept, objects
 from nbpipe.executors.ssh.there.agent import Agent
 from nbpipe.store.base import hash_file
@@ -238,6 +239,27 @@ def test_the_clock_may_be_set_while_a_job_runs_and_a_job_that_waits_for_a_device
     assert keeper._hold(str(tmp_path), (1.0, []), asked) == ([], [])
     os.utime(tmp_path / "asked", (1.0, 1.0))
     assert not asked.forgotten()
+
+
+def test_a_folder_that_cannot_be_read_costs_no_other_job_its_news_and_is_not_waited_for_without_end(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(agent, "_say", said.append)
+    (tmp_path / "work" / "odd-0" / "job" / "log.jsonl").mkdir(parents=True)
+    (tmp_path / "work" / "t-0" / "job").mkdir(parents=True)
+    for job in ("odd-0", "t-0"):
+        keeper.note(f"{tmp_path}/work/{job}/rc.json", {"code": 0})
+        (tmp_path / "work" / job / "asked").touch()
+        agent.do_watch(job, offset=0)
+    agent._tell()
+    assert said == [{"job": "t-0", "state": "exited", "code": 0}]
+    monkeypatch.setattr(agents, "_UNREAD", 0.0)
+    agent._tell()
+    assert (said[-1]["job"], said[-1]["state"]) == ("odd-0", "lost")
+    assert "IsADirectoryError" in said[-1]["why"]
+    agent._tell()
+    assert len(said) == 2
 
 
 def test_a_folder_that_could_not_be_made_is_not_left(

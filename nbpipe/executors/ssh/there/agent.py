@@ -7,7 +7,6 @@ their logs gain and when they end. It decides nothing; jobs outlive it.
 from __future__ import annotations
 
 import base64
-import contextlib
 import glob
 import json
 import os
@@ -25,6 +24,8 @@ _ASKED = 2.0
 _TRIES = 20
 #: Bytes that are too few to write anything.
 _FULL = 1 << 16
+#: Seconds for which the folder of a job may not be readable.
+_UNREAD = 60.0
 #: Seconds after which what nobody has used is removed.
 _FORGOTTEN = 30 * 86400.0
 #: Seconds for which what is just being handed in may go on once nobody listens any more.
@@ -69,6 +70,8 @@ class Agent:
         self._watched: dict[str, int] = {}
         #: Job -> which start of it that log is of.
         self._starts: dict[str, int] = {}
+        #: Job -> since when nothing can be said of it.
+        self._unread: dict[str, float] = {}
         self._asked = 0.0
         #: Job -> what was last said of it.
         self._said: dict[str, dict[str, Any]] = {}
@@ -158,7 +161,7 @@ class Agent:
         self._objects.sweep(before)
         for kind in ("checkpoints", "arrays"):
             for place in glob.glob(f"{glob.escape(self._root)}/{kind}/*"):
-                if _changed(place) < before:
+                if self._stored.changed(place) < before:
                     shutil.rmtree(place, ignore_errors=True)
         for name in os.listdir(self._root + "/work"):
             work = f"{self._root}/work/{name}"
@@ -402,7 +405,7 @@ class Agent:
 
     def do_drop(self, job: str) -> dict[str, Any]:
         """Its results are home: nothing of it has to stay."""
-        for known in (self._watched, self._starts, self._said):
+        for known in (self._watched, self._starts, self._said, self._unread):
             known.pop(job, None)
         if self._batch is not None:
             self._batch.forget(self._work(job))
@@ -421,14 +424,19 @@ class Agent:
         touch = now - self._asked > _ASKED
         self._asked = now if touch else self._asked
         for job in list(self._watched):
-            if touch:
-                self._touch(job)
-            # In this order: what a job printed before its end is sent before its end.
-            state = self._state(job)
-            self._send_log(job)
-            if state["state"] != "running":
-                while self._send_log(job):
+            try:
+                if touch:
+                    self._touch(job)
+                # In this order: what a job printed before its end is sent before its end.
+                state = self._state(job)
+                while self._send_log(job) and state["state"] != "running":
                     pass
+                self._unread.pop(job, None)
+            except Exception as error:  # noqa: BLE001 - of one job; the others are told of
+                if now - self._unread.setdefault(job, now) < _UNREAD:
+                    continue
+                state = {"state": "lost", "why": f"its folder cannot be read: {type(error).__name__}: {error}"}
+            if state["state"] != "running":
                 del self._watched[job]
                 if self._spare is not None:
                     self._spare.fill()
@@ -488,12 +496,3 @@ class Agent:
         if not job.replace("-", "").isalnum():
             raise ValueError("not the name of a job")
         return f"{self._root}/work/{job}"
-
-
-def _changed(place: str) -> float:
-    """When something was last changed in a folder, as far as it is there: another agent may remove it, a job rewrite it."""
-    latest = 0.0
-    for path in [place, *(os.path.join(folder, name) for folder, _, names in os.walk(place) for name in ("", *names))]:
-        with contextlib.suppress(FileNotFoundError):
-            latest = max(latest, os.stat(path).st_mtime)
-    return latest or time.time()

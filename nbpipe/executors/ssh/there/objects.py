@@ -97,3 +97,12 @@ def files_below(base: str, without: list[str]) -> dict[str, str]:
             if (folder != base or name not in without) and os.path.isfile(path) and not os.path.islink(path):
                 found[os.path.relpath(path, base)] = path
     return found
+
+
+def changed(place: str) -> float:
+    """When something was last changed in a folder, as far as it is there: another agent may remove it, a job rewrite it."""
+    latest = 0.0
+    for path in [place, *(os.path.join(folder, name) for folder, _, names in os.walk(place) for name in ("", *names))]:
+        with contextlib.suppress(FileNotFoundError):
+            latest = max(latest, os.stat(path).st_mtime)
+    return latest or time.time()

@@ -108,6 +108,8 @@ class Scheduler:
                 state, why = "ended", "the node that it ran on is dead"
         except RuntimeError as error:
             state, why = "unknown", str(error)
+        except (LookupError, TypeError, AttributeError):
+            state, why = "unknown", f"{self._address} answers otherwise than Ray does"
         self._known[number] = (time.monotonic(), state, why)
         return state, why
 
