@@ -40,6 +40,8 @@ from nbpipe.store.trust import Signer
 _ROUNDS = 6
 #: Seconds between two questions whether an environment is built.
 _BUILDING = 0.2
+#: Seconds between two connections that break at once, at most.
+_PAUSE = 5.0
 #: Seconds that a target may take to start a job: its scheduler answers late, and may have others to answer first.
 _HANDED_IN = 300.0
 _LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
@@ -333,8 +335,15 @@ class Errand:
         """Its exit code, once it has ended; None where it is lost. The log comes meanwhile."""
         told, asked = -1, ""
         since: float | None = None
+        #: Since when connections break before anything is heard of the job.
+        breaks: float | None = None
         while True:
             if told != self._link.generation or not self._link.up:
+                lasts = time.monotonic() - breaks if breaks else 0.0
+                breaks = breaks or time.monotonic()
+                if lasts > self._link.target.patience:
+                    raise LinkDown("the connection breaks as soon as it is made")
+                time.sleep(min(lasts, _PAUSE))
                 at = {"offset": self._log.offset, "start": self._started}
                 self._reach(lambda at=at: self._link.call("watch", job=self.job, **at))  # type: ignore[misc]
                 told = self._link.generation
@@ -343,7 +352,9 @@ class Errand:
                 asked = self._stop
                 since = since or time.monotonic()
                 self._reach(lambda: self._link.call("cancel", job=self.job, force=self._stop == "kill"))
-            if not self._changed.wait(0.2):
+            if self._changed.wait(0.2):
+                breaks = None
+            else:
                 self._reach(self._link.check)
             self._changed.clear()
             if self._deaf is not None:

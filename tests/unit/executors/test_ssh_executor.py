@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from executing import Job
 from jobs import Bench
 
 from nbpipe.errors import TargetError
+from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh import patience
 from nbpipe.executors.ssh.executor import SshExecutor
 from nbpipe.executors.ssh.link import LinkDown
@@ -193,6 +195,18 @@ def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     folder, spec = Bench(tmp_path).write("1", attempt=2, continues="old-0")
     Job(machine, folder, spec, machine.submit(folder, spec)).wait()
     assert machine.resumes == [""]
+
+
+def test_connections_that_break_before_anything_is_heard_are_not_made_for_ever(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine._link.target = msgspec.structs.replace(machine.target, patience=0.5)
+    folder, spec = Bench(tmp_path).write("1")
+    job = Job(machine, folder, spec, machine.submit(folder, spec))
+    assert job.wait(20) == JobState("exited", 4)
+    assert job.outcome.status == "lost"
+    assert "breaks as soon as it is made" in job.log + str(job.outcome.failure)
+    assert machine.done.count("watch") < 10
 
 
 def test_a_job_that_nobody_there_knows_is_started_again_before_it_is_lost(machine: Machine, tmp_path: Path) -> None:
