@@ -116,7 +116,25 @@ class Observer:
         observed = {name: found[name] for name in (*changed, *held)}
         observed |= {name: self._defstate(name) for name in self._changed_definitions() if name not in found}
         observed |= {name: self._defstate(name) for name in self._grown_definitions() if name not in found}
+        self.warnings += self._also_in(
+            {name for name, each in (found | observed).items() if each.format == _DEFSTATE}, values
+        )
         return {name: found[name] for name in wanted}, observed
+
+    def _also_in(self, definitions: Iterable[str], values: Mapping[str, Any]) -> list[str]:
+        """Values that lie in what hangs on a class or function as well: stored apart, they are two in later stages."""
+        from nbpipe.store.sharing import groups
+
+        found = []
+        for name in sorted(definitions):
+            others = {each: value for each, value in values.items() if each != name}
+            for group in groups({**others, name: state(self._names[name])}):
+                shared = ", ".join(f"'{each}'" for each in group if each != name)
+                if name in group:
+                    found.append(
+                        f"{shared} is also in what hangs on '{name}': one object here, and two in later stages"
+                    )
+        return found
 
     def _saved(self, values: dict[str, Any]) -> dict[str, Artifact]:
         """The values, stored. A spare one that cannot be is left out. Raises `Unserializable` for any other."""

@@ -110,6 +110,21 @@ def test_a_value_that_is_one_object_with_a_module_s_is_a_warning(bench: Bench) -
     assert outcome.warnings == ("'mine' and helper.data are one object here, and two in later stages",)
 
 
+@pytest.mark.parametrize(
+    ("body", "warned"),
+    [
+        ("class T:\n    known = {}\n    def __init__(self): self.known[1] = self\nt = T()", True),
+        ("t = [1]\ndef f(x, seen=[]): seen.append(x)\nf(t)", True),
+        ("class T:\n    made = 0\n    def __init__(self): T.made += 1\nt = T()", False),
+        ("class T:\n    known = []\n    def __init__(self): self.known.append(1)\nt = T()", False),
+    ],
+)
+def test_a_value_that_hangs_on_a_definition_too_is_a_warning(bench: Bench, body: str, warned: bool) -> None:  # noqa: FBT001
+    outcome = bench.run(body, outputs=("t",))
+    said = [text for text in outcome.warnings if text.startswith("'t' is also in what hangs on ")]
+    assert len(said) == len(outcome.warnings) == warned
+
+
 @pytest.mark.long
 def test_what_libraries_do_when_they_are_imported_and_used_is_no_warning(bench: Bench) -> None:
     outcome = bench.run(
