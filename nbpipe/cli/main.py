@@ -108,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     # A command makes little garbage, and importing it much that stays: looking for it took a twelfth of a short command.
     gc.set_threshold(100_000)
+    _open_what_is_closed()
     code = run(sys.argv[1:] if argv is None else argv)
     # What there is to say is said: a Ctrl-C while the interpreter ends would only put a traceback below it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -146,11 +147,8 @@ def run(argv: Sequence[str]) -> int:
     except NbpipeError as error:
         return _known(error, as_json=as_json)
     except OSError as error:
-        from nbpipe.run.refused import is_refusal, refused
-
-        if not is_refusal(error):
-            return _unexpected(error, as_json=as_json, debug=debug)
-        return _known(refused("a file", error), as_json=as_json)
+        known = _outer(error)
+        return _known(known, as_json=as_json) if known else _unexpected(error, as_json=as_json, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence; nothing is lost, see `_unexpected`
         return _unexpected(error, as_json=as_json, debug=debug)
     return code if isinstance(code, int) else EXIT_CODES["ok"]
@@ -194,6 +192,17 @@ def _unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
     return print_unexpected(error, as_json=as_json, debug=debug)
 
 
+def _outer(error: OSError) -> NbpipeError | None:
+    """The error in words where it is the machine's, and no mistake of nbpipe."""
+    from nbpipe.run.refused import is_refusal, refused
+
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether it is there
+    except FileNotFoundError:
+        return UsageError("the current folder is gone", fix="Go to one that is there: cd")
+    return refused("a file", error) if is_refusal(error) else None
+
+
 def _usage(error: click.UsageError) -> UsageError:
     path = error.ctx.command_path if error.ctx is not None else "nbpipe"
     return UsageError(error.format_message().rstrip("."), fix=f"Try: {path} --help")
@@ -206,6 +215,16 @@ def _nearest(word: str) -> str:
     if near:
         return f"Did you mean {near[0]!r}?"
     return "Try: nbpipe --help"
+
+
+def _open_what_is_closed() -> None:
+    """Who starts a program may give it no files to write to; what it opens must not get their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
+        os.set_inheritable(number, True)  # noqa: FBT003 - its only parameter
+    os.close(number)
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - stays open
 
 
 def _survive_odd_terminals() -> None:

@@ -112,8 +112,8 @@ class Progress:
     def _say(self, text: str) -> None:
         try:
             click.echo(text, file=self._out, color=self._color)
-        except BrokenPipeError:
-            # Nobody reads any more (`nbpipe run NB | head`): the run goes on.
+        except OSError:
+            # Nobody reads any more (`nbpipe run NB | head`), or the file is on a full disk: the run goes on.
             self._quiet = True
 
     def _columns(self) -> int:

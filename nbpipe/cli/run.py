@@ -137,9 +137,11 @@ def _run(notebook: Path, asked: dict[str, Any], *, quiet: bool, as_json: bool, l
         said = as_json and (last or result.exit_code != 0)
         try:
             show_result(result, progress.snapshot(), notebook, out, quiet=quiet, as_json=said)
-        except BrokenPipeError:
+        except OSError as error:
             # The run is over, and how it ended still counts.
             end_quietly()
+            if not isinstance(error, BrokenPipeError):
+                click.echo(f"nbpipe: what {result.run} says could not be written: {error.strerror}", err=True)
     return result.exit_code
 
 

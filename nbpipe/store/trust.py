@@ -81,7 +81,9 @@ def _user_key(path: Path) -> bytes:
             raise SecurityError(f"others can read or replace the key {path}", fix=f"Run `chmod 600 {path}`.")
         key = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"the key {path} cannot be read or made: {error}", name=str(path)) from error
+        reason = error.strerror or str(error)
+        fix = "Let XDG_CONFIG_HOME name a folder that you may write to, or set NBPIPE_STORE_KEY."
+        raise StoreError(f"the key {path} cannot be read or made: {reason}", name=str(path), fix=fix) from error
     if len(key) < _KEY_BYTES:
         raise SecurityError(f"the key {path} is damaged", fix="Remove it; results signed with it are computed again.")
     return key

@@ -51,6 +51,22 @@ def test_messages_cannot_move_the_cursor() -> None:
     assert "\x1b" not in error_text(NbpipeError("\x1b[2Jgone\x1b]0;t\x07", fix="\x1b[31mred"))
 
 
+def test_a_current_folder_that_is_gone_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["history"], ["doctor"]):
+        assert run(words) == 2
+        assert "the current folder is gone" in capsys.readouterr().err
+
+
+def test_a_command_without_files_to_write_to_works(tmp_path: Path) -> None:
+    code = "import os, sys; os.closerange(0, 3); os.execv(sys.executable, [sys.executable, '-m', 'nbpipe', 'history'])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
 def test_an_error_before_anything_runs_is_still_one_json_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import time
@@ -96,10 +97,11 @@ def test_names_and_reasons_cannot_move_the_cursor() -> None:
     assert "helpers.py changed" in text
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_output_that_takes_no_more_does_not_stop_the_run(error: OSError) -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:  # noqa: ARG002 - the stream's signature
-            raise BrokenPipeError
+            raise error
 
     progress = Progress(Gone(), live=False, color=False)
     for event in usual().events:
