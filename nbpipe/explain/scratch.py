@@ -13,8 +13,8 @@ from nbpipe.errors import StoreError
 from nbpipe.explain.copies import Copies
 from nbpipe.explain.data import DataFile, contents, entries_of, folder_of, listed_folders, named_files, written_files
 from nbpipe.explain.side import Side
+from nbpipe.job.leftovers import held_folder, remove_abandoned
 from nbpipe.job.undo import undo
-from nbpipe.run.leftovers import held_folder
 
 #: Files at the root of a project that say how it is to be run.
 _SETTINGS = ("nbpipe.toml", "pyproject.toml")
@@ -36,6 +36,7 @@ class Workshop:
         self._named = named_files(a, b, root)
         self._written = written_files(a, b)
         self._held = ExitStack()
+        remove_abandoned("nbpipe-explain-")
         self._place = self._held.enter_context(held_folder("nbpipe-explain-"))
         self._copies = Copies(self._place / "copies", private=self._written)
         self._outside = Copies(self._place / "outside")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from nbpipe.credentials import values_of
 from nbpipe.errors import NbpipeError, TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh.cargo import Cargo
-from nbpipe.executors.ssh.homecoming import Homecoming
+from nbpipe.executors.ssh.homecoming import SCRATCH, Homecoming
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.logs import CopiedLog
 from nbpipe.executors.ssh.packages import Environment
@@ -30,6 +29,7 @@ from nbpipe.job.elsewhere import NEEDY
 from nbpipe.job.folder import GIVEN, KEPT, LOG, LOOKED, NEEDS, SHIPMENT, SPEC, VERDICT, write_durably
 from nbpipe.job.kept import Kept
 from nbpipe.job.launch import HASH_SEED
+from nbpipe.job.leftovers import held_folder
 from nbpipe.job.shared import Given
 from nbpipe.model import Artifact, Failure, JobSpec, Outcome, Status
 from nbpipe.store import Store
@@ -142,8 +142,8 @@ class Errand:
 
     def _run(self) -> None:
         try:
-            with tempfile.TemporaryDirectory(prefix="nbpipe-cargo-") as scratch:
-                self.state = self._go(Path(scratch))
+            with held_folder(f"{SCRATCH}cargo-") as scratch:
+                self.state = self._go(scratch)
         except LinkDown as error:
             self._fail("lost", TargetError(f"{self._link.target.name} does not answer: {error}"))
         except NbpipeError as error:

@@ -14,12 +14,13 @@ from typing import Any
 from nbpipe.errors import TargetError
 from nbpipe.executors.base import Capacity, JobState
 from nbpipe.executors.ssh.errand import Errand, Errands, gone
-from nbpipe.executors.ssh.homecoming import ours, take
+from nbpipe.executors.ssh.homecoming import SCRATCH, ours, take
 from nbpipe.executors.ssh.link import Link, LinkDown
 from nbpipe.executors.ssh.packages import Environment, packages_of
 from nbpipe.executors.ssh.passing import Passing, tried
 from nbpipe.executors.ssh.transfer import fetch_objects
 from nbpipe.job.launch import HASH_SEED
+from nbpipe.job.leftovers import remove_abandoned
 from nbpipe.model import Artifact, JobSpec
 from nbpipe.store import Store, open_store
 from nbpipe.store.trust import Signer
@@ -198,6 +199,8 @@ class SshExecutor:
 
     def _for(self, location: str) -> Errands:
         if location not in self._shared:
+            # Values that a process was sending or fetching as it was killed may be large.
+            remove_abandoned(SCRATCH)
             store = open_store(location)
             # The worker gets a key of its own: what it signs is believed of its stages only.
             key = worker_key(store, self.target.name, self.target.host)

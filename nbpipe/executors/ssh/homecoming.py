@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from nbpipe.errors import CorruptObject, SecurityError
+from nbpipe.job.leftovers import held_folder
 from nbpipe.model import Artifact, FileState, JobSpec, Outcome
 from nbpipe.pipeline.contents import BELOW, HIDDEN
 from nbpipe.store import Store
@@ -21,6 +23,8 @@ from nbpipe.store.pickles import resigned
 from nbpipe.store.trust import Signer
 from nbpipe.store.values import ABSENT, PICKLE, STATE
 
+#: What temporary folders of values on their way are called.
+SCRATCH = "nbpipe-way-"
 #: Brings objects from a store elsewhere into a folder.
 Fetch = Callable[[Iterable[str], Path], None]
 
@@ -169,8 +173,11 @@ def take(
     Raises CorruptObject for what did not come whole.
     """
     wanted = sorted(name for name in names if not store.objects.keep(check_hash(name), sizes.get(name)))
-    with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-", dir=scratch) as made:
-        folder = Path(made)
+    made: AbstractContextManager[Path | str] = held_folder(f"{SCRATCH}fetch-")
+    if scratch is not None:
+        made = tempfile.TemporaryDirectory(prefix=".fetch-", dir=scratch)
+    with made as place:
+        folder = Path(place)
         if wanted:
             fetch(wanted, folder)
         for name in wanted:

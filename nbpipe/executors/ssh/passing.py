@@ -15,7 +15,9 @@ from typing import Any
 
 from nbpipe.errors import CorruptObject, NbpipeError, StoreError, TargetError
 from nbpipe.executors.ssh.cargo import Cargo
+from nbpipe.executors.ssh.homecoming import SCRATCH
 from nbpipe.executors.ssh.link import Link
+from nbpipe.job.leftovers import held_folder
 from nbpipe.job.shared import Given
 from nbpipe.store import Store
 from nbpipe.store.local import LocalObjects
@@ -113,10 +115,10 @@ class Passing:
         if isinstance(objects, LocalObjects):
             failed = self._shared.take(wanted, objects)
         else:
-            with tempfile.TemporaryDirectory(prefix="nbpipe-fetch-", ignore_cleanup_errors=True) as scratch:
-                failed = self._shared.fetch(wanted, Path(scratch))
+            with held_folder(f"{SCRATCH}store-") as scratch:
+                failed = self._shared.fetch(wanted, scratch)
                 for name in set(wanted) - set(failed):
-                    objects.put_file(Path(scratch, name[:2], name))
+                    objects.put_file(scratch / name[:2] / name)
         self._judge(failed, note)
         return [name for name, error in failed.items() if isinstance(error, CorruptObject)]
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,9 +21,11 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import JobState
 from nbpipe.executors.ssh import patience
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.executors.ssh.homecoming import SCRATCH
 from nbpipe.executors.ssh.link import LinkDown
 from nbpipe.executors.ssh.pool import PoolExecutor
 from nbpipe.executors.ssh.there import environment
+from nbpipe.job.leftovers import held_folder
 from nbpipe.targets.settings import Target
 
 _UV = """#!/bin/sh
@@ -195,6 +198,19 @@ def test_a_target_that_cannot_say_whether_a_kernel_waits_is_asked_again(
     folder, spec = Bench(tmp_path).write("1", attempt=2, continues="old-0")
     Job(machine, folder, spec, machine.submit(folder, spec)).wait()
     assert machine.resumes == [""]
+
+
+def test_values_that_were_on_their_way_from_a_process_that_was_killed_do_not_stay(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{SCRATCH}cargo-a"
+    left.mkdir()
+    (left / ".held").touch()
+    with held_folder(f"{SCRATCH}cargo-") as another:
+        machine._for(str(tmp_path / "store"))
+        assert another.exists()
+    assert not left.exists()
 
 
 def test_connections_that_break_before_anything_is_heard_are_not_made_for_ever(

@@ -14,7 +14,7 @@ import pytest
 from nbpipe.cli.text import origin
 from nbpipe.explain.copies import Copies
 from nbpipe.explain.deadline import Deadline
-from nbpipe.run.leftovers import held_folder
+from nbpipe.job.leftovers import held_folder, remove_abandoned
 
 
 def test_it_interrupts_what_is_watched() -> None:
@@ -84,13 +84,14 @@ def test_a_folder_that_a_killed_process_left_is_removed_by_the_next_and_one_in_u
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    code = "import os, signal\nfrom nbpipe.run.leftovers import held_folder\n"
+    code = "import os, signal\nfrom nbpipe.job.leftovers import held_folder\n"
     code += "with held_folder('nbpipe-t-'):\n    os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", code], check=False)
     (left,) = tmp_path.iterdir()
     (tmp_path / "nbpipe-t-somebodys").mkdir()
     (tmp_path / "nbpipe-t-link").symlink_to(left)
     with held_folder("nbpipe-t-") as first, held_folder("nbpipe-t-") as second:
+        remove_abandoned("nbpipe-t-")
         assert first.is_dir()
         assert second.is_dir()
         assert not left.exists()

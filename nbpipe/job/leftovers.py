@@ -1,4 +1,4 @@
-"""Folders for a while: whoever makes one removes those that a killed process left behind."""
+"""Folders for a while: those that a killed process left behind are known, and removed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ _LOCK = ".held"
 
 @contextmanager
 def held_folder(prefix: str) -> Iterator[Path]:
-    """A new folder among the temporary files, gone afterwards. Those with this prefix that nobody holds go first.
+    """A new folder among the temporary files, gone afterwards: of one whose process is killed `remove_abandoned` knows.
 
     A folder is held by a lock on a file in it, which ends with the process that has it, however that ends. Raises OSError
     where none can be made.
     """
-    remove_abandoned(prefix)
     place = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
     try:
-        with (place / _LOCK).open("wb") as handle:
+        with (place / f"{_LOCK}.new").open("wb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            # Not before it is locked: somebody else may look for what nobody holds just now.
+            (place / f"{_LOCK}.new").rename(place / _LOCK)
             yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
