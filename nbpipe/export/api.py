@@ -147,6 +147,7 @@ def deployment_of(  # noqa: PLR0913 - as above
             name="store",
             fix="Add --store s3://BUCKET/PATH, or another URL that fsspec knows.",
         )
+    _refuse_unknown(store or "")
     if ci and not getattr(scheduler, "ci", False):
         raise UsageError(
             f"{scheduler.title} looks at no pull requests", name="ci", fix="Export --to github-actions --ci."
@@ -257,6 +258,22 @@ def _project(scheduler: Exporter, project: Project, folder: Path) -> str | None:
     if scheduler.remote:
         return None
     return Path(os.path.relpath(project.root, folder.resolve())).as_posix()
+
+
+def _refuse_unknown(store: str) -> None:
+    """Raise UsageError for a URL that no worker can open. Whether the library for it is here does not matter."""
+    protocol, is_url, _ = store.partition("://")
+    if not is_url:
+        return
+    from fsspec import available_protocols
+
+    unknown = next((name for name in protocol.split("::") if name not in available_protocols()), None)
+    if unknown is not None:
+        raise UsageError(
+            f"the store {store} has a protocol that fsspec does not know: '{unknown}'",
+            name="store",
+            fix="Write, say, --store s3://BUCKET/PATH.",
+        )
 
 
 def _notes(scheduler: Exporter, deployment: Deployment) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from blake3 import blake3
@@ -51,7 +51,22 @@ def write(folder: Path, files: Mapping[str, bytes], manifest: Manifest, *, force
         write_durably(folder / MANIFEST, manifests.encode(manifest))
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}", name=str(folder)) from error
-    return changes
+    return (*changes, *_set_otherwise(earlier, manifest))
+
+
+def _set_otherwise(earlier: Manifest | None, now: Manifest) -> tuple[Change, ...]:
+    """What runs are told by the manifest alone, where that is not what it was."""
+    if earlier is None:
+        return ()
+    old, new = (
+        manifests.encode(Manifest(scheduler="", pipeline="", version="", notebook="", **_alone(manifest)))
+        for manifest in (earlier, now)
+    )
+    return (Change(path=MANIFEST, status="changed", diff=_diff(MANIFEST, old, new)),) if old != new else ()
+
+
+def _alone(manifest: Manifest) -> dict[str, Any]:
+    return {name: getattr(manifest, name) for name in ("project", "store", "seed", "fresh")}
 
 
 def _put(target: Path, data: bytes) -> None:

@@ -36,6 +36,12 @@ def test_an_export_lists_what_it_writes_and_the_next_one_shows_what_changed(
     assert {'      - "count": 1', '      + "count": 7'} <= set(shown)
 
 
+def test_a_store_that_no_worker_can_open_is_refused(notebook: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", str(notebook), "--to", "airflow", "--store", "foo://bucket"]) == 2
+    assert "a protocol that fsspec does not know: 'foo'" in capsys.readouterr().err
+    assert not (notebook.parent / "exports").exists()
+
+
 def test_what_cannot_be_is_said_with_a_fix_and_an_exit_code(notebook: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, code, said in [
         (["--to", "airfow"], 2, "Did you mean"),

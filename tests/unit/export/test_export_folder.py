@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nbpipe.errors import UsageError
@@ -32,6 +33,16 @@ def test_what_changed_is_shown_and_what_is_gone_is_removed_with_its_folder(tmp_p
     (change,) = write(tmp_path, {"a": b"one\n"}, PLAIN, force=False)[:1]
     assert (change.status, change.diff.splitlines()[2:]) == ("changed", ["@@ -1 +1 @@", "-1", "+one"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", MANIFEST]
+
+
+def test_what_the_manifest_alone_says_is_no_export_in_which_nothing_changed(tmp_path: Path) -> None:
+    put(tmp_path, {"a": "1"})
+    elsewhere = msgspec.structs.replace(PLAIN, store="s3://b/p", seed=7)
+    same, told = write(tmp_path, {"a": b"1"}, elsewhere, force=False)
+    assert (same.status, told.path, told.status) == ("same", MANIFEST, "changed")
+    assert '+ "store": "s3://b/p",' in told.diff
+    assert '- "seed": 0,' in told.diff
+    assert [change.status for change in write(tmp_path, {"a": b"1"}, elsewhere, force=False)] == ["same"]
 
 
 @pytest.mark.parametrize("files", [{"a": "2"}, {}])
