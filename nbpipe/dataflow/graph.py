@@ -151,7 +151,12 @@ def _params(cells: Cells, params: tuple[Param, ...], known: Known, names: Names)
                 known.param_snippets[name] = item.id
 
 
+#: In one kernel, setup cells find what the stages above left; here each stage begins anew.
+_LEFT = "in one kernel it finds what the stages above left, and here nothing of it"
+
+
 def _setup(cells: Cells, known: Known, names: Names) -> None:
+    known.warnings += _asked_first([found for part in cells.setup for found in cells.facts(part).statements], names)
     for part in cells.setup:
         found = cells.facts(part)
         for statement in found.statements:
@@ -161,6 +166,20 @@ def _setup(cells: Cells, known: Known, names: Names) -> None:
         known.star |= found.star
         for name in found.written:
             names.give(name, ("setup", ""))
+
+
+def _asked_first(statements: Sequence[Statement], names: Names) -> list[str]:
+    """What is said of setup cells that ask for their own names before they bind them, or for all names."""
+    bound, early = set[str](), dict[str, None]()
+    for found in statements:
+        asked = {name for name, _ in (*found.reads, *found.soft)} - bound
+        # `path = Path(path)` of a parameter gives the same each time; `n += 1` does not.
+        early |= dict.fromkeys(name for name in sorted(asked) if not found.rebinds or name not in names.table)
+        bound |= {name for name, _ in found.binds}
+    said = [f"%%setup asks for '{name}' before it binds it: {_LEFT}" for name in early if name in bound]
+    if any(found.dynamic for found in statements):
+        said.append(f"%%setup asks for names that no analysis can see (globals(), exec): {_LEFT}")
+    return said
 
 
 def _explore(part: Part, found: Statement, known: Known, names: Names) -> None:

@@ -183,6 +183,24 @@ def test_what_setup_reads_every_stage_needs() -> None:
     assert stages_of(*cells)["a"].flow.params == ("seed",)
 
 
+@pytest.mark.parametrize(
+    ("setup", "said"),
+    [
+        ("try:\n    n += 1\nexcept NameError:\n    n = 0", "'n'"),
+        ("try:\n    known\nexcept NameError:\n    known = {}", "'known'"),
+        ("if 'known' not in globals():\n    known = {}", "globals()"),
+        ("seed += 1", "'seed'"),
+        ("seed = int(seed)", ""),
+        ("try:\n    import cupy as xp\n    fast = True\nexcept ImportError:\n    fast = False", ""),
+        ("n = 0\nn += 1\ndef f():\n    return g()\ndef g():\n    return n", ""),
+        ("import os\nfor name in ('A', 'B'):\n    os.environ[name] = name", ""),
+    ],
+)
+def test_setup_that_asks_for_what_it_binds_is_a_warning(setup: str, said: str) -> None:
+    warnings = flow_of("%%params\nseed = 1", f"%%setup\n{setup}", A + "print(1)").warnings
+    assert [said in warning and "%%setup asks" in warning for warning in warnings] == ([True] if said else [])
+
+
 def test_options_ask_for_values() -> None:
     cells = ("from m import f", A + "acc = f()\nnet = f()", "%%stage b --metrics acc --model net\nprint(1)")
     assert inputs_of("b", *cells) == {"acc": "a", "net": "a"}
