@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,12 +50,27 @@ def test_the_rounds_of_an_attempt_are_found_among_folders_that_an_agent_died_mak
     assert agent.do_find("a1") == ["a1-0", "a1-2", "a1-10"]
 
 
+_TAKES = """import runpy, sys
+lock = runpy.run_path(sys.argv[1])["lock"]
+sys.stdin.readline()
+held = lock(sys.argv[2], shared=False)
+print(held is not None, flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_device_is_free_or_held_by_an_attempt_and_never_both(
     agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"{tmp_path.name}-{number}" for number in range(2)]
+    # Of no other process that runs this test; and a keeper, unlike this process, has no lock but on its device.
+    names = [f"test-{os.getpid()}-{number}" for number in range(2)]
     monkeypatch.setattr(facts, "devices", lambda _: names)
-    for token, pid in (("a1", os.getpid()), ("a2", os.getppid())):
+    words = [sys.executable, "-c", _TAKES, keeper.__file__, names[0]]
+    first = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    tell, hear = first.stdin, first.stdout
+    assert tell is not None
+    assert hear is not None
+    for token, pid in (("a1", first.pid), ("a2", 1)):
         (tmp_path / "work" / f"{token}-0").mkdir()
         keeper.note(str(tmp_path / "work" / f"{token}-0" / "keeper.json"), {"pid": pid})
 
@@ -62,23 +78,25 @@ def test_a_device_is_free_or_held_by_an_attempt_and_never_both(
         found = agent.do_room("a3", "", None, 1.0, ["a1", "a2", "a4"])
         return found["free"], found["begun"]
 
-    assert room() == (2, [])
-    taken: list[int] = []
+    taken: list[str] = []
 
     def looked(device: str, *, shared: bool) -> bool:
         """As it has been found free, a1 takes it."""
         found = free(device, shared=shared)
         if not taken:
-            descriptor = keeper.lock(device, shared=False)
-            assert descriptor is not None
-            taken.append(descriptor)
+            print("take", file=tell, flush=True)
+            taken.append(hear.readline())
         return found
 
     free = keeper._could_be_had
-    monkeypatch.setattr(keeper, "_could_be_had", looked)
-    assert room() == (1, ["a1"])
-    os.close(taken[0])
-    assert room() == (2, [])
+    with first, monkeypatch.context() as patch:
+        assert room() == (2, [])
+        patch.setattr(keeper, "_could_be_had", looked)
+        assert room() == (1, ["a1"])
+        tell.close()
+        first.wait()
+        assert room() == (2, [])
+    assert taken == ["True\n"]
 
 
 @pytest.mark.parametrize("job", ["../x", "a/b", "", ".", "a\0"])
