@@ -167,9 +167,9 @@ def ordered(work: str, spec: dict[str, Any], gone: Callable[[], str]) -> bool:
             raise RuntimeError("another run goes on in its kernel, or it ends")
         return bool(_token(work + "/job/job.json") == spec["token"])
     failed = str(waits.get("token", ""))
-    mine = _first_to_go_on(work, failed, spec["token"])
-    if mine and waits.get("index", spec.get("first")) != spec.get("first"):
+    if waits.get("index", spec.get("first")) != spec.get("first"):
         raise RuntimeError("another run has gone on in its kernel")
+    mine = _first_to_go_on(work, failed, spec["token"])
     if mine and not _token(order) and _token(work + "/job/.continue.json") != spec["token"]:
         # Before the order: what comes of it may be noted at once.
         with contextlib.suppress(FileNotFoundError):
