@@ -141,7 +141,7 @@ def run(argv: Sequence[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return interrupted(argv)
     except click.UsageError as error:
-        return _known(_usage(error), as_json=as_json)
+        return _known(_usage(error, argv), as_json=as_json)
     except click.ClickException as error:
         return _known(UsageError(error.format_message()), as_json=as_json)
     except NbpipeError as error:
@@ -203,8 +203,10 @@ def _outer(error: OSError) -> NbpipeError | None:
     return refused("a file", error) if is_refusal(error) else None
 
 
-def _usage(error: click.UsageError) -> UsageError:
-    path = error.ctx.command_path if error.ctx is not None else "nbpipe"
+def _usage(error: click.UsageError, argv: Sequence[str]) -> UsageError:
+    # click's parser knows no context where an option lacks its value.
+    command = next((f"nbpipe {word}" for word in argv if word in COMMANDS), "nbpipe")
+    path = error.ctx.command_path if error.ctx is not None else command
     return UsageError(error.format_message().rstrip("."), fix=f"Try: {path} --help")
 
 

@@ -42,7 +42,8 @@ def filesystem(url: str, **options: Any) -> tuple[Any, str]:
     try:
         fs, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
-        raise StoreError(f"{url} is not a place for a store: {error}", name=url) from error
+        fix = "Name a folder, or a URL that fsspec knows here, such as s3://BUCKET/PATH with s3fs installed."
+        raise StoreError(f"{url} is not a place for a store: {error}", name=url, fix=fix) from error
     return fs, str(root).rstrip("/")
 
 

@@ -51,6 +51,11 @@ def test_messages_cannot_move_the_cursor() -> None:
     assert "\x1b" not in error_text(NbpipeError("\x1b[2Jgone\x1b]0;t\x07", fix="\x1b[31mred"))
 
 
+def test_an_option_without_its_value_names_the_help_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "x.ipynb", "-p"]) == 2
+    assert "Try: nbpipe run --help" in capsys.readouterr().err
+
+
 def test_a_current_folder_that_is_gone_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
