@@ -461,6 +461,8 @@ class Plan(Value, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     decisions: tuple[Decision, ...]
     warnings: tuple[str, ...] = ()
+    #: Where nothing runs: files that are not as the reused stages left them, which a run puts back.
+    restores: tuple[str, ...] = ()
 
 
 class Event(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -125,9 +125,12 @@ def _row(item: Decision) -> list[list[Part]]:
 
 def _sum(plan: Plan) -> str:
     from nbpipe.cli.expected import expected_text
-    from nbpipe.cli.text import count
+    from nbpipe.cli.text import count, line
 
     running = [item for item in plan.decisions if item.action == "RUN"]
+    if not running and plan.restores:
+        more = f" and {len(plan.restores) - 1} more" if len(plan.restores) > 1 else ""
+        return f"nothing to compute: a run would put back {line(plan.restores[0])}{more}, as its stage wrote it"
     if not running:
         return "up to date: a run would do nothing"
     sure = sum(not item.tentative for item in running)

@@ -99,8 +99,13 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
         took = _seconds(traces, stage)
         decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took, on=on))
         running.add(stage.name)
+    left = {} if running else {state.path: state for made in committed.values() for state in made.files_written}
     return Plan(
-        pipeline=pipeline.name, version=pipeline.version, decisions=tuple(decisions), warnings=pipeline.warnings
+        pipeline=pipeline.name,
+        version=pipeline.version,
+        decisions=tuple(decisions),
+        warnings=pipeline.warnings,
+        restores=tuple(sorted(path for path, state in left.items() if file_digest(path) != state.digest)),
     )
 
 

@@ -139,7 +139,7 @@ def stages_to_run(project: Project, store: Store, pipeline: Pipeline, settings: 
 
 def _has_everything(project: Project, plan: Plan) -> str | None:
     """The latest run that ended with just these results."""
-    if any(item.action == "RUN" for item in plan.decisions):
+    if plan.restores or any(item.action == "RUN" for item in plan.decisions):
         return None
     keys = {item.stage: item.key for item in plan.decisions}
     found = ((run, records.read(project.runs / run)) for run in project.run_ids()[:_LATEST])

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from rig import Rig
 
+from nbpipe.cli.main import run
 from nbpipe.model import FileState
 from nbpipe.notebook.reader import read_notebook
 from nbpipe.pipeline.contents import digest_file
 from nbpipe.run import record as records
+from nbpipe.run.planning import plan_pipeline
 from nbpipe.run.settings import Settings
 from nbpipe.run.uptodate import up_to_date
 
@@ -48,6 +50,18 @@ def _found(rig: Rig, **settings: Any) -> str | None:
 
 def test_the_run_that_gave_the_same_is_found(rig: Rig) -> None:
     assert _found(rig) == "r1"
+
+
+def test_a_plan_is_not_up_to_date_where_a_run_would_put_back_a_file(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (rig.project.root / "out.txt").write_text("of another version")
+    assert _found(rig) is None
+    planned = plan_pipeline(read_notebook(rig.notebook))
+    assert ({item.action for item in planned.plan.decisions}, planned.plan.restores) == ({"HIT"}, ("out.txt",))
+    assert planned.up_to_date is None
+    assert run(["plan", str(rig.notebook)]) == 0
+    assert "nothing to compute: a run would put back out.txt" in capsys.readouterr().out
 
 
 def test_the_latest_of_several_is_found(rig: Rig) -> None:
