@@ -85,19 +85,20 @@ def _text(view: View, seen: _Seen | None, look: Look) -> str | None:
 
 
 def _seen(view: View, stages: Sequence[str], names: Mapping[str, str]) -> dict[str, _Seen]:
-    """What stages read before anything wrote it, and the last that they wrote."""
+    """What stages read before anything wrote it, and the last that they wrote; with the stages that did."""
     found: dict[str, _Seen] = {}
     for stage in stages:
         outcome = view.outcome(stage)
         if outcome is None:
             continue
         for state in outcome.files_read:
-            found.setdefault(state.path, _Seen(state, "read"))
-            _add(found[state.path], names.get(stage, stage))
+            seen = found.setdefault(state.path, _Seen(state, "read"))
+            if seen.role == "read":
+                _add(seen, names.get(stage, stage))
         for state in outcome.files_written:
             earlier = found.get(state.path)
             found[state.path] = _Seen(state, "written")
-            found[state.path].stages = earlier.stages if earlier is not None else []
+            found[state.path].stages = earlier.stages if earlier is not None and earlier.role == "written" else []
             _add(found[state.path], names.get(stage, stage))
     return found
 

@@ -25,7 +25,7 @@ with open('big.json', 'w') as f:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("written"))
-    site.write("%%params\nk = 1", CELL)
+    site.write("%%params\nk = 1", CELL, "%%stage b\nprint(open('r.csv').read())")
     assert site.run().code == 0
     assert site.run("-p", "k=2").code == 0
     site.end_all()
@@ -43,6 +43,7 @@ def test_a_small_text_is_compared_by_its_lines_and_nothing_else_is(written: Site
     }
     assert [path for path, file in files.items() if file.hunks] == ["r.csv"]
     table = files["r.csv"]
+    assert (table.role, table.stages) == ("written", ("a",)), "b only reads it"
     assert (table.lines_added, table.lines_removed) == (1, 1)
     assert apply_hunks("k,v\n1,1\n2,9\n", table.hunks) == "k,v\n1,2\n2,9\n"
 
