@@ -181,7 +181,9 @@ def _warnings_set(data: Any) -> None:
 def keep_filters(before: list[list[Any]]) -> None:
     """After an import: filters that were there hold, as if a library had put its own there when it was imported above."""
     now = _warnings_get()
-    wanted = [*(item for item in now if item not in before), *before]
+    first = next((n for n, item in enumerate(now) if item in before), len(now))
+    front, back = ([item for item in part if item not in before] for part in (now[:first], now[first:]))
+    wanted = [*front, *before, *back]
     if now != wanted:
         _warnings_set(wanted)
 

@@ -15,6 +15,7 @@ INLINE = "matplotlib_inline.backend_inline"
 #: Set by the machinery, or not data.
 _LEFT_OUT = frozenset({"backend", "backend_fallback", "interactive", "figure.hooks", "path.effects"})
 _CYCLE = "axes.prop_cycle"
+_COLORS = "the colors of image.cmap"
 #: Settings of the inline backend.
 _SETTINGS = ("figure_formats", "print_figure_kwargs", "close_figures", "rc")
 
@@ -37,9 +38,20 @@ def rc_get() -> dict[str, Any]:
     # `dict.items`: reading some settings through rcParams warns, reading the backend starts it.
     found = {name: value for name, value in dict.items(mpl.rcParams) if name not in _LEFT_OUT}
     found[_CYCLE] = [dict(item) for item in mpl.rcParams[_CYCLE]]
+    found[_COLORS] = _colors(mpl.rcParams["image.cmap"])
     now = mpl.is_interactive()
     found["interactive"] = None if now == inline_is_on() else now
     return found
+
+
+def _colors(name: Any) -> list[list[float]] | None:
+    """The colors of the default colormap, where a library has registered it: another process may not have that."""
+    import matplotlib as mpl
+
+    if not isinstance(name, str) or name in getattr(mpl.colormaps, "_builtin_cmaps", ()) or name not in mpl.colormaps:
+        return None
+    found = mpl.colormaps[name]
+    return [[float(part) for part in found(place)] for place in range(found.N)]
 
 
 def rc_pack(first: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -52,8 +64,12 @@ def rc_set(data: Any) -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    plain = {name: value for name, value in data.items() if name not in {_CYCLE, "interactive"}}
+    plain = {name: value for name, value in data.items() if name not in {_CYCLE, _COLORS, "interactive"}}
     mpl.rcParams.update(plain)
+    if data.get(_COLORS) and mpl.rcParams["image.cmap"] not in mpl.colormaps:
+        from matplotlib.colors import ListedColormap
+
+        mpl.colormaps.register(ListedColormap(data[_COLORS], name=mpl.rcParams["image.cmap"]))
     if _CYCLE in data:
         keys = sorted({key for item in data[_CYCLE] for key in item})
         mpl.rcParams[_CYCLE] = cycler(**{key: [item[key] for item in data[_CYCLE]] for key in keys})

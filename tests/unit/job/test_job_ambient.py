@@ -52,6 +52,12 @@ STATES = [
         "import matplotlib as m; print(m.rcParams['lines.linewidth'])",
     ),
     (
+        """from matplotlib import colormaps, colors, rcParams
+colormaps.register(colors.ListedColormap(['red', 'blue']), name='mine')
+rcParams['image.cmap'] = 'mine'""",
+        "import matplotlib as m; print(m.colormaps[m.rcParams['image.cmap']](range(2)))",
+    ),
+    (
         "import warnings; warnings.simplefilter('ignore', FutureWarning)",
         "import warnings; print(warnings.filters[0])",
     ),
