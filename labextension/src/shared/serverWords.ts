@@ -6,6 +6,7 @@ type Said = (words: Words, one: string, two: string, three: string) => string;
 const PLANNED: readonly Said[] = [
   (words) => words.__('first run'),
   (words) => words.__('asked for'),
+  (words, one) => words.__('its last result was not kept: %1', one),
   (words) => words.__('its last result was not kept'),
   (words) => words.__('definitions stand in another order'),
   (words) => words.__('the seed of the run changed'),
