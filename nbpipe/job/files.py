@@ -316,7 +316,7 @@ class Files:
         inside = folder == str(self._project) or self._watched(folder) is not None
         if self._over or not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
-        self._reads[folder + os.sep] = digest_listing(Path(folder), ignore=self._writes)
+        self._reads[folder + os.sep] = digest_listing(Path(folder), wrote=self._writes)
         self._through_links(given, folder, os.sep)
 
     def _through_links(self, given: Any, path: str, end: str = "") -> None:

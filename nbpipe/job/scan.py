@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest
+from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest, made_of
 
 #: Where schedulers keep what is their own.
 _SCHEDULERS = frozenset({".snakemake", ".dvc", ".metaflow"})
@@ -33,10 +33,16 @@ def _machinery(folder: Path) -> bool:
     return (folder / "pyvenv.cfg").exists() or (folder / EXPORT_MANIFEST).exists()
 
 
-def digest_listing(folder: Path, *, ignore: Any = ()) -> str:
-    """Digest of the names in a folder, without hidden machinery and the paths in `ignore`; "" when there is none."""
+def digest_listing(folder: Path, *, wrote: Mapping[str, bool]) -> str:
+    """Digest of the names in a folder as they were before the stage; "" when there was none, and is none.
+
+    `wrote`: paths that the stage wrote or removed, and whether they were there before.
+    """
+    inside = {Path(path): there for path, there in wrote.items() if path.startswith(f"{folder}{os.sep}")}
+    made = {path for path, there in inside.items() if not there}
+    names = {path.relative_to(folder).parts[0] for path, there in inside.items() if there}
     try:
-        names = {entry.name for entry in os.scandir(folder) if entry.path not in ignore}
+        names |= {entry.name for entry in os.scandir(folder) if not (made and made_of(Path(entry.path), made))}
     except (FileNotFoundError, NotADirectoryError):
-        return ""
+        return listing_digest(names) if names else ""
     return listing_digest(names)

@@ -48,6 +48,15 @@ def files_below(folder: Path) -> set[str]:
     return found
 
 
+def made_of(entry: Path, gone: set[Path]) -> bool:
+    """Whether an entry of a folder is there only because of files that should not be."""
+    if entry in gone:
+        return True
+    if not any(entry in path.parents for path in gone) or not entry.is_dir():
+        return False
+    return all(path in gone for path in entry.rglob("*") if not path.is_dir())
+
+
 def listing_digest(names: set[str]) -> str:
     """Digest of the names in a folder, hidden machinery left out."""
     return blake3.blake3("\0".join(sorted(names - HIDDEN)).encode("utf-8", "surrogatepass")).hexdigest()

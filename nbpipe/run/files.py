@@ -12,7 +12,7 @@ from pathlib import Path
 from nbpipe.job.folder import UNDO
 from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest
+from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest, made_of
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.beside import Lane
 from nbpipe.run.faults import fault
@@ -68,7 +68,7 @@ class Disk:
         folder = self.path(path.rstrip("/") or ".")
         inside = self._inside(folder, target)
         gone = {entry for entry, digest in inside.items() if not digest}
-        names = {entry.name for entry in _entries(folder) if not _made_of(entry, gone)}
+        names = {entry.name for entry in _entries(folder) if not made_of(entry, gone)}
         names |= {entry.relative_to(folder).parts[0] for entry, digest in inside.items() if digest}
         return listing_digest(names) if names or folder.is_dir() else ""
 
@@ -188,15 +188,6 @@ def _put(target: Path, source: Path | None) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _made_of(entry: Path, gone: set[Path]) -> bool:
-    """Whether an entry of a folder is there only because of files that should not be."""
-    if entry in gone:
-        return True
-    if not any(entry in path.parents for path in gone) or not entry.is_dir():
-        return False
-    return all(path in gone for path in entry.rglob("*") if not path.is_dir())
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -169,6 +169,22 @@ def test_a_file_added_by_hand_to_a_folder_that_a_stage_clears_is_gone(clear: str
     assert run_notebook(notebook).status == "up-to-date"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "open('data/a.txt', 'w').write('1')\nprint(sorted(os.listdir('data')))",
+        "os.makedirs('data/deep', exist_ok=True)\nopen('data/deep/a.txt', 'w').write('1')\nprint(os.listdir('data'))",
+        "if os.path.exists('data/b.txt'):\n    os.remove('data/b.txt')\nprint(os.listdir('data'))",
+    ],
+)
+def test_a_stage_that_writes_into_a_folder_and_lists_it_settles(body: str, project: Path) -> None:
+    made = f"%%stage made\nimport os\nos.makedirs('data', exist_ok=True)\n{body}"
+    case = Case("lists", "", (made, "%%stage below\nopen('data/b.txt', 'w').write('2')"))
+    notebook = case.write(project)
+    # The second run finds what the first has left, as a second fresh kernel does; the third finds nothing else.
+    assert [run_notebook(notebook).status for _ in range(3)] == ["succeeded", "succeeded", "up-to-date"]
+
+
 def _written(folder: Path) -> dict[str, bytes]:
     """What lies in a project, without what is nbpipe's and Python's own."""
     own = {".nbpipe", "__pycache__", "mlruns", ".ipynb_checkpoints"}
