@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest, made_of
+from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest, names_without
 
 #: Where schedulers keep what is their own.
 _SCHEDULERS = frozenset({".snakemake", ".dvc", ".metaflow"})
@@ -42,7 +42,7 @@ def digest_listing(folder: Path, *, wrote: Mapping[str, bool]) -> str:
     made = {path for path, there in inside.items() if not there}
     names = {path.relative_to(folder).parts[0] for path, there in inside.items() if there}
     try:
-        names |= {entry.name for entry in os.scandir(folder) if not (made and made_of(Path(entry.path), made))}
+        names |= names_without(folder.iterdir(), made)
     except (FileNotFoundError, NotADirectoryError):
         return listing_digest(names) if names else ""
     return listing_digest(names)

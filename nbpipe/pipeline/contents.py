@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import blake3
@@ -48,13 +49,16 @@ def files_below(folder: Path) -> set[str]:
     return found
 
 
-def made_of(entry: Path, gone: set[Path]) -> bool:
-    """Whether an entry of a folder is there only because of files that should not be."""
-    if entry in gone:
-        return True
-    if not any(entry in path.parents for path in gone) or not entry.is_dir():
-        return False
-    return all(path in gone for path in entry.rglob("*") if not path.is_dir())
+def names_without(entries: Iterable[Path], gone: set[Path]) -> set[str]:
+    """Names of those entries of a folder that are not there only because of the files `gone`, which should not be."""
+    above = {parent for path in gone for parent in path.parents}
+
+    def only_of_them(entry: Path) -> bool:
+        if entry not in above or not entry.is_dir():
+            return False
+        return all(path in gone for path in entry.rglob("*") if not path.is_dir())
+
+    return {entry.name for entry in entries if entry not in gone and not only_of_them(entry)}
 
 
 def listing_digest(names: set[str]) -> str:

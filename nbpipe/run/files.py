@@ -12,7 +12,7 @@ from pathlib import Path
 from nbpipe.job.folder import UNDO
 from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest, made_of
+from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest, names_without
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run.beside import Lane
 from nbpipe.run.faults import fault
@@ -68,7 +68,7 @@ class Disk:
         folder = self.path(path.rstrip("/") or ".")
         inside = self._inside(folder, target)
         gone = {entry for entry, digest in inside.items() if not digest}
-        names = {entry.name for entry in _entries(folder) if not made_of(entry, gone)}
+        names = names_without(_entries(folder), gone)
         names |= {entry.relative_to(folder).parts[0] for entry, digest in inside.items() if digest}
         return listing_digest(names) if names or folder.is_dir() else ""
 
