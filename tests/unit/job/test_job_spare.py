@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -212,10 +213,14 @@ def test_one_that_died_waiting_is_replaced(executor: LocalExecutor, bench: Bench
 
 
 @pytest.mark.parametrize("how", ["closed", "killed"])
-def test_none_outlives_who_started_it(bench: Bench, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scratch = tmp_path / "t"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
+def test_none_outlives_who_started_it(bench: Bench, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not below a deep folder: sockets would lie elsewhere.
+    with tempfile.TemporaryDirectory(prefix="nb") as scratch:
+        monkeypatch.setenv("TMPDIR", scratch)
+        _ends_with_its_server(bench, how, Path(scratch))
+
+
+def _ends_with_its_server(bench: Bench, how: str, scratch: Path) -> None:
     executor = LocalExecutor(cpus=2)
     waiting = _ready(executor, bench, 2)
     assert len(list(scratch.iterdir())) == 2
