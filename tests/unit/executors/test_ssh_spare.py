@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 from jobs import Bench
+from parents import of_their_own
 
 from nbpipe.executors import warm
 from nbpipe.executors.ssh.there import keeper, spare
@@ -31,16 +29,10 @@ _KEEP = 60.0
 
 @pytest.fixture(autouse=True)
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own for sockets, whose paths must be short; no parent in it outlives the test."""
-    folder = Path(tempfile.mkdtemp(prefix="nb"))
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setenv("TMPDIR", str(folder))
-    yield folder
-    for pid, _ in warm.parents():
-        # It may be about to end by itself.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(folder, ignore_errors=True)
+    with of_their_own() as folder:
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        monkeypatch.setenv("TMPDIR", str(folder))
+        yield folder
 
 
 @pytest.fixture
