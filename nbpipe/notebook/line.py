@@ -8,6 +8,7 @@ quotes also `'` and a blank; anywhere else it is itself. A word that starts with
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import Any, Literal
 
 import msgspec
@@ -69,7 +70,9 @@ def _parse(line: str) -> MagicLine:
             name=word,
             fix=did_you_mean(word.lstrip("%"), MAGICS) or "They are %%params, %%setup, %%stage and %%check.",
         )
-    positional, given = _sort(_words(line[len(magic) + 2 :]), magic)
+    words = _words(line[len(magic) + 2 :])
+    _one_name(words, magic)
+    positional, given = _sort(words, magic)
     limit = 0 if magic == "setup" else 1
     if len(positional) > limit:
         raise _unexpected(positional[limit])
@@ -85,8 +88,25 @@ def check_name(text: str) -> str:
     try:
         return read_stage_name(text)
     except ValueError as error:
-        better = re.sub(r"[^a-z0-9_-]+", "_", text.lower()).strip("_-0123456789")[:63]
+        better = _better(text)
         raise GrammarError(str(error), name=text, fix=f"Write {better}." if better else None) from None
+
+
+def _better(text: str) -> str:
+    """A name that is close to the text and valid; "" where there is none."""
+    return re.sub(r"[^a-z0-9_-]+", "_", text.lower()).lstrip("_-0123456789").rstrip("_-")[:63]
+
+
+def _one_name(words: list[tuple[str, bool]], magic: str) -> None:
+    """Refuse words before the first option that read as a name with blanks."""
+    leading = [text for text, _ in takewhile(lambda word: word[1] or not word[0].startswith("-"), words)]
+    if magic == "setup" and leading:
+        fix = "Write %%setup alone; several setup cells run in the order in which they stand."
+        raise GrammarError("%%setup takes no name", name=leading[0], fix=fix)
+    if len(leading) > 1:
+        text = " ".join(leading)
+        fix = f"Write %%{magic} {_better(text) or 'NAME'}."
+        raise GrammarError(f"{shown(text)} is not a name: a name has no blanks", name=text, fix=fix)
 
 
 def _unexpected(word: str) -> GrammarError:

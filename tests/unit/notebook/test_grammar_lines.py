@@ -55,6 +55,13 @@ def test_an_invalid_name_suggests_a_valid_one() -> None:
         parse_line('%%stage "Train model"')
 
 
+def test_a_name_of_two_words_is_said_to_be_that() -> None:
+    with pytest.raises(GrammarError) as caught:
+        parse_line("%%stage 1. Train Model --gpus 1")
+    assert caught.value.message == "'1. Train Model' is not a name: a name has no blanks"
+    assert caught.value.fix == "Write %%stage train_model."
+
+
 def test_values_do_not_leak_between_two_readings_of_one_line() -> None:
     first = parse_line("%%stage a --env A=1")
     first.given["env"]["A"] = "changed"

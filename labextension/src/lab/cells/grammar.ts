@@ -36,7 +36,9 @@ export function parseLine(written: string): MagicLine {
       'They are %%params, %%setup, %%stage and %%check.',
     );
   }
-  const { positional, given } = sort(split(line.slice(magic.length + 2)), magic);
+  const words = split(line.slice(magic.length + 2));
+  oneName(words, magic);
+  const { positional, given } = sort(words, magic);
   const limit = magic === 'setup' ? 0 : 1;
   const surplus = positional[limit];
   if (surplus !== undefined) {
@@ -58,6 +60,25 @@ export function checkName(text: string): string {
   } catch (error) {
     const better = suggestName(text);
     throw new GrammarError((error as Error).message, better && `Write ${better}.`);
+  }
+}
+
+/** Refuse words before the first option that read as a name with blanks. */
+function oneName(words: Word[], magic: string): void {
+  const option = words.findIndex((word) => !word.quoted && word.text.startsWith('-'));
+  const leading = words.slice(0, option < 0 ? words.length : option).map((word) => word.text);
+  if (magic === 'setup' && leading.length > 0) {
+    throw new GrammarError(
+      '%%setup takes no name',
+      'Write %%setup alone; several setup cells run in the order in which they stand.',
+    );
+  }
+  if (leading.length > 1) {
+    const text = leading.join(' ');
+    throw new GrammarError(
+      `${shown(text)} is not a name: a name has no blanks`,
+      `Write %%${magic} ${suggestName(text) || 'NAME'}.`,
+    );
   }
 }
 
