@@ -65,3 +65,15 @@ def test_parameters_that_the_notebook_no_longer_declares_are_named(old: Site) ->
     assert done.code == 2
     assert "'any_', 'lr'" in done.err
     assert "nbpipe checkout r1" in done.err
+
+
+def test_a_report_is_what_the_ending_of_its_file_says_or_is_refused(old: Site) -> None:
+    refused = old.command("report", "r1", "-o", "page.docx")
+    assert refused.code == 2
+    assert "a report cannot be a .docx file" in refused.err
+    assert ".html, .md, .pdf, .py" in " ".join(refused.err.split())
+    assert not (old.folder / "page.docx").exists()
+    for name, begins in (("page.HTM", "<!DOCTYPE html>"), ("page", "<!DOCTYPE html>"), ("page.markdown", "```")):
+        assert old.command("report", "r1", "-o", name).code == 0
+        assert (old.folder / name).read_text().lstrip().startswith(begins), name
+    assert old.command("report", "r1", "--to", "html", "-o", "page.txt").code == 0
