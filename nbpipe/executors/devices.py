@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from nbpipe.executors.ssh.there.keeper import lock
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+_AMD = Path("/dev/kfd")
 
 
 def names(configured: float = 0.0) -> tuple[str, ...]:
@@ -20,6 +22,17 @@ def names(configured: float = 0.0) -> tuple[str, ...]:
     except OSError:
         count = 0
     return tuple(str(number) for number in range(count))
+
+
+def counted() -> int | None:
+    """How many GPUs this machine has; None where it may have some that nobody counts: those of Apple and AMD."""
+    if sys.platform == "darwin" or _AMD.exists():
+        return None
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len(names())
+    from nbpipe.executors.ssh.there.facts import gpus
+
+    return len(names()) or len(gpus())
 
 
 class Devices:

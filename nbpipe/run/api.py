@@ -198,6 +198,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
         lane = member.lane if member is not None else None
         drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id, lane=lane)
         drive.machines = machines
+        drive.warnings = _short_of_gpus(project, place, pipeline, asked(), places)
         if member is not None:
             drive.halt = member.halt
             member.begun(drive.run)
@@ -228,6 +229,21 @@ def _places(project: Project, pipeline: Pipeline, on: str | None) -> Mapping[str
         kind = places[stage.name].kind if places else LOCAL
         check_supported(stage.options, stage.name, stage.cells[0].cell, kind=kind)
     return places
+
+
+def _short_of_gpus(
+    project: Project, store: Store, pipeline: Pipeline, settings: Settings, places: Mapping[str, Target]
+) -> tuple[str, ...]:
+    """Warnings of stages that may run on this machine and ask for more GPUs than it has."""
+    wishing = [stage for stage in pipeline.stages if stage.options.gpus]
+    here = [stage for stage in wishing if not places or places[stage.name].name == LOCAL]
+    if not here:
+        return ()
+    from nbpipe.run.planning import stages_to_run
+    from nbpipe.run.resources import without_gpus
+
+    runs = stages_to_run(project, store, pipeline, settings)
+    return without_gpus(stage for stage in here if stage.name in runs)
 
 
 def _fleet(

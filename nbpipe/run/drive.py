@@ -85,6 +85,8 @@ class Drive:
         self.machines: Mapping[str, Any] = {}
         #: Asked all the time whether to stop: "", "ask" or "kill", as in `Engine.stopping`.
         self.halt: Callable[[], str] = lambda: ""
+        #: What is known beforehand to be otherwise than its stages ask.
+        self.warnings: tuple[str, ...] = ()
         self._disk = Disk(
             Outside(project.root, store.variable_digest).digest,
             project.root,
@@ -191,7 +193,7 @@ class Drive:
             stages=stages,
             **began,
         )
-        for text in pipeline.warnings:
+        for text in (*pipeline.warnings, *self.warnings):
             self.journal.append("warning", text=text)
 
     def _bundle(self, pipeline: Pipeline, settings: Settings) -> None:

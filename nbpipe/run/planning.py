@@ -20,10 +20,12 @@ from nbpipe.run import record as records
 from nbpipe.run.earlier import given_params
 from nbpipe.run.expected import expected_seconds
 from nbpipe.run.project import Project, find_project, relative
+from nbpipe.run.resources import without_gpus
 from nbpipe.run.results import Results
 from nbpipe.run.selection import select
 from nbpipe.run.settings import Settings
 from nbpipe.store import Store, open_store
+from nbpipe.targets.settings import LOCAL
 
 #: Newest runs among which one is looked for that has everything already.
 _LATEST = 20
@@ -106,6 +108,9 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
         forced=chosen["forced"],
         selected=chosen["selected"],
     )
+    running = {item.stage for item in plan.decisions if item.action == "RUN" and item.on in ("", LOCAL)}
+    short = without_gpus(stage for stage in pipeline.stages if stage.name in running)
+    plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, *short)) if short else plan
     if pipeline.profiles:
         plan = _timed(plan, expected_seconds(project, relative(path, project.root), profile))
     return Planned(plan, pipeline, _has_everything(project, plan) if chosen["selected"] is None else None)

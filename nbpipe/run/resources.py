@@ -1,11 +1,31 @@
-"""How many jobs fit at once."""
+"""How many jobs fit at once, and what is said of those that do not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbpipe.executors.base import Capacity
-from nbpipe.model import Options
+from nbpipe.model import Options, Stage
+
+
+def without_gpus(stages: Iterable[Stage]) -> tuple[str, ...]:
+    """A warning for each of these stages that asks for more GPUs than this machine has. It does not wait for them."""
+    wishes = {stage.name: stage.options.gpus for stage in stages if stage.options.gpus}
+    if not wishes:
+        return ()
+    from nbpipe.executors.devices import counted
+
+    there = counted()
+    if there is None:
+        return ()
+    has, runs = (f"has {there}", "with that") if there else ("has none", "without")
+    return tuple(
+        f"stage '{name}' asks for {wish:g} GPU{'' if wish == 1 else 's'}, and this machine {has}: it runs {runs}; "
+        "--on TARGET runs it elsewhere"
+        for name, wish in wishes.items()
+        if wish > there
+    )
 
 
 @dataclass(frozen=True, slots=True)

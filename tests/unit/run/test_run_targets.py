@@ -12,9 +12,12 @@ from rig import Rig
 from runs import Done, Site
 
 from nbpipe.executors.ssh.executor import SshExecutor
+from nbpipe.model import Event
 from nbpipe.run import afield
 from nbpipe.run.afield import Afield
+from nbpipe.run.api import run_notebook
 from nbpipe.run.fleets import assemble
+from nbpipe.run.planning import plan_notebook
 from nbpipe.sweep.shared import SharedExecutor
 from nbpipe.targets.settings import Target
 
@@ -135,3 +138,20 @@ def test_a_job_elsewhere_is_remembered_until_it_is_collected(tmp_path: Path) -> 
     assert afield.outdated(tmp_path, "edited", Afield(target="gpu", token="2e", stage="load")) == {}  # noqa: S106 - as above
     afield.forget(tmp_path, "k")
     assert afield.recall(tmp_path, "k", "gpu") is None
+
+
+def test_a_stage_that_gets_no_gpu_here_says_so_in_the_plan_and_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    said = "stage 'two' asks for 1 GPU, and this machine has none: it runs without; --on TARGET runs it elsewhere"
+    rig = Rig(tmp_path, ["%%stage one\na = 1", "%%stage two --gpus 1\nb = a + 1"])
+    assert plan_notebook(rig.notebook).warnings == (said,)
+    events: list[Event] = []
+    assert run_notebook(rig.notebook, listener=events.append).warnings == (said,)
+    told = [event.kind for event in events]
+    assert told.index("warning") < told.index("stage-started")
+    rig.write("%%stage one\na = 1", "%%stage two --gpus 1\nb = a + 1", "%%stage three\nc = a")
+    assert plan_notebook(rig.notebook).warnings == run_notebook(rig.notebook).warnings == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert not plan_notebook(rig.notebook, fresh=True).warnings
