@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from nbpipe.model import Decision, Pipeline, Plan, Stage, Trace
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.champion import compared_model
@@ -24,32 +26,46 @@ class Traces(Protocol):
         """The newest trace of a stage."""
 
 
+class Unkept(msgspec.Struct, frozen=True, kw_only=True):
+    """A result of a stage that was not kept: why, and the parts of its key."""
+
+    why: str
+    created: float = 0.0
+    parts: dict[str, str] = {}
+
+
 def decide(
     stage: Stage,
     target: Wanted,
     traces: Traces,
     file_digest: Callable[[str], str],
-    unkept: Callable[[str], str] = lambda _: "",
+    unkept: Callable[[str], Unkept | None] = lambda _: None,
 ) -> tuple[Trace | None, tuple[str, ...]]:
     """The newest trace that holds now; or None, and the reasons why the stage has to run.
 
-    `unkept` says why the last result of a stage was not kept, "" where it was or there was none.
+    `unkept` gives the last result of a stage that was not kept, None where there was none.
     """
     if stage.options.cache == "never":
         return None, ("--no-cache",)
     problems: list[str] = []
     reasons: list[str] = []
+    kept = 0.0
     for trace in traces.lookup(target.key, problems):
+        kept = max(kept, trace.created)
         reason = holds(trace, target, file_digest)
         if reason is None:
             return trace, ()
         reasons.append(reason)
+    missed = unkept(stage.name)
+    if missed is not None and missed.created > kept and not changes(missed.parts, target.parts):
+        return None, (f"its last result was not kept: {missed.why}",)
     if reasons or problems:
         return None, tuple(dict.fromkeys([*reasons, *(f"the stored result is damaged: {text}" for text in problems)]))
     latest = traces.latest(stage.name)
+    if missed is not None and (latest is None or missed.created > latest.created):
+        return None, changes(missed.parts, target.parts)
     if latest is None:
-        why = unkept(stage.name)
-        return None, (f"its last result was not kept: {why}" if why else "first run",)
+        return None, ("first run",)
     return None, changes(latest.parts, target.parts) or ("its last result was not kept",)
 
 
@@ -61,7 +77,7 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
     file_digest: Callable[[str], str],
     seed: int = 0,
     champion: Callable[[str], Mapping[str, float]] = lambda _: {},
-    unkept: Callable[[str], str] = lambda _: "",
+    unkept: Callable[[str], Unkept | None] = lambda _: None,
     forced: frozenset[str] = frozenset(),
     selected: frozenset[str] | None = None,
 ) -> Plan:

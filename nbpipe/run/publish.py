@@ -37,8 +37,7 @@ def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome
     fault("commit.before_trace")
     if not outcome.uncacheable and attempt.lease is not None and attempt.lease.holds():
         place.store.commit(trace)
-    if outcome.uncacheable:
-        note_unkept(place.store, pipeline.name, attempt.stage.name, outcome.uncacheable[0])
+    note_unkept(place.store, trace)
     remember(place.store, pipeline, attempt.stage, outcome)
     fault("commit.after_trace")
     return trace

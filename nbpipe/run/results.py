@@ -8,6 +8,7 @@ import msgspec
 from blake3 import blake3
 
 from nbpipe.model import Trace
+from nbpipe.plan.planner import Unkept
 from nbpipe.store import Store
 
 #: Results looked through, newest first, for the latest of each stage. It serves reasons and estimates only.
@@ -31,9 +32,10 @@ class Results:
         """Sound traces under a key, newest first."""
         return self._store.traces.lookup(key, problems)
 
-    def unkept(self, stage: str) -> str:
-        """Why the last result of the pipeline's stage was not kept; "" where that is not known."""
-        return str(self._store.hints.observed(_about(self._pipeline, stage)).get("unkept", ""))
+    def unkept(self, stage: str) -> Unkept | None:
+        """The last result of the pipeline's stage where that was not kept; None where it was, or nothing is known."""
+        found = self._store.hints.observed(_about(self._pipeline, stage)).get("unkept")
+        return msgspec.convert(found, Unkept) if isinstance(found, dict) else None
 
     def latest(self, stage: str, problems: list[str] | None = None) -> Trace | None:
         """The newest trace of the pipeline's stage, as of the first question; None if the newest 2000 of all stages hold none."""
@@ -49,9 +51,14 @@ class Results:
         return self._latest.get(stage)
 
 
-def note_unkept(store: Store, pipeline: str, stage: str, why: str) -> None:
-    """Remember why a result of the stage was not kept."""
-    store.hints.remember(_about(pipeline, stage), {"unkept": why})
+def note_unkept(store: Store, trace: Trace) -> None:
+    """Remember the result if it is not to be kept, and why; one that is takes the place of what was remembered."""
+    about = _about(trace.pipeline, trace.stage)
+    if trace.outcome.uncacheable:
+        last = Unkept(why=trace.outcome.uncacheable[0], created=trace.created, parts=trace.parts)
+        store.hints.remember(about, {"unkept": msgspec.to_builtins(last)})
+    elif store.hints.observed(about):
+        store.hints.remember(about, {})
 
 
 def _about(pipeline: str, stage: str) -> str:

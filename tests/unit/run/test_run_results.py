@@ -119,3 +119,22 @@ def test_a_stage_whose_result_is_never_kept_has_not_its_first_run_for_ever(tmp_p
         assert started == [[reason]]
     assert rig.state.warnings == ("stage 'a': it rolls dice: its result is not reused",)
     assert plan_notebook(rig.notebook).decisions[0].reasons == ("its last result was not kept: it rolls dice",)
+
+
+def test_reasons_are_against_the_last_result_whether_it_was_kept_or_not(tmp_path: Path) -> None:
+    def reasons() -> tuple[str, ...]:
+        return plan_notebook(rig.notebook).decisions[0].reasons
+
+    rig = Rig(tmp_path, ["%%stage a\nx = 1"])
+    rig.run()
+    rig.write("%%stage a\nx = 2")
+    rig.run({"a": [rig.succeed(uncacheable=("it rolls dice",))]})
+    assert reasons() == ("its last result was not kept: it rolls dice",)
+    rig.run({"a": [rig.succeed(uncacheable=("it asks the net",))]})
+    assert reasons() == ("its last result was not kept: it asks the net",)
+    rig.write("%%stage a\nx = 2\n\ny = 3")
+    assert reasons() == ("cell 1 line 4 changed",)
+    rig.run()
+    for path in (rig.project.state / "store" / "traces").rglob("*.json"):
+        path.unlink()
+    assert reasons() == ("first run",)
