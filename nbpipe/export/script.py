@@ -6,6 +6,8 @@ import ast
 import json
 from typing import Literal
 
+import msgspec
+
 from nbpipe.errors import UnsupportedError
 from nbpipe.export import script_text
 from nbpipe.export.base import Definition, Deployment
@@ -15,7 +17,7 @@ from nbpipe.export.page import PINNED
 from nbpipe.export.script_hoist import Hoisted, bound_in, hoisted, reads_of
 from nbpipe.export.script_main import HELPERS, OTHERS, main_module
 from nbpipe.export.script_parts import CHECKS, MEASURES, PROGRAM, REGISTRY
-from nbpipe.export.script_plain import plain
+from nbpipe.export.script_plain import as_main, plain
 from nbpipe.export.script_stage import Function, annotation, function, param_annotation
 from nbpipe.model import Code
 from nbpipe.pipeline.code import definitions_of
@@ -56,8 +58,9 @@ class ScriptExporter:
 
     def definition(self, deployment: Deployment) -> Definition:
         """The package. Raises UnsupportedError for code that only runs in a notebook, with its line."""
-        pipeline = deployment.pipeline
         _refuse(deployment)
+        deployment = _as_main(deployment)
+        pipeline = deployment.pipeline
         package = mapped([pipeline.name], lambda name: f"{identifier(name)}_pipeline", taken=pipeline.modules)[
             pipeline.name
         ]
@@ -132,6 +135,16 @@ def _refuse(deployment: Deployment) -> None:
                 name="env",
                 fix="Set it where the program is started.",
             )
+
+
+def _as_main(deployment: Deployment) -> Deployment:
+    """Its definitions as a module may have them."""
+    replace = msgspec.structs.replace
+    snippets = tuple(
+        item if item.kind == "magic" else replace(item, source=as_main(item.source))
+        for item in deployment.pipeline.snippets
+    )
+    return replace(deployment, pipeline=replace(deployment.pipeline, snippets=snippets))
 
 
 def _refuse_dynamic(deployment: Deployment) -> None:

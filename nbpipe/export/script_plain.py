@@ -30,7 +30,7 @@ _IDLE = frozenset(
 _IPYTHON = {"get_ipython": "the magic as plain Python", "In": "the code itself", "Out": "a variable"}
 #: Names that say something else in a module, and would choose another way there.
 _MODULE = {
-    "__name__": ("notebook, whose __name__ is '__main__'", "the text '__main__', or the lines without the condition"),
+    "__name__": ("notebook, whose __name__ is set, or stands in an f-string", "the text '__main__', or a variable"),
     "__file__": ("notebook, in which __file__ is not defined", "a path from the folder of the notebook"),
 }
 _DYNAMIC = frozenset({"globals", "locals", "vars", "dir", "exec", "eval"})
@@ -43,12 +43,33 @@ def plain(code: Code, stage: str) -> str:
     text = code.body
     if plain_tree(text) is None:
         text = _without_magics(to_python(text), stage, code)
+    text = as_main(text)
     tree = ast.parse(text)
     for node in ast.walk(tree):
         _refuse(node, stage, code)
     for statement in tree.body:
         _refuse_outside(statement, stage, code)
     return text.rstrip()
+
+
+def as_main(text: str) -> str:
+    """The text with `'__main__'` for each `__name__`, which is that in a notebook and not in a module of a package.
+
+    Where it is set, or stands in an f-string, which may have no such quotes, it is left as it is.
+    """
+    if "__name__" not in text:
+        return text
+    nodes = list(ast.walk(ast.parse(text)))
+    found = [node for node in nodes if isinstance(node, ast.Name) and node.id == "__name__"]
+    inside = {id(each) for node in nodes if isinstance(node, ast.JoinedStr) for each in ast.walk(node)}
+    if not all(isinstance(node.ctx, ast.Load) for node in found):
+        return text
+    lines = text.encode().split(b"\n")
+    for node in sorted(found, key=lambda each: each.col_offset, reverse=True):
+        if id(node) not in inside:
+            line = lines[node.lineno - 1]
+            lines[node.lineno - 1] = line[: node.col_offset] + b"'__main__'" + line[node.end_col_offset :]
+    return b"\n".join(lines).decode()
 
 
 def refused(what: str, instead: str, stage: str, code: Code, line: int) -> UnsupportedError:

@@ -155,7 +155,8 @@ def test_types_that_a_run_has_seen_stand_in_the_signatures(tmp_path: Path) -> No
         ("x = eval('1')", "eval"),
         ("import asyncio\nx = await asyncio.sleep(0, 1)", "await"),
         ("x = get_ipython()", "get_ipython"),
-        ("if __name__ == '__main__':\n    x = 1", "__name__ is '__main__' (line 2)"),
+        ("x = f'{__name__}'", "f-string (line 2)"),
+        ("__name__ = 'x'\nx = __name__", "__name__ is set"),
         ("try:\n    x = __file__\nexcept NameError:\n    x = '.'", "__file__ is not defined (line 3)"),
     ],
 )
@@ -166,6 +167,18 @@ def test_what_only_a_notebook_can_do_is_refused_with_its_stage_and_line(tmp_path
     assert isinstance(raised.value, UnsupportedError), raised.value
     assert (raised.value.stage, said in str(raised.value)) == ("one", True), str(raised.value)
     assert not (tmp_path / "exports").exists()
+
+
+def test_a_condition_on_the_main_module_holds_as_it_does_in_a_notebook(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path,
+        "def named():\n    return 'é', __name__",
+        "%%stage one\nimport logging\nlog = logging.getLogger(__name__)\n\ndef main():\n    return [log.name, named(), __name__]\n\n"
+        "if __name__ == '__main__':\n    x = main()",
+        "%%stage two\nprint(x)",
+    )
+    done = started(export_notebook(read_notebook(path), to="script").folder)
+    assert (done.returncode, done.stdout) == (0, "['__main__', ('é', '__main__'), '__main__']\n{}\n"), done.stderr
 
 
 def test_a_function_of_an_exploration_cell_is_refused_as_one_of_a_stage(tmp_path: Path) -> None:
