@@ -90,22 +90,25 @@ def test_a_job_whose_packages_cannot_be_installed_fails_by_what_uv_said(sshd: Ss
     executor.close()
 
 
-def test_inputs_travel_while_uv_installs(sshd: Sshd, tmp_path: Path) -> None:
+def test_inputs_travel_while_uv_installs_and_the_first_job_starts_warm(sshd: Sshd, tmp_path: Path) -> None:
     """The environment is held up by its lock until the inputs are there."""
     bench, worker = Bench(tmp_path), tmp_path / "worker"
-    executor = SshExecutor(sshd.target(sys.executable, folder=str(worker)), here=lambda _: "")
+    executor = SshExecutor(sshd.target(sys.executable, folder=str(worker)), here=lambda _: "", keep_warm=5.0)
     packages = packages_of({"cowsay": "6.1"})
     (worker / "environments").mkdir(parents=True)
     with (worker / "environments" / f"{packages.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         executor.build({"cowsay": "6.1"})
         inputs = open_store(tmp_path / "store").save_values({"a": b"x" * 3_000_000}, stage="s")
-        folder, spec = bench.write("import cowsay\nprint(len(a), cowsay.__file__)", inputs=inputs)
+        code = "import cowsay, os\nprint(len(a), cowsay.__file__)\n"
+        code += "runner = open(f'/proc/{os.getppid()}/stat').read().split()\nprint(open(f'/proc/{runner[3]}/cmdline').read())"
+        folder, spec = bench.write(code, inputs=inputs)
         job = Job(executor, folder, spec, executor.submit(folder, spec))
         job.await_log("waits for the packages")
         assert "sent" in job.log
         assert executor.poll(job.handle) == JobState("running", begun=False)
     assert job.wait(200) == JobState("exited", 0)
+    assert "from nbpipe.job.parent" in bench.printed(), "it started cold"
     assert bench.printed().startswith(f"3000000 {worker}/environments/{packages.name}/")
     executor.close()
 

@@ -293,12 +293,13 @@ class Errand:
 
     def _built(self) -> str:
         """The interpreter of the environment that was built meanwhile; "" where none is. Raises TargetError."""
-        told = ""
-        while self._environment is not None and not self._stop:
-            python: str = self._reach(self._environment.ask)
+        told, built = "", self._environment
+        while built is not None and not self._stop:
+            python: str = self._reach(built.ask)
             if python:
+                self._reach(lambda: built.warm({**HASH_SEED, **self._link.target.env}))
                 return python
-            if (said := self._reach(self._environment.said)) != told:
+            if (said := self._reach(built.said)) != told:
                 told = said
                 self._log.note(said)
             self._changed.wait(_BUILDING)

@@ -176,11 +176,15 @@ class SshExecutor:
     def start(self) -> None:
         """Begin to import there, so that the first job starts at once. Raises TargetError."""
         if self._environment is not None and not self._environment.python:
+            # Its first job asks, once it is built.
             return
-        python = self._environment.python if self._environment is not None else ""
+        given = {**HASH_SEED, **self.target.env}
         try:
             self._link.connect()
-            self._link.call("warm", environment={**HASH_SEED, **self.target.env}, python=python)
+            if self._environment is not None:
+                self._environment.warm(given)
+            else:
+                self._link.call("warm", environment=given)
         except LinkDown as error:
             raise self._unreachable(error) from None
 

@@ -58,6 +58,8 @@ class Environment:
         self._said, self._heard = "", -math.inf
         #: On which connection the package itself was sent.
         self._told = 0
+        #: On which connection a runner of it was asked for.
+        self._warmed = 0
         #: Why it cannot be built: jobs that wait for it fail by the same, without another try for each.
         self.failure: TargetError | None = None
 
@@ -83,6 +85,14 @@ class Environment:
                 self.failure = error
                 raise
             return self.python
+
+    def warm(self, variables: Mapping[str, str]) -> None:
+        """Have a runner of it, with these variables, wait there for jobs; asked once on a connection. Raises LinkDown."""
+        with self._lock:
+            generation = self._link.generation
+            if self.python and self._warmed != generation:
+                self._link.call("warm", environment=dict(variables), python=self.python)
+                self._warmed = generation
 
     def said(self) -> str:
         """What is waited for, with what uv printed last; asked for now and then. Raises LinkDown."""

@@ -103,6 +103,30 @@ def test_what_could_not_be_installed_is_tried_again_for_the_next_run_or_cell(mac
     assert machine._environment.python == "/there/bin/python"
 
 
+def test_once_the_packages_are_there_a_runner_is_asked_for_before_the_first_job_begins(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine._link.generation = 1
+    machine.starts = TargetError("the end of this test")
+    machine.build({"cowsay": "6.1"})
+    machine.start()
+    bench = Bench(tmp_path)
+    written = [bench.write("1", attempt=number) for number in (1, 2)]
+    jobs = [Job(machine, folder, spec, machine.submit(folder, spec)) for folder, spec in written]
+    for job in jobs:
+        job.await_log("waits for the packages")
+    assert "warm" not in machine.done
+    machine.says = "/there/bin/python"
+    for job in jobs:
+        job.wait()
+    assert [do for do in machine.done if do in ("warm", "start")] == ["warm", "start", "start"]
+    # Another connection has an agent of its own.
+    machine._link.generation = 2
+    machine.start()
+    machine.start()
+    assert machine.done.count("warm") == 2
+
+
 def test_a_gpu_that_a_job_has_taken_already_is_not_counted_twice(tmp_path: Path) -> None:
     """Another run has all GPUs of the first host; on the second, one job has one, of which nothing was heard yet."""
     pool = PoolExecutor(Target(name="gpus", kind="ssh", hosts=("a", "b")), here=lambda _: "")
