@@ -59,6 +59,11 @@ def command(notebook: Path, output: Path | None, *, explore: bool, force: bool, 
 
 
 def _write(data: bytes, output: Path, notebook: Path, *, force: bool) -> None:
+    from nbpipe.notebook.reader import TEXT_SUFFIXES
+
+    if output.suffix in TEXT_SUFFIXES:
+        fix = f"Name it {output.stem}.ipynb"
+        raise UsageError(f"{output} would be no notebook: the copy is an .ipynb file", name=str(output), fix=fix)
     if output.exists() and notebook.exists() and output.samefile(notebook):
         raise UsageError("the copy would replace the notebook itself", name=str(output), fix="Choose another name.")
     if output.exists() and not force:
@@ -88,7 +93,7 @@ def _print_text(suggestion: Suggestion, notebook: Path, output: Path | None) -> 
         click.echo(f"  {pad('left out', left)}   {_cells(suggestion.left_out)}")
     name = line(str(notebook))
     if output is None:
-        copy = notebook.with_name(f"{notebook.stem}-stages{notebook.suffix}")
+        copy = notebook.with_name(f"{notebook.stem}-stages.ipynb")
         click.echo(f"\nWrite it:  nbpipe suggest {shlex.quote(name)} -o {shlex.quote(line(str(copy)))}")
     else:
         where = shlex.quote(line(str(output)))

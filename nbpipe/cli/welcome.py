@@ -9,6 +9,8 @@ from nbpipe.cli.text import line
 
 _SUFFIXES = (".ipynb", ".py", ".md")
 _TAGGED = re.compile(rb"%%(?:stage|check)\s|\"(?:stage|step|check|block):[a-z]")
+#: What text notebooks hold.
+_TEXT = (b"jupytext", b"# %%", b"# Databricks notebook source")
 _LARGEST = 20_000_000
 _SHOWN = 3
 
@@ -24,7 +26,7 @@ def welcome(folder: Path | None = None) -> str:
         lines += [f"  nbpipe plan {first}", "  nbpipe history"]
     elif untagged:
         path = untagged[0]
-        copy = path.with_name(f"{path.stem}-stages{path.suffix}")
+        copy = path.with_name(f"{path.stem}-stages.ipynb")
         lines += [
             f"{line(path.name)} has no stages yet. Let nbpipe propose some, in a copy:",
             "",
@@ -69,7 +71,7 @@ def is_tagged(path: Path) -> bool:
         data = path.read_bytes()
     except OSError:
         return False
-    return bool(_TAGGED.search(data)) and (path.suffix == ".ipynb" or b"jupytext" in data or b"# %%" in data)
+    return bool(_TAGGED.search(data)) and (path.suffix == ".ipynb" or any(mark in data for mark in _TEXT))
 
 
 def _word(path: Path) -> str:

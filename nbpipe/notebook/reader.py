@@ -1,7 +1,7 @@
 """Notebooks from disk: bytes in, a `Notebook` out, or one `NotebookError` with the path and the reason.
 
 nbformat 4 is read with msgspec alone, outputs skipped; nbformat is imported to upgrade older files, jupytext for text
-notebooks. Cell ids are kept as they stand, duplicates included: nothing may be keyed on them.
+notebooks but those of Databricks. Cell ids are kept as they stand, duplicates included: nothing may be keyed on them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 from nbpipe.errors import NotebookError
 from nbpipe.model import Cell, Notebook
+from nbpipe.notebook import databricks
 from nbpipe.notebook.libraries import nbformat
 from nbpipe.notebook.quantities import did_you_mean
 
@@ -162,6 +163,8 @@ def _upgraded(text: str, path: str) -> _File:
 def _from_text(text: str, suffix: str, path: str) -> _File:
     if not text.strip():
         raise _bad(path, "it is empty")
+    if suffix == ".py" and databricks.is_databricks(text):
+        return msgspec.convert(databricks.document(text), _File)
     nbformat()
     import jupytext
 

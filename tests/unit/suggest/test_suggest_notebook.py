@@ -8,7 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from nbpipe.cli.main import run
 from nbpipe.errors import NotebookError, PipelineError, UsageError
+from nbpipe.pipeline.extract import extract
 from nbpipe.suggest.api import Suggestion, suggest_notebook
 
 
@@ -137,6 +139,20 @@ def test_a_text_notebook_gets_a_proposal_too(tmp_path: Path) -> None:
         ("load", (2,), "under the heading “Load”"),
         ("sum", (4,), "under the heading “Sum”"),
     ]
+
+
+def test_the_copy_of_a_text_notebook_is_proposed_and_written_as_one_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book.py").write_text("# %%\nx = 1\n\n# %%\nprint(x)\n")
+    assert run(["suggest", "book.py"]) == 0
+    assert "nbpipe suggest book.py -o book-stages.ipynb" in capsys.readouterr().out
+    assert run(["suggest", "book.py", "-o", "book-stages.py"]) == 2
+    assert "Name it book-stages.ipynb" in capsys.readouterr().err
+    assert not (tmp_path / "book-stages.py").exists()
+    assert run(["suggest", "book.py", "-o", "book-stages.ipynb"]) == 0
+    assert [stage.name for stage in extract(tmp_path / "book-stages.ipynb").stages] == ["start"]
 
 
 def test_parameters_profiles_and_setup_that_are_tagged_already_stay_what_they_are(tmp_path: Path) -> None:
