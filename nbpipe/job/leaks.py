@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nbpipe.errors import SecretError, SecurityError, Unserializable
 from nbpipe.job.redact import Redactor, spellings
@@ -62,16 +62,23 @@ class Leaks:
         return ""
 
     def _search(self, digest: str) -> str:
-        longest = max(map(len, self._needles)) - 1
-        tail = b""
         with self._store.objects.open(digest) as file:
-            while block := file.read(_BLOCK):
-                data = tail + block
-                for needle, name in self._needles.items():
-                    if needle in data:
-                        return name
-                tail = data[-longest:]
-        return ""
+            found = _first(file, self._needles)
+        return self._needles[found] if found is not None else ""
+
+
+def _first(file: BinaryIO, needles: Iterable[bytes]) -> bytes | None:
+    """One of the needles that the file holds, read a block at a time: it may be larger than memory."""
+    needles = list(needles)
+    longest = max(map(len, needles)) - 1
+    tail = b""
+    while block := file.read(_BLOCK):
+        data = tail + block
+        found = next((needle for needle in needles if needle in data), None)
+        if found is not None:
+            return found
+        tail = data[-longest:] if longest else b""
+    return None
 
 
 def scrub(folder: Path, redactor: Redactor) -> list[str]:
@@ -106,11 +113,11 @@ def _written(folder: Path) -> list[Path]:
 def _scrub(path: Path, redactor: Redactor) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
-    data = path.read_bytes()
-    if not any(spelled.encode(encoding) in data for spelled in redactor.spelled for encoding in _ENCODINGS):
-        return False
+    with path.open("rb") as file:
+        if _first(file, {spelled.encode(encoding) for spelled in redactor.spelled for encoding in _ENCODINGS}) is None:
+            return False
     try:
-        text = data.decode()
+        text = path.read_bytes().decode()
     except UnicodeDecodeError:
         path.unlink()
         return True

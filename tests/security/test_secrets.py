@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from tracked import nbpipe, wait_until_delivered, write
 
 from nbpipe.credentials import secret, values_of
 from nbpipe.errors import SecretError
-from nbpipe.job.leaks import scrub_dead
-from nbpipe.job.redact import MASK, spellings
+from nbpipe.job.leaks import scrub, scrub_dead
+from nbpipe.job.redact import MASK, Redactor, spellings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -173,3 +174,18 @@ def test_what_a_killed_job_leaves_of_all_its_processes_holds_no_secret(tmp_path:
     scrub_dead(tmp_path, ("TOKEN",), {"TOKEN": CANARY} if known else {})
     (tmp_path / "other").touch()
     assert leaks(tmp_path) == []
+
+
+def test_large_files_of_a_job_are_not_looked_through_in_memory(tmp_path: Path) -> None:
+    redactor, block = Redactor([CANARY]), 1 << 20
+    (tmp_path / "rank-1.log").write_bytes(b"step\n" * 8 * block)
+    tracemalloc.start()
+    try:
+        assert scrub(tmp_path, redactor) == []
+        assert tracemalloc.get_traced_memory()[1] < 8 * block
+    finally:
+        tracemalloc.stop()
+    # It may begin in one block and end in the next.
+    (tmp_path / "rank-2.log").write_bytes(b"." * (block - 3) + CANARY.encode())
+    assert scrub(tmp_path, redactor) == ["rank-2.log"]
+    assert (tmp_path / "rank-2.log").read_text().endswith("." + MASK)
