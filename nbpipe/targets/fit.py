@@ -216,10 +216,10 @@ def _gpus(target: Target, facts: Mapping[str, Any], need: Need) -> list[Finding]
     devices, gpus = facts["devices"], facts["gpus"]
     count = len(devices)
     if need.gpus > count:
-        said = f"a stage asks for {need.gpus:g} GPUs, and there are {count}"
-        return [
-            Finding(name="gpus", status="failed", detail=said, fix=f"Take fewer, or a target other than {target.name}.")
-        ]
+        there = "are none" if not count else "is 1" if count == 1 else f"are {count}"
+        said = f"a stage asks for {need.gpus:g} GPU{'' if need.gpus == 1 else 's'}, and there {there}"
+        fix = f"{'Take fewer' if count else 'Take --gpus off'}, or a target other than {target.name}."
+        return [Finding(name="gpus", status="failed", detail=said, fix=fix)]
     said = "; ".join(
         f"{gpu['name']}, {float(gpu['memory.free']) / 1024:.0f} of {float(gpu['memory.total']) / 1024:.0f} GiB free, "
         f"driver {gpu['driver_version']}"

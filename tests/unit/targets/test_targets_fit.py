@@ -45,7 +45,7 @@ def test_a_machine_that_has_everything_fits_though_its_torch_is_built_for_gpus()
         ({"packages": FACTS["packages"] | {"nbpipe": "0.2.0"}}, "nbpipe", "nbpipe 0.2.0 there, 0.1.0 here"),
         ({"packages": {"nbpipe": "0.1.0", "torch": "2.11.0"}}, "packages", "pip install pandas==2.2.0"),
         ({"packages": FACTS["packages"] | {"pandas": "2.1.0"}}, "packages", "pandas 2.1.0 (here 2.2.0)"),
-        ({"devices": [], "gpus": []}, "gpus", "asks for 1 GPUs, and there are 0"),
+        ({"devices": [], "gpus": []}, "gpus", "asks for 1 GPU, and there are none"),
         ({"packages": FACTS["packages"] | {"torch": "2.11.0+cpu"}}, "torch", "sees no GPU"),
         ({"rsync": ""}, "rsync", "no rsync"),
     ],
