@@ -10,6 +10,11 @@ from nbpipe.dataflow.transform import plain_tree
 
 #: Line magics that run the rest of their line as code.
 _LINE_CODE = frozenset({"time", "timeit", "prun", "memit"})
+#: IPython's own cell magics in whose text, below the line, it expands nothing.
+_OWN_TEXT = frozenset(
+    {"bash", "sh", "script", "cmd", "perl", "ruby", "pypy", "python", "python2", "python3", "file", "writefile"}
+    | {"html", "javascript", "js", "latex", "markdown", "svg"}
+)
 
 
 def magic_call(node: ast.AST) -> tuple[str, str, str] | None:
@@ -39,9 +44,23 @@ def code_in_magic(name: str, text: str) -> ast.Module | None:
 
 def interpolated(text: str) -> set[str]:
     """Names that a shell line or magic expands: `{name}`, `{name.attr}`, `$name`."""
+    return _in_braces(text) | shell_names(text)
+
+
+def shell_names(text: str) -> set[str]:
+    """Those of them that may be the shell's own: `$name`, and `{a,b}`. Where nothing has the name, the text stays as it is."""
+    found = set(re.findall(r"(?<![\\$\w])\$([A-Za-z_]\w*)", text))
+    return found | _in_braces("".join(re.findall(r"\{[^{}]+,[^{}]*\}", text)))
+
+
+def expanded(kind: str, name: str, text: str) -> str:
+    """The part of a magic's text in which IPython may expand names."""
+    return text.partition("\n")[0] if kind == "cell" and name.lower() in _OWN_TEXT else text
+
+
+def _in_braces(text: str) -> set[str]:
     found: set[str] = set()
     for expression in re.findall(r"(?<!\{)\{([^{}]+)\}", text):
         tree = plain_tree(expression.split("!")[0].split(":")[0].strip())
         found |= {node.id for node in nodes_of(tree) if isinstance(node, ast.Name)} if tree else set()
-    found |= set(re.findall(r"(?<![\\$\w])\$([A-Za-z_]\w*)", text))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from nbpipe.dataflow.bindings import Bindings
 from nbpipe.dataflow.effects import Call, CallEffects, Effects
-from nbpipe.dataflow.magic_calls import code_in_magic, interpolated, magic_call
+from nbpipe.dataflow.magic_calls import code_in_magic, expanded, interpolated, magic_call, shell_names
 from nbpipe.dataflow.nodes import nodes_of
 from nbpipe.dataflow.purity import KEEPING_METHODS, is_pure_method, mutated_positions
 from nbpipe.dataflow.roots import dotted, roots
@@ -351,8 +351,15 @@ class _Walker(Bindings):
             for word in words[:1]:
                 self._bind(word)
         else:
-            for found in interpolated(text):
+            shown = expanded(kind, name, text)
+            perhaps = interpolated(shown) if "\n" in shown else shell_names(shown)
+            for found in interpolated(shown) - perhaps:
                 self._read(found, line)
+            # As in a function: an error only where an exploration cell has it.
+            self._late += 1
+            for found in perhaps - self.certain:
+                self._read(found, line)
+            self._late -= 1
             # `%%bash --out text`
             for _, word in _BOUND_BY_SCRIPTS.findall(text.partition("\n")[0]) if kind == "cell" else ():
                 self._bind(word)

@@ -51,7 +51,8 @@ READS = [
     ("async def f():\n    await g()\nawait f()", set()),
     ("if a:\n    x = 1\nelse:\n    x = 2\nx", {"a"}),
     ("%time y = f(x)", {"f", "x"}),
-    ("!echo {name} $other", {"name", "other"}),
+    ("!echo {name} $other {a,b}", {"name"}),
+    ("%%bash -s {name} $other\nfor i in 1 2; do echo $i {j}; done", {"name"}),
     ("print(x); x = 1", {"print", "x"}),
 ]
 
@@ -79,6 +80,10 @@ def test_what_is_perhaps_read(code: str, names: set[str]) -> None:
 
 LATE = [
     ("def f():\n    return x", {"x"}),
+    ("!echo {name} $other {a,b}", {"other", "a", "b"}),
+    ("%%bash -s {name} $other\nfor i in 1 2; do echo $i {j}; done", {"other"}),
+    ("%%sql\nselect '$day', {n}", {"day", "n"}),
+    ("for f in names:\n    !echo $f", set()),
     ("def f(x):\n    return x", set()),
     ("def f():\n    x = 1\n    return x", set()),
     ("def f():\n    global x\n    x = y", {"y"}),

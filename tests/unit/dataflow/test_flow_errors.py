@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from flows import flow_of, stages_of
+from flows import flow_of, inputs_of, stages_of
 
 from nbpipe.dataflow.missing import BUILTINS
 from nbpipe.errors import CycleError, PipelineError, UndefinedNameError
@@ -46,6 +46,13 @@ def test_a_name_that_only_an_exploration_cell_computes() -> None:
     error = refused("from m import f\ntable = f()", A + "print(table)")
     assert "exploration cell computes (cell 1)" in error.message
     assert "%%stage to cell 1" in (error.fix or "")
+
+
+def test_variables_of_the_shell_are_no_names_that_are_missing() -> None:
+    flow_of(A + "%%bash\nfor i in *.txt; do echo $i ${i}; done", B + "!for j in 1 2; do echo $j $HOME {a,b}; done")
+    assert inputs_of("b", A + "word = str(1)", B + "out = !echo $word") == {"word": "a"}
+    assert refused("from m import f\nfolder = f()", A + "!ls $folder").name == "folder"
+    assert refused(A + "!ls {folder}").name == "folder"
 
 
 def test_a_name_that_is_bound_further_down() -> None:
