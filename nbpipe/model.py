@@ -279,6 +279,8 @@ class AmbientState(Value, frozen=True, kw_only=True, omit_defaults=True):
     read: bool = True
     #: The state at the end, when it differs from the start.
     artifact: Artifact | None = None
+    #: Of a local module: digests of its plain globals as this stage's import made them, before `before` was given back.
+    made: dict[str, str] = {}
 
 
 # ---------------------------------------------------------------------------------------------- jobs

@@ -17,6 +17,8 @@ from nbpipe.store.digest import Undigestable, digest
 #: How the globals of a local module are called among ambient state.
 MODULE = "@module:"
 _DEEPEST = 6
+#: Characters of a digest that only says whether two are the same.
+_SHORT = 16
 _FIXED = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset)
 
 
@@ -30,6 +32,8 @@ class LocalModules:
         self._stage = spec.stage
         #: Module -> digest of its globals when it was imported, and had what earlier stages left in it.
         self._before: dict[str, str] = {}
+        #: Module -> digest of each of its globals as its import made them.
+        self._made: dict[str, dict[str, str]] = {}
         self._others: dict[str, dict[str, Any]] = {}
 
     def restore(self) -> None:
@@ -44,6 +48,7 @@ class LocalModules:
         if name in self._before:
             return
         module = sys.modules[name]
+        self._made[name] = {key: _digest(value)[:_SHORT] for key, value in _globals(module).items()}
         if name in self._given:
             vars(module).update(load_values(self._store, {name: self._given[name]}, {})[name])
         self._before[name] = digest(_globals(module))
@@ -60,7 +65,8 @@ class LocalModules:
                 artifact = save_values(self._store, {MODULE + name: now}, stage=self._stage)[MODULE + name]
             start = self._given[name].digest if name in self._given else ""
             after = artifact.digest if artifact else start
-            found.append(AmbientState(name=MODULE + name, before=start, after=after, artifact=artifact))
+            made = self._made.get(name, {})
+            found.append(AmbientState(name=MODULE + name, before=start, after=after, artifact=artifact, made=made))
         return tuple(found)
 
     def lost(self, outputs: Mapping[str, Any]) -> list[str]:

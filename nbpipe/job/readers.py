@@ -57,6 +57,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "cv2": ("imwrite", "VideoWriter"),
     "faiss": ("write_index",),
     "lightgbm": ("Booster.save_model",),
+    "pandas": ("DataFrame.to_parquet",),
     "polars": ("DataFrame.write_*", "LazyFrame.sink_*"),
     "pyarrow.csv": ("write_csv",),
     "pyarrow.feather": ("write_*",),

@@ -25,6 +25,7 @@ from nbpipe.run.expected import expected_seconds
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal, forget_unborn, read
+from nbpipe.run.made import differing
 from nbpipe.run.outcome import RunResult, StageResult
 from nbpipe.run.project import Project, relative
 from nbpipe.run.refused import refused
@@ -237,6 +238,8 @@ class Drive:
     def _finish(self, pipeline: Pipeline, engine: Engine, status: str, error: NbpipeError | None) -> RunResult:
         failure = _failure_of(error) if error is not None else engine.failure
         code = error.exit_code if error is not None else exit_code_of(status, engine)
+        for text in differing((stage.name for stage in pipeline.stages), engine.committed):
+            self.journal.append("warning", text=text)
         fault("finish.before_notebook")
         executed = self.folder / f"{Path(self.notebook.path).stem}.ipynb"
         try:

@@ -6,7 +6,8 @@ import time
 
 import msgspec
 
-from nbpipe.model import Outcome, Pipeline, Trace
+from nbpipe.model import FileState, Outcome, Pipeline, Trace
+from nbpipe.pipeline.contents import digest_file
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.faults import fault
 from nbpipe.run.results import note_unkept
@@ -24,7 +25,12 @@ def publish(place: Place, pipeline: Pipeline, attempt: Attempt, outcome: Outcome
     edited = [path for module, (path, digest) in outcome.modules.items() if known.get(module) != digest]
     if edited:
         reason = f"{edited[0]} was edited while it ran, or is imported in a way that cannot be seen"
-        outcome = msgspec.structs.replace(outcome, uncacheable=(*outcome.uncacheable, reason))
+        # Where a stage wrote such a source, it is a file like any other: one below must not have written it.
+        had = {state.path for state in outcome.files_read}
+        read = [FileState(path=path, digest=digest_file(place.project / path)) for path in edited if path not in had]
+        outcome = msgspec.structs.replace(
+            outcome, uncacheable=(*outcome.uncacheable, reason), files_read=(*outcome.files_read, *read)
+        )
     trace = Trace(
         key=attempt.wanted.key,
         stage=attempt.stage.name,

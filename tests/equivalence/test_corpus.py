@@ -123,6 +123,48 @@ def test_a_run_gives_what_a_fresh_kernel_gives(
     _same_files(case, project, elsewhere)
 
 
+#: Read by every kernel of a run as it starts: stages wait, once all is watched and before their first cell.
+_SKEW = """
+import time
+import nbpipe.job.kernel as kernel
+prepare, seconds = kernel.Session.prepare, %r
+def late(self):
+    prepare(self)
+    time.sleep(seconds.get(self.spec.stage, 0))
+kernel.Session.prepare = late
+"""
+#: How much longer the first stage of a notebook takes than its last one, in seconds.
+_SKEWED_BY = 1.0
+_SKEWED = cases("skewed.txt") + [case for case in CASES if case.expect == "equal" and len(case.stages()) > 1][1::4]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", _SKEWED, ids=lambda case: case.name)
+def test_stages_that_are_done_before_those_above_them_give_the_same(
+    case: Case, project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *early, _ = stages = case.stages()
+    seconds = {stage: _SKEWED_BY * (1 - number / len(early)) for number, stage in enumerate(stages)}
+    profile = tmp_path_factory.mktemp("ipython") / "profile_default"
+    profile.mkdir()
+    (profile / "ipython_kernel_config.py").write_text(_SKEW % seconds)
+    notebook = case.write(project)
+    with monkeypatch.context() as patched:
+        patched.setenv("IPYTHONDIR", str(profile.parent))
+        # As if no name of a file or of ambient state stood in the code: all is left to what the run observes.
+        patched.setattr("nbpipe.dataflow.links._files", lambda *_: [])
+        patched.setattr("nbpipe.dataflow.links._Ambient.edges", lambda *_: [])
+        result = run_notebook(notebook, jobs=4)
+    assert result.status == "succeeded", result.failure
+    stored = _digests(project)
+    elsewhere = tmp_path_factory.mktemp("reference")
+    case.write(elsewhere)
+    reference = run_all(case.notebook(), elsewhere, {stage: sorted(names) for stage, names in stored.items()})
+    assert not reference.error
+    _compare(case, result, stored, reference)
+    _same_files(case, project, elsewhere)
+
+
 KILLS = (
     "attempt.after_submit:1",
     "commit.before_trace:1",

@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 
-CORPUS = Path(__file__).parent.parent / "equivalence" / "corpus"
+EQUIVALENCE = Path(__file__).parent.parent / "equivalence"
 _CELL = re.compile(r"^%%(stage|check|setup|params|explore)\b")
 
 
@@ -38,6 +38,11 @@ class Case:
         nbformat.write(self.notebook(), notebook)
         return notebook
 
+    def stages(self) -> list[str]:
+        """Names of its stages and checks, in the order of the notebook."""
+        heads = [re.match(r"%%(?:stage|check)\s+([a-z][a-z0-9_-]*)", cell) for cell in self.cells]
+        return list(dict.fromkeys(head[1] for head in heads if head))
+
     def notebook(self) -> Any:
         """The notebook as nbformat holds it."""
         cells = []
@@ -51,9 +56,9 @@ class Case:
         return book
 
 
-def cases() -> list[Case]:
-    """Every case of the corpus, in the order of the files."""
-    return [case for path in sorted(CORPUS.glob("*.txt")) for case in _read(path)]
+def cases(files: str = "corpus/*.txt") -> list[Case]:
+    """Every case of the files of `tests/equivalence` that the pattern names, in their order."""
+    return [case for path in sorted(EQUIVALENCE.glob(files)) for case in _read(path)]
 
 
 def _read(path: Path) -> list[Case]:

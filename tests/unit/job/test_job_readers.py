@@ -97,6 +97,7 @@ def test_a_changed_file_of_polars_runs_the_stage_again(tmp_path: Path, monkeypat
         ("import polars as pl\npl.DataFrame({'a': [3]}).write_csv('a.csv')", "a.csv"),
         ("import polars as pl\npl.LazyFrame({'a': [3]}).sink_parquet('new.parquet')", "new.parquet"),
         ("import pyarrow as pa, pyarrow.parquet as pq\npq.write_table(pa.table({'a': [3]}), 'new.parquet')", "new.parquet"),
+        ("import pandas as pd\npd.DataFrame({'a': [3]}).to_parquet('a.csv')", "a.csv"),
         ("import torch\ntorch.save({'a': 1}, 'a.csv'); torch.load('a.csv')", "a.csv"),
         ("import numpy as np\nfrom safetensors.numpy import save_file\nsave_file({'a': np.zeros(1)}, 'new.st')", "new.st"),
     ],
