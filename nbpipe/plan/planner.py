@@ -32,6 +32,8 @@ class Unkept(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     created: float = 0.0
     parts: dict[str, str] = {}
+    #: Seconds that it took.
+    took: float | None = None
 
 
 def decide(
@@ -100,7 +102,7 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
             direct = index.sources.get(stage.name, set()) | set(stage.after)
             above = sorted(direct & running, key=index.position.__getitem__)
             why: tuple[str, ...] = (_above_runs(above),)
-            took = _seconds(traces, stage)
+            took = _seconds(traces, stage, unkept)
             decisions.append(
                 Decision(stage=stage.name, action="RUN", reasons=why, expected=took, on=on, tentative=True)
             )
@@ -112,7 +114,7 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
             decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))
             continue
         why = reasons or ("asked for",)
-        took = _seconds(traces, stage)
+        took = _seconds(traces, stage, unkept)
         decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took, on=on))
         running.add(stage.name)
     left = {} if running else {state.path: state for made in committed.values() for state in made.files_written}
@@ -125,9 +127,11 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
     )
 
 
-def _seconds(traces: Traces, stage: Stage) -> float | None:
+def _seconds(traces: Traces, stage: Stage, unkept: Callable[[str], Unkept | None]) -> float | None:
     """What the stage took last; asked only of stages that run, because looking for it reads many traces."""
-    latest = traces.latest(stage.name)
+    latest, missed = traces.latest(stage.name), unkept(stage.name)
+    if missed is not None and (latest is None or missed.created > latest.created):
+        return missed.took
     return latest.outcome.seconds.get("total") if latest is not None else None
 
 

@@ -55,7 +55,8 @@ def note_unkept(store: Store, trace: Trace) -> None:
     """Remember the result if it is not to be kept, and why; one that is takes the place of what was remembered."""
     about = _about(trace.pipeline, trace.stage)
     if trace.outcome.uncacheable:
-        last = Unkept(why=trace.outcome.uncacheable[0], created=trace.created, parts=trace.parts)
+        why, took = trace.outcome.uncacheable[0], trace.outcome.seconds.get("total")
+        last = Unkept(why=why, created=trace.created, parts=trace.parts, took=took)
         store.hints.remember(about, {"unkept": msgspec.to_builtins(last)})
     elif store.hints.observed(about):
         store.hints.remember(about, {})

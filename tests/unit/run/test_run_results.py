@@ -128,8 +128,9 @@ def test_reasons_are_against_the_last_result_whether_it_was_kept_or_not(tmp_path
     rig = Rig(tmp_path, ["%%stage a\nx = 1"])
     rig.run()
     rig.write("%%stage a\nx = 2")
-    rig.run({"a": [rig.succeed(uncacheable=("it rolls dice",))]})
+    rig.run({"a": [rig.succeed(uncacheable=("it rolls dice",), seconds={"total": 7.0})]})
     assert reasons() == ("its last result was not kept: it rolls dice",)
+    assert plan_notebook(rig.notebook).decisions[0].expected == 7.0
     rig.run({"a": [rig.succeed(uncacheable=("it asks the net",))]})
     assert reasons() == ("its last result was not kept: it asks the net",)
     rig.write("%%stage a\nx = 2\n\ny = 3")
