@@ -32,6 +32,7 @@ from nbpipe.job.measured import Measured
 from nbpipe.job.observe import Observer
 from nbpipe.job.readers import NATIVE, watch
 from nbpipe.job.redact import Redactor
+from nbpipe.job.scripts import watch_scripts
 from nbpipe.job.seeds import Seeds
 from nbpipe.job.shelf import SHELF
 from nbpipe.job.sources import is_local
@@ -99,6 +100,7 @@ class Session:
         if self.checkpoints is not None:
             self.checkpoints.begin(Outside(Path(self.spec.project).resolve(), self.store.variable_digest).digest)
         self.files.start()
+        watch_scripts(self.shell, self._script)
         for module in NATIVE & sys.modules.keys():
             watch(module, self.files.asked, self.files.announced)
         self.variables.start()
@@ -106,6 +108,11 @@ class Session:
         self.definitions.run_ready(before_cell=setup if setup is not None else 0)
         self.seeds.settle()
         self.seconds["load"] = time.monotonic() - started
+
+    def _script(self, name: str) -> None:
+        reason = f"it starts another program ({name}) whose files cannot be seen"
+        if not self.spec.declared and reason not in self.files.uncacheable:
+            self.files.uncacheable.append(reason)
 
     def _around_import(self, done: bool) -> None:  # noqa: FBT001
         self.surroundings.around_import(done)

@@ -182,6 +182,28 @@ def test_undo_puts_everything_back_even_after_a_kill(bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "%%bash\ncat a.csv",
+        "%%script cat\nx",
+        "%%bash --bg --out said\ncat a.csv",
+        "%%capture shown\n%%sh\ncat a.csv",
+        "def show():\n    get_ipython().run_cell_magic('bash', '', 'cat a.csv')\nshow()",
+    ],
+)
+def test_what_a_script_magic_reads_cannot_be_seen(bench: Bench, body: str) -> None:
+    outcome = bench.run(body)
+    assert outcome.status == "succeeded", outcome.failure
+    assert [reason.partition(" (")[0] for reason in outcome.uncacheable] == ["it starts another program"]
+
+
+def test_a_script_magic_whose_files_are_declared_gives_what_it_gives(bench: Bench) -> None:
+    outcome = bench.run('%%bash\necho "$0" $(cat a.csv) > made.txt\necho said', declared=True)
+    assert (outcome.uncacheable, _paths(outcome)[1]) == ((), ["made.txt"])
+    assert bench.printed() == "said\n"
+
+
 def test_files_written_by_another_program_are_outputs_and_the_result_is_not_reused(bench: Bench) -> None:
     outcome = bench.run("!echo hello > made.txt")
     assert _paths(outcome)[1] == ["made.txt"]
