@@ -6,11 +6,15 @@ import abc
 import ast
 import builtins
 import sys
+import traceback
 import types
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nbpipe.model import Snippet
+
+_OWN = str(Path(__file__).parent)
 
 
 class Definitions:
@@ -26,6 +30,8 @@ class Definitions:
         self._pending = list(snippets)
         self._params = params
         self._done: list[Snippet] = []
+        #: The one that is just being executed, or has failed.
+        self._running: Snippet | None = None
 
     def run_ready(self, *, before_cell: int | None = None, waiting: Collection[str] = ()) -> None:
         """Execute what has all it needs; `before_cell` leaves out definitions that stand further down.
@@ -69,14 +75,34 @@ class Definitions:
     def _bound(self, name: str) -> bool:
         return name in self._shell.user_ns or hasattr(builtins, name)
 
+    def place(self, error: BaseException) -> tuple[Snippet, int, str] | None:
+        """The definition that raised the error, its line in its cell, and a traceback from there; None where none did."""
+        running = self._running
+        if running is None:
+            return None
+        source = _placed(running)
+        name = self._shell.compile.get_code_name(source, source, -1)
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != name:
+            trace = trace.tb_next
+        if trace is None:
+            return None
+        told = traceback.TracebackException(type(error), error, trace)
+        told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith((_OWN, "<frozen importlib"))]
+        text = "".join(told.format())
+        shown = f"Cell {running.cell}, line {trace.tb_lineno}"
+        return running, trace.tb_lineno, text.replace(f'File "{name}", line {trace.tb_lineno}, in <module>', shown)
+
     def _run(self, snippet: Snippet) -> None:
-        source = "\n" * (snippet.line - 1) + snippet.source
+        source = _placed(snippet)
+        self._running = snippet
         if snippet.kind == "param":
             self._run_parameter(source)
         elif snippet.kind == "magic":
             self._shell.run_line_magic(*_magic(snippet.source))
         else:
             self._execute(ast.parse(source), source)
+        self._running = None
         self._done.append(snippet)
 
     def _run_parameter(self, source: str) -> None:
@@ -98,6 +124,11 @@ class Definitions:
         name = self._shell.compile.cache(source, -1, raw_code=source)
         # The shell's own compiler: a `__future__` import holds for the cells below, as in a notebook.
         exec(self._shell.compile(tree, name, "exec"), self._shell.user_ns)  # noqa: S102
+
+
+def _placed(snippet: Snippet) -> str:
+    """Its source, with the line numbers of its cell."""
+    return "\n" * (snippet.line - 1) + snippet.source
 
 
 def read_by(snippets: Sequence[Snippet], names: Collection[str]) -> set[str]:

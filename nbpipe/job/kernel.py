@@ -248,6 +248,9 @@ class Session:
             if found is not None and (cell is None or found[0].cell == cell):
                 cell, line = found[0].cell, trace.tb_lineno + found[1]
             trace = trace.tb_next
+        defined = self.definitions.place(error) if line is None and own is None else None
+        if defined is not None:
+            cell, line = defined[0].cell, defined[1]
         check = self.spec.kind == "check" and isinstance(error, AssertionError)
         failure = Failure(
             code="rejected" if check else own.code if own is not None else "user-code",
@@ -256,6 +259,7 @@ class Session:
             line=line,
             name=own.name if own is not None else None,
             fix=(own.fix or "") if own is not None else _way_out(error),
+            traceback=defined[2] if defined is not None else "",
         )
         write_whole(self.folder / FAILURE, msgspec.json.encode(failure))
         if (self.folder / SHIPMENT).exists():

@@ -121,7 +121,7 @@ def _error(folder: Path, execution: Execution, redactor: Redactor) -> tuple[Stat
         full = _full(folder)
         failure = Failure(code="store" if full else "user-code", message=full or said, cell=execution.cell)
     theirs = failure.code in {"user-code", "rejected"}
-    trace = redactor.text(_in_notebook(_ANSI.sub("", text), execution)) if theirs else ""
+    trace = redactor.text(failure.traceback or _in_notebook(_ANSI.sub("", text), execution)) if theirs else ""
     failure = msgspec.structs.replace(failure, message=redactor.text(failure.message), traceback=trace)
     return ("rejected" if failure.code == "rejected" else "failed"), failure
 

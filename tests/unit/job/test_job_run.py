@@ -196,6 +196,18 @@ def test_a_kernel_that_is_not_installed_here_gives_way_to_this_python_and_is_sai
     assert any("conda-env-of-somebody-py" in warning for warning in outcome.warnings)
 
 
+def test_a_definition_of_another_cell_that_fails_is_named_with_its_cell_and_line(bench: Bench) -> None:
+    (bench.project / "helper.py").write_text("import nowhere_to_be_found\n")
+    snippet = Snippet(id="f@7.1", kind="import", names=("f",), source="from helper import f", cell=7, line=3)
+    failure = bench.run("x = 1", "f()", snippets=(snippet,)).failure
+    assert failure is not None
+    assert (failure.code, failure.cell, failure.line) == ("user-code", 7, 3)
+    first, place, *rest = failure.traceback.splitlines()
+    assert (first, place) == ("Traceback (most recent call last):", "  Cell 7, line 3")
+    assert "helper.py" in rest[1]
+    assert "nbpipe" not in failure.traceback.replace(str(bench.project), "")
+
+
 def test_a_traceback_counts_cells_as_the_notebook_does(bench: Bench) -> None:
     outcome = bench.run("x = 1", "def f():\n    return 1 / 0", "f()")
     assert outcome.failure is not None
