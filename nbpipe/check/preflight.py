@@ -56,7 +56,7 @@ def examine(notebook: Notebook, folder: Path, project: Project) -> Examined:
     if draft is not None:
         findings += missing_files(draft, folder, notebook) + unstorable_values(draft, notebook)
         findings += unknown_targets(draft, project) + missing_elsewhere(draft, project)
-        findings += missing_packages(draft, folder, (project.root, project.root / "src"))
+        findings += missing_packages(draft, folder, (project.root, project.root / "src"), notebook)
         # Unread parameters are findings of their own.
         said = set(map(unread_warning, draft.params))
         findings += [Finding(severity="warning", code="pipeline", message=t) for t in draft.warnings if t not in said]

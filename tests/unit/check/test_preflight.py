@@ -143,6 +143,14 @@ def test_what_may_be_importable_by_then_is_no_problem(tmp_path: Path, first: str
     assert found(tmp_path, f"%%stage a\n{first}", "%%stage b\nimport made_below\ny = x") == []
 
 
+def test_a_module_that_a_cell_without_a_stage_writes_is_no_package_to_install(tmp_path: Path) -> None:
+    (item,) = found(tmp_path, "%%writefile made_there.py\na = 1", "%%stage a\nimport made_there\nx = made_there.a")
+    assert (item.code, item.cell, item.actions) == ("missing-package", 2, ())
+    assert "which cell 1 writes" in item.message
+    assert item.fix == "Add %%stage to cell 1."
+    assert found(tmp_path, "%%stage w\n%%writefile made_there.py\na = 1", "%%stage a\nimport made_there\nx = 1") == []
+
+
 def test_after_a_shell_line_nothing_is_certain(tmp_path: Path) -> None:
     findings = found(
         tmp_path,
