@@ -38,6 +38,7 @@ _KERNEL = (
     "IPython.core.completerlib",
     "IPython.core.debugger",
     "IPython.core.logger",
+    "IPython.core.magics.script",
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
 )
