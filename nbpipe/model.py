@@ -396,6 +396,12 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     files_written: tuple[FileState, ...] = ()
     #: Folders that it removed with all that was in them, or would have: what else lies there would go, too. Paths as in `FileState`.
     cleared: tuple[str, ...] = ()
+    #: Folders that it made, made sure of or removed -> whether each is there in the end. Paths as in `FileState`.
+    folders: dict[str, bool] = {}
+    #: Folders that were there before it, and that it needed or was told of.
+    found: tuple[str, ...] = ()
+    #: It may have seen, or written, files that nobody was told of: other programs, native code beside other stages.
+    unseen: bool = False
     #: Environment variables that the code read as the process was given them -> a keyed digest, "" for one not set.
     variables: dict[str, str] = {}
     metrics: dict[str, float] = {}

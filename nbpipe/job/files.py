@@ -22,6 +22,7 @@ from nbpipe.job import late
 from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
+from nbpipe.job.folders import Folders, ensures
 from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
 from nbpipe.job.scan import digest_listing, scan
@@ -62,8 +63,11 @@ class Files:
         self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
-        #: Folders that the stage made.
-        self._made: set[str] = set()
+        self.folders = Folders(job)
+        #: Programs ran whose files no hook sees, or somebody wrote files unseen beside other stages.
+        self.unseen = False
+        #: Other stages ran meanwhile, and files came of which nobody knows whose they are.
+        self._crowded = False
         #: Folders that the stage removed with all that was in them, or would have.
         self._cleared: set[str] = set()
         self._before: dict[str, tuple[int, int, int]] = {}
@@ -148,6 +152,7 @@ class Files:
     def _is_folder(self, path: str) -> None:
         """That it is a folder was the answer; that one above this project or this Python is there says nothing."""
         if not any(place.startswith(path + os.sep) for place in (*self._outside, f"{self._project}{os.sep}")):
+            self.folders.goes_by(path)
             self._reads.setdefault(path + FOLDER, digest_folder(Path(path)))
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
@@ -259,6 +264,8 @@ class Files:
         if path in self._writes:
             return
         target = Path(path)
+        if not self.folders.goes_by(str(target.parent)):
+            self._reads.setdefault(str(target.parent) + FOLDER, "")
         existed = target.is_file()
         name = blake3.blake3(path.encode()).hexdigest()[:32]
         if existed:
@@ -282,6 +289,7 @@ class Files:
         if source is not None:
             if Path(source).is_dir():
                 self._note(f"the folder {Path(source).name} was renamed")
+                self.unseen = True
             else:
                 self.read(source)
                 self.written(source)
@@ -316,7 +324,8 @@ class Files:
         inside = folder == str(self._project) or self._watched(folder) is not None
         if self._over or not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
-        self._reads[folder + os.sep] = digest_listing(Path(folder), wrote=self._writes)
+        self.folders.goes_by(folder)
+        self._reads[folder + os.sep] = digest_listing(Path(folder), wrote=self._writes, made=self.folders.made)
         self._through_links(given, folder, os.sep)
 
     def _through_links(self, given: Any, path: str, end: str = "") -> None:
@@ -331,6 +340,7 @@ class Files:
             command = words if isinstance(words, str) else " ".join(map(str, words))
             what = f"another program ({command[:80]})" if command else "another process"
             self._note(f"it starts {what} whose files cannot be seen")
+            self.unseen = True
 
     def finish(self, store: Any) -> tuple[tuple[FileState, ...], tuple[FileState, ...]]:
         """Files read and files written; the bytes of the latter are in the store. What is written later is noted."""
@@ -345,8 +355,9 @@ class Files:
                 if not self.declared:
                     self._note(changed)
             else:
-                # It was not there when the stage began: what the stage read of it, it had written.
-                self._reads.pop(path, None)
+                # It was not there when the stage began: what the stage read of it, it had written, if not another one.
+                if not self._crowded:
+                    self._reads.pop(path, None)
                 with (self._undo / "index.jsonl").open("a") as index:
                     index.write(json.dumps({"path": path, "copy": "", "at": self._began, "seen": "scan"}) + "\n")
         for path in late.left_open(self._writes):
@@ -382,7 +393,7 @@ class Files:
         """Whether it is listed too, or the stage makes it or writes into it: it is there whenever its files are."""
         return (
             folder + os.sep in self._reads
-            or folder in self._made
+            or folder in self.folders.made
             or any(path.startswith(folder + os.sep) for path in self._writes)
         )
 
@@ -390,8 +401,19 @@ class Files:
         if self._checkpoints is not None and not isinstance(args[0], int):
             self._checkpoints.made(os.fspath(args[0]), self.looked_at())
         made = _placed(args[0], *args[2:3])
-        if not isinstance(made, int) and not os.path.lexists(made):
-            self._made.add(os.path.realpath(made))
+        path = self._watched(made)
+        if path is not None and not self._over:
+            self.folders.makes(path, asks=not ensures(sys._getframe(2)))  # noqa: SLF001
+
+    def _remove_folder(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(_placed(*args[:2]))
+        if path is not None and not self._over:
+            self.folders.removes(path)
+
+    def _enter(self, args: tuple[Any, ...]) -> None:
+        path = self._watched(args[0])
+        if path is not None:
+            self.folders.goes_by(path)
 
     def _clear(self, args: tuple[Any, ...]) -> None:
         path = self._watched(_placed(args[0], args[1] if len(args) > 1 and args[1] is not None else -1))
@@ -401,6 +423,14 @@ class Files:
     def cleared(self) -> tuple[str, ...]:
         """Folders that the stage removed with all that was in them, or would have, as in `FileState`."""
         return tuple(sorted(map(self._relative, self._cleared)))
+
+    def left(self) -> dict[str, bool]:
+        """Folders that the stage made or removed, as in `FileState`, and whether each is there in the end."""
+        return {self._relative(path): there for path, there in self.folders.left().items()}
+
+    def found(self) -> tuple[str, ...]:
+        """Folders that were there, and that the stage needed or was told of, as in `FileState`."""
+        return tuple(sorted(map(self._relative, self.folders.found - {str(self._project)})))
 
     def _unseen(self) -> list[str]:
         """Files of the project that have changed although no hook saw it, without those that others are writing."""
@@ -415,9 +445,11 @@ class Files:
         beside = Beside(self._undo.parent)
         elsewhere = written_elsewhere(changed) | beside.written
         found = [path for path in changed if path not in elsewhere]
+        self._crowded = beside.ran
         if found and beside.ran and not self.declared:
             names = ", ".join(Path(path).name for path in found[:3])
             self._note(f"native code wrote {names} while other stages ran: who did cannot be told")
+            self.unseen = True
         return found
 
     def _relative(self, path: str) -> str:
@@ -434,6 +466,8 @@ _HANDLERS = {
     "os.truncate": Files._truncate,  # noqa: SLF001
     "sqlite3.connect": Files._database,  # noqa: SLF001
     "os.mkdir": Files._make_folder,  # noqa: SLF001
+    "os.rmdir": Files._remove_folder,  # noqa: SLF001
+    "os.chdir": Files._enter,  # noqa: SLF001
     "os.listdir": Files._list,  # noqa: SLF001
     "os.scandir": Files._list,  # noqa: SLF001
     "shutil.rmtree": Files._clear,  # noqa: SLF001

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nbpipe.pipeline.contents import EXPORT_MANIFEST, HIDDEN, listing_digest, names_without
@@ -33,16 +33,17 @@ def _machinery(folder: Path) -> bool:
     return (folder / "pyvenv.cfg").exists() or (folder / EXPORT_MANIFEST).exists()
 
 
-def digest_listing(folder: Path, *, wrote: Mapping[str, bool]) -> str:
+def digest_listing(folder: Path, *, wrote: Mapping[str, bool], made: Collection[str] = ()) -> str:
     """Digest of the names in a folder as they were before the stage; "" when there was none, and is none.
 
-    `wrote`: paths that the stage wrote or removed, and whether they were there before.
+    `wrote`: paths that the stage wrote or removed, and whether they were there before; `made`: folders that it made.
     """
     inside = {Path(path): there for path, there in wrote.items() if path.startswith(f"{folder}{os.sep}")}
-    made = {path for path, there in inside.items() if not there}
+    own = {Path(path) for path in made if path.startswith(f"{folder}{os.sep}")}
+    own |= {path for path, there in inside.items() if not there}
     names = {path.relative_to(folder).parts[0] for path, there in inside.items() if there}
     try:
-        names |= names_without(folder.iterdir(), made)
+        names |= names_without(folder.iterdir(), own)
     except (FileNotFoundError, NotADirectoryError):
         return listing_digest(names) if names else ""
     return listing_digest(names)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shutil
 from pathlib import Path
 
 from nbpipe.job.folder import UNDO
+from nbpipe.job.folders import changed_folders
 
 
 def undo(job: Path, *, seen: bool = False) -> list[str]:
-    """Put back every file that the job in this folder wrote, and take away those that it made. Safe to repeat.
+    """Put back every file that the job in this folder wrote, and take away those that it made; folders, too. Safe to repeat.
 
     Files that came while it ran, and that it was not seen to write, may be somebody else's: they are put aside in its
     folder, and what is said of them is returned. `seen`: they stay where they are.
     """
     told = list[str]()
     index = job / UNDO / "index.jsonl"
-    if not index.exists():
-        return told
-    for line in index.read_text().splitlines():
+    for line in index.read_text().splitlines() if index.exists() else ():
         entry = json.loads(line)
         if seen and "seen" in entry:
             continue
@@ -34,8 +34,15 @@ def undo(job: Path, *, seen: bool = False) -> list[str]:
             aside = _free(job / UNDO / "aside" / path.name)
             shutil.move(path, aside)
             told.append(f"{path.name} came while the stage ran, whose work is taken back: it is put aside, in {aside}")
-        else:
+        elif not path.is_dir():
             path.unlink(missing_ok=True)
+    # The innermost first: what somebody else has put into one stays, and so does the folder.
+    for name, there, _ in sorted(changed_folders(job), reverse=True):
+        if there:
+            Path(name).mkdir(parents=True, exist_ok=True)
+        else:
+            with contextlib.suppress(OSError):
+                Path(name).rmdir()
     return told
 
 

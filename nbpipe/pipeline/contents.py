@@ -26,9 +26,13 @@ BELOW = "/**/"
 _INSTALLED = frozenset({"site-packages", "node_modules"})
 
 
+#: Stands for a folder that is there, where a file has a digest.
+THERE = "folder"
+
+
 def digest_folder(path: Path) -> str:
     """What stands for a folder that is there; "" when there is none."""
-    return "folder" if path.is_dir() else ""
+    return THERE if path.is_dir() else ""
 
 
 def digest_file(path: Path) -> str:

@@ -13,7 +13,7 @@ from nbpipe.plan.champion import compared_model
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.explain import changes
 from nbpipe.plan.resolve import Wanted, wanted
-from nbpipe.plan.settled import Settled
+from nbpipe.plan.settled import Settled, differs, left
 
 
 class Traces(Protocol):
@@ -117,13 +117,13 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
         took = _seconds(traces, stage, unkept)
         decisions.append(Decision(stage=stage.name, action="RUN", reasons=why, key=target.key, expected=took, on=on))
         running.add(stage.name)
-    left = {} if running else {state.path: state for made in committed.values() for state in made.files_written}
+    stands = {} if running else left(committed.values())
     return Plan(
         pipeline=pipeline.name,
         version=pipeline.version,
         decisions=tuple(decisions),
         warnings=pipeline.warnings,
-        restores=tuple(sorted(path for path, state in left.items() if file_digest(path) != state.digest)),
+        restores=tuple(sorted(path for path, state in stands.items() if differs(state, file_digest))),
     )
 
 

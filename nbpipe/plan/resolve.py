@@ -12,7 +12,7 @@ from nbpipe.notebook.thresholds import threshold_names
 from nbpipe.pipeline.index import Index, index_of
 from nbpipe.pipeline.params import effective_params
 from nbpipe.plan.key import derived_seed, make_key
-from nbpipe.plan.settled import Settled, given, settled
+from nbpipe.plan.settled import Settled, given, left, settled
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def wanted(
         snippets=snippets,
         params=reached,
         seed=own,
-        files={state.path: state for out in done for state in out.files_written},
+        files=left(done),
         missing=tuple(sorted(needs.missing)),
         outputs=stage.flow.outputs,
         modules={name: sha256 for name, (_, sha256) in pipeline.modules.items()},

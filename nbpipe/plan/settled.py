@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from nbpipe.model import Artifact, Outcome, Pipeline
+from nbpipe.model import Artifact, FileState, Outcome, Pipeline
+from nbpipe.pipeline.contents import FOLDER, THERE, listing_digest
 from nbpipe.pipeline.index import Index, index_of
 
 
@@ -45,9 +46,10 @@ class Settled(Mapping[str, Outcome]):
             insort(self._gave.setdefault(name, []), place)
         for name in outcome.observed:
             insort(self._changed.setdefault(name, []), place)
-        if outcome.ambient or outcome.files_written or outcome.metrics:
+        wrote = outcome.files_written or outcome.folders
+        if outcome.ambient or wrote or outcome.metrics:
             insort(self._telling, place)
-        if outcome.files_written:
+        if wrote:
             insort(self._wrote, place)
 
     def remove(self, stage: str) -> Outcome:
@@ -78,7 +80,7 @@ class Settled(Mapping[str, Outcome]):
         return [self._outcomes[self._index.stages[place].name] for place in self._above(stage, self._telling)]
 
     def writing(self, below: int) -> list[Outcome]:
-        """Outcomes above that place that left files, in notebook order."""
+        """Outcomes above that place that left files or folders, in notebook order."""
         return [
             self._outcomes[self._index.stages[place].name] for place in self._wrote[: bisect_left(self._wrote, below)]
         ]
@@ -95,6 +97,23 @@ def settled(pipeline: Pipeline, committed: Mapping[str, Outcome]) -> Settled:
     for stage, outcome in committed.items():
         found.add(stage, outcome)
     return found
+
+
+def left(outcomes: Iterable[Outcome]) -> dict[str, FileState]:
+    """Path -> what the last of these outcomes, in notebook order, that wrote there has left; of folders as well."""
+    found: dict[str, FileState] = {}
+    for outcome in outcomes:
+        for path, there in outcome.folders.items():
+            found[path + FOLDER] = FileState(path=path + FOLDER, digest=THERE if there else "")
+        found |= {state.path: state for state in outcome.files_written}
+    return found
+
+
+def differs(state: FileState, digest: Callable[[str], str]) -> bool:
+    """Whether a path is not as a stage left it. A folder that is to be gone may stay for what others have put into it."""
+    if state.path.endswith(FOLDER) and not state.digest:
+        return digest(state.path.removesuffix("./")) == listing_digest(set())
+    return digest(state.path) != state.digest
 
 
 def given(outcome: Outcome, name: str) -> Artifact | None:

@@ -13,7 +13,7 @@ from nbpipe.model import FileState, Pipeline, Stage, Trace
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import Wanted
-from nbpipe.plan.settled import Settled
+from nbpipe.plan.settled import Settled, left
 from nbpipe.run.agenda import Agenda
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
@@ -147,9 +147,7 @@ class Committed:
 
     def last_written(self, below: int) -> Iterable[FileState]:
         """The latest state of every file that stages above position `below` wrote."""
-        return {
-            state.path: state for outcome in self.outcomes.writing(below) for state in outcome.files_written
-        }.values()
+        return left(self.outcomes.writing(below)).values()
 
 
 def _of_this_run(trace: Trace) -> Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,10 +11,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from nbpipe.job.folder import UNDO
+from nbpipe.job.folders import changed_folders
 from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
-from nbpipe.pipeline.contents import BELOW, FOLDER, digest_file, files_below, listing_digest, names_without
+from nbpipe.pipeline.contents import BELOW, FOLDER, THERE, digest_file, files_below, listing_digest, names_without
 from nbpipe.plan.resolve import Wanted
+from nbpipe.plan.settled import differs
 from nbpipe.run.beside import Lane
 from nbpipe.run.faults import fault
 from nbpipe.store import Store
@@ -47,10 +50,14 @@ class Disk:
         if path in self._original:
             return self._original[path][0]
         if self._running:
-            written = self._in_flight().get(self.path(path))
+            written = self._in_flight().get(self._named(path))
             if written is not None:
                 return written
         return self._digest(path)
+
+    def _named(self, path: str) -> str:
+        """A recorded path, absolute; behind that of a folder what says that it is one."""
+        return f"{self.path(path)}{FOLDER if path.endswith(FOLDER) else ''}"
 
     def as_of(self, target: Wanted) -> Callable[[str], str]:
         """Digests of paths as a stage that reads them first should see them: what stages above left, nothing else's."""
@@ -66,32 +73,38 @@ class Disk:
     def _listing(self, path: str, target: Wanted) -> str:
         """A folder's names, without those that this run made, with those that stages above the reader made."""
         folder = self.path(path.rstrip("/") or ".")
-        inside = self._inside(folder, target)
+        inside = {Path(entry): digest for entry, digest in self._inside(folder, target).items()}
         gone = {entry for entry, digest in inside.items() if not digest}
         names = names_without(_entries(folder), gone)
         names |= {entry.relative_to(folder).parts[0] for entry, digest in inside.items() if digest}
-        return listing_digest(names) if names or folder.is_dir() else ""
+        return listing_digest(names) if names or self._there(path.rstrip("/") + FOLDER, target) else ""
+
+    def _there(self, path: str, target: Wanted) -> bool:
+        above = target.files.get(path)
+        return bool(self.before_run(path) if above is None else above.digest)
 
     def _below(self, folder: Path, target: Wanted) -> set[str]:
         """The same of the files at any depth: their paths, relative to the folder."""
-        inside = {str(entry.relative_to(folder)): digest for entry, digest in self._inside(folder, target).items()}
+        found = self._inside(folder, target)
+        inside = {os.path.relpath(name, folder): each for name, each in found.items() if not name.endswith(FOLDER)}  # noqa: PTH109
         return files_below(folder) - inside.keys() | {name for name, digest in inside.items() if digest}
 
-    def _inside(self, folder: Path, target: Wanted) -> dict[Path, str]:
-        """Files below a folder that this run wrote: their digests before it, or as stages above the reader left them."""
+    def _inside(self, folder: Path, target: Wanted) -> dict[str, str]:
+        """What this run wrote below a folder: its digests before it, or as stages above the reader left it."""
         there = self._in_flight() if self._running else {}
-        there |= {self.path(name): digest for name, (digest, _) in self._original.items()}
-        there |= {self.path(name): state.digest for name, state in target.files.items()}
-        return {entry: digest for entry, digest in there.items() if folder in entry.parents}
+        there |= {self._named(name): digest for name, (digest, _) in self._original.items()}
+        there |= {self._named(name): state.digest for name, state in target.files.items()}
+        return {name: digest for name, digest in there.items() if folder in Path(name).parents}
 
-    def _in_flight(self) -> dict[Path, str]:
+    def _in_flight(self) -> dict[str, str]:
         """What running jobs have written so far -> the digest of what was there before."""
         first: dict[str, tuple[int, Path | None]] = {}
         for folder in self._running:
             for path, (at, kept) in _copies(folder).items():
                 if path not in first or at < first[path][0]:
                     first[path] = (at, kept)
-        return {Path(path): digest_file(kept) if kept else "" for path, (_, kept) in first.items()}
+        found = {path: digest_file(kept) if kept else "" for path, (_, kept) in first.items()}
+        return {**found, **_folders(self._running)}
 
     # -- what jobs do
 
@@ -129,6 +142,11 @@ class Disk:
             if state.path not in self._original and path in copies:
                 _, kept = min((each[path] for each in (copies, *others) if path in each), key=itemgetter(0))
                 self._original[state.path] = (digest_file(kept) if kept else "", kept)
+        before = _folders({folder, *self._running})
+        for name in outcome.folders:
+            path = name + FOLDER
+            if path not in self._original and self._named(path) in before:
+                self._original[path] = (before[self._named(path)], None)
 
     # -- what must be on disk
 
@@ -143,11 +161,14 @@ class Disk:
         Raises StoreError if an object is gone, OSError if it cannot be written.
         """
         told = []
-        for state in states:
-            present = self._digest(state.path)
-            if present == state.digest:
+        for state in sorted(states, key=_order, reverse=True):
+            if not differs(state, self._digest):
                 continue
-            target = self.path(state.path)
+            target, present = self.path(state.path), self._digest(state.path)
+            if state.path.endswith(FOLDER):
+                self._original.setdefault(state.path, (present, None))
+                _put_folder(target, there=bool(state.digest))
+                continue
             if state.path not in self._original:
                 known = not present or self._store.objects.has(present)
                 kept = self._store.objects.local_path(self._store.objects.put_file(target)) if present else None
@@ -165,8 +186,10 @@ class Disk:
 
     def revert(self, states: Iterable[FileState]) -> None:
         """Put back what these paths held before the run."""
-        for state in states:
-            if state.path in self._original:
+        for state in sorted(states, key=_order, reverse=True):
+            if state.path.endswith(FOLDER) and state.path in self._original:
+                _put_folder(self.path(state.path), there=bool(self._original[state.path][0]))
+            elif state.path in self._original:
                 self.lane.wrote([self.path(state.path)])
                 _put(self.path(state.path), self._original[state.path][1])
 
@@ -174,6 +197,19 @@ class Disk:
 def written_by(folder: Path) -> list[Path]:
     """Files that a job was seen to write, by now."""
     return list(map(Path, _copies(folder, seen=True)))
+
+
+def _order(state: FileState) -> tuple[bool, str]:
+    """From the last to the first: files, then folders, the innermost first."""
+    return not state.path.endswith(FOLDER), state.path
+
+
+def _put_folder(target: Path, *, there: bool) -> None:
+    if there:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    with contextlib.suppress(OSError):
+        target.rmdir()
 
 
 def _put(target: Path, source: Path | None) -> None:
@@ -195,6 +231,16 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _folders(jobs: Iterable[Path]) -> dict[str, str]:
+    """Folders that jobs made or removed, with `FOLDER` -> what stands for what was there before."""
+    first: dict[str, tuple[int, bool]] = {}
+    for job in jobs:
+        for path, there, at in changed_folders(job):
+            if path not in first or at < first[path][0]:
+                first[path] = (at, there)
+    return {path + FOLDER: THERE if there else "" for path, (_, there) in first.items()}
 
 
 def _copies(folder: Path, *, seen: bool = False) -> dict[str, tuple[int, Path | None]]:

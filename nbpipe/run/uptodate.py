@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from nbpipe.model import FileState, Notebook, Pipeline, Trace
+from nbpipe.model import Notebook, Pipeline, Trace
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import wanted
-from nbpipe.plan.settled import Settled
+from nbpipe.plan.settled import Settled, differs, left
 from nbpipe.run import record as records
 from nbpipe.run.project import Project
 from nbpipe.run.settings import Settings
@@ -52,10 +52,7 @@ def up_to_date(
             return None
         committed.add(stage.name, trace.outcome)
         keys[stage.name] = trace.key
-    left: dict[str, FileState] = {
-        state.path: state for outcome in committed.values() for state in outcome.files_written
-    }
-    if any(outside.digest(path) != state.digest for path, state in left.items()):
+    if any(differs(state, outside.digest) for state in left(committed.values()).values()):
         return None
     same = (r for r in candidates if r.keys == keys and (project.root / r.executed).exists())
     return next(same, None)
