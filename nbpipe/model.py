@@ -452,8 +452,9 @@ class Decision(Value, frozen=True, kw_only=True, omit_defaults=True):
     #: One line per reason, such as "`lr` 0.001 → 0.01"; empty for a HIT.
     reasons: tuple[str, ...] = ()
     key: str = ""
-    #: Run whose result is reused.
+    #: Run whose result is reused, and the token of the attempt that made it.
     source: str = ""
+    result: str = ""
     #: Seconds it is expected to take; None when unknown.
     expected: float | None = None
     #: Target that the stage itself names; "" for the run's own.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, Literal
 
 from nbpipe.dataflow.hints import OWNERS
 from nbpipe.model import Edge, Stage
+from nbpipe.pipeline.contents import touches
 
 _Kind = Literal["data", "after", "file", "ambient", "observed"]
 
@@ -19,21 +20,21 @@ def edges(stages: Sequence[Stage], observed: Mapping[str, Mapping[str, Any]]) ->
     """
     found: list[Edge] = []
     ambient = _Ambient()
-    with_files: list[tuple[str, set[str], set[str]]] = []
+    with_files: list[_Files] = []
     seen_above: list[tuple[str, Mapping[str, Any]]] = []
     visible: set[str] = set()
     for stage in stages:
-        reads, writes = _paths(stage, observed)
         seen = observed.get(stage.name, {})
+        files = _Files(stage, seen)
         visible |= stage.flow.scope.keys()
         found += _data(stage)
         found += [Edge(source=name, target=stage.name, kind="after") for name in stage.after]
-        found += _files(stage, reads, writes, with_files)
+        found += files.edges(with_files)
         found += ambient.edges(stage)
         found += _observed(stage, seen, seen_above, visible)
         ambient.pass_by(stage)
-        if reads or writes:
-            with_files.append((stage.name, reads, writes))
+        if files:
+            with_files.append(files)
         if seen:
             seen_above.append((stage.name, seen))
     return tuple(found)
@@ -46,26 +47,44 @@ def _data(stage: Stage) -> list[Edge]:
     return [Edge(source=s, target=stage.name, names=tuple(sorted(names))) for s, names in sorted(by_source.items())]
 
 
-def _paths(stage: Stage, observed: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]:
-    seen = observed.get(stage.name, {})
-    reads = {*stage.flow.file_reads, *stage.options.reads, *seen.get("reads_files", ())}
-    writes = {*stage.flow.file_writes, *stage.options.writes, *seen.get("writes_files", ())}
-    return set(map(_clean, reads)), set(map(_clean, writes))
+class _Files:
+    """What a stage has to do with files and folders, as its code says and as it was seen."""
+
+    def __init__(self, stage: Stage, seen: Mapping[str, Any]) -> None:
+        self.stage = stage.name
+        self.reads = _clean((*stage.flow.file_reads, *stage.options.reads, *seen.get("reads_files", ())))
+        self.writes = _clean((*stage.flow.file_writes, *stage.options.writes, *seen.get("writes_files", ())))
+        self._needs = set(seen.get("folders_found", ()))
+        self._leaves = set(seen.get("folders_left", ()))
+        #: It starts programs whose files nobody sees, and does not say which they are.
+        self._unseen = bool(seen.get("unseen")) and not (stage.options.reads or stage.options.writes)
+
+    def __bool__(self) -> bool:
+        return bool(self.reads or self.writes or self._needs or self._leaves or self._unseen)
+
+    def edges(self, above: Sequence[_Files]) -> list[Edge]:
+        """From those above that it must not change places with."""
+        found = []
+        for other in above if self else ():
+            shared = self._shared(other)
+            if shared:
+                found.append(Edge(source=other.stage, target=self.stage, names=tuple(sorted(shared)), kind="file"))
+        return found
+
+    def _shared(self, other: _Files) -> set[str]:
+        shared = _common(self.reads | self.writes, other.writes) | _common(self.writes, other.reads)
+        shared |= {path for path in self.writes for seen in other.reads if seen.endswith("/") and touches(seen, path)}
+        shared |= {path for path in other.writes for seen in self.reads if seen.endswith("/") and touches(seen, path)}
+        shared |= self._needs & other._leaves
+        if self._unseen:
+            shared |= other.writes
+        if other._unseen:
+            shared |= self.writes
+        return shared
 
 
-def _clean(path: str) -> str:
-    return path.removeprefix("./")
-
-
-def _files(
-    stage: Stage, reads: set[str], writes: set[str], above: Sequence[tuple[str, set[str], set[str]]]
-) -> list[Edge]:
-    found = []
-    for other, their_reads, their_writes in above if reads or writes else ():
-        shared = _common(reads | writes, their_writes) | _common(writes, their_reads)
-        if shared:
-            found.append(Edge(source=other, target=stage.name, names=tuple(sorted(shared)), kind="file"))
-    return found
+def _clean(paths: Iterable[str]) -> set[str]:
+    return {path if path == "./" else path.removeprefix("./") for path in paths}
 
 
 def _common(mine: set[str], theirs: set[str]) -> set[str]:

@@ -40,7 +40,8 @@ def seen_in(project: Path, environment: Mapping[str, str]) -> Seen | None:
             if status in ("waiting", "skipped", "pending"):
                 continue
             facts: dict[str, object] = {"verdict": status}
-            kept = [trace for trace in traces.lookup(record.keys.get(stage.name, "-")) if trace.stage == stage.name]
+            made = record.results.get(stage.name)
+            kept = [trace for trace in traces.lookup(record.keys.get(stage.name, "-")) if trace.outcome.token == made]
             outcome = (
                 kept[0].outcome if kept else _verdict(place.runs / record.id / "jobs" / f"{stage.name}.{stage.attempt}")
             )

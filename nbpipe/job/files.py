@@ -28,7 +28,7 @@ from nbpipe.job.readers import below
 from nbpipe.job.scan import digest_listing, scan
 from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
-from nbpipe.pipeline.contents import FOLDER, HIDDEN, digest_file, digest_folder
+from nbpipe.pipeline.contents import FOLDER, HIDDEN, THERE, digest_file, digest_folder
 from nbpipe.store.local import sync_folder
 
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/var/", "/run/")
@@ -387,7 +387,8 @@ class Files:
 
     def looked_at(self) -> dict[str, str]:
         """Digests of what was read or asked for so far, by path as in `FileState`."""
-        return {self._relative(path): digest for path, digest in self._reads.items()}
+        found = {path + FOLDER: THERE for path in self.found()}
+        return found | {self._relative(path): digest for path, digest in self._reads.items()}
 
     def _says_nothing(self, folder: str) -> bool:
         """Whether it is listed too, or the stage makes it or writes into it: it is there whenever its files are."""

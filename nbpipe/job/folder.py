@@ -25,12 +25,14 @@ AT_REST = "at-rest"
 #: Of a stage's process on a scheduler: a lock that it holds, and then the list of the files that hooks saw it write.
 HELD = ".held"
 ENDED = ".ended"
-#: On another machine: what was sent for the job; what it found damaged or lacking; what its code looked at, if it failed.
+#: If it failed: what its code looked at; there if it started programs whose files nobody sees.
+LOOKED = "looked.json"
+UNSEEN = "unseen"
+#: On another machine: what was sent for the job; what it found damaged or lacking.
 SHIPMENT = "shipment.json"
 NEEDS = "needs.json"
 #: The same: what it took from, and left in, the store that it shares with the machine that sent it.
 GIVEN = "given.json"
-LOOKED = "looked.json"
 #: The kernel of a failed attempt waits here; what it shall go on with.
 KEPT = "kept.json"
 ORDER = "continue.json"

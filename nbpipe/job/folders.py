@@ -32,22 +32,21 @@ class Folders:
         self._removed: set[str] = set()
 
     def goes_by(self, path: str) -> bool:
-        """It needs this folder to be there, or was told that it is; whether it is."""
+        """It needs this folder to be there, or was told that it is; whether it is. One that it makes sure of says nothing."""
         there = os.path.isdir(path)  # noqa: PTH112 - each file that is written comes here
-        if there and path not in self.made:
+        if there and path not in self.touched:
             self.found.add(path)
         return there
 
     def makes(self, path: str, *, asks: bool) -> None:
         """It is about to make it; with `asks` it fails where there is one."""
-        self.touched.add(path)
         self.goes_by(str(Path(path).parent))
-        if not os.path.lexists(path):
-            if path not in self._removed:
-                self._note(path, there=False)
-                self.made.add(path)
-        elif asks:
+        if asks:
             self.goes_by(path)
+        self.touched.add(path)
+        if not os.path.lexists(path) and path not in self._removed:
+            self._note(path, there=False)
+            self.made.add(path)
 
     def removes(self, path: str) -> None:
         """It is about to remove it, if it is empty."""

@@ -22,7 +22,7 @@ from nbpipe.job.ambient import NOISE, OWNERS, TABLE
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.definitions import Definitions
 from nbpipe.job.files import Files
-from nbpipe.job.folder import AT_REST, FAILURE, LOOKED, SENTINEL, SHIPMENT, read_spec, write_whole
+from nbpipe.job.folder import AT_REST, FAILURE, LOOKED, SENTINEL, UNSEEN, read_spec, write_whole
 from nbpipe.job.imports import Heard, ImportWatch
 from nbpipe.job.installed import Installed
 from nbpipe.job.late import Rest, refuse
@@ -265,9 +265,10 @@ class Session:
             traceback=defined[2] if defined is not None else "",
         )
         write_whole(self.folder / FAILURE, msgspec.json.encode(failure))
-        if (self.folder / SHIPMENT).exists():
-            # On another machine a file that was not sent is the likeliest cause.
-            write_whole(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
+        # On another machine a file that was not sent is the likeliest cause; here, what a stage below has written too early.
+        write_whole(self.folder / LOOKED, msgspec.json.encode(self.files.looked_at()))
+        if self.files.unseen:
+            (self.folder / UNSEEN).touch()
 
 
 def _way_out(error: BaseException) -> str:

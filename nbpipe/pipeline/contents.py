@@ -43,6 +43,14 @@ def digest_file(path: Path) -> str:
         return ""
 
 
+def touches(seen: str, written: str) -> bool:
+    """Whether writing there may change what was seen: of a file, of a folder, or of the names in one. As in `FileState`."""
+    if seen.endswith("/"):
+        folder = seen.removesuffix(FOLDER).rstrip("/")
+        return folder in (".", "") or written.startswith(f"{folder}/")
+    return seen == written
+
+
 def files_below(folder: Path) -> set[str]:
     """Paths, relative to a folder, of the files in it and in its folders; without links and hidden machinery."""
     found = set()

@@ -111,7 +111,9 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
         trace, reasons = decide(stage, target, traces, file_digest, unkept)
         if trace is not None and stage.name not in forced:
             committed.add(stage.name, trace.outcome)
-            decisions.append(Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, expected=0.0))
+            token = trace.outcome.token
+            hit = Decision(stage=stage.name, action="HIT", key=target.key, source=trace.run, result=token, expected=0.0)
+            decisions.append(hit)
             continue
         why = reasons or ("asked for",)
         took = _seconds(traces, stage, unkept)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from nbpipe.errors import PipelineError
 from nbpipe.model import FileState, Pipeline, Stage, Trace
+from nbpipe.pipeline.contents import listing_digest
 from nbpipe.pipeline.index import index_of
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import Wanted
 from nbpipe.plan.settled import Settled, left
 from nbpipe.run.agenda import Agenda
+from nbpipe.run.ahead import Saw, astray, needed
 from nbpipe.run.files import Disk
 from nbpipe.run.journal import Journal
 
@@ -43,6 +45,8 @@ class Committed:
         #: Folders of the jobs of this run whose outcome stands, in the order of their commits.
         self._ran: dict[str, Path] = {}
         self._rounds: dict[str, int] = {}
+        #: Stages that may have seen more than is known -> those above that had not ended when they began.
+        self._doubtful: dict[str, set[str]] = {}
         self.position = {stage.name: n for n, stage in enumerate(pipeline.stages)}
         #: Outcomes of stages above this position were looked at since anything changed that they go by.
         self._looked_at = 0
@@ -59,6 +63,21 @@ class Committed:
         self._agenda.stand(trace.stage)
         if folder is not None:
             self._ran[trace.stage] = folder
+        for below in [name for name, early in self._doubtful.items() if trace.stage in early]:
+            if below in self.outcomes and self.has_written(trace.stage):
+                self.waits.setdefault(below, set()).add(trace.stage)
+                self.take_back(below, f"ran before {trace.stage} had finished")
+
+    def doubt(self, stage: Stage, early: set[str]) -> None:
+        """Nobody knows what this outcome goes by: it stands as long as these stages above it, when they end, wrote nothing."""
+        self._doubtful[stage.name] = {name for name in early if name not in self.outcomes}
+
+    def has_written(self, name: str) -> bool:
+        """Whether a stage has an outcome, and what it left is not what the files were before."""
+        outcome = self.outcomes.get(name)
+        return outcome is not None and any(
+            self._disk.has_changed(state.path) or self._disk.lacks(state) for state in left([outcome]).values()
+        )
 
     def _changed(self, name: str) -> None:
         self._looked_at = min(self._looked_at, self.position[name])
@@ -90,7 +109,7 @@ class Committed:
             return "what it read has changed"
         if stage.name in self._ran:
             trace = _of_this_run(trace)
-        reason = holds(trace, target, self._disk.as_of(target))
+        reason = holds(trace, target, self._as_found(trace, target)) or self._strayed(trace, target)
         if reason is not None and busy:
             # Native code writes where nobody sees it until its stage ends: files on disk speak only when all is quiet.
             seen = {state.path: state.digest for state in trace.outcome.files_read}
@@ -98,26 +117,60 @@ class Committed:
                 return None
         return reason
 
+    def _as_found(self, trace: Trace, target: Wanted) -> Callable[[str], str]:
+        """Digests of what a stage should have found; a folder that it makes sure of was empty to it if it was not there."""
+        digest, own = self._disk.as_of(target), {f"{path}/" for path in trace.outcome.folders}
+        return lambda path: digest(path) or (listing_digest(set()) if path in own else "")
+
+    def _strayed(self, trace: Trace, target: Wanted) -> str | None:
+        """Why what an outcome of this run needed should not have been there."""
+        if trace.stage not in self._ran:
+            return None
+        path = min(astray(trace.outcome, target, self._disk.as_of(target)), default=None)
+        return f"{path.removesuffix('./')} was not yet there" if path is not None else None
+
     def supersede(self, stage: Stage, reason: str) -> None:
-        """Take an outcome back: undo its writes, and those of later stages that wrote what it reads."""
-        paths = {state.path for state in self.outcomes[stage.name].files_read}
-        here = self.position[stage.name]
-        for later in reversed(self._pipeline.stages[here + 1 :]):
-            outcome = self.outcomes.get(later.name)
-            if outcome is not None and paths & {state.path for state in outcome.files_written}:
-                self.waits.setdefault(later.name, set()).add(stage.name)
-                self._take_back(later.name, "a stage above it reads what it writes")
-        self._take_back(stage.name, reason)
-        self._rounds[stage.name] = self._rounds.get(stage.name, 0) + 1
-        if self._rounds[stage.name] > _MOST_ROUNDS:
+        """Take an outcome back: undo its writes, and those of later stages that wrote what it went by."""
+        outcome = self.outcomes[stage.name]
+        paths = {
+            *(state.path for state in outcome.files_read),
+            *needed(outcome),
+            *(f"{path}/" for path in outcome.cleared),
+        }
+        self.make_way(stage, Saw(frozenset(paths)))
+        self.take_back(stage.name, reason)
+        if self.rounds(stage) > _MOST_ROUNDS:
             raise PipelineError(
                 f"does not settle: {reason}",
                 stage=stage.name,
                 fix="Declare the order with --after, or the files with --reads and --writes.",
             )
 
-    def _take_back(self, name: str, reason: str) -> None:
+    def rounds(self, stage: Stage) -> int:
+        """How often it was taken back by now, this time counted."""
+        self._rounds[stage.name] = self._rounds.get(stage.name, 0) + 1
+        return self._rounds[stage.name]
+
+    def ahead(self, stage: Stage, saw: Saw) -> list[str]:
+        """Stages below that have changed what this one saw, the last one first."""
+        here = self.position[stage.name]
+        found = []
+        for later in reversed(self._pipeline.stages[here + 1 :]):
+            outcome = self.outcomes.get(later.name)
+            if outcome is not None and saw.of(path for path in left([outcome]) if self._disk.has_changed(path)):
+                found.append(later.name)
+        return found
+
+    def make_way(self, stage: Stage, saw: Saw) -> None:
+        """Take back the stages below that have changed what this one saw: they run once it has ended."""
+        for later in self.ahead(stage, saw):
+            self.waits.setdefault(later, set()).add(stage.name)
+            self.take_back(later, "a stage above it reads what it writes")
+
+    def take_back(self, name: str, reason: str) -> None:
+        """An outcome stands no longer: what it wrote is undone."""
         outcome = self.outcomes.remove(name)
+        self._doubtful.pop(name, None)
         self._changed(name)
         if outcome.files_read:
             self._reading.remove(self.position[name])

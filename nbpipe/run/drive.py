@@ -251,6 +251,7 @@ class Drive:
             status, failure, code = "failed", failure or _failure_of(error), code or error.exit_code
         fault("finish.after_notebook")
         self.record.keys = {name: trace.key for name, trace in engine.traces.items()}
+        self.record.results = {name: trace.outcome.token for name, trace in engine.traces.items()}
         self._end(status, code, failure)
         return RunResult(
             run=self.run,

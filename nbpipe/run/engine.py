@@ -15,6 +15,7 @@ from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
 from nbpipe.run.agenda import Agenda
+from nbpipe.run.ahead import Saw, saw
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.committed import Committed
 from nbpipe.run.faults import fault
@@ -79,6 +80,8 @@ class Engine:
         self._continued: dict[str, None] = {}
         #: Stage -> key that was looked up in vain, and how much had ended by then.
         self._missed: dict[str, tuple[str, int]] = {}
+        #: Stages that saw what others below have written too early -> what that was. Nothing below starts before them.
+        self._held: dict[str, Saw] = {}
         self._ended = 0
         self._results = Results(place.store, pipeline.name)
         self._flight = InFlight(
@@ -167,6 +170,8 @@ class Engine:
                 return moved
             if not self._ready(stage):
                 continue
+            if not self._may_start(stage):
+                return moved
             target = self._wanted(stage)
             if target is None:
                 continue
@@ -327,12 +332,15 @@ class Engine:
         return msgspec.structs.replace(outcome, status="cancelled", failure=failure)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
-        if outcome.status == "succeeded":
+        if outcome.status == "succeeded" and not self._astray(attempt, outcome) and not self._blind(attempt, outcome):
             self._commit(attempt, outcome)
+            self._committed.doubt(attempt.stage, attempt.early if outcome.unseen else set())
             return
         for text in undo(attempt.folder, seen=self._disk.lane.mixed is not None):
             self._journal.append("warning", text=text)
         name, options = attempt.stage.name, attempt.stage.options
+        if outcome.status == "succeeded" or self._astray(attempt, outcome):
+            return
         too_early = None if self.stopping else self._too_early(attempt)
         if too_early is not None:
             self._committed.again(name, too_early)
@@ -359,6 +367,45 @@ class Engine:
             metrics=outcome.metrics,
             seconds=self._clock() - attempt.started,
         )
+
+    def _astray(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """Whether it saw, or may have seen, what stages below have written too early: then it runs again, before them.
+
+        They are taken back when it starts.
+        """
+        stage = attempt.stage
+        target = self._wanted(stage)
+        if self.stopping or outcome.status not in ("succeeded", "failed", "rejected") or target is None:
+            return False
+        found = saw(outcome, attempt.folder, target, self._disk.as_of(target))
+        below = [*self._committed.ahead(stage, found), *self._flight.ahead(stage, found)] if found else []
+        if not below or (outcome.status != "succeeded" and self._committed.rounds(stage) > 1):
+            return False
+        self._held[stage.name] = found
+        self._committed.again(stage.name, f"{', '.join(sorted(below))} ran before it had finished")
+        return True
+
+    def _blind(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """Whether nobody knows what it saw of files that stages above have left since it began: then it runs again."""
+        name = attempt.stage.name
+        above = sorted(each for each in attempt.early if self._committed.has_written(each)) if outcome.unseen else []
+        if self.stopping or not above:
+            return False
+        self._committed.waits.setdefault(name, set()).update(above)
+        self._committed.again(name, f"ran before {', '.join(above)} had finished")
+        return True
+
+    def _may_start(self, stage: Stage) -> bool:
+        """Whether nothing below it is in its way any more."""
+        found = self._held.get(stage.name)
+        if found is None:
+            return True
+        here = self._committed.position[stage.name]
+        if any(self._committed.position[name] > here for name in self._flight.running):
+            return False
+        self._committed.make_way(stage, found)
+        del self._held[stage.name]
+        return True
 
     def _too_early(self, attempt: Attempt) -> str | None:
         """Why a failure may be one only because the attempt did not see what the stages above it leave in the end."""

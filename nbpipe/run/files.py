@@ -86,7 +86,7 @@ class Disk:
     def _below(self, folder: Path, target: Wanted) -> set[str]:
         """The same of the files at any depth: their paths, relative to the folder."""
         found = self._inside(folder, target)
-        inside = {os.path.relpath(name, folder): each for name, each in found.items() if not name.endswith(FOLDER)}  # noqa: PTH109
+        inside = {os.path.relpath(name, folder): each for name, each in found.items() if not name.endswith(FOLDER)}
         return files_below(folder) - inside.keys() | {name for name, digest in inside.items() if digest}
 
     def _inside(self, folder: Path, target: Wanted) -> dict[str, str]:
@@ -105,6 +105,19 @@ class Disk:
                     first[path] = (at, kept)
         found = {path: digest_file(kept) if kept else "" for path, (_, kept) in first.items()}
         return {**found, **_folders(self._running)}
+
+    def has_changed(self, path: str) -> bool:
+        """Whether this run wrote there."""
+        return path in self._original
+
+    def lacks(self, state: FileState) -> bool:
+        """Whether the disk does not hold what a stage has left there."""
+        return differs(state, self._digest)
+
+    def written_in(self, folder: Path) -> list[str]:
+        """Paths, as in `FileState`, that the job in this folder has written by now."""
+        paths = (*_copies(folder), *_folders([folder]))
+        return [path.removeprefix(f"{self._project}{os.sep}") for path in paths]
 
     # -- what jobs do
 
@@ -162,7 +175,7 @@ class Disk:
         """
         told = []
         for state in sorted(states, key=_order, reverse=True):
-            if not differs(state, self._digest):
+            if not self.lacks(state):
                 continue
             target, present = self.path(state.path), self._digest(state.path)
             if state.path.endswith(FOLDER):

@@ -15,9 +15,11 @@ from nbpipe.job.folder import write_spec
 from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.undo import undo
 from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
+from nbpipe.pipeline.contents import FOLDER
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run import afield, kept
+from nbpipe.run.ahead import Saw
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
@@ -138,7 +140,8 @@ class InFlight:
             return prepare(self._place, self._pipeline, stage, number, target, champion), ()
         project = self._place.project
         token = afield.recall(project, target.key, on) if attachable else None
-        ships = known_reads(self._place, self._pipeline, stage)
+        folders = (path for path, state in target.files.items() if path.endswith(FOLDER) and state.digest)
+        ships = tuple(dict.fromkeys((*known_reads(self._place, self._pipeline, stage), *folders)))
         spec = prepare(self._place, self._pipeline, stage, number, target, champion, token=token, ships=ships)
         if attachable:
             job = afield.Afield(target=on, token=spec.token, pipeline=self._pipeline.name, stage=stage.name)
@@ -210,6 +213,12 @@ class InFlight:
             if self._place.store.leases.holder(other) is None:
                 self._fleet.of(job.target).cancel(left.token, force=True)
                 afield.forget(self._place.project, other)
+
+    def ahead(self, stage: Stage, saw: Saw) -> list[str]:
+        """Stages below this one whose jobs run, and have changed what it saw."""
+        names = [each.name for each in self._pipeline.stages]
+        below = [name for name in names[names.index(stage.name) + 1 :] if name in self.running]
+        return [name for name in below if saw.of(self._disk.written_in(self.running[name].folder))]
 
     def wait(self, seconds: float) -> None:
         """Until a job may have ended, but no longer than that."""

@@ -146,7 +146,9 @@ def _has_everything(project: Project, plan: Plan) -> str | None:
     """The latest run that ended with just these results."""
     if plan.restores or any(item.action == "RUN" for item in plan.decisions):
         return None
-    keys = {item.stage: item.key for item in plan.decisions}
+    tokens = {item.stage: item.result for item in plan.decisions}
     found = ((run, records.read(project.runs / run)) for run in project.run_ids()[:_LATEST])
-    same = (run for run, record in found if record is not None and record.status == "succeeded" and record.keys == keys)
+    same = (
+        run for run, record in found if record is not None and record.status == "succeeded" and record.results == tokens
+    )
     return next(same, None)

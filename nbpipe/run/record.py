@@ -35,8 +35,10 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     process_started: int = 0
     #: The executed copy of the notebook.
     executed: str = ""
-    #: Stage -> key of the result it ended with: equal keys mean equal results.
+    #: Stage -> key of the result it ended with. Under one key there are several, as what the stages read changes.
     keys: dict[str, str] = {}
+    #: Stage -> token of the attempt that made the result: the same tokens mean the same results.
+    results: dict[str, str] = {}
     warnings: list[str] = []
     exit_code: int = 0
 

@@ -39,7 +39,7 @@ def up_to_date(
         return None
     outside = Outside(project.root, store.variable_digest)
     committed = Settled(index_of(pipeline))
-    keys: dict[str, str] = {}
+    tokens: dict[str, str] = {}
     for stage in pipeline.stages:
         if stage.options.cache == "never" or any("champion" in text for text in stage.options.thresholds):
             return None
@@ -51,8 +51,8 @@ def up_to_date(
         if trace is None:
             return None
         committed.add(stage.name, trace.outcome)
-        keys[stage.name] = trace.key
+        tokens[stage.name] = trace.outcome.token
     if any(differs(state, outside.digest) for state in left(committed.values()).values()):
         return None
-    same = (r for r in candidates if r.keys == keys and (project.root / r.executed).exists())
+    same = (r for r in candidates if r.results == tokens and (project.root / r.executed).exists())
     return next(same, None)

@@ -158,10 +158,9 @@ def _up_to_date(site: Site, given: Mapping[str, Trace]) -> str | None:
 
     A stage that is never reused, or asked to run afresh, gives another one under the same key: it came after that run.
     """
-    keys = {name: trace.key for name, trace in given.items()}
-    newest = max((trace.created for trace in given.values()), default=0.0)
-    same = (record for record in _latest(site) if record.status == "succeeded" and record.keys == keys)
-    return next((record.id for record in same if newest <= record.ended), None)
+    tokens = {name: trace.outcome.token for name, trace in given.items()}
+    same = (record for record in _latest(site) if record.status == "succeeded" and record.results == tokens)
+    return next((record.id for record in same), None)
 
 
 def _earlier(site: Site, given: Mapping[str, Trace]) -> Mapping[str, str]:
@@ -169,7 +168,7 @@ def _earlier(site: Site, given: Mapping[str, Trace]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for record in _latest(site):
         for name, trace in given.items():
-            if record.keys.get(name) == trace.key and trace.created <= record.ended:
+            if record.results.get(name) == trace.outcome.token:
                 found[name] = record.id
     return found
 

@@ -44,7 +44,7 @@ _BUILDING = 0.2
 _PAUSE = 5.0
 #: Seconds that a target may take to start a job: its scheduler answers late, and may have others to answer first.
 _HANDED_IN = 300.0
-_LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl", "looked.json",
+_LEFT_THERE = ("job.json", "shipment.json", "wanted.json", "verdict.json", "outcome.json", "log.jsonl",
                "needs.json", "given.json", "kernel.pid", "kept.json", "continue.json", "undo", ".part")  # fmt: skip
 
 

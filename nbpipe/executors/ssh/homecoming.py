@@ -73,6 +73,8 @@ class Homecoming:
             files_read=self._read(told, reasons),
             files_written=self._written(told, reasons),
             cleared=tuple(folder for folder in told.cleared if not Path(folder).is_absolute()),
+            folders={path: there for path, there in told.folders.items() if self._ours_to_write(path)},
+            found=tuple(path for path in told.found if not Path(path).is_absolute()),
             variables=self._variables(told, reasons),
             warnings=tuple(map(self._said, told.warnings)),
         )
@@ -139,14 +141,18 @@ class Homecoming:
         below = [f"{folder}/{name}" for folder in cleared for name in self.here(folder + BELOW).split("\0") if name]
         gone = [FileState(path=path, digest="") for path in sorted({*below} - written)]
         for state in (*told.files_written, *gone):
-            path = Path(state.path)
-            if path.is_absolute():
+            if self._ours_to_write(state.path):
+                kept.append(state)
+            else:
                 reasons.append(f"it wrote {state.path} on {self.target}, outside of the project: it stays there")
-                continue
-            if ".." in path.parts or HIDDEN & set(path.parts) or "\0" in state.path:
-                raise SecurityError(f"{self.target} wants to write {state.path!a}", stage=self.spec.stage)
-            kept.append(state)
         return tuple(kept)
+
+    def _ours_to_write(self, name: str) -> bool:
+        """Whether a path lies in the project. Raises SecurityError for one that no stage could have written."""
+        path = Path(name)
+        if not path.is_absolute() and (".." in path.parts or HIDDEN & set(path.parts) or "\0" in name):
+            raise SecurityError(f"{self.target} wants to write {name!a}", stage=self.spec.stage)
+        return not path.is_absolute()
 
     def _variables(self, told: Outcome, reasons: list[str]) -> dict[str, str]:
         kept = {}
