@@ -22,7 +22,7 @@ from nbpipe.job import late
 from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
-from nbpipe.job.folders import Folders, ensures
+from nbpipe.job.folders import Folders, ensures, placed
 from nbpipe.job.holders import Beside, written_elsewhere
 from nbpipe.job.readers import below
 from nbpipe.job.scan import digest_listing, scan
@@ -280,21 +280,33 @@ class Files:
         self._writes[path] = existed
 
     def _remove(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(_placed(*args[:2]))
+        path = self._watched(placed(*args[:2]))
         if path is not None:
             self.written(path)
 
     def _rename(self, args: tuple[Any, ...]) -> None:
-        source, target = self._watched(_placed(args[0], *args[2:3])), self._watched(_placed(args[1], *args[3:4]))
+        given = placed(args[0], *args[2:3])
+        source, target = self._watched(given), self._watched(placed(args[1], *args[3:4]))
+        if isinstance(given, (str, bytes, os.PathLike)) and Path(os.fsdecode(given)).is_dir():
+            self._rename_folder(os.path.realpath(os.fsdecode(given)), source, target)
+            return
         if source is not None:
-            if Path(source).is_dir():
-                self._note(f"the folder {Path(source).name} was renamed")
-                self.unseen = True
-            else:
-                self.read(source)
-                self.written(source)
+            self.read(source)
+            self.written(source)
         if target is not None:
             self.written(target)
+
+    def _rename_folder(self, given: str, source: str | None, target: str | None) -> None:
+        paths = self.folders.moves(given, there=source is not None, target=target)
+        if paths is None:
+            self._note(f"the folder {Path(given).name} was renamed")
+            self.unseen = True
+        for path in paths or ():
+            if source is not None:
+                self.read(path)
+                self.written(path)
+            if target is not None:
+                self.written(f"{target}{path.removeprefix(given)}")
 
     def _truncate(self, args: tuple[Any, ...]) -> None:
         path = self._watched(args[0])
@@ -401,13 +413,13 @@ class Files:
     def _make_folder(self, args: tuple[Any, ...]) -> None:
         if self._checkpoints is not None and not isinstance(args[0], int):
             self._checkpoints.made(os.fspath(args[0]), self.looked_at())
-        made = _placed(args[0], *args[2:3])
+        made = placed(args[0], *args[2:3])
         path = self._watched(made)
         if path is not None and not self._over:
             self.folders.makes(path, asks=not ensures(sys._getframe(2)))  # noqa: SLF001
 
     def _remove_folder(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(_placed(*args[:2]))
+        path = self._watched(placed(*args[:2]))
         if path is not None and not self._over:
             self.folders.removes(path)
 
@@ -417,7 +429,7 @@ class Files:
             self.folders.goes_by(path)
 
     def _clear(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(_placed(args[0], args[1] if len(args) > 1 and args[1] is not None else -1))
+        path = self._watched(placed(args[0], args[1] if len(args) > 1 and args[1] is not None else -1))
         if path is not None and not self._over and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
             self._cleared.add(path)
 
@@ -478,13 +490,6 @@ _HANDLERS = {
     "os.fork": Files._process,  # noqa: SLF001
     "os.forkpty": Files._process,  # noqa: SLF001
 }
-
-
-def _placed(path: Any, folder: int = -1) -> Any:
-    """`path` as a call means it that names its folder by a descriptor, as `shutil.rmtree` does; -1 stands for none."""
-    if folder < 0 or not isinstance(path, (str, bytes)):
-        return path
-    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
 
 
 def _size(path: str) -> int:

@@ -13,6 +13,8 @@ from nbpipe.job.folder import UNDO
 
 #: In the folder of copies: a line of JSON for each folder that was made or removed.
 _INDEX = "folders.jsonl"
+#: Bytes in a folder that is renamed from which on they are not copied before: it cannot be put back.
+_MOST_MOVED = 1_000_000_000
 
 
 class Folders:
@@ -58,6 +60,22 @@ class Folders:
             self._removed.add(path)
             self._note(path, there=True)
 
+    def moves(self, given: str, *, there: bool, target: str | None) -> list[str] | None:
+        """It is about to rename a folder: the files in it. None where they are too many bytes to be kept for an undo.
+
+        `there`: where it lies now is watched; `target` is where it comes to, if that is watched.
+        """
+        found = list(os.walk(given))
+        paths = [os.path.join(place, name) for place, _, names in found for name in names]  # noqa: PTH118
+        if there and sum(Path(path).lstat().st_size for path in paths) > _MOST_MOVED:
+            return None
+        for place, _, _ in found:
+            if there:
+                self.removes(place)
+            if target is not None:
+                self.makes(target + place.removeprefix(given), asks=False)
+        return paths
+
     def _note(self, path: str, *, there: bool) -> None:
         with self._index.open("a") as index:
             index.write(json.dumps({"path": path, "there": there, "at": time.time_ns()}) + "\n")
@@ -78,6 +96,13 @@ def changed_folders(job: Path) -> Iterator[tuple[str, bool, int]]:
         if line.endswith("\n"):
             entry: dict[str, Any] = json.loads(line)
             yield entry["path"], entry["there"], entry["at"]
+
+
+def placed(path: Any, folder: int = -1) -> Any:
+    """`path` as a call means it that names its folder by a descriptor, as `shutil.rmtree` does; -1 stands for none."""
+    if folder < 0 or not isinstance(path, (str, bytes)):
+        return path
+    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
 
 
 def ensures(frame: Any) -> bool:

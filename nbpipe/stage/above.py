@@ -10,6 +10,7 @@ import msgspec
 from nbpipe.errors import PipelineError
 from nbpipe.export.graph import Order, ancestors
 from nbpipe.model import Pipeline, Trace
+from nbpipe.pipeline.contents import FOLDER, touches
 from nbpipe.plan.constraints import holds
 from nbpipe.plan.resolve import providers, wanted
 from nbpipe.stage.book import Book
@@ -113,7 +114,7 @@ def _digests(read: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _refuse_races(pipeline: Pipeline, given: Mapping[str, Trace], order: Order) -> None:
-    """Raise PipelineError where a stage writes a file that one above it in the notebook reads or writes, unordered."""
+    """Raise PipelineError where a stage writes a file that one above it in the notebook reads, lists or writes, unordered."""
     for n, later in enumerate(pipeline.stages):
         if later.name not in given:
             continue
@@ -123,7 +124,10 @@ def _refuse_races(pipeline: Pipeline, given: Mapping[str, Trace], order: Order) 
                 continue
             outcome = given[earlier.name].outcome
             touched = {state.path for state in (*outcome.files_read, *outcome.files_written)}
-            for path in sorted(writes & touched):
+            listed = [path for path in touched if path.endswith("/") and not path.endswith(FOLDER)]
+            for path in sorted(
+                path for path in writes if path in touched or any(touches(each, path) for each in listed)
+            ):
                 raise PipelineError(
                     f"writes {path}, which '{earlier.name}' uses too, and the scheduler orders them in no way",
                     stage=later.name,
