@@ -51,7 +51,9 @@ def find_inputs(
         elif path not in bundled and digest:
             _file(found, path, digest, project, kept)
     written = {state.path for outcome in outcomes for state in outcome.files_written}
-    found.folders |= {str(Path(path).parent) for path in written if not Path(path).is_absolute()}
+    made = {path for outcome in outcomes for path in outcome.folders}
+    parents = {str(Path(path).parent) for path in written} - made
+    found.folders |= {path for path in parents | _first_found(outcomes) if not Path(path).is_absolute()}
     found.links = links_to(project, {*written, *found.files, *_first_reads(outcomes)})
     for path, digest in listed.items():
         if not Path(path).is_absolute():
@@ -69,6 +71,16 @@ def _first_reads(outcomes: Iterable[Outcome]) -> dict[str, str]:
                 reads.setdefault(state.path, state.digest)
         made |= {state.path: state.digest for state in outcome.files_written}
     return reads
+
+
+def _first_found(outcomes: Iterable[Outcome]) -> set[str]:
+    """Folders that a stage needed, and that no stage above had made."""
+    found: set[str] = set()
+    made: set[str] = set()
+    for outcome in outcomes:
+        found |= {*outcome.found} - made
+        made |= outcome.folders.keys()
+    return found
 
 
 def _file(found: Inputs, path: str, digest: str, project: Path, kept: Callable[[str], Path | None]) -> None:

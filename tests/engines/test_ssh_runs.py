@@ -286,3 +286,22 @@ def test_a_kernel_in_which_somebody_goes_on_is_theirs(keeps: Site) -> None:
     done = finish(first)
     assert done.code == 0, done.err
     assert done.json["metrics"] == {"total": 4.0}
+
+
+def test_folders_are_there_as_they_are_here_and_those_made_there_come_home(there: Site) -> None:
+    (there.folder / "results").mkdir()
+    made = "%%stage made --on box\nimport os\nos.makedirs('out/deep', exist_ok=True)\nos.makedirs('empty')"
+    used = "%%stage used --on box\nopen('out/deep/x', 'w').write('1')\nopen('results/y', 'w').write('2')"
+    seen = "%%stage seen\nimport os\nprint(sorted(os.listdir('.')), os.listdir('empty'))"
+    there.write(made, used, seen)
+    done = there.run()
+    assert done.code == 0, done.err
+    assert "'empty'" in there.printed(done.json["run"])
+    assert (there.folder / "out/deep/x").read_text() + (there.folder / "results/y").read_text() == "12"
+    (there.folder / "out/deep/x").unlink()
+    (there.folder / "out/deep").rmdir()
+    (there.folder / "empty").rmdir()
+    there.write(made, used.replace("'1'", "'3'"), seen)
+    assert there.run().code == 0
+    assert (there.folder / "empty").is_dir()
+    assert (there.folder / "out/deep/x").read_text() == "3"

@@ -148,3 +148,11 @@ def test_paths_lead_neither_out_of_the_scratch_project_nor_out_of_the_bundle(tmp
         (root / "locked").mkdir(mode=0o500)
     assert not root.exists()
     assert not (tmp_path / "escape").exists()
+
+
+def test_folders_that_a_stage_needed_are_there_but_for_those_that_stages_make(tmp_path: Path, store: Store) -> None:
+    made = Outcome(stage="a", attempt=1, token="a", status="succeeded", folders={"out": True}, found=("raw",))  # noqa: S106
+    used = Outcome(stage="b", attempt=1, token="b", status="succeeded", found=("out", "raw"))  # noqa: S106
+    wrote = outcome({}, {"out/x": hashed("x"), "else/y": hashed("y")})
+    found = find_inputs([made, used, wrote], tmp_path, {}, Copies(store, []).find)
+    assert found.folders == {"raw", "else"}
