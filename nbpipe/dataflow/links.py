@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from nbpipe.dataflow.hints import OWNERS
 from nbpipe.model import Edge, Stage
-from nbpipe.pipeline.contents import touches
 
 _Kind = Literal["data", "after", "file", "ambient", "observed"]
 
@@ -73,14 +72,19 @@ class _Files:
 
     def _shared(self, other: _Files) -> set[str]:
         shared = _common(self.reads | self.writes, other.writes) | _common(self.writes, other.reads)
-        shared |= {path for path in self.writes for seen in other.reads if seen.endswith("/") and touches(seen, path)}
-        shared |= {path for path in other.writes for seen in self.reads if seen.endswith("/") and touches(seen, path)}
+        shared |= _listed(self.writes, other.reads) | _listed(other.writes, self.reads)
         shared |= self._needs & other._leaves
         if self._unseen:
             shared |= other.writes
         if other._unseen:
             shared |= self.writes
         return shared
+
+
+def _listed(writes: set[str], reads: set[str]) -> set[str]:
+    """Files below a folder whose names were looked at: its path has a slash at the end."""
+    folders = ["" if path == "./" else path for path in reads if path.endswith("/") and not path.endswith("/./")]
+    return {path for path in writes for folder in folders if path.startswith(folder)}
 
 
 def _clean(paths: Iterable[str]) -> set[str]:

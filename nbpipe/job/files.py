@@ -197,7 +197,7 @@ class Files:
             return
         mode, flags = args[1], args[2] if isinstance(args[2], int) else 0
         writing = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & _WRITING)
-        replaces = "w" in mode or "x" in mode if isinstance(mode, str) else bool(flags & os.O_TRUNC)
+        replaces = "w" in mode if isinstance(mode, str) else bool(flags & os.O_TRUNC and not flags & os.O_EXCL)
         if not writing or not replaces:
             self.read(path)
             self._through_links(args[0], path)
@@ -285,16 +285,20 @@ class Files:
             self.written(path)
 
     def _rename(self, args: tuple[Any, ...]) -> None:
-        given = placed(args[0], *args[2:3])
-        source, target = self._watched(given), self._watched(placed(args[1], *args[3:4]))
+        given, target = placed(args[0], *args[2:3]), self._watched(placed(args[1], *args[3:4]))
+        source = self._watched(given)
         if isinstance(given, (str, bytes, os.PathLike)) and Path(os.fsdecode(given)).is_dir():
             self._rename_folder(os.path.realpath(os.fsdecode(given)), source, target)
             return
-        if source is not None:
-            self.read(source)
-            self.written(source)
+        self._changed(source)
         if target is not None:
             self.written(target)
+
+    def _changed(self, path: str | None) -> None:
+        """What was there counts, too."""
+        if path is not None:
+            self.read(path)
+            self.written(path)
 
     def _rename_folder(self, given: str, source: str | None, target: str | None) -> None:
         paths = self.folders.moves(given, there=source is not None, target=target)
@@ -302,24 +306,19 @@ class Files:
             self._note(f"the folder {Path(given).name} was renamed")
             self.unseen = True
         for path in paths or ():
-            if source is not None:
-                self.read(path)
-                self.written(path)
+            self._changed(path if source is not None else None)
             if target is not None:
                 self.written(f"{target}{path.removeprefix(given)}")
 
-    def _truncate(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(args[0])
-        if path is not None:
-            self.read(path)
-            self.written(path)
+    def _link(self, args: tuple[Any, ...]) -> None:
+        self._changed(self._watched(placed(args[1], *args[2:3])))
+
+    def _alter(self, args: tuple[Any, ...]) -> None:
+        self._changed(self._watched(args[0]))
 
     def _database(self, args: tuple[Any, ...]) -> None:
         if isinstance(args[0], (str, bytes)) and args[0] not in {":memory:", "", b":memory:"}:
-            path = self._watched(os.fspath(args[0]))
-            if path is not None:
-                self.read(path)
-                self.written(path)
+            self._changed(self._watched(os.fspath(args[0])))
 
     def _list(self, args: tuple[Any, ...]) -> None:
         """A listing is a read of the names: they are kept under the folder's path with a slash at the end."""
@@ -413,8 +412,7 @@ class Files:
     def _make_folder(self, args: tuple[Any, ...]) -> None:
         if self._checkpoints is not None and not isinstance(args[0], int):
             self._checkpoints.made(os.fspath(args[0]), self.looked_at())
-        made = placed(args[0], *args[2:3])
-        path = self._watched(made)
+        path = self._watched(placed(args[0], *args[2:3]))
         if path is not None and not self._over:
             self.folders.makes(path, asks=not ensures(sys._getframe(2)))  # noqa: SLF001
 
@@ -476,7 +474,11 @@ _HANDLERS = {
     "open": Files._open,  # noqa: SLF001
     "os.remove": Files._remove,  # noqa: SLF001
     "os.rename": Files._rename,  # noqa: SLF001
-    "os.truncate": Files._truncate,  # noqa: SLF001
+    "os.truncate": Files._alter,  # noqa: SLF001
+    "os.chmod": Files._alter,  # noqa: SLF001
+    "os.utime": Files._alter,  # noqa: SLF001
+    "os.symlink": Files._link,  # noqa: SLF001
+    "os.link": Files._link,  # noqa: SLF001
     "sqlite3.connect": Files._database,  # noqa: SLF001
     "os.mkdir": Files._make_folder,  # noqa: SLF001
     "os.rmdir": Files._remove_folder,  # noqa: SLF001

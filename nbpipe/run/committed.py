@@ -57,6 +57,7 @@ class Committed:
         """From now on this outcome stands; `folder` is that of its job, where this run ran it."""
         self.outcomes.add(trace.stage, trace.outcome)
         self.traces[trace.stage] = trace
+        self._disk.note(trace.outcome)
         self._changed(trace.stage)
         if trace.outcome.files_read:
             insort(self._reading, self.position[trace.stage])
@@ -151,21 +152,30 @@ class Committed:
         self._rounds[stage.name] = self._rounds.get(stage.name, 0) + 1
         return self._rounds[stage.name]
 
-    def ahead(self, stage: Stage, saw: Saw) -> list[str]:
-        """Stages below that have changed what this one saw, the last one first."""
-        here = self.position[stage.name]
-        found = []
-        for later in reversed(self._pipeline.stages[here + 1 :]):
-            outcome = self.outcomes.get(later.name)
-            if outcome is not None and saw.of(path for path in left([outcome]) if self._disk.has_changed(path)):
-                found.append(later.name)
-        return found
+    def changed_below(self, stage: Stage) -> dict[str, list[str]]:
+        """Stages below that have an outcome, the last one first -> paths that this run has changed, of those it left."""
+        later = reversed(self._pipeline.stages[self.position[stage.name] + 1 :])
+        found = {each.name: self.outcomes.get(each.name) for each in later}
+        return {
+            name: [path for path in left([outcome]) if self._disk.has_changed(path)]
+            for name, outcome in found.items()
+            if outcome is not None and (outcome.files_written or outcome.folders)
+        }
 
     def make_way(self, stage: Stage, saw: Saw) -> None:
         """Take back the stages below that have changed what this one saw: they run once it has ended."""
-        for later in self.ahead(stage, saw):
-            self.waits.setdefault(later, set()).add(stage.name)
-            self.take_back(later, "a stage above it reads what it writes")
+        for later, paths in self.changed_below(stage).items():
+            lost = self._disk.unkept(self.outcomes[later]) if saw.of(paths) else None
+            if lost is not None:
+                raise PipelineError(
+                    f"a program or native code changed {lost} while '{stage.name}' above it ran: it cannot be put back",
+                    stage=later,
+                    name=lost,
+                    fix=f"Put {lost} right, then run again: nbpipe knows the order now. --after {stage.name} says it beforehand.",
+                )
+            if saw.of(paths):
+                self.waits.setdefault(later, set()).add(stage.name)
+                self.take_back(later, "a stage above it uses what it writes")
 
     def take_back(self, name: str, reason: str) -> None:
         """An outcome stands no longer: what it wrote is undone."""
@@ -192,11 +202,17 @@ class Committed:
         """Leave the files as if nothing had run: what is committed is found again in the store."""
         for folder in reversed(self._ran.values()):
             self._undo(folder)
+            self._disk.settle(folder, {})
         self._ran.clear()
 
     def _undo(self, folder: Path) -> None:
         for text in self._disk.take_back(folder):
             self._journal.append("warning", text=text)
+        self.settle(folder)
+
+    def settle(self, folder: Path) -> None:
+        """After an undo of this job, let its files be as those whose outcomes stand have left them."""
+        self._disk.settle(folder, left(self.outcomes.writing(len(self._pipeline.stages))))
 
     def last_written(self, below: int) -> Iterable[FileState]:
         """The latest state of every file that stages above position `below` wrote."""

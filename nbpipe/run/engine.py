@@ -15,7 +15,7 @@ from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
 from nbpipe.run.agenda import Agenda
-from nbpipe.run.ahead import Saw, saw
+from nbpipe.run.ahead import Saw, above, astray, clash, starts_programs, used
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.committed import Committed
 from nbpipe.run.faults import fault
@@ -82,6 +82,8 @@ class Engine:
         self._missed: dict[str, tuple[str, int]] = {}
         #: Stages that saw what others below have written too early -> what that was. Nothing below starts before them.
         self._held: dict[str, Saw] = {}
+        #: Those of them that were started again.
+        self._first: set[str] = set()
         self._ended = 0
         self._results = Results(place.store, pipeline.name)
         self._flight = InFlight(
@@ -170,7 +172,7 @@ class Engine:
                 return moved
             if not self._ready(stage):
                 continue
-            if not self._may_start(stage):
+            if stage.name not in self.committed and not self._may_start(stage):
                 return moved
             target = self._wanted(stage)
             if target is None:
@@ -195,6 +197,9 @@ class Engine:
     def _ready(self, stage: Stage) -> bool:
         above = {name for name in providers(self.pipeline, stage, self.committed) if self._selected(name)}
         above |= self._committed.waits.get(stage.name, set())
+        if starts_programs(stage):
+            # Nobody would see what it reads too early, and what it changes cannot always be put back.
+            above |= self._agenda.above(stage.name)
         awaited = next((name for name in above if name not in self.committed), None)
         if awaited is not None and stage.name not in self.committed:
             self._agenda.sleep(stage.name, awaited)
@@ -332,14 +337,16 @@ class Engine:
         return msgspec.structs.replace(outcome, status="cancelled", failure=failure)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
-        if outcome.status == "succeeded" and not self._astray(attempt, outcome) and not self._blind(attempt, outcome):
+        again = self._astray(attempt, outcome) or self._blind(attempt, outcome)
+        if outcome.status == "succeeded" and not again:
             self._commit(attempt, outcome)
             self._committed.doubt(attempt.stage, attempt.early if outcome.unseen else set())
             return
         for text in undo(attempt.folder, seen=self._disk.lane.mixed is not None):
             self._journal.append("warning", text=text)
+        self._committed.settle(attempt.folder)
         name, options = attempt.stage.name, attempt.stage.options
-        if outcome.status == "succeeded" or self._astray(attempt, outcome):
+        if again:
             return
         too_early = None if self.stopping else self._too_early(attempt)
         if too_early is not None:
@@ -369,17 +376,22 @@ class Engine:
         )
 
     def _astray(self, attempt: Attempt, outcome: Outcome) -> bool:
-        """Whether it saw, or may have seen, what stages below have written too early: then it runs again, before them.
+        """Whether it used, or may have used, what stages below have changed too early: then it runs again, before them.
 
-        They are taken back when it starts.
+        They are taken back when it starts, and none starts before it has ended.
         """
         stage = attempt.stage
         target = self._wanted(stage)
         if self.stopping or outcome.status not in ("succeeded", "failed", "rejected") or target is None:
             return False
-        found = saw(outcome, attempt.folder, target, self._disk.as_of(target))
-        below = [*self._committed.ahead(stage, found), *self._flight.ahead(stage, found)] if found else []
-        if not below or (outcome.status != "succeeded" and self._committed.rounds(stage) > 1):
+        digest = self._disk.as_of(target)
+        wrote = self._disk.files_of(attempt.folder)
+        seen, unseen = used(outcome, attempt.folder, wrote, lambda path: above(target, path, digest))
+        seen |= astray(outcome, target, digest)
+        changed = {**self._committed.changed_below(stage), **self._flight.changed_below(stage)}
+        found = Saw(frozenset(clash(seen, {path for paths in changed.values() for path in paths})), everything=unseen)
+        below = [name for name, paths in changed.items() if found.of(paths)]
+        if not below:
             return False
         self._held[stage.name] = found
         self._committed.again(stage.name, f"{', '.join(sorted(below))} ran before it had finished")
@@ -396,15 +408,18 @@ class Engine:
         return True
 
     def _may_start(self, stage: Stage) -> bool:
-        """Whether nothing below it is in its way any more."""
+        """Whether nothing below it is in its way any more, nor it in the way of one above it that has to come first."""
+        position = self._committed.position
+        if any(position[name] < position[stage.name] for name in self._first & self._flight.running.keys()):
+            return False
         found = self._held.get(stage.name)
         if found is None:
             return True
-        here = self._committed.position[stage.name]
-        if any(self._committed.position[name] > here for name in self._flight.running):
+        if any(position[name] > position[stage.name] for name in self._flight.running):
             return False
         self._committed.make_way(stage, found)
         del self._held[stage.name]
+        self._first.add(stage.name)
         return True
 
     def _too_early(self, attempt: Attempt) -> str | None:

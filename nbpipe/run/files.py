@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
 
@@ -37,7 +37,13 @@ class Disk:
         self.lane = lane or Lane()
         #: Path -> digest before the run, and a file that holds those bytes; no file where there was none.
         self._original: dict[str, tuple[str, Path | None]] = {}
+        #: Files that a stage changed without a copy having been taken: native code, other programs.
+        self._altered: set[str] = set()
+        #: Path -> digest that the first stage saw there which told: what such a file was before.
+        self._noted: dict[str, str] = {}
         self._running: set[Path] = set()
+        #: Folders of jobs whose work was undone: they may have written a file before others did.
+        self._undone: set[Path] = set()
 
     def path(self, name: str) -> Path:
         """A recorded path on this machine."""
@@ -53,6 +59,8 @@ class Disk:
             written = self._in_flight().get(self._named(path))
             if written is not None:
                 return written
+        if path in self._altered and path in self._noted:
+            return self._noted[path]
         return self._digest(path)
 
     def _named(self, path: str) -> str:
@@ -99,25 +107,40 @@ class Disk:
     def _in_flight(self) -> dict[str, str]:
         """What running jobs have written so far -> the digest of what was there before."""
         first: dict[str, tuple[int, Path | None]] = {}
-        for folder in self._running:
+        for folder in (*self._running, *self._undone):
             for path, (at, kept) in _copies(folder).items():
-                if path not in first or at < first[path][0]:
+                if (path in first and at < first[path][0]) or (path not in first and folder in self._running):
                     first[path] = (at, kept)
         found = {path: digest_file(kept) if kept else "" for path, (_, kept) in first.items()}
         return {**found, **_folders(self._running)}
 
     def has_changed(self, path: str) -> bool:
         """Whether this run wrote there."""
-        return path in self._original
+        return path in self._original or path in self._altered
+
+    def note(self, outcome: Outcome) -> None:
+        """An outcome stands: what it read is what was there, should others change that unseen."""
+        for state in outcome.files_read:
+            self._noted.setdefault(state.path, state.digest)
+
+    def unkept(self, outcome: Outcome) -> str | None:
+        """A file that the stage has changed, and that cannot be put back."""
+        return next((state.path for state in outcome.files_written if state.path in self._altered), None)
 
     def lacks(self, state: FileState) -> bool:
         """Whether the disk does not hold what a stage has left there."""
         return differs(state, self._digest)
 
-    def written_in(self, folder: Path) -> list[str]:
-        """Paths, as in `FileState`, that the job in this folder has written by now."""
-        paths = (*_copies(folder), *_folders([folder]))
-        return [path.removeprefix(f"{self._project}{os.sep}") for path in paths]
+    def files_of(self, job: Path) -> list[str]:
+        """Paths, as in `FileState`, of the files that a job has written by now."""
+        return [self._recorded(path) for path in _copies(job)]
+
+    def written_in(self, job: Path) -> list[str]:
+        """The same, and those of the folders that it has made or removed."""
+        return [*self.files_of(job), *map(self._recorded, _folders([job]))]
+
+    def _recorded(self, path: str) -> str:
+        return path.removeprefix(f"{self._project}{os.sep}")
 
     # -- what jobs do
 
@@ -149,9 +172,11 @@ class Disk:
         """An attempt wrote files: remember what they were, from the copies it took."""
         copies = _copies(folder)
         # A stage that still runs may have written the file first: then this one found what that one had made of it.
-        others = [_copies(other) for other in self._running - {folder}]
+        others = [_copies(other) for other in (self._running | self._undone) - {folder}]
         for state in outcome.files_written:
             path = str(self.path(state.path))
+            if path not in copies:
+                self._altered.add(state.path)
             if state.path not in self._original and path in copies:
                 _, kept = min((each[path] for each in (copies, *others) if path in each), key=itemgetter(0))
                 self._original[state.path] = (digest_file(kept) if kept else "", kept)
@@ -167,6 +192,18 @@ class Disk:
         """Undo what a job wrote whose outcome stood; what is to be said of that."""
         self.lane.wrote(map(Path, _copies(folder)))
         return undo(folder)
+
+    def settle(self, folder: Path, stands: Mapping[str, FileState]) -> None:
+        """After an undo of this job: what it wrote is as those whose outcomes stand left it, else as it was before the run.
+
+        The copies of jobs that ran side by side hold each other's work.
+        """
+        self._undone.add(folder)
+        for path in self.files_of(folder):
+            if path in stands:
+                self.restore([stands[path]])
+            elif path in self._original:
+                self.revert([FileState(path=path, digest="")])
 
     def restore(self, states: Iterable[FileState]) -> list[str]:
         """Make the disk hold these contents; warnings of files that held what no stage had written.

@@ -19,7 +19,6 @@ from nbpipe.pipeline.contents import FOLDER
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run import afield, kept
-from nbpipe.run.ahead import Saw
 from nbpipe.run.attempt import Attempt, Place, job_folder, prepare, result
 from nbpipe.run.faults import fault
 from nbpipe.run.files import Disk
@@ -214,11 +213,11 @@ class InFlight:
                 self._fleet.of(job.target).cancel(left.token, force=True)
                 afield.forget(self._place.project, other)
 
-    def ahead(self, stage: Stage, saw: Saw) -> list[str]:
-        """Stages below this one whose jobs run, and have changed what it saw."""
+    def changed_below(self, stage: Stage) -> dict[str, list[str]]:
+        """Stages below this one whose jobs run -> paths that they have written by now."""
         names = [each.name for each in self._pipeline.stages]
         below = [name for name in names[names.index(stage.name) + 1 :] if name in self.running]
-        return [name for name in below if saw.of(self._disk.written_in(self.running[name].folder))]
+        return {name: self._disk.written_in(self.running[name].folder) for name in below}
 
     def wait(self, seconds: float) -> None:
         """Until a job may have ended, but no longer than that."""
