@@ -280,8 +280,7 @@ class Files:
         self._writes[path] = existed
 
     def _remove(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(placed(*args[:2]))
-        if path is not None:
+        if (path := self._watched(placed(*args[:2]))) is not None:
             self.written(path)
 
     def _rename(self, args: tuple[Any, ...]) -> None:
@@ -317,7 +316,7 @@ class Files:
         self._changed(self._watched(args[0]))
 
     def _database(self, args: tuple[Any, ...]) -> None:
-        if isinstance(args[0], (str, bytes)) and args[0] not in {":memory:", "", b":memory:"}:
+        if isinstance(args[0], (str, bytes)) and os.fsdecode(args[0]) not in {":memory:", ""}:
             self._changed(self._watched(os.fspath(args[0])))
 
     def _list(self, args: tuple[Any, ...]) -> None:

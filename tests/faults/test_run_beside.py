@@ -59,11 +59,19 @@ def test_two_runs_at_once_that_write_one_file_fail_and_leave_nothing_to_reuse(si
         assert [stage["metrics"] for stage in done.json["stages"]] == [{"acc": k}, {"seen": k}]
 
 
-def test_what_nobody_was_seen_to_write_is_used_by_no_later_run(tmp_path: Path) -> None:
+def test_what_nobody_was_seen_to_write_beside_another_is_written_again_alone(tmp_path: Path) -> None:
     site = Site(tmp_path)
     native = "import ctypes\nlibc = ctypes.CDLL(None)\nfile = libc.creat(b'native.bin', 0o644)\nlibc.close(file)"
     _side_by_side(site, native)
     assert site.run("--jobs", "2", "--json").stages == {"writes": "succeeded", "looks": "succeeded"}
     why = "native code wrote native.bin while other stages ran: who did cannot be told"
     assert [why in warning for warning in site.detail("r1").state.warnings].count(True) >= 1
-    assert site.run("--jobs", "2", "--json").stages["writes"] == "succeeded"
+    assert [stage.attempt for stage in site.detail("r1").state.stages] == [2, 2]
+    left = {name: site.store.traces.latest(name) for name in ("writes", "looks")}
+    files = {
+        name: [state.path for state in trace.outcome.files_written] for name, trace in left.items() if trace is not None
+    }
+    assert files == {"writes": ["native.bin"], "looks": []}
+    (site.folder / "native.bin").unlink()
+    assert site.run("--jobs", "2", "--json").stages == {"writes": "cached", "looks": "cached"}
+    assert (site.folder / "native.bin").exists()

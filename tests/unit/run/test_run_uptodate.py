@@ -39,6 +39,7 @@ def _run(rig: Rig, script: dict[str, Any] | None = None, **fields: Any) -> None:
     keys = {name: trace.key for name, trace in rig.engines[-1].traces.items()}
     given: dict[str, Any] = {"id": folder.name, "notebook": "n.ipynb", "name": "n", "version": "v"}
     given |= {"status": "succeeded", "sha256": read_notebook(rig.notebook).sha256, "keys": keys}
+    given |= {"results": {name: trace.outcome.token for name, trace in rig.engines[-1].traces.items()}}
     given |= {"executed": f".nbpipe/runs/{folder.name}/n.ipynb"}
     records.write(folder, records.Record(**{**given, **fields}))
 
