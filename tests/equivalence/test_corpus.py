@@ -152,7 +152,7 @@ def test_stages_that_are_done_before_those_above_them_give_the_same(
     with monkeypatch.context() as patched:
         patched.setenv("IPYTHONDIR", str(profile.parent))
         # As if no name of a file or of ambient state stood in the code: all is left to what the run observes.
-        patched.setattr("nbpipe.dataflow.links._files", lambda *_: [])
+        patched.setattr("nbpipe.dataflow.links._Files.edges", lambda *_: [])
         patched.setattr("nbpipe.dataflow.links._Ambient.edges", lambda *_: [])
         result = run_notebook(notebook, jobs=4)
     assert result.status == "succeeded", result.failure
