@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from importlib.util import source_from_cache as cache_to_source
 from typing import Any
 
-from nbpipe.job.sources import is_local
+from nbpipe.job.sources import NBPIPE, is_local
 
 #: Frames between the import system's and the one that looks.
 _NEAR = 3
@@ -49,6 +50,16 @@ def from_user(frame: Any, project: str) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def starts(frame: Any, project: str) -> bool:
+    """The same of a program; a thread may have been given the very function that starts it, and nothing of the user's."""
+    if threading.current_thread() is threading.main_thread():
+        return from_user(frame, project)
+    own = frame.f_code.co_filename.startswith(NBPIPE)
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is None and not own
 
 
 #: They ask because their caller does.

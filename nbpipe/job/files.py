@@ -19,7 +19,7 @@ from typing import Any
 import blake3
 
 from nbpipe.job import late
-from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
+from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of, starts
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
 from nbpipe.job.folders import Folders, ensures, placed
@@ -345,7 +345,7 @@ class Files:
             self._reads.setdefault(named + end, self._reads[path + end])
 
     def _process(self, args: tuple[Any, ...]) -> None:
-        if not self.declared and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
+        if not self.declared and starts(sys._getframe(2), str(self._project)):  # noqa: SLF001
             words = args[1] if len(args) > 1 and args[1] else args[:1]
             command = words if isinstance(words, str) else " ".join(map(str, words))
             what = f"another program ({command[:80]})" if command else "another process"

@@ -95,6 +95,7 @@ def test_a_folder_that_a_stage_clears_or_would_clear_is_seen(bench: Bench, body:
     [
         "import multiprocessing as m; p = m.get_context('spawn').Process(target=print); p.start(); p.join()",
         "from joblib import Parallel, delayed; Parallel(n_jobs=2)(delayed(abs)(n) for n in (1, 2))",
+        "import subprocess, concurrent.futures as f\nf.ThreadPoolExecutor().submit(subprocess.check_output, ['true']).result()",
     ],
 )
 def test_what_processes_that_are_no_forks_read_cannot_be_seen(bench: Bench, body: str) -> None:
@@ -345,3 +346,39 @@ def test_a_file_that_came_meanwhile_is_put_aside_where_the_work_of_the_stage_is_
     (bench.project / "notes.txt").write_text("again")
     undo(bench.folders[-1])
     assert sorted(path.read_text() for path in aside.parent.iterdir()) == ["again", "mine\n"]
+
+
+def test_folders_are_told_and_undone(bench: Bench) -> None:
+    (bench.project / "old").mkdir()
+    (bench.project / "moved/deep").mkdir(parents=True)
+    (bench.project / "moved/deep/f").write_text("f")
+    outcome = bench.run(
+        "import os\nos.makedirs('out/deep')\nos.makedirs('old', exist_ok=True)\nos.rename('moved', 'new')\n"
+        "os.mkdir('brief')\nos.rmdir('brief')\nopen('old/x', 'w').write('1')"
+    )
+    left = {
+        "out": True,
+        "out/deep": True,
+        "old": True,
+        "moved": False,
+        "moved/deep": False,
+        "new": True,
+        "new/deep": True,
+    }
+    assert outcome.folders == left
+    assert outcome.found == ("moved", "moved/deep")
+    assert outcome.uncacheable == ()
+    assert _paths(outcome) == (["moved/deep/f"], ["moved/deep/f", "new/deep/f", "old/x"])
+    undo(bench.folders[-1])
+    undo(bench.folders[-1])
+    assert (bench.project / "moved/deep/f").read_text() == "f"
+    assert {name for name in ("out", "new", "brief", "old/x") if (bench.project / name).exists()} == set()
+
+
+def test_a_folder_that_is_only_there_is_told_where_the_stage_goes_by_it(bench: Bench) -> None:
+    for name in ("asked", "listed", "entered", "written", "unused"):
+        (bench.project / name).mkdir()
+    outcome = bench.run(
+        "import os\nos.path.isdir('asked'); os.listdir('listed'); open('written/x', 'w').close(); os.chdir('entered')"
+    )
+    assert (outcome.found, outcome.folders) == (("asked", "entered", "listed", "written"), {})
