@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nbpipe.model import Artifact, FileState, Outcome, Pipeline
@@ -84,6 +84,10 @@ class Settled(Mapping[str, Outcome]):
         return [
             self._outcomes[self._index.stages[place].name] for place in self._wrote[: bisect_left(self._wrote, below)]
         ]
+
+    def wrote_below(self, place: int) -> list[str]:
+        """Stages below that place that left files or folders, the last one first."""
+        return [self._index.stages[each].name for each in reversed(self._wrote[bisect_right(self._wrote, place) :])]
 
     def _above(self, stage: str, places: list[int]) -> list[int]:
         return places[: bisect_left(places, self._index.position[stage])]

@@ -59,6 +59,13 @@ def above(target: Wanted, path: str, digest: Callable[[str], str]) -> str:
     return target.files[path].digest if path in target.files else digest(path)
 
 
+def touched(outcome: Outcome) -> bool:
+    """Whether files may matter to it at all; of a failure, nobody has told by now."""
+    return outcome.status == "failed" or bool(
+        outcome.files_read or outcome.files_written or outcome.found or outcome.unseen
+    )
+
+
 def used(outcome: Outcome, folder: Path, wrote: Iterable[str], digest: Callable[[str], str]) -> tuple[set[str], bool]:
     """Paths that the attempt in this job's folder went by, and whether there may be others. `wrote` are those it wrote.
 

@@ -71,7 +71,8 @@ class Committed:
 
     def doubt(self, stage: Stage, early: set[str]) -> None:
         """Nobody knows what this outcome goes by: it stands as long as these stages above it, when they end, wrote nothing."""
-        self._doubtful[stage.name] = {name for name in early if name not in self.outcomes}
+        if early := {name for name in early if name not in self.outcomes}:
+            self._doubtful[stage.name] = early
 
     def has_written(self, name: str) -> bool:
         """Whether a stage has an outcome, and what it left is not what the files were before."""
@@ -154,12 +155,9 @@ class Committed:
 
     def changed_below(self, stage: Stage) -> dict[str, list[str]]:
         """Stages below that have an outcome, the last one first -> paths that this run has changed, of those it left."""
-        later = reversed(self._pipeline.stages[self.position[stage.name] + 1 :])
-        found = {each.name: self.outcomes.get(each.name) for each in later}
         return {
-            name: [path for path in left([outcome]) if self._disk.has_changed(path)]
-            for name, outcome in found.items()
-            if outcome is not None and (outcome.files_written or outcome.folders)
+            name: [path for path in left([self.outcomes[name]]) if self._disk.has_changed(path)]
+            for name in self.outcomes.wrote_below(self.position[stage.name])
         }
 
     def make_way(self, stage: Stage, saw: Saw) -> None:

@@ -15,7 +15,7 @@ from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
 from nbpipe.run.agenda import Agenda
-from nbpipe.run.ahead import Saw, above, astray, clash, starts_programs, used
+from nbpipe.run.ahead import Saw, above, astray, clash, starts_programs, touched, used
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.committed import Committed
 from nbpipe.run.faults import fault
@@ -82,6 +82,8 @@ class Engine:
         self._missed: dict[str, tuple[str, int]] = {}
         #: Stages that saw what others below have written too early -> what that was. Nothing below starts before them.
         self._held: dict[str, Saw] = {}
+        #: Stage -> whether its code starts programs.
+        self._programs: dict[str, bool] = {}
         #: Those of them that were started again.
         self._first: set[str] = set()
         self._ended = 0
@@ -197,7 +199,9 @@ class Engine:
     def _ready(self, stage: Stage) -> bool:
         above = {name for name in providers(self.pipeline, stage, self.committed) if self._selected(name)}
         above |= self._committed.waits.get(stage.name, set())
-        if starts_programs(stage):
+        if stage.name not in self._programs:
+            self._programs[stage.name] = starts_programs(stage)
+        if self._programs[stage.name]:
             # Nobody would see what it reads too early, and what it changes cannot always be put back.
             above |= self._agenda.above(stage.name)
         awaited = next((name for name in above if name not in self.committed), None)
@@ -381,14 +385,18 @@ class Engine:
         They are taken back when it starts, and none starts before it has ended.
         """
         stage = attempt.stage
-        target = self._wanted(stage)
-        if self.stopping or outcome.status not in ("succeeded", "failed", "rejected") or target is None:
+        if self.stopping or outcome.status not in ("succeeded", "failed", "rejected"):
+            return False
+        changed = (
+            {**self._committed.changed_below(stage), **self._flight.changed_below(stage)} if touched(outcome) else {}
+        )
+        target = self._wanted(stage) if any(changed.values()) else None
+        if target is None:
             return False
         digest = self._disk.as_of(target)
         wrote = self._disk.files_of(attempt.folder)
         seen, unseen = used(outcome, attempt.folder, wrote, lambda path: above(target, path, digest))
         seen |= astray(outcome, target, digest)
-        changed = {**self._committed.changed_below(stage), **self._flight.changed_below(stage)}
         found = Saw(frozenset(clash(seen, {path for paths in changed.values() for path in paths})), everything=unseen)
         below = [name for name, paths in changed.items() if found.of(paths)]
         if not below:

@@ -16,6 +16,7 @@ from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.undo import undo
 from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
 from nbpipe.pipeline.contents import FOLDER
+from nbpipe.pipeline.index import index_of
 from nbpipe.plan.facts import Outside
 from nbpipe.plan.resolve import Wanted
 from nbpipe.run import afield, kept
@@ -215,9 +216,9 @@ class InFlight:
 
     def changed_below(self, stage: Stage) -> dict[str, list[str]]:
         """Stages below this one whose jobs run -> paths that they have written by now."""
-        names = [each.name for each in self._pipeline.stages]
-        below = [name for name in names[names.index(stage.name) + 1 :] if name in self.running]
-        return {name: self._disk.written_in(self.running[name].folder) for name in below}
+        position = index_of(self._pipeline).position
+        below = [each for name, each in self.running.items() if position[name] > position[stage.name]]
+        return {each.stage.name: self._disk.written_in(each.folder) for each in below}
 
     def wait(self, seconds: float) -> None:
         """Until a job may have ended, but no longer than that."""
