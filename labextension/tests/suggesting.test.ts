@@ -106,7 +106,7 @@ test('nothing is written where one of the lines is none', () => {
   const { model, texts } = notebook(...CELLS);
   const [params, load] = proposal().cells;
   const wrong = [params, load && { ...load, name: 'Not A Name' }].filter((cell) => cell !== undefined);
-  expect(() => acceptTags(model, wrong, 'magic')).toThrow('unexpected word');
+  expect(() => acceptTags(model, wrong, 'magic')).toThrow('a name has no blanks');
   expect(texts()).toEqual(CELLS);
 });
 

@@ -73,7 +73,7 @@ describe('tagging', () => {
     expect(lineOf('profile', 'smoke')).toBe('%%params smoke');
     expect(lineOf('setup', '')).toBe('%%setup');
     expect(() => lineOf('stage', 'a\nimport os')).toThrow('does not print');
-    expect(() => lineOf('stage', 'x y')).toThrow('unexpected word');
+    expect(() => lineOf('stage', 'x y')).toThrow('a name has no blanks');
     expect(() => lineOf('stage', '')).toThrow('needs a name');
     expect(() => metaOf('stage', 'a', '--gpus {n}')).toThrow('not expanded');
     expect(metaOf('check', 'ok', ' --metric "acc > 1" ')).toEqual({
