@@ -421,8 +421,7 @@ class Files:
             self.folders.removes(path)
 
     def _enter(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(args[0])
-        if path is not None:
+        if (path := self._watched(args[0])) is not None:
             self.folders.goes_by(path)
 
     def _clear(self, args: tuple[Any, ...]) -> None:
@@ -435,8 +434,9 @@ class Files:
         return tuple(sorted(map(self._relative, self._cleared)))
 
     def left(self) -> dict[str, bool]:
-        """Folders that the stage made or removed, as in `FileState`, and whether each is there in the end."""
-        return {self._relative(path): there for path, there in self.folders.left().items()}
+        """Folders of the project that the stage made or removed, as in `FileState`, and whether each is there in the end."""
+        left = ((self._relative(path), there) for path, there in self.folders.left().items())
+        return {path: there for path, there in left if not path.startswith(os.sep)}
 
     def found(self) -> tuple[str, ...]:
         """Folders that were there, and that the stage needed or was told of, as in `FileState`."""

@@ -77,6 +77,7 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
     traces: Traces,
     *,
     file_digest: Callable[[str], str],
+    as_of: Callable[[Wanted], Callable[[str], str]] | None = None,
     seed: int = 0,
     champion: Callable[[str], Mapping[str, float]] = lambda _: {},
     unkept: Callable[[str], Unkept | None] = lambda _: None,
@@ -85,7 +86,8 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
 ) -> Plan:
     """The plan of a run with these parameters (overridden values), in notebook order.
 
-    Below a stage that runs nothing is certain: those decisions are tentative.
+    Below a stage that runs nothing is certain: those decisions are tentative. `as_of` gives the digests that a stage would
+    find once the files of those above it are put in place; without, they are those of now.
     """
     index = index_of(pipeline)
     committed = Settled(index)
@@ -108,7 +110,7 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
             )
             running.add(stage.name)
             continue
-        trace, reasons = decide(stage, target, traces, file_digest, unkept)
+        trace, reasons = decide(stage, target, traces, as_of(target) if as_of else file_digest, unkept)
         if trace is not None and stage.name not in forced:
             committed.add(stage.name, trace.outcome)
             token = trace.outcome.token
@@ -125,7 +127,9 @@ def make_plan(  # noqa: PLR0913 - what a plan depends on
         version=pipeline.version,
         decisions=tuple(decisions),
         warnings=pipeline.warnings,
-        restores=tuple(sorted(path for path, state in stands.items() if differs(state, file_digest))),
+        restores=tuple(
+            sorted(path.removesuffix("./") for path, state in stands.items() if differs(state, file_digest))
+        ),
     )
 
 

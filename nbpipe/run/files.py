@@ -175,7 +175,8 @@ class Disk:
         others = [_copies(other) for other in (self._running | self._undone) - {folder}]
         for state in outcome.files_written:
             path = str(self.path(state.path))
-            if path not in copies:
+            # What comes from another machine is put in place later.
+            if path not in copies and (folder / UNDO / "scan.json").exists():
                 self._altered.add(state.path)
             if state.path not in self._original and path in copies:
                 _, kept = min((each[path] for each in (copies, *others) if path in each), key=itemgetter(0))

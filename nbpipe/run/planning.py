@@ -19,6 +19,7 @@ from nbpipe.run import merges
 from nbpipe.run import record as records
 from nbpipe.run.earlier import given_params
 from nbpipe.run.expected import expected_seconds
+from nbpipe.run.files import Disk
 from nbpipe.run.project import Project, find_project, relative
 from nbpipe.run.resources import without_gpus
 from nbpipe.run.results import Results
@@ -97,11 +98,13 @@ def plan_pipeline(  # noqa: PLR0913 - likewise
         return champion_metrics(project.root, name)
 
     results = Results(place, pipeline.name)
+    outside = Outside(project.root, place.variable_digest)
     plan = make_plan(
         pipeline,
         values,
         results,
-        file_digest=Outside(project.root, place.variable_digest).digest,
+        file_digest=outside.digest,
+        as_of=Disk(outside.digest, project.root, place).as_of,
         seed=seed,
         champion=champion,
         unkept=results.unkept,
@@ -129,11 +132,13 @@ def stages_to_run(project: Project, store: Store, pipeline: Pipeline, settings: 
     """Stages that run or may have to, as far as is known before anything has."""
     from nbpipe.tracking.registry import champion_metrics
 
+    outside = Outside(project.root, store.variable_digest)
     plan = make_plan(
         pipeline,
         settings.params,
         Results(store, pipeline.name),
-        file_digest=Outside(project.root, store.variable_digest).digest,
+        file_digest=outside.digest,
+        as_of=Disk(outside.digest, project.root, store).as_of,
         seed=settings.seed,
         champion=lambda name: champion_metrics(project.root, name),
         forced=settings.forced,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from corpus import Case
 from reference import normal, run_all
 
 from nbpipe.run.api import RunResult, run_notebook
+from nbpipe.run.planning import plan_notebook
 
 _MAKES = "import os\nos.makedirs('out', exist_ok=True)\nopen('out/x.csv', 'w').write('1')"
 _DEEP = "import os\nos.makedirs('out/a/b', exist_ok=True)\nopen('out/a/b/x.csv', 'w').write('1')"
@@ -138,6 +140,12 @@ def test_folders_that_a_stage_made_are_there_for_those_below_it_also_when_it_is_
     assert run("2") == "succeeded"
     assert (tmp_path / "out/deep/x").read_text() == "2"
     assert run("2") == "up-to-date"
+    shutil.rmtree(tmp_path / "out")
+    planned = plan_notebook(tmp_path / "case.ipynb")
+    assert [item.action for item in planned.decisions] == ["HIT", "HIT"]
+    assert planned.restores == ("out/", "out/deep/", "out/deep/x")
+    assert run("2") == "succeeded"
+    assert (tmp_path / "out/deep/x").read_text() == "2"
 
 
 def test_what_is_up_to_date_is_the_run_that_read_what_is_there_now(
@@ -152,3 +160,14 @@ def test_what_is_up_to_date_is_the_run_that_read_what_is_there_now(
         seen.append((found.status, found.run))
         assert _outputs(found)[0][0]["text"] == f"{text}\n"
     assert seen == [("succeeded", "r1"), ("succeeded", "r2"), ("up-to-date", "r1"), ("up-to-date", "r2")]
+
+
+def test_a_plan_knows_a_folder_that_a_run_would_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBPIPE_TRACKING", "off")
+    made = f"%%stage made\n{_DEEP}"
+    notebook = Case("folders", "", (made, "%%stage listed\nimport os\nprint(os.listdir('out'))")).write(tmp_path)
+    assert run_notebook(notebook, jobs=1).status == "succeeded"
+    shutil.rmtree(tmp_path / "out")
+    assert [item.action for item in plan_notebook(notebook).decisions] == ["HIT", "HIT"]
+    assert {stage.status for stage in run_notebook(notebook).stages} == {"cached"}
+    assert (tmp_path / "out/a/b/x.csv").exists()
