@@ -284,10 +284,10 @@ class Files:
             self.written(path)
 
     def _rename(self, args: tuple[Any, ...]) -> None:
-        given, target = placed(args[0], *args[2:3]), self._watched(placed(args[1], *args[3:4]))
-        source = self._watched(given)
-        if isinstance(given, (str, bytes, os.PathLike)) and Path(os.fsdecode(given)).is_dir():
-            self._rename_folder(os.path.realpath(os.fsdecode(given)), source, target)
+        place = Path(os.fsdecode(placed(args[0], *args[2:3])))
+        source, target = self._watched(place), self._watched(placed(args[1], *args[3:4]))
+        if place.is_dir() and not place.is_symlink():
+            self._rename_folder(str(place.resolve()), source, target)
             return
         self._changed(source)
         if target is not None:

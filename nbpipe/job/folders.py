@@ -65,7 +65,7 @@ class Folders:
 
         `there`: where it lies now is watched; `target` is where it comes to, if that is watched.
         """
-        found = list(os.walk(given))
+        found = list(os.walk(given)) if there or target is not None else []
         paths = [os.path.join(place, name) for place, _, names in found for name in names]  # noqa: PTH118
         if there and sum(Path(path).lstat().st_size for path in paths) > _MOST_MOVED:
             return None

@@ -40,7 +40,7 @@ class Saw(msgspec.Struct, frozen=True):
 
     def of(self, written: Iterable[str]) -> bool:
         """Whether it may have seen any of what was written there."""
-        return any(self.everything or touches(seen, path) for path in written for seen in self.paths or ("",))
+        return any(self.everything or any(touches(seen, path) for seen in self.paths) for path in written)
 
 
 def needed(outcome: Outcome) -> set[str]:
@@ -51,10 +51,10 @@ def needed(outcome: Outcome) -> set[str]:
 
 def astray(outcome: Outcome, target: Wanted, digest: Callable[[str], str]) -> frozenset[str]:
     """Of what the stage needed, what should not have been there. `digest` is of what it should have found."""
-    return frozenset(path for path in needed(outcome) if not above(target, path, digest))
+    return frozenset(path for path in needed(outcome) if not due(target, path, digest))
 
 
-def above(target: Wanted, path: str, digest: Callable[[str], str]) -> str:
+def due(target: Wanted, path: str, digest: Callable[[str], str]) -> str:
     """Digest of what a stage should have found there: what one above it has left, else what `digest` says."""
     return target.files[path].digest if path in target.files else digest(path)
 

@@ -187,6 +187,7 @@ class Committed:
         folder = self._ran.pop(name, None)
         if folder is not None:
             self._undo(folder)
+            self.settle(folder)
         else:
             self._disk.revert(outcome.files_written)
         self.again(name, reason)
@@ -206,7 +207,6 @@ class Committed:
     def _undo(self, folder: Path) -> None:
         for text in self._disk.take_back(folder):
             self._journal.append("warning", text=text)
-        self.settle(folder)
 
     def settle(self, folder: Path) -> None:
         """After an undo of this job, let its files be as those whose outcomes stand have left them."""

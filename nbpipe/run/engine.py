@@ -15,7 +15,7 @@ from nbpipe.plan.champion import compared_model
 from nbpipe.plan.planner import decide
 from nbpipe.plan.resolve import Wanted, providers, wanted
 from nbpipe.run.agenda import Agenda
-from nbpipe.run.ahead import Saw, above, astray, clash, starts_programs, touched, used
+from nbpipe.run.ahead import Saw, astray, clash, due, starts_programs, touched, used
 from nbpipe.run.attempt import Attempt, Place
 from nbpipe.run.committed import Committed
 from nbpipe.run.faults import fault
@@ -83,10 +83,10 @@ class Engine:
         self._missed: dict[str, tuple[str, int]] = {}
         #: Stages that saw what others below have written too early -> what that was. Nothing below starts before them.
         self._held: dict[str, Saw] = {}
-        #: Stage -> whether its code starts programs.
-        self._programs: dict[str, bool] = {}
         #: Those of them that were started again.
         self._first: set[str] = set()
+        #: Stage -> whether its code starts programs.
+        self._programs: dict[str, bool] = {}
         self._ended = 0
         self._results = Results(place.store, pipeline.name)
         self._flight = InFlight(
@@ -396,7 +396,7 @@ class Engine:
             return False
         digest = self._disk.as_of(target)
         wrote = self._disk.files_of(attempt.folder)
-        seen, blind = used(outcome, attempt.folder, wrote, lambda path: above(target, path, digest))
+        seen, blind = used(outcome, attempt.folder, wrote, lambda path: due(target, path, digest))
         seen |= astray(outcome, target, digest)
         # On another machine programs find what was sent.
         everything = blind and attempt.on == LOCAL

@@ -56,6 +56,13 @@ def mark() -> Iterator[Path]:
         yield Path(folder) / "done"
 
 
+def _waits(mark: Path) -> str:
+    """Code that goes on when the mark is there; it does not wait for ever where its stage comes first."""
+    return (
+        f"end = time.time() + 10\nwhile not os.path.exists({str(mark)!r}) and time.time() < end:\n    time.sleep(0.01)"
+    )
+
+
 def _outputs(result: RunResult) -> list[list[dict[str, Any]]]:
     return [normal(cell.outputs) for cell in nbformat.read(result.notebook, 4).cells]
 
@@ -73,13 +80,10 @@ def test_a_slow_stage_sees_nothing_of_a_fast_one_below(
 ) -> None:
     monkeypatch.setenv("NBPIPE_TRACKING", "off")
     above, below = PAIRS[name]
-    # It goes on when the other one has ended, or while it still runs; it does not wait for ever where it comes first.
-    waits = (
-        f"end = time.time() + 10\nwhile not os.path.exists({str(mark)!r}) and time.time() < end:\n    time.sleep(0.01)"
-    )
+    # It goes on when the other one has ended, or while it still runs.
     rest = "" if ended else "\nimport time\ntime.sleep(1)"
     cells = (
-        f"%%stage above\nimport os, time\n{waits}\n{'time.sleep(1)' if ended else ''}\n{above}",
+        f"%%stage above\nimport os, time\n{_waits(mark)}\n{'time.sleep(1)' if ended else ''}\n{above}",
         f"%%stage below\n{below}\nopen({str(mark)!r}, 'w').close(){rest}",
     )
     case = Case("ahead", "", cells)
@@ -106,11 +110,8 @@ def test_a_stage_above_fails_as_in_one_kernel_where_one_below_made_the_folder_fo
     mark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NBPIPE_TRACKING", "off")
-    waits = (
-        f"end = time.time() + 10\nwhile not os.path.exists({str(mark)!r}) and time.time() < end:\n    time.sleep(0.01)"
-    )
     cells = (
-        f"%%stage above\nimport os, time\n{waits}\nopen('out/y', 'w').write('1')",
+        f"%%stage above\nimport os, time\n{_waits(mark)}\nopen('out/y', 'w').write('1')",
         f"%%stage below\n{_MAKES}\nopen({str(mark)!r}, 'w').close()",
     )
     notebook = Case("ahead", "", cells).write(tmp_path)

@@ -382,3 +382,12 @@ def test_a_folder_that_is_only_there_is_told_where_the_stage_goes_by_it(bench: B
         "import os\nos.path.isdir('asked'); os.listdir('listed'); open('written/x', 'w').close(); os.chdir('entered')"
     )
     assert (outcome.found, outcome.folders) == (("asked", "entered", "listed", "written"), {})
+
+
+def test_a_link_to_a_folder_that_is_renamed_is_no_folder(bench: Bench) -> None:
+    (bench.project / "real").mkdir()
+    (bench.project / "real/f").write_text("f")
+    (bench.project / "link").symlink_to("real")
+    outcome = bench.run("import os\nos.rename('link', 'other')")
+    assert (outcome.folders, outcome.uncacheable) == ({}, ())
+    assert "real/f" not in _paths(outcome)[1]
