@@ -402,6 +402,8 @@ class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     found: tuple[str, ...] = ()
     #: It may have seen, or written, files that nobody was told of: other programs, native code beside other stages.
     unseen: bool = False
+    #: It counts files as its own that another stage may have written, which ran beside it and had not told by then.
+    crowded: bool = False
     #: Environment variables that the code read as the process was given them -> a keyed digest, "" for one not set.
     variables: dict[str, str] = {}
     metrics: dict[str, float] = {}

@@ -20,20 +20,19 @@ import blake3
 
 from nbpipe.job import late
 from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of, starts
+from nbpipe.job.came import Came, read_by
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.folder import UNDO
 from nbpipe.job.folders import Folders, ensures, placed
-from nbpipe.job.holders import Beside, written_elsewhere
+from nbpipe.job.holders import WHOSE
 from nbpipe.job.readers import below
-from nbpipe.job.scan import digest_listing, scan
+from nbpipe.job.scan import digest_listing, size_of
 from nbpipe.job.sources import NBPIPE, is_local
 from nbpipe.model import FileState
 from nbpipe.pipeline.contents import FOLDER, HIDDEN, THERE, digest_file, digest_folder
 from nbpipe.store.local import sync_folder
 
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/var/", "/run/")
-#: People save these while a job runs; native code does not write them.
-_EDITED = (".ipynb", ".py", ".pyi")
 _CODE = (".pyc", ".so", ".pyd", ".pth")
 #: Packages that lie there have versions.
 _INSTALLED = re.compile(r"/(site|dist)-packages/")
@@ -64,13 +63,13 @@ class Files:
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
         self.folders = Folders(job)
+        self._came = Came(self._project, job)
         #: Programs ran whose files no hook sees, or somebody wrote files unseen beside other stages.
         self.unseen = False
-        #: Other stages ran meanwhile, and files came of which nobody knows whose they are.
-        self._crowded = False
+        #: Of files that it wrote unseen, nobody knows whether another stage did.
+        self.crowded = False
         #: Folders that the stage removed with all that was in them, or would have.
         self._cleared: set[str] = set()
-        self._before: dict[str, tuple[int, int, int]] = {}
         self._busy = False
         self._began = 0
         self.on = False
@@ -82,6 +81,8 @@ class Files:
         self.warnings: list[str] = []
         self.declared = False
         self.source = ""
+        #: The text of its cells.
+        self.cells: tuple[str, ...] = ()
         self._checkpoints: Checkpoints | None = None
         #: Nobody else runs the stage's cells: what changed unseen was changed by this process.
         self.alone = True
@@ -101,8 +102,7 @@ class Files:
     def start(self) -> None:
         """Look at the project, then watch."""
         self._began = time.time_ns()
-        self._before = scan(self._project)
-        (self._undo / "scan.json").write_text(json.dumps(self._before))
+        self._came.start()
         sys.addaudithook(self._hook)
         self._watch_questions()
         self.on = True
@@ -245,7 +245,10 @@ class Files:
 
     def announced(self, given: str, sure: bool) -> None:  # noqa: FBT001
         """A library is about to write a file where no hook sees it. Without `sure` it may be any text: that is left."""
-        if not self.on or self._busy or not sure or "://" in given:
+        if not self.on or self._busy:
+            return
+        self._came.may = True
+        if not sure or "://" in given:
             return
         self._busy = True
         try:
@@ -316,6 +319,8 @@ class Files:
         self._changed(self._watched(args[0]))
 
     def _database(self, args: tuple[Any, ...]) -> None:
+        # SQLite itself writes files, those that are attached, too.
+        self._came.may = True
         if isinstance(args[0], (str, bytes)) and os.fsdecode(args[0]) not in {":memory:", ""}:
             self._changed(self._watched(os.fspath(args[0])))
 
@@ -345,6 +350,7 @@ class Files:
             self._reads.setdefault(named + end, self._reads[path + end])
 
     def _process(self, args: tuple[Any, ...]) -> None:
+        self._came.may = True
         if not self.declared and starts(sys._getframe(2), str(self._project)):  # noqa: SLF001
             words = args[1] if len(args) > 1 and args[1] else args[:1]
             command = words if isinstance(words, str) else " ".join(map(str, words))
@@ -358,22 +364,22 @@ class Files:
         for path in self._unreported():
             self._reads.setdefault(path, self._sources[path])
         for path in self._unseen() if self.alone else []:
-            self._writes[path] = path in self._before
-            if path in self._before:
+            self._writes[path] = path in self._came.before
+            if path in self._came.before:
                 changed = f"{Path(path).name} was changed by native code or another program"
                 self.warnings.append(f"{changed}: what it held before cannot be put back")
                 if not self.declared:
                     self._note(changed)
             else:
                 # It was not there when the stage began: what the stage read of it, it had written, if not another one.
-                if not self._crowded:
+                if not self._came.crowded:
                     self._reads.pop(path, None)
                 with (self._undo / "index.jsonl").open("a") as index:
                     index.write(json.dumps({"path": path, "copy": "", "at": self._began, "seen": "scan"}) + "\n")
         for path in late.left_open(self._writes):
             late.note(self._undo.parent, self._relative(path))
         read = [
-            FileState(path=self._relative(path), digest=digest, size=_size(path))
+            FileState(path=self._relative(path), digest=digest, size=size_of(path))
             for path, digest in self._reads.items()
             if not (path.endswith(FOLDER) and self._says_nothing(path.removesuffix(FOLDER)))
         ]
@@ -383,7 +389,7 @@ class Files:
             digest = digest_file(target)
             if digest:
                 kept = store.objects.put_file(target)
-                written.append(FileState(path=self._relative(path), digest=digest, size=_size(path), object=kept))
+                written.append(FileState(path=self._relative(path), digest=digest, size=size_of(path), object=kept))
             elif existed:
                 written.append(FileState(path=self._relative(path), digest=""))
         self.on = self._over = True
@@ -443,23 +449,20 @@ class Files:
         return tuple(sorted(map(self._relative, self.folders.found - {str(self._project)})))
 
     def _unseen(self) -> list[str]:
-        """Files of the project that have changed although no hook saw it, without those that others are writing."""
-        changed = [
-            path
-            for path, stamp in scan(self._project).items()
-            if path != self.source and not path.endswith(_EDITED) and self._relative(path) not in self.theirs
-            if self._before.get(path) != stamp and path not in self._writes
-        ]
-        if not changed:
+        """Files of the project that have changed although no hook saw it, without those that others wrote."""
+        found = self._came.unclaimed(
+            self._came.changed(
+                lambda path: path == self.source or path in self._writes or self._relative(path) in self.theirs
+            )
+        )
+        if found and not self._came.may_write(self.cells):
+            for path in read_by(self._reads, found):
+                self._note(f"{self._relative(path)} was changed by others while the stage ran, which had looked at it")
             return []
-        beside = Beside(self._undo.parent)
-        elsewhere = written_elsewhere(changed) | beside.written
-        found = [path for path in changed if path not in elsewhere]
-        self._crowded = beside.ran
-        if found and beside.ran and not self.declared:
+        if found and self._came.crowded and not self.declared:
             names = ", ".join(Path(path).name for path in found[:3])
-            self._note(f"native code wrote {names} while other stages ran: who did cannot be told")
-            self.unseen = True
+            self._note(f"native code wrote {names} while other stages ran: {WHOSE}")
+            self.crowded = True
         return found
 
     def _relative(self, path: str) -> str:
@@ -478,6 +481,7 @@ _HANDLERS = {
     "os.utime": Files._alter,  # noqa: SLF001
     "os.symlink": Files._link,  # noqa: SLF001
     "os.link": Files._link,  # noqa: SLF001
+    "ctypes.dlopen": lambda files, _: files._came.loads(),  # noqa: SLF001
     "sqlite3.connect": Files._database,  # noqa: SLF001
     "os.mkdir": Files._make_folder,  # noqa: SLF001
     "os.rmdir": Files._remove_folder,  # noqa: SLF001
@@ -491,10 +495,3 @@ _HANDLERS = {
     "os.fork": Files._process,  # noqa: SLF001
     "os.forkpty": Files._process,  # noqa: SLF001
 }
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0

@@ -8,8 +8,13 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT
+import msgspec
 
+from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT
+from nbpipe.model import Outcome
+
+#: How the reason ends that a result with such files is not used again.
+WHOSE = "who did cannot be told"
 _PROC = Path("/proc")
 _ACCESS = os.O_WRONLY | os.O_RDWR
 
@@ -97,7 +102,7 @@ class Beside:
     """Jobs that ran while the job in this folder did: of its run, or of a scheduler's other stages in the project."""
 
     def __init__(self, job: Path) -> None:
-        began = (job / SPEC).stat().st_mtime
+        began, ended = (job / SPEC).stat().st_mtime, _ended(job)
         jobs = [folder for folder in job.parent.iterdir() if folder != job and (folder / SPEC).exists()]
         gone: list[Path] = []
         attempt = job.parents[2]
@@ -105,13 +110,12 @@ class Beside:
             specs = attempt.parent.glob(f"*/*/jobs/*/{SPEC}")
             jobs += [spec.parent for spec in specs if not spec.is_relative_to(attempt)]
             gone = [file for file in attempt.parent.glob(f"*/{ENDED}") if file.stat().st_mtime >= began]
-        self._jobs = [folder for folder in jobs if _ended(folder) >= began]
+        self._jobs = [each for each in jobs if _ended(each) >= began and (each / SPEC).stat().st_mtime <= ended]
         self._gone = [list[str](json.loads(file.read_text())) for file in gone]
 
-    @property
-    def ran(self) -> bool:
-        """Whether there were any."""
-        return bool(self._jobs or self._gone)
+    def may_have_written(self, paths: Collection[str]) -> bool:
+        """Whether one of them may have written one of the paths where no hook sees it: it claims it, or has not told."""
+        return bool(self._gone) or any(_claims(job, paths) for job in self._jobs)
 
     @property
     def written(self) -> set[str]:
@@ -119,14 +123,46 @@ class Beside:
         return {path for paths in (*map(written_in, self._jobs), *self._gone) for path in paths}
 
 
+def uncrowded(outcome: Outcome, job: Path) -> Outcome:
+    """The outcome of a job beside which others ran, once they have told: the files are its own if none of them claims one.
+
+    Else what it used counts as unseen.
+    """
+    claimed = _in_index(job, seen=False)
+    if Beside(job).may_have_written(claimed):
+        return msgspec.structs.replace(outcome, unseen=True)
+    # What it read of its own files, it had written.
+    read = [
+        state
+        for state in outcome.files_read
+        if not any(f"{os.sep}{path}".endswith(f"{os.sep}{state.path}") for path in claimed)
+    ]
+    reasons = tuple(reason for reason in outcome.uncacheable if not reason.endswith(WHOSE))
+    return msgspec.structs.replace(outcome, crowded=False, files_read=tuple(read), uncacheable=reasons)
+
+
 def written_in(job: Path) -> set[str]:
     """Files that hooks saw a job write, so far."""
+    return _in_index(job, seen=True)
+
+
+def _in_index(job: Path, *, seen: bool) -> set[str]:
+    """Files that hooks saw it write, or those that only the scan at its end found."""
     try:
         lines = (job / UNDO / "index.jsonl").read_text().splitlines()
     except OSError:
         return set()
     entries = [json.loads(line) for line in lines if line.endswith("}")]
-    return {entry["path"] for entry in entries if "seen" not in entry}
+    return {entry["path"] for entry in entries if ("seen" not in entry) == seen}
+
+
+def _claims(job: Path, paths: Collection[str]) -> bool:
+    """Whether a job that has ended says that it wrote one of the paths; True for one that has said nothing."""
+    try:
+        told = json.loads((job / VERDICT).read_bytes()).get("status")
+    except (OSError, ValueError):
+        return True
+    return told not in ("succeeded", "rejected") or not _in_index(job, seen=False).isdisjoint(paths)
 
 
 def _ended(job: Path) -> float:

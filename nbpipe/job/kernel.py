@@ -66,6 +66,7 @@ class Session:
         self.files.except_objects(self.spec.store)
         self.files.declared = self.spec.declared
         self.files.source = self.spec.source
+        self.files.cells = tuple(code.body for code in (*self.spec.setup, *self.spec.cells))
         self.files.late = dict.fromkeys(self.spec.late, False)
         self.checkpoints = Checkpoints(self.spec.checkpoints) if self.spec.checkpoints else None
         if self.checkpoints is not None:
@@ -206,6 +207,7 @@ class Session:
             folders=self.files.left(),
             found=self.files.found(),
             unseen=self.files.unseen,
+            crowded=self.files.crowded,
             variables={name: self.store.variable_digest(name, value) for name, value in self.variables.read.items()},
             metrics=metrics,
             modules=self.surroundings.modules(),

@@ -226,6 +226,7 @@ def merged(own: Outcome, others: Iterable[Outcome]) -> Outcome:
         folders={path: there for other in (*others, own) for path, there in other.folders.items()},
         found=tuple(sorted({folder for each in (own, *others) for folder in each.found})),
         unseen=any(each.unseen for each in (own, *others)),
+        crowded=any(each.crowded for each in (own, *others)),
         variables={name: digest for other in (*others, own) for name, digest in other.variables.items()},
         uncacheable=tuple(dict.fromkeys(reason for each in (own, *others) for reason in each.uncacheable)),
         warnings=tuple(dict.fromkeys(text for each in (own, *others) for text in each.warnings)),

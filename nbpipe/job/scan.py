@@ -27,6 +27,14 @@ def scan(project: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
+def size_of(path: str) -> int:
+    """In bytes; 0 where there is no such file."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
 def _machinery(folder: Path) -> bool:
     if folder.name in _SCHEDULERS or folder.name in {"node_modules", "site-packages"}:
         return True

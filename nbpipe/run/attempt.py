@@ -46,6 +46,10 @@ class Attempt:
     on: str = "local"
     #: Stages above it that had not finished when it started.
     early: set[str] = field(default_factory=set)
+    #: What came of it, once its job has ended.
+    told: Outcome | None = None
+    #: Those that ran then.
+    beside: list[Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

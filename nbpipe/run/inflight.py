@@ -12,6 +12,7 @@ from nbpipe.errors import TargetError
 from nbpipe.executors.base import Expecting, Hearing, JobState
 from nbpipe.executors.fleet import Fleet
 from nbpipe.job.folder import write_spec
+from nbpipe.job.holders import uncrowded
 from nbpipe.job.libraries import PYTHONS
 from nbpipe.job.undo import undo
 from nbpipe.model import JobSpec, Outcome, Pipeline, Stage
@@ -232,13 +233,19 @@ class InFlight:
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Attempts that have ended, with what came of them; the others are watched. The caller gives the lease back."""
         for name, attempt in list(self.running.items()):
-            state = self._fleet.of(attempt.on).poll(attempt.handle)
-            if state.state == "running":
-                self._watch(attempt, state)
+            if attempt.told is None:
+                state = self._fleet.of(attempt.on).poll(attempt.handle)
+                if state.state == "running":
+                    self._watch(attempt, state)
+                    continue
+                attempt.told = result(attempt, self._place.store, returncode=state.returncode)
+                attempt.beside = [each for each in self.running.values() if each.told is None]
+                self._room(attempt.on).give_back(name)
+            if attempt.told.crowded and self._others_run(attempt):
+                self._renew(attempt)
                 continue
-            outcome = result(attempt, self._place.store, returncode=state.returncode)
+            outcome = uncrowded(attempt.told, attempt.folder) if attempt.told.crowded else attempt.told
             del self.running[name]
-            self._room(attempt.on).give_back(name)
             self._collected(attempt)
             left = kept.Left(
                 pipeline=self._pipeline.name,
@@ -250,6 +257,11 @@ class InFlight:
             self._left(attempt, left)
             self._disk.ended(attempt.folder)
             yield attempt, outcome
+
+    def _others_run(self, attempt: Attempt) -> bool:
+        """Whether one of those that ran beside it has not told yet which files it wrote."""
+        running = [each for each in self.running.values() if each.told is None]
+        return not attempt.cancelled and any(each in running for each in attempt.beside)
 
     def _left(self, attempt: Attempt, left: kept.Left) -> None:
         """Note the kernel that an ended attempt has left, and no longer the one that it went on in."""
@@ -274,12 +286,16 @@ class InFlight:
         now = self._clock()
         if attempt.spec.timeout and not state.begun:
             attempt.deadline = now + attempt.spec.timeout + _HARD_STOP
-        if attempt.lease is not None and now - attempt.renewed > _HEARTBEAT:
-            attempt.renewed = now
-            self._place.store.leases.renew(attempt.lease)
+        self._renew(attempt)
         if attempt.deadline is not None and now > attempt.deadline:
             attempt.overdue = True
             self._fleet.of(attempt.on).cancel(attempt.handle, force=True)
+
+    def _renew(self, attempt: Attempt) -> None:
+        now = self._clock()
+        if attempt.lease is not None and now - attempt.renewed > _HEARTBEAT:
+            attempt.renewed = now
+            self._place.store.leases.renew(attempt.lease)
 
     def cancel(self, *, force: bool) -> None:
         """Ask every job to stop, once; or kill it."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from runs import Site, finish
 
 WAIT = "import time, pathlib\nwhile not pathlib.Path({other!r}).exists():\n    time.sleep(0.01)\ntime.sleep(0.3)\n"
 
 
-def _side_by_side(site: Site, write: str) -> None:
-    """One stage writes while the other runs, and ends first."""
+def _side_by_side(
+    site: Site, write: str, *, looks: str = "pass", writes_for: float = 1, looks_for: float = 0.6
+) -> None:
+    """One stage writes while the other runs, and ends first where nobody says otherwise; both times are in seconds."""
     here, there = str(site.root / "here"), str(site.root / "there")
     site.write(
-        f"%%stage writes\nimport pathlib\nopen({here!r}, 'w').close()\n{WAIT.format(other=there)}{write}\ntime.sleep(1)\nx = 1",
-        f"%%stage looks\nopen({there!r}, 'w').close()\n{WAIT.format(other=here)}time.sleep(0.6)\ny = 1",
+        f"%%stage writes\nimport pathlib\nopen({here!r}, 'w').close()\n{WAIT.format(other=there)}{write}\n"
+        f"time.sleep({writes_for})\nx = 1",
+        f"%%stage looks\nimport ctypes\nopen({there!r}, 'w').close()\n{WAIT.format(other=here)}{looks}\n"
+        f"time.sleep({looks_for})\ny = 1",
     )
 
 
@@ -59,14 +64,29 @@ def test_two_runs_at_once_that_write_one_file_fail_and_leave_nothing_to_reuse(si
         assert [stage["metrics"] for stage in done.json["stages"]] == [{"acc": k}, {"seen": k}]
 
 
-def test_what_nobody_was_seen_to_write_beside_another_is_written_again_alone(tmp_path: Path) -> None:
+_NATIVE = "import ctypes\nlibc = ctypes.CDLL(None)\nfile = libc.creat(b'native.bin', 0o644)\nlibc.close(file)"
+
+
+@pytest.mark.parametrize(
+    ("times", "looks", "attempts"),
+    [
+        # The other has ended, and cannot have written it.
+        ({}, "pass", [1, 1]),
+        # It has ended, and may have.
+        ({}, "ctypes.CDLL(None)", [2, 2]),
+        # It has not told yet.
+        ({"writes_for": 0, "looks_for": 1.6}, "pass", [1, 1]),
+    ],
+    ids=["told", "claimed", "not yet told"],
+)
+def test_what_nobody_was_seen_to_write_is_its_own_stages(
+    tmp_path: Path, times: dict[str, float], looks: str, attempts: list[int]
+) -> None:
     site = Site(tmp_path)
-    native = "import ctypes\nlibc = ctypes.CDLL(None)\nfile = libc.creat(b'native.bin', 0o644)\nlibc.close(file)"
-    _side_by_side(site, native)
-    assert site.run("--jobs", "2", "--json").stages == {"writes": "succeeded", "looks": "succeeded"}
-    why = "native code wrote native.bin while other stages ran: who did cannot be told"
-    assert [why in warning for warning in site.detail("r1").state.warnings].count(True) >= 1
-    assert [stage.attempt for stage in site.detail("r1").state.stages] == [2, 2]
+    _side_by_side(site, _NATIVE, looks=looks, **times)
+    done = site.run("--jobs", "2", "--json")
+    assert done.stages == {"writes": "succeeded", "looks": "succeeded"}
+    assert [stage.attempt for stage in site.detail("r1").state.stages] == attempts
     left = {name: site.store.traces.latest(name) for name in ("writes", "looks")}
     files = {
         name: [state.path for state in trace.outcome.files_written] for name, trace in left.items() if trace is not None
@@ -75,3 +95,17 @@ def test_what_nobody_was_seen_to_write_beside_another_is_written_again_alone(tmp
     (site.folder / "native.bin").unlink()
     assert site.run("--jobs", "2", "--json").stages == {"writes": "cached", "looks": "cached"}
     assert (site.folder / "native.bin").exists()
+
+
+def test_what_a_person_writes_beside_two_stages_is_neithers(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    _side_by_side(site, "import pathlib\nopen('../now', 'w').close()")
+    process = site.start("run", "n.ipynb", "--jobs", "2", "--json")
+    site.wait_for((site.root / "now").exists)
+    (site.folder / "mine.txt").write_text("mine")
+    assert finish(process).stages == {"writes": "succeeded", "looks": "succeeded"}
+    assert [stage.attempt for stage in site.detail("r1").state.stages] == [1, 1]
+    assert site.detail("r1").state.warnings == ()
+    (site.folder / "mine.txt").unlink()
+    assert site.run("--jobs", "2", "--json").stages == {"writes": "cached", "looks": "cached"}
+    assert not (site.folder / "mine.txt").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 import nbformat
 import psutil
+import pytest
 
 from nbpipe.history.query import RunDetail, detail
 from nbpipe.model import Event
@@ -183,12 +185,18 @@ class Site:
     def end_all(self) -> None:
         """Kill what a failed test left behind."""
         for process in self.processes():
-            process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> Done:
-    """Wait for a started command."""
-    out, err = process.communicate(timeout=seconds)
+    """Wait for a started command; one that does not end is killed, and the test fails with what it has said."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"it did not end in {seconds:g} s; it had said:\n{out}\n{err}")
     return Done(process.returncode, out, err)
 
 
