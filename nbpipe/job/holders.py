@@ -123,13 +123,15 @@ class Beside:
         return {path for paths in (*map(written_in, self._jobs), *self._gone) for path in paths}
 
 
-def uncrowded(outcome: Outcome, job: Path) -> Outcome:
+def uncrowded(outcome: Outcome, job: Path, *, here: bool) -> Outcome:
     """The outcome of a job beside which others ran, once they have told: the files are its own if none of them claims one.
 
-    Else what it used counts as unseen.
+    Else what it used counts as unseen. `here`: it ran on this machine.
     """
+    if not outcome.crowded:
+        return outcome
     claimed = _in_index(job, seen=False)
-    if Beside(job).may_have_written(claimed):
+    if not here or Beside(job).may_have_written(claimed):
         return msgspec.structs.replace(outcome, unseen=True)
     # What it read of its own files, it had written.
     read = [
@@ -157,11 +159,11 @@ def _in_index(job: Path, *, seen: bool) -> set[str]:
 
 
 def _claims(job: Path, paths: Collection[str]) -> bool:
-    """Whether a job that has ended says that it wrote one of the paths; True for one that has said nothing."""
+    """Whether a job that has ended says that it wrote one of the paths; True for one that has begun, and said nothing."""
     try:
         told = json.loads((job / VERDICT).read_bytes()).get("status")
     except (OSError, ValueError):
-        return True
+        return (job / UNDO).exists()
     return told not in ("succeeded", "rejected") or not _in_index(job, seen=False).isdisjoint(paths)
 
 

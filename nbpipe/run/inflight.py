@@ -239,12 +239,12 @@ class InFlight:
                     self._watch(attempt, state)
                     continue
                 attempt.told = result(attempt, self._place.store, returncode=state.returncode)
-                attempt.beside = [each for each in self.running.values() if each.told is None]
+                attempt.beside = self._untold(attempt.on)
                 self._room(attempt.on).give_back(name)
-            if attempt.told.crowded and self._others_run(attempt):
+            if self._waits_for_others(attempt, attempt.told):
                 self._renew(attempt)
                 continue
-            outcome = uncrowded(attempt.told, attempt.folder) if attempt.told.crowded else attempt.told
+            outcome = uncrowded(attempt.told, attempt.folder, here=attempt.on == LOCAL)
             del self.running[name]
             self._collected(attempt)
             left = kept.Left(
@@ -258,10 +258,15 @@ class InFlight:
             self._disk.ended(attempt.folder)
             yield attempt, outcome
 
-    def _others_run(self, attempt: Attempt) -> bool:
-        """Whether one of those that ran beside it has not told yet which files it wrote."""
-        running = [each for each in self.running.values() if each.told is None]
-        return not attempt.cancelled and any(each in running for each in attempt.beside)
+    def _untold(self, on: str) -> list[Attempt]:
+        return [each for each in self.running.values() if each.told is None and each.on == on]
+
+    def _waits_for_others(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """Whether the result counts if none of those that ran beside it wrote its files, and one has not told yet."""
+        if attempt.cancelled or attempt.on != LOCAL or not outcome.crowded or len(outcome.uncacheable) > 1:
+            return False
+        untold = self._untold(attempt.on)
+        return any(each in untold for each in attempt.beside)
 
     def _left(self, attempt: Attempt, left: kept.Left) -> None:
         """Note the kernel that an ended attempt has left, and no longer the one that it went on in."""
