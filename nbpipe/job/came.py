@@ -55,7 +55,10 @@ class Came:
         """Look at the project, and at what is loaded."""
         self.before = scan(self._project)
         (self._job / UNDO / "scan.json").write_text(json.dumps(self.before))
-        self._own = set(_packages()) - {"cffi", *(name.partition(".")[0] for name in NATIVE)}
+        self._own = {name.partition(".")[0] for name in list(sys.modules)} - {
+            "cffi",
+            *(name.partition(".")[0] for name in NATIVE),
+        }
 
     def loads(self) -> None:
         """A native library is loaded through ctypes: told by the hook."""
@@ -104,7 +107,8 @@ def _packages() -> dict[str, list[str]]:
     """What is loaded, by its first name, with the files it is of."""
     found: dict[str, list[str]] = {}
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+        # Not asked for: some modules load others when they are.
+        file = getattr(module, "__dict__", {}).get("__file__")
         if isinstance(file, str):
             found.setdefault(name.partition(".")[0], []).append(file)
     return found
