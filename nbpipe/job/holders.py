@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Collection
+from glob import glob
 from pathlib import Path
 
 import msgspec
@@ -102,25 +103,28 @@ class Beside:
     """Jobs that ran while the job in this folder did: of its run, or of a scheduler's other stages in the project."""
 
     def __init__(self, job: Path) -> None:
-        began, ended = (job / SPEC).stat().st_mtime, _ended(job)
-        jobs = [folder for folder in job.parent.iterdir() if folder != job and (folder / SPEC).exists()]
-        gone: list[Path] = []
+        began, ended = (job / SPEC).stat().st_mtime, _time(job / VERDICT, math.inf)
+        jobs = [folder for folder in job.parent.iterdir() if folder != job]
         attempt = job.parents[2]
-        if (attempt / HELD).exists():
-            specs = attempt.parent.glob(f"*/*/jobs/*/{SPEC}")
+        held = (attempt / HELD).exists()
+        if held:
+            # Unlike that of pathlib, it passes over folders that go meanwhile.
+            found = glob(f"*/*/jobs/*/{SPEC}", root_dir=attempt.parent)  # noqa: PTH207
+            specs = [attempt.parent / name for name in found]
             jobs += [spec.parent for spec in specs if not spec.is_relative_to(attempt)]
-            gone = [file for file in attempt.parent.glob(f"*/{ENDED}") if file.stat().st_mtime >= began]
-        self._jobs = [each for each in jobs if _ended(each) >= began and (each / SPEC).stat().st_mtime <= ended]
-        self._gone = [list[str](json.loads(file.read_text())) for file in gone]
+        jobs = [each for each in jobs if 0 < _time(each / SPEC, 0) <= ended]
+        self._jobs = [each for each in jobs if _time(each / VERDICT, math.inf) >= began]
+        #: Files that hooks saw them write.
+        self.written = {path for each in self._jobs for path in written_in(each)}
+        # Last: whoever goes meanwhile leaves its names before it takes away the rest.
+        ends = [attempt.parent / name / ENDED for name in os.listdir(attempt.parent)] if held else []  # noqa: PTH208
+        gone = [file for file in ends if _time(file, 0) >= began]
+        self.written.update(path for file in gone for path in json.loads(file.read_text()))
+        self._gone = bool(gone)
 
     def may_have_written(self, paths: Collection[str]) -> bool:
         """Whether one of them may have written one of the paths where no hook sees it: it claims it, or has not told."""
-        return bool(self._gone) or any(_claims(job, paths) for job in self._jobs)
-
-    @property
-    def written(self) -> set[str]:
-        """Files that hooks saw them write."""
-        return {path for paths in (*map(written_in, self._jobs), *self._gone) for path in paths}
+        return self._gone or any(_claims(job, paths) for job in self._jobs)
 
 
 def uncrowded(outcome: Outcome, job: Path, *, here: bool) -> Outcome:
@@ -167,9 +171,9 @@ def _claims(job: Path, paths: Collection[str]) -> bool:
     return told not in ("succeeded", "rejected") or not _in_index(job, seen=False).isdisjoint(paths)
 
 
-def _ended(job: Path) -> float:
-    """When a job wrote its verdict; one without has not ended."""
+def _time(file: Path, without: float) -> float:
+    """When it was written; `without` where there is no such file, or no longer."""
     try:
-        return (job / VERDICT).stat().st_mtime
+        return file.stat().st_mtime
     except OSError:
-        return math.inf
+        return without

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from nbpipe.job.folder import ENDED, HELD, SPEC, write_durably
 from nbpipe.job.holders import written_in
@@ -31,10 +32,9 @@ def attempt_folder(state: Path) -> Iterator[Path]:
         place = None
     if place is not None:
         _take_back_abandoned(place)
-    folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-", dir=place)).resolve()
+    folder, handle = _held(place)
     try:
-        with (folder / HELD).open("wb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with handle:
             try:
                 yield folder
             finally:
@@ -45,6 +45,18 @@ def attempt_folder(state: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             _take_back_abandoned(place)
+
+
+def _held(place: Path | None) -> tuple[Path, BinaryIO]:
+    """A new folder, and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix="nbpipe-stage-", dir=place)).resolve()
+        handle = (folder / HELD).open("wb")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, handle
+        # Before it was locked, somebody took it for one that a killed process left.
+        handle.close()
 
 
 def take_back_jobs(folder: Path) -> None:
@@ -65,7 +77,7 @@ def _leave(folder: Path) -> None:
 
 def _take_back_abandoned(place: Path) -> None:
     """Undo what killed processes left half done; forget those that ended before everything that runs now began."""
-    held, ended = [], []
+    ended = []
     for folder in place.iterdir():
         try:
             with (folder / HELD).open("rb") as handle:
@@ -76,10 +88,12 @@ def _take_back_abandoned(place: Path) -> None:
                     take_back_jobs(folder)
                     shutil.rmtree(folder)
         except BlockingIOError:
-            held.append(folder)
+            continue
         except FileNotFoundError:
             # Somebody is just making it, or was faster.
             continue
+    # Looked at anew: one that began meanwhile may have run beside one that has ended since.
+    held = [folder for folder in place.iterdir() if folder not in ended]
     oldest = min((_time(folder / HELD) for folder in held), default=float("inf"))
     for folder in ended:
         if _time(folder / ENDED) < oldest:
