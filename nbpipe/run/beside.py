@@ -87,9 +87,9 @@ class Lane:
         entry, own = self._entries.pop(folder, (None, None))
         if entry is None or own is None:
             return
-        # First: who begins now finds what is committed.
-        entry.unlink(missing_ok=True)
+        # First: until they are told, others see that it runs.
         self._spoil({*own(folder)}, written)
+        entry.unlink(missing_ok=True)
         entry.with_suffix(_SPOILED).unlink(missing_ok=True)
 
     def _spoil(self, seen: set[Path], unseen: Iterable[Path]) -> None:

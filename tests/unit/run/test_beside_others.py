@@ -34,6 +34,20 @@ def test_both_of_two_that_wrote_one_file_are_told(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_who_looks_while_another_ends_is_told(place: Path) -> None:
+    first, second = Lane(place), Lane(place)
+    told = []
+
+    def ending(_: Path) -> list[Path]:
+        told.append(second.used(B, [OUT]))
+        return [OUT]
+
+    first.started(A, ending)
+    second.started(B, {A: [OUT], B: []}.__getitem__)
+    first.over(A)
+    assert [*told, second.used(B, [OUT])] == [OUT, OUT]
+
+
 def test_who_read_a_file_that_another_wrote_is_told_and_who_wrote_it_is_not(place: Path) -> None:
     first, second = lanes(place, {A: [OUT], B: []})
     assert second.used(B, [OUT]) == OUT
