@@ -103,8 +103,12 @@ def wait(channel: socket.socket, cwd: str) -> tuple[dict[str, Any], Ahead | None
                 )
     with contextlib.suppress(OSError):
         channel.sendall(b".")
-    while data := channel.recv(65536):
-        said += data
+    try:
+        while data := channel.recv(65536):
+            said += data
+    except OSError:
+        # Who started it has ended, and had not read the dot.
+        said = b""
     channel.close()
     if not said or told:
         if ahead is not None:

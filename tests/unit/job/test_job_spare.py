@@ -40,7 +40,7 @@ def executor() -> Iterator[LocalExecutor]:
     made.close()
 
 
-def _wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+def _wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until
@@ -196,6 +196,26 @@ def test_a_kernel_that_cannot_be_started_ahead_costs_no_job(bench: Bench, monkey
     ours.close()
 
 
+def test_one_whose_server_ends_before_it_hears_that_it_is_ready_has_no_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spare, "plain", lambda _: False)
+    ours, theirs = socket.socketpair()
+
+    def end() -> None:
+        ours.recv(1, socket.MSG_PEEK)
+        ours.close()
+
+    server = threading.Thread(target=end)
+    server.start()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert spare.wait(theirs, str(bench.project)) is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    server.join()
+
+
 def test_one_that_died_waiting_is_replaced(executor: LocalExecutor, bench: Bench) -> None:
     (kernel,) = _ready(executor, bench)
     kernel.kill()
@@ -235,12 +255,13 @@ def _ends_with_its_server(bench: Bench, how: str, scratch: Path) -> None:
 
 def test_a_job_is_cancelled_before_its_kernel_answers(executor: LocalExecutor, bench: Bench) -> None:
     executor.expect(1, str(bench.project))
-    folder, spec = bench.write("import time\ntime.sleep(60)")
+    folder, spec = bench.write("import time\ntime.sleep(600)")
     handle = executor.submit(folder, spec)
     executor.cancel(handle)
-    _wait_for(lambda: executor.poll(handle).state != "running", 10)
+    _wait_for(lambda: executor.poll(handle).state != "running")
     if (folder / KERNEL_PID).exists():
-        assert not psutil.pid_exists(int((folder / KERNEL_PID).read_text()))
+        pid = int((folder / KERNEL_PID).read_text())
+        _wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_one_that_ends_by_itself_is_not_replaced_for_ever(executor: LocalExecutor, bench: Bench) -> None:
