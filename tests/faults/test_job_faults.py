@@ -106,15 +106,16 @@ def test_a_signal_to_the_runner_ends_the_kernel_and_its_children(bench: Bench, n
     runner = subprocess.Popen([sys.executable, "-m", "nbpipe.job", str(folder)])
     _wait_for(folder / "log.jsonl", "up")
     kernel = int((folder / KERNEL_PID).read_text())
-    started = time.monotonic()
     runner.send_signal(number)
-    assert runner.wait(10) == 130
-    assert time.monotonic() - started < 2
+    # Less than its cells would take.
+    assert runner.wait(30) == 130
     outcome = read_verdict(folder, spec.token)
     assert outcome is not None
     assert outcome.status == "cancelled"
-    time.sleep(0.1)
-    assert [process for process in psutil.process_iter() if _in_group(process, kernel)] == []
+    deadline = time.monotonic() + 10
+    while [process for process in psutil.process_iter() if _in_group(process, kernel)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_kernel_does_not_outlive_a_killed_runner(bench: Bench) -> None:

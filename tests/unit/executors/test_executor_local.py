@@ -117,7 +117,7 @@ def test_cancel_ends_the_job_and_its_kernel_soon(executor: LocalExecutor, bench:
     kernel = int((folder / KERNEL_PID).read_text())
     started = time.monotonic()
     executor.cancel(handle, force=force)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
     # On a machine so busy that it does not hear of it in time, a job that is asked gently is killed, too.
     assert _wait(executor, handle, 4).returncode in (
         (-signal.SIGKILL,) if force else (130, -signal.SIGTERM, -signal.SIGKILL)

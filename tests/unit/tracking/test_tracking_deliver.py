@@ -376,7 +376,7 @@ def test_a_server_that_was_down_gets_everything_once_when_it_is_back(
     assert len(outbox.pending(project)) == 2
     started = time.monotonic()
     outbox.flush(project)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     with server(tmp_path, port):
         deadline = time.monotonic() + 150
         while outbox.pending(project) and time.monotonic() < deadline:
