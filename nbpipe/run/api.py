@@ -163,11 +163,12 @@ def run_prepared(  # noqa: PLR0913 - likewise
     places = _places(project, pipeline, on)
     if LOOKING.get() and abandoned(project):
         raise Unsettled
+    told = list[str]()
     if member is None and abandoned(project):
         from nbpipe.run.recovery import recover
 
         try:
-            recover(project, place)
+            recover(project, place, told.append)
         except OSError as error:
             raise refused(project.state, error) from error
 
@@ -177,7 +178,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
 
     found = up_to_date(pipeline, project, place, asked(), notebook) if member is None else None
     if found is not None:
-        return _earlier(found, project)
+        return _earlier(found, project, told)
     if LOOKING.get():
         raise Unsettled
     # What drives a run is imported where there is something to do: saying that there is not has to be quick.
@@ -198,7 +199,7 @@ def run_prepared(  # noqa: PLR0913 - likewise
         lane = member.lane if member is not None else None
         drive = Drive(project, place, notebook, seed=seed, profile=profile, listener=listener, run=run_id, lane=lane)
         drive.machines = machines
-        drive.warnings = _short_of_gpus(project, place, pipeline, asked(), places)
+        drive.warnings = (*told, *_short_of_gpus(project, place, pipeline, asked(), places))
         if member is not None:
             drive.halt = member.halt
             member.begun(drive.run)
@@ -285,7 +286,7 @@ def _any_left(project: Project) -> bool:
     return any_left(project.root)
 
 
-def _earlier(found: Record, project: Project) -> RunResult:
+def _earlier(found: Record, project: Project, told: list[str]) -> RunResult:
     return RunResult(
         run=found.id,
         status="up-to-date",
@@ -293,6 +294,6 @@ def _earlier(found: Record, project: Project) -> RunResult:
         notebook=project.root / found.executed,
         version=found.version,
         number=found.number,
-        warnings=tuple(found.warnings),
+        warnings=(*told, *found.warnings),
         stages=tuple(StageResult(name=name, status="cached", seconds=0.0) for name in found.keys),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from blake3 import blake3
 
 from nbpipe.errors import StoreError
-from nbpipe.job.folder import KERNEL_PID, SPEC, UNDO, read_spec, read_verdict
+from nbpipe.job.folder import KERNEL_PID, LOG, SPEC, UNDO, VERDICT, read_spec, read_verdict
 from nbpipe.job.leaks import scrub_dead
 from nbpipe.job.server import kill_kernel
 from nbpipe.job.undo import undo
@@ -27,8 +28,11 @@ from nbpipe.store import Store
 from nbpipe.tracking import outbox
 
 
-def recover(project: Project, store: Store) -> list[str]:
-    """Settle every run that nobody drives any more; ids of those that were. Safe beside other callers, and to repeat."""
+def recover(project: Project, store: Store, say: Callable[[str], object] = lambda _: None) -> list[str]:
+    """Settle every run that nobody drives any more; ids of those that were. Safe beside other callers, and to repeat.
+
+    `say` hears of files that were put aside.
+    """
     settled = []
     for run in abandoned(project):
         folder = project.runs / run
@@ -40,7 +44,8 @@ def recover(project: Project, store: Store) -> list[str]:
             record = nobodys(folder)
             if record is not None:
                 store.leases.sweep()
-                _settle(project, folder, record, store)
+                for text in _settle(project, folder, record, store):
+                    say(text)
                 outbox.note(folder)
                 settled.append(run)
         finally:
@@ -48,7 +53,9 @@ def recover(project: Project, store: Store) -> list[str]:
     return settled
 
 
-def _settle(project: Project, folder: Path, record: records.Record, store: Store) -> None:
+def _settle(project: Project, folder: Path, record: records.Record, store: Store) -> list[str]:
+    """What is to be said of its files."""
+    told = list[str]()
     events = list(read(folder / JOURNAL))
     if events and events[-1].kind == "run-finished":
         # It died after its last event: the journal is the truth, the record only has to say the same.
@@ -57,28 +64,43 @@ def _settle(project: Project, folder: Path, record: records.Record, store: Store
         executed = folder / Path(record.notebook).with_suffix(".ipynb").name
         record.executed = str(executed.relative_to(project.root)) if executed.exists() else ""
         records.write(folder, record)
-        return
+        return told
     for event in reversed(_in_flight(events)):
         job = folder / "jobs" / f"{event.stage}.{event.attempt}"
         if (job / SPEC).exists():
             _end_kernel(job)
             alone = not crossed(project.state / FOLDER, job, written_by)
             if not _adopt(job, record, store, alone=alone):
-                take_back(job)
+                told += take_back(job)
             bury(project.state / FOLDER, job, written_by)
     journal = Journal(folder)
+    for text in told:
+        journal.append("warning", text=text)
     journal.append("run-finished", status="interrupted", exit_code=130)
     journal.close()
     record.status, record.ended, record.exit_code = "interrupted", time.time(), 130
+    record.warnings = [*record.warnings, *told]
     records.write(folder, record)
+    return told
 
 
-def take_back(job: Path) -> None:
-    """End what may be left of a job whose driver died, and undo what it wrote. Safe to repeat."""
+def take_back(job: Path) -> list[str]:
+    """End what may be left of a job whose driver died, and undo what it wrote; what is to be said of that. Safe to repeat.
+
+    What others did to its files since is put aside.
+    """
+    ended = _last_sign(job)
     _end_kernel(job)
     scrub_dead(job, _secrets(job), os.environ)
     cut_torn_line(job / UNDO / "index.jsonl")
-    undo(job)
+    return undo(job, since=ended)
+
+
+def _last_sign(job: Path) -> int:
+    """When a job ended, in ns; when it was last seen at work, if that is not known."""
+    verdict, signs = job / VERDICT, (job / SPEC, job / LOG, job / UNDO / "index.jsonl")
+    found = [verdict] if verdict.exists() else [sign for sign in signs if sign.exists()]
+    return max((file.stat().st_mtime_ns for file in found), default=0)
 
 
 def _secrets(job: Path) -> tuple[str, ...]:

@@ -152,6 +152,35 @@ def test_the_files_of_what_was_in_flight_are_put_back_even_from_a_torn_list(rig:
     assert not (rig.root / "new.txt").exists()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_done_to_them_since_is_put_aside(rig: Rig, dead: int, told: bool) -> None:  # noqa: FBT001
+    folder = _die_at(rig, dead, "stage-started")
+    undo = folder / "jobs" / "a.1" / "undo"
+    undo.mkdir()
+    (undo / "c").write_text("before")
+    names = {"theirs.txt": "c", "new.txt": "", "same.txt": "c"}
+    lines = (json.dumps({"path": str(rig.root / name), "copy": copy}) + "\n" for name, copy in names.items())
+    (undo / "index.jsonl").write_text("".join(lines))
+    if told:
+        _finish_unseen(folder, fail())
+    for file in (path for path in folder.rglob("*") if path.is_file()):
+        os.utime(file, (1, 1))
+    for name in names:
+        # As `mv` and `cp -p` do, it keeps the time at which it was written.
+        (rig.root / name).write_text("before" if name == "same.txt" else f"mine, {name}")
+        os.utime(rig.root / name, (0, 0))
+    heard: list[str] = []
+    recover(rig.project, rig.store, heard.append)
+    assert {path.name: path.read_text() for path in (undo / "aside").iterdir()} == {
+        "theirs.txt": "mine, theirs.txt",
+        "new.txt": "mine, new.txt",
+    }
+    assert [(rig.root / name).exists() for name in names] == [True, False, True]
+    assert (rig.root / "theirs.txt").read_text() == "before"
+    assert [text.split()[0] for text in heard] == ["theirs.txt", "new.txt"]
+    assert rig.state.warnings == tuple(heard)
+
+
 def test_the_files_of_what_was_finished_stay(rig: Rig, dead: int) -> None:
     folder = _die_at(rig, dead, "stage-succeeded")
     undo = folder / "jobs" / "a.1" / "undo"
