@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT
+from nbpipe.job.folder import ENDED, HELD, SPEC, UNDO, VERDICT, read_spec
 from nbpipe.model import Outcome
 
 #: How the reason ends that a result with such files is not used again.
@@ -134,15 +134,11 @@ def uncrowded(outcome: Outcome, job: Path, *, here: bool) -> Outcome:
     """
     if not outcome.crowded:
         return outcome
-    claimed = _in_index(job, seen=False)
-    if not here or Beside(job).may_have_written(claimed):
+    if not here or Beside(job).may_have_written(_claimed(job, [state.path for state in outcome.files_written])):
         return msgspec.structs.replace(outcome, unseen=True)
     # What it read of its own files, it had written.
-    read = [
-        state
-        for state in outcome.files_read
-        if not any(f"{os.sep}{path}".endswith(f"{os.sep}{state.path}") for path in claimed)
-    ]
+    made, project = _in_index(job, seen=False), _project(job)
+    read = [state for state in outcome.files_read if os.path.join(project, state.path) not in made]  # noqa: PTH118
     reasons = tuple(reason for reason in outcome.uncacheable if not reason.endswith(WHOSE))
     return msgspec.structs.replace(outcome, crowded=False, files_read=tuple(read), uncacheable=reasons)
 
@@ -162,13 +158,28 @@ def _in_index(job: Path, *, seen: bool) -> set[str]:
     return {entry["path"] for entry in entries if ("seen" not in entry) == seen}
 
 
+def _claimed(job: Path, written: Collection[str]) -> set[str]:
+    """Files that a job counts as its own, of those that it left, and that hooks did not see it write.
+
+    Those that were there before are in no list: there is no copy of them.
+    """
+    project = _project(job)
+    left = {os.path.join(project, name) for name in written}  # noqa: PTH118
+    return _in_index(job, seen=False) | left - _in_index(job, seen=True)
+
+
+def _project(job: Path) -> str:
+    return os.path.realpath(read_spec(job).project)
+
+
 def _claims(job: Path, paths: Collection[str]) -> bool:
     """Whether a job that has ended says that it wrote one of the paths; True for one that has begun, and said nothing."""
     try:
-        told = json.loads((job / VERDICT).read_bytes()).get("status")
+        told = json.loads((job / VERDICT).read_bytes())
     except (OSError, ValueError):
         return (job / UNDO).exists()
-    return told not in ("succeeded", "rejected") or not _in_index(job, seen=False).isdisjoint(paths)
+    written = [state["path"] for state in told.get("files_written", ())]
+    return told["status"] not in ("succeeded", "rejected") or not _claimed(job, written).isdisjoint(paths)
 
 
 def _time(file: Path, without: float) -> float:

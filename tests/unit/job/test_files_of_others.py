@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from jobs import Bench
 
+from nbpipe.job.folder import UNDO, VERDICT, write_durably
+from nbpipe.job.holders import WHOSE, uncrowded
 from nbpipe.job.undo import undo
-from nbpipe.model import Outcome
+from nbpipe.model import FileState, JobSpec, Outcome
 
 #: A stage that says `begun`, and waits for `go`.
 _WAITS = "import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
@@ -96,3 +101,30 @@ def test_what_native_code_and_programs_write_is_the_stages_own(bench: Bench, bod
         "def write():\n    import pyarrow\n    with pyarrow.OSFile('made.bin', 'w') as f:\n        f.write(b'1')\n"
     )
     assert written in _written(bench.run(body))
+
+
+@pytest.mark.parametrize(("theirs", "own"), [("data.txt", False), ("other.txt", True)])
+def test_a_file_that_was_there_and_changed_unseen_is_claimed_by_all_that_may_have_written_it(
+    bench: Bench,
+    theirs: str,
+    own: bool,  # noqa: FBT001
+) -> None:
+    def told(folder: Path, spec: JobSpec, **fields: Any) -> Outcome:
+        (folder / UNDO).mkdir()
+        outcome = Outcome(stage="train", attempt=1, token=spec.token, status="succeeded", **fields)
+        write_durably(folder / VERDICT, msgspec.json.encode(outcome))
+        return outcome
+
+    beside, job = bench.write("pass"), bench.write("pass")
+    told(*beside, files_written=(FileState(path=theirs, digest="2"),))
+    read = (FileState(path="data.txt", digest="1"), FileState(path="sub/data.txt", digest="1"))
+    reasons = ("it changed", f"native code wrote data.txt while other stages ran: {WHOSE}")
+    written = (FileState(path="data.txt", digest="2"), FileState(path="sub/data.txt", digest="2"))
+    folder, outcome = job[0], told(*job, files_written=written, files_read=read, crowded=True, uncacheable=reasons)
+    index = folder / UNDO / "index.jsonl"
+    index.write_text(json.dumps({"path": str(bench.project / "sub/data.txt"), "copy": "", "seen": "scan"}) + "\n")
+    found = uncrowded(outcome, folder, here=True)
+    assert (found.unseen, found.crowded) == (not own, not own)
+    if own:
+        assert found.files_read == read[:1], "what only ends alike was not its own"
+        assert found.uncacheable == reasons[:1]
