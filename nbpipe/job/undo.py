@@ -32,7 +32,9 @@ def undo(job: Path, *, seen: bool = False, since: int | None = None) -> list[str
             told.append(
                 f"{path.name} has changed since the stage that wrote it was interrupted: that is put aside, in {aside}"
             )
-        if copy:
+        if copy and path.is_dir():
+            told.append(f"{path.name} is a folder now: what the file held before the stage is in {copy}")
+        elif copy:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.undo")
             shutil.copy2(copy, temporary)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
 
+from nbpipe.errors import StoreError
 from nbpipe.job.folder import UNDO
 from nbpipe.job.folders import changed_folders
 from nbpipe.job.undo import undo
@@ -268,6 +269,12 @@ def _put(target: Path, source: Path | None) -> None:
     if source is None:
         target.unlink(missing_ok=True)
         return
+    if target.is_dir() and not target.is_symlink():
+        raise StoreError(
+            f"{target} is a folder now, and a stage left a file there",
+            name=str(target),
+            fix="Move the folder, or give it another name, then run again.",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{os.getpid()}.restoring")
     try:

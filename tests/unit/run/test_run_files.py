@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from nbpipe.errors import StoreError
 from nbpipe.job.folder import UNDO
+from nbpipe.job.undo import undo
 from nbpipe.model import FileState, Outcome
 from nbpipe.pipeline.contents import digest_file
 from nbpipe.run.files import Disk
@@ -64,3 +66,19 @@ def test_what_a_person_wrote_into_a_file_of_a_stage_is_kept_and_said(tmp_path: P
         assert bool(told) == warned
     kept = Path(told[0].partition("What it held is in ")[2].partition(", until")[0])
     assert kept.read_text() == "my own"
+
+
+def test_a_folder_that_a_person_made_in_the_place_of_a_file_of_a_stage_stays_and_is_named(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    made = tmp_path / "made"
+    made.write_text("of the stage")
+    mine = tmp_path / "project" / "out.txt" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    disk = Disk(lambda path: digest_file(tmp_path / "project" / path), tmp_path / "project", store)
+    state = FileState(path="out.txt", digest=digest_file(made), object=store.objects.put_file(made))
+    with pytest.raises(StoreError, match=r"project/out\.txt is a folder now"):
+        disk.restore([state])
+    told = undo(_job(tmp_path / "job", mine.parent, at=1, held="before"))
+    assert "out.txt is a folder now" in told[0]
+    assert [path.read_text() for path in mine.parent.parent.rglob("*.txt") if path.is_file()] == ["mine"]
