@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
 #: Commands that only look. A run looks first whether it has anything to do.
 _ASKED = ("run", "plan")
 #: Help takes no longer where the process itself gives it.
@@ -18,6 +22,7 @@ _NOT = ("--detach", "--smoke-first", "--debug", "--run-id", "--fresh", "--on", "
 _SWITCHES = {"NBPIPE_KEEP_WARM": ("", "0", "off"), "NBPIPE_FORK": ("0",)}
 #: Seconds for somebody to be there who answers. Doing it itself takes no longer.
 _PATIENCE = 0.5
+_STEP = 0.2
 
 
 def main() -> None:
@@ -87,7 +92,7 @@ def _ask(place: str, argv: list[str]) -> int | None:
             channel.settimeout(None)
             # Only to who is there: files that nobody takes would stay open, for whoever reads from them.
             socket.send_fds(channel, [b"."], [0, 1, 2])
-            while not answer.endswith(b"}\n") and (data := channel.recv(4096)):
+            while not answer.endswith(b"}\n") and (data := _more(channel)):
                 answer += data
         code = json.loads(answer.partition(b"\n")[2])["code"]
     except (OSError, ValueError, KeyError):
@@ -97,3 +102,12 @@ def _ask(place: str, argv: list[str]) -> int | None:
     if hit and code is None:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else None
+
+
+def _more(channel: socket) -> bytes:
+    """What is said next. Waits in steps: a Ctrl-C that comes just before a wait is heard after it."""
+    from nbpipe.job.readable import readable
+
+    while not readable([channel], _STEP):
+        pass
+    return channel.recv(4096)

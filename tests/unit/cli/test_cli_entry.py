@@ -19,6 +19,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from nbpipe.cli import entry
+
+#: `nbpipe`, which waits for who answers however busy the machine is.
+_ENTRY = "from nbpipe.cli import entry; entry._PATIENCE = 60.0; entry.main()"
+_COMMAND = (sys.executable, "-X", "importtime", "-c", _ENTRY)
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
 
 
@@ -45,7 +51,7 @@ def _environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def _nbpipe(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-X", "importtime", "-m", "nbpipe", *words]
+    command = [*_COMMAND, *words]
     return subprocess.run(
         command, cwd=folder, env=_environment(folder, **more), capture_output=True, text=True, check=False
     )
@@ -166,7 +172,7 @@ def test_a_parent_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
         assert ran.returncode == 3
         assert "does not exist" in ran.stderr
@@ -187,7 +193,7 @@ def test_a_ctrl_c_counts_where_the_one_that_answers_has_just_ended(tmp_path: Pat
         while not said.endswith(b"."):
             said += channel.recv(1 << 20)
         child.send_signal(signal.SIGINT)
-        _, words = child.communicate(timeout=30)
+        _, words = child.communicate(timeout=120)
         channel.close()
     assert child.returncode == 130, words
     assert "interrupted" in words
@@ -209,11 +215,11 @@ def test_ctrl_c_reaches_who_answers(home: Path) -> None:
     """It waits for the notebook, which is a pipe that nobody writes to."""
     notebook = home / "waits.ipynb"
     os.mkfifo(notebook)
-    command = [sys.executable, "-X", "importtime", "-m", "nbpipe", "plan", str(notebook)]
+    command = [*_COMMAND, "plan", str(notebook)]
     child = subprocess.Popen(command, cwd=home, env=_environment(home), stderr=subprocess.PIPE, text=True)
     writer = _opened(notebook)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=120)
     assert child.returncode == 130, said
     assert "interrupted" in said
     assert "nbpipe.cli.main" not in said
@@ -222,9 +228,41 @@ def test_ctrl_c_reaches_who_answers(home: Path) -> None:
     os.close(writer)
 
 
+def test_ctrl_c_that_does_not_break_a_wait_reaches_who_answers(tmp_path: Path) -> None:
+    """As one that comes just before the wait: another thread hears of it."""
+    with tempfile.TemporaryDirectory(prefix="nb") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/s")
+        listener.listen()
+        who = subprocess.Popen([sys.executable, "-c", "print(1, flush=True)\nimport time\ntime.sleep(600)"], stdout=-1)
+        assert who.stdout is not None
+        who.stdout.readline()
+
+        def answer() -> None:
+            channel, _ = listener.accept()
+            with channel:
+                channel.recv(1 << 20)
+                channel.sendall(b"%d\n" % who.pid)
+                _, files, _, _ = socket.recv_fds(channel, 1, 3)
+                for given in files:
+                    os.close(given)
+                time.sleep(0.5)
+                signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    who.wait(20)
+                channel.sendall(b'{"code": 130}\n')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert entry._ask(f"{folder}/s", ["plan"]) == 130
+        thread.join()
+        with who:
+            who.kill()
+        assert who.returncode == -signal.SIGINT
+
+
 def _opened(pipe: Path) -> int:
     """Once somebody reads from it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
