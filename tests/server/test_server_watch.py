@@ -40,15 +40,15 @@ def test_what_is_wrong_with_one_project_does_not_keep_the_others_from_being_told
         watching.look_at(good, "good")
         for project in (bad, good):
             shutil.copytree(project.runs / "r1", project.runs / "r2")
-        wait_for(lambda: any(event["run"] == "r2" for event in told), "the good one is told of", 10)
-        wait_for(lambda: "bad is not watched any more" in caplog.text, "what is wrong is in the server's log", 10)
+        wait_for(lambda: any(event["run"] == "r2" for event in told), "the good one is told of")
+        wait_for(lambda: "bad is not watched any more" in caplog.text, "what is wrong is in the server's log")
         assert {event["project"] for event in told} == {"good"}
         # Asked about again, it is watched again.
         monkeypatch.setattr(changes, "detail", real)
         watching.look_at(bad, "bad")
         time.sleep(0.1)
         shutil.copytree(bad.runs / "r1", bad.runs / "r3")
-        wait_for(lambda: any(event["project"] == "bad" for event in told), "the bad one is told of again", 10)
+        wait_for(lambda: any(event["project"] == "bad" for event in told), "the bad one is told of again")
     finally:
         watching.stop()
 

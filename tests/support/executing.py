@@ -74,7 +74,7 @@ class Job:
     spec: JobSpec
     handle: str
 
-    def wait(self, seconds: float = 60.0) -> JobState:
+    def wait(self, seconds: float = 120.0) -> JobState:
         """Its state once it has ended."""
         until = time.monotonic() + seconds
         while (state := self.executor.poll(self.handle)).state == "running":
@@ -100,7 +100,7 @@ class Job:
         except FileNotFoundError:
             return ""
 
-    def await_log(self, text: str, seconds: float = 40.0) -> None:
+    def await_log(self, text: str, seconds: float = 120.0) -> None:
         """Wait until it has printed this, and not ended before."""
         until = time.monotonic() + seconds
         while text not in self.log:
@@ -111,8 +111,8 @@ class Job:
 
 #: Prints its own process and that of a child that sleeps, which nobody told of.
 WITH_CHILD = (
-    "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '77'])\n"
-    "print(f'pids={os.getpid()},{os.getppid()},{child.pid};', flush=True)\ntime.sleep(60)"
+    "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '777'])\n"
+    "print(f'pids={os.getpid()},{os.getppid()},{child.pid};', flush=True)\ntime.sleep(600)"
 )
 
 
@@ -177,7 +177,7 @@ def left_by(ground: Ground, executor: Executor, **fields: Any) -> Left:
     return Left(job, kept, int(said.partition(";")[0]), said.partition("job=")[2])
 
 
-def gone(pid: int, seconds: float = 5.0) -> bool:
+def gone(pid: int, seconds: float = 60.0) -> bool:
     """Whether the process is no more, within this time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

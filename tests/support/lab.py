@@ -151,7 +151,7 @@ def violations(page: Any, within: str) -> list[str]:
     return [f"{item['id']}: {[node['html'][:200] for node in item['nodes'][:3]]}" for item in found]
 
 
-def wait_for(what: Callable[[], object], said: str, seconds: float = 30.0) -> None:
+def wait_for(what: Callable[[], object], said: str, seconds: float = 120.0) -> None:
     """Wait until `what()` is true."""
     until = time.monotonic() + seconds
     while not what():

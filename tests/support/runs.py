@@ -168,14 +168,14 @@ class Site:
         """Every process that stems from a command of this project."""
         return [process for process in psutil.process_iter() if _stems(process, str(self.root))]
 
-    def quiet(self, seconds: float = 10.0) -> list[str]:
+    def quiet(self, seconds: float = 60.0) -> list[str]:
         """Wait until none of its processes is left; what still lives after `seconds`."""
         until = time.monotonic() + seconds
         while (left := self.processes()) and time.monotonic() < until:
             time.sleep(0.05)
         return [" ".join(process.cmdline()) for process in left]
 
-    def wait_for(self, what: Callable[[], object], seconds: float = 30.0) -> None:
+    def wait_for(self, what: Callable[[], object], seconds: float = 120.0) -> None:
         """Wait until `what()` is true."""
         until = time.monotonic() + seconds
         while not what():
@@ -189,7 +189,7 @@ class Site:
                 process.send_signal(signal.SIGKILL)
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> Done:
+def finish(process: subprocess.Popen[str], seconds: float = 200.0) -> Done:
     """Wait for a started command; one that does not end is killed, and the test fails with what it has said."""
     try:
         out, err = process.communicate(timeout=seconds)

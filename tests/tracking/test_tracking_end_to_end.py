@@ -57,14 +57,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cancel(folder: Path) -> None:
-    book = write(folder, "slow.ipynb", "%%stage one\nimport time; open('begun', 'w').close(); time.sleep(60)")
+    book = write(folder, "slow.ipynb", "%%stage one\nimport time; open('begun', 'w').close(); time.sleep(600)")
     command = [sys.executable, "-m", "nbpipe", "run", str(book)]
     process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (folder / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=120) == 130
 
 
 @pytest.fixture(scope="module")

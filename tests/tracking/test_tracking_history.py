@@ -159,4 +159,4 @@ def test_a_server_that_is_down_leaves_the_own_runs_and_says_so(tmp_path: Path, m
     assert [row.run for row in page.rows] == ["r1"]
     assert len(page.problems) == 1
     assert "does not answer" in page.problems[0]
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60

@@ -126,9 +126,10 @@ def test_on_a_terminal_the_table_is_redrawn_and_the_last_one_stays(monkeypatch: 
     script = usual()
     for event in script.events[:4]:
         progress.hear(event)
-    time.sleep(0.4)
-    drawn = out.getvalue()
-    assert "○  waiting" in drawn
+    until = time.monotonic() + 60
+    while "○  waiting" not in out.getvalue():
+        assert time.monotonic() < until
+        time.sleep(0.02)
     for event in script.events[4:]:
         progress.hear(event)
     progress.close()

@@ -54,14 +54,15 @@ def test_modules_of_the_folder_it_is_started_in_are_not_taken_for_pythons(link: 
 def test_a_frozen_agent_is_noticed_and_the_next_connection_is_another(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "_QUIET", 0.3)
     assert link._process is not None
     frozen = link._process.pid
     link.check()
     os.kill(frozen, signal.SIGSTOP)
-    time.sleep(0.4)
-    with pytest.raises(LinkDown, match="no answer"):
-        link.check()
+    with monkeypatch.context() as soon:
+        soon.setattr(links, "_QUIET", 0.3)
+        time.sleep(0.4)
+        with pytest.raises(LinkDown, match="no answer"):
+            link.check()
     link.connect()
     assert link._process.pid != frozen
     link.call("ping")

@@ -210,7 +210,7 @@ def test_what_comes_while_a_job_is_handed_in_goes_together(made: Made, monkeypat
 
 
 def _until(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not reached():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -34,7 +34,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
     made.close()
 
 
-def _wait(executor: Executor, handle: str, seconds: float = 30) -> JobState:
+def _wait(executor: Executor, handle: str, seconds: float = 120) -> JobState:
     deadline = time.monotonic() + seconds
     while (state := executor.poll(handle)).state == "running":
         assert time.monotonic() < deadline
@@ -54,7 +54,7 @@ def test_a_job_runs_and_leaves_its_verdict(executor: LocalExecutor, bench: Bench
 
 def test_two_jobs_run_at_once(executor: LocalExecutor, bench: Bench) -> None:
     meet = "import pathlib, time\npathlib.Path('{0}').touch()\nwhile not pathlib.Path('{1}').exists(): time.sleep(0.01)"
-    jobs = [bench.write(meet.format(*names), timeout=20) for names in (("a", "b"), ("b", "a"))]
+    jobs = [bench.write(meet.format(*names), timeout=120) for names in (("a", "b"), ("b", "a"))]
     handles = [executor.submit(*job) for job in jobs]
     assert [_wait(executor, handle).returncode for handle in handles] == [0, 0]
 
@@ -108,9 +108,9 @@ def test_a_job_runs_where_a_thousand_files_are_open(executor: LocalExecutor, ben
 @pytest.mark.parametrize("how", ["gently", "by force"])
 def test_cancel_ends_the_job_and_its_kernel_soon(executor: LocalExecutor, bench: Bench, how: str) -> None:
     force = how == "by force"
-    folder, spec = bench.write("import time\nprint('up')\ntime.sleep(60)")
+    folder, spec = bench.write("import time\nprint('up')\ntime.sleep(600)")
     handle = executor.submit(folder, spec)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (folder / "log.jsonl").exists() or "up" not in (folder / "log.jsonl").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -119,16 +119,16 @@ def test_cancel_ends_the_job_and_its_kernel_soon(executor: LocalExecutor, bench:
     executor.cancel(handle, force=force)
     assert time.monotonic() - started < 20
     # On a machine so busy that it does not hear of it in time, a job that is asked gently is killed, too.
-    assert _wait(executor, handle, 4).returncode in (
+    assert _wait(executor, handle).returncode in (
         (-signal.SIGKILL,) if force else (130, -signal.SIGTERM, -signal.SIGKILL)
     )
-    assert _gone(kernel, 4)
+    assert _gone(kernel)
 
 
 @pytest.mark.parametrize("fork", ["0", "1"])
 def test_nothing_outlives_a_killed_orchestrator(bench: Bench, fork: str) -> None:
     folder, _ = bench.write(
-        "import subprocess, time\nprint(subprocess.Popen(['sleep', '88']).pid, flush=True)\ntime.sleep(60)"
+        "import subprocess, time\nprint(subprocess.Popen(['sleep', '888']).pid, flush=True)\ntime.sleep(600)"
     )
     program = (
         "import sys, time, pathlib\n"
@@ -142,14 +142,14 @@ def test_nothing_outlives_a_killed_orchestrator(bench: Bench, fork: str) -> None
     orchestrator = subprocess.Popen(
         [sys.executable, "-c", program, str(folder)], env={**os.environ, "NBPIPE_FORK": fork}
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (folder / "log.jsonl").exists() or not bench.printed():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     pids = [int(bench.printed()), int((folder / KERNEL_PID).read_text())]
     orchestrator.kill()
     orchestrator.wait()
-    assert [pid for pid in pids if not _gone(pid, 10)] == []
+    assert [pid for pid in pids if not _gone(pid)] == []
 
 
 def test_a_lost_server_is_lost_jobs_and_later_ones_still_run(bench: Bench) -> None:
@@ -159,7 +159,7 @@ def test_a_lost_server_is_lost_jobs_and_later_ones_still_run(bench: Bench) -> No
     assert executor._server is not None
     assert executor._server.pid is not None
     os.kill(executor._server.pid, signal.SIGKILL)
-    assert _wait(executor, handle, 5) == JobState("lost")
+    assert _wait(executor, handle) == JobState("lost")
     later = executor.submit(*bench.write("x = 1"))
     assert _wait(executor, later) == JobState("exited", 0)
     executor.close()
@@ -198,8 +198,8 @@ def test_the_fake_succeeds_where_the_script_is_silent(bench: Bench) -> None:
     assert executor.submitted == [spec]
 
 
-def _gone(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def _gone(pid: int) -> bool:
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():

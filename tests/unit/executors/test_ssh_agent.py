@@ -357,7 +357,7 @@ class Waiting:
 
     def await_order(self, token: str) -> None:
         """Until an order of this token lies there."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while keeper.read(f"{self.job}/continue.json").get("token") != token:
             assert time.monotonic() < until
             time.sleep(0.001)

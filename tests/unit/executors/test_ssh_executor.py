@@ -243,7 +243,7 @@ def test_connections_that_break_before_anything_is_heard_are_not_made_for_ever(
     machine._link.target = msgspec.structs.replace(machine.target, patience=0.5)
     folder, spec = Bench(tmp_path).write("1")
     job = Job(machine, folder, spec, machine.submit(folder, spec))
-    assert job.wait(20) == JobState("exited", 4)
+    assert job.wait() == JobState("exited", 4)
     assert job.outcome.status == "lost"
     assert "breaks as soon as it is made" in job.log + str(job.outcome.failure)
     assert machine.done.count("watch") < 10
@@ -269,7 +269,7 @@ def test_a_job_that_is_cancelled_while_it_is_handed_in_is_cancelled_there_at_onc
     while "start" not in machine.done:
         time.sleep(0.01)
     machine.cancel(job.handle)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not machine.cancelled:
         assert time.monotonic() < until
         time.sleep(0.01)

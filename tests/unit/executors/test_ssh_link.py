@@ -19,7 +19,7 @@ from nbpipe.targets.settings import Target
 _AGENT = """#!{python}
 import json, sys, time
 if "-T" not in sys.argv:
-    time.sleep(20)
+    time.sleep(200)
     sys.exit(255)
 print('{{"nbpipe": 1}}', flush=True)
 sys.stdin.readline()
@@ -27,7 +27,7 @@ asked = json.loads(sys.stdin.readline())
 print(json.dumps({{"id": asked["id"], "ok": "/there"}}), flush=True)
 sys.stdin.readline()
 print({said!r}, flush=True)
-time.sleep(20)
+time.sleep(200)
 """
 
 
@@ -49,9 +49,9 @@ def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 def test_what_the_agent_would_never_say_breaks_the_connection_instead_of_being_waited_out(link: Link) -> None:
     started = time.monotonic()
     with pytest.raises(LinkDown):
-        link.call("ping", timeout=15)
+        link.call("ping", timeout=150)
     assert not link.up
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100
 
 
 def test_a_machine_that_refuses_the_folder_has_no_connection_for_who_asks_next(tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_files_that_do_not_move_are_not_waited_for_without_end(
     started = time.monotonic()
     with pytest.raises(LinkDown):
         link.rsync([link.path("/there/"), f"{tmp_path}/home/"])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100

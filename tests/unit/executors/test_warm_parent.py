@@ -48,7 +48,7 @@ def _parent(keep: float = 60.0) -> int:
         return _wait_for(warm.parents)[0][0]
 
 
-def _wait_for(what: Callable[[], _T], seconds: float = 60) -> _T:
+def _wait_for(what: Callable[[], _T], seconds: float = 120) -> _T:
     until = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < until
@@ -190,9 +190,9 @@ def test_a_driver_that_is_killed_takes_its_jobs_along_and_the_parent_stays(bench
     kernel = int((folder / KERNEL_PID).read_text())
     driver.kill()
     driver.wait()
-    _wait_for(lambda: not _lives(kernel), 10)
+    _wait_for(lambda: not _lives(kernel))
     parent = _wait_for(warm.parents)[0][0]
-    _wait_for(lambda: not psutil.Process(parent).children(), 10)
+    _wait_for(lambda: not psutil.Process(parent).children())
 
 
 def _lives(pid: int) -> bool:

@@ -32,7 +32,7 @@ class Asker:
 
     def replies(self, asked: Any, wanted: str) -> Iterator[Any]:
         """Messages of that kind until the kernel is done with what was asked."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
                 message = self.client.get_iopub_msg(timeout=1)
@@ -58,7 +58,7 @@ class Asker:
         return [reply["data"] for reply in self.replies(asked, "comm_msg")]
 
     def run(self, code: str) -> None:
-        reply = self.client.execute_interactive(code, timeout=30, output_hook=lambda _: None)
+        reply = self.client.execute_interactive(code, timeout=120, output_hook=lambda _: None)
         assert reply["content"]["status"] == "ok", reply["content"]
 
 

@@ -23,7 +23,7 @@ def test_a_detached_run_with_nothing_to_do_names_the_earlier_one_and_makes_none(
 
 def test_its_process_has_a_session_of_its_own_and_no_pipe_of_the_caller(site: Site) -> None:
     (site.folder / "nbpipe.toml").touch()
-    site.write("%%stage a\nimport time\ntime.sleep(30)")
+    site.write("%%stage a\nimport time\ntime.sleep(600)")
     before = dict(os.environ)
     os.environ.update(site.environment())
     try:
@@ -37,7 +37,7 @@ def test_its_process_has_a_session_of_its_own_and_no_pipe_of_the_caller(site: Si
     open_files = {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (0, 1, 2)}
     assert open_files == {"/dev/null", str(started.folder / "driver.log")}
     started.process.terminate()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while started.process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -122,13 +122,19 @@ assert open_store({store.location!r}).leases.claim("k1", "dead") is not None
 
 def test_of_many_processes_exactly_one_gets_the_lease(store: Store) -> None:
     program = f"""
-import time
+import sys
 from nbpipe.store import open_store
 print(open_store({store.location!r}).leases.claim("k1") is not None, flush=True)
-time.sleep(3)
+sys.stdin.read()
 """
-    processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    answers = [process.communicate()[0].strip() for process in processes]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    # All of them live until the last has answered.
+    answers = [process.stdout.readline().strip() for process in processes if process.stdout is not None]
+    for process in processes:
+        process.communicate()
     assert sorted(answers) == ["False"] * 5 + ["True"]
 
 
