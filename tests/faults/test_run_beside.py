@@ -13,12 +13,14 @@ WAIT = "import time, pathlib\nwhile not pathlib.Path({other!r}).exists():\n    t
 def _side_by_side(
     site: Site, write: str, *, looks: str = "pass", writes_for: float = 1, looks_for: float = 0.6
 ) -> None:
-    """One stage writes while the other runs, and ends first where nobody says otherwise; both times are in seconds."""
-    here, there = str(site.root / "here"), str(site.root / "there")
+    """One stage writes while the other runs, which goes on until that is done; how long both then take is in seconds."""
+    here, there, wrote = (str(site.root / name) for name in ("here", "there", "wrote"))
     site.write(
         f"%%stage writes\nimport pathlib\nopen({here!r}, 'w').close()\n{WAIT.format(other=there)}{write}\n"
+        f"open({wrote!r}, 'w').close()\n"
         f"time.sleep({writes_for})\nx = 1",
         f"%%stage looks\nimport ctypes\nopen({there!r}, 'w').close()\n{WAIT.format(other=here)}{looks}\n"
+        f"while not pathlib.Path({wrote!r}).exists():\n    time.sleep(0.01)\n"
         f"time.sleep({looks_for})\ny = 1",
     )
 
