@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -245,13 +245,19 @@ class Server:
         for spare in list(self._spares):
             self._drop(spare)
         for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-            for pid in [*self._jobs, *(self._ending if number == signal.SIGKILL else ())]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, number)
+            _signal(self._jobs, number)
             deadline = time.monotonic() + patience
             while (self._jobs or self._ending) and time.monotonic() < deadline:
                 self._reap()
                 time.sleep(0.02)
+        # They end by themselves, and take their files away first.
+        _signal(self._ending, signal.SIGKILL)
+
+
+def _signal(groups: Iterable[int], number: int) -> None:
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
 
 
 def _wait(mine: socket.socket, theirs: socket.socket, cwd: str, parent: int) -> int:

@@ -253,6 +253,20 @@ def _ends_with_its_server(bench: Bench, how: str, scratch: Path) -> None:
     _wait_for(lambda: not list(scratch.iterdir()))
 
 
+@pytest.mark.long
+def test_one_that_is_slow_to_end_leaves_no_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="nb") as scratch:
+        monkeypatch.setenv("TMPDIR", scratch)
+        executor = LocalExecutor(cpus=2)
+        _run(executor, bench, "1")
+        runner = _ready(executor, bench)[0].parent()
+        assert runner is not None
+        runner.suspend()
+        threading.Timer(3, runner.resume).start()
+        executor.close()
+        _wait_for(lambda: not list(Path(scratch).iterdir()))
+
+
 def test_a_job_is_cancelled_before_its_kernel_answers(executor: LocalExecutor, bench: Bench) -> None:
     executor.expect(1, str(bench.project))
     folder, spec = bench.write("import time\ntime.sleep(600)")
