@@ -30,7 +30,8 @@ def undo(job: Path, *, seen: bool = False, since: int | None = None) -> list[str
         if since is not None and _changed_since(path, since) and not (copy and filecmp.cmp(path, copy, shallow=False)):
             aside = _put_aside(job, path)
             told.append(
-                f"{path.name} has changed since the stage that wrote it was interrupted: that is put aside, in {aside}"
+                f"{path.name} changed after the last sign of the stage that wrote it, which was interrupted: "
+                f"that is put aside, in {aside}"
             )
         if copy and path.is_dir():
             told.append(f"{path.name} is a folder now: what the file held before the stage is in {copy}")
