@@ -13,6 +13,9 @@ from nbpipe.job.sources import NBPIPE, is_local
 #: Frames between the import system's and the one that looks.
 _NEAR = 3
 
+#: Their threads do nothing for the user.
+_KERNELS = tuple(f"{os.sep}{name}{os.sep}" for name in ("ipykernel", "IPython", "zmq", "debugpy"))
+
 #: Functions that ask only to do, or to say better, what the call they are part of does: by the end of the file's path.
 _ASK_FOR_THEMSELVES = {
     # Whether the target is a folder or the source itself. What they copy, they open.
@@ -39,7 +42,11 @@ _ASK_FOR_THEMSELVES = {
 
 
 def from_user(frame: Any, project: str) -> bool:
-    """Whether a cell or a local module asked for it, directly or through a library, rather than an import."""
+    """Whether a cell or a local module asked for it, directly or through a library, rather than an import.
+
+    A thread may have been given the very function that asks, and nothing of the user's: `pool.map(os.path.exists, names)`.
+    """
+    own, outermost = frame is not None and frame.f_code.co_filename.startswith(NBPIPE), ""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith("<frozen importlib") or f"importlib{os.sep}metadata" in name:
@@ -48,18 +55,11 @@ def from_user(frame: Any, project: str) -> bool:
             return True
         if is_local(name, project):
             return True
+        outermost = outermost if name.endswith(f"{os.sep}threading.py") else name
         frame = frame.f_back
-    return False
-
-
-def starts(frame: Any, project: str) -> bool:
-    """The same of a program; a thread may have been given the very function that starts it, and nothing of the user's."""
-    if threading.current_thread() is threading.main_thread():
-        return from_user(frame, project)
-    own = frame.f_code.co_filename.startswith(NBPIPE)
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is None and not own
+    if threading.current_thread() is threading.main_thread() or own or outermost.startswith(NBPIPE):
+        return False
+    return not any(part in outermost for part in _KERNELS)
 
 
 #: They ask because their caller does.

@@ -6,11 +6,9 @@ import _posixsubprocess
 import functools
 import json
 import os
-import re
 import shutil
 import sys
-import sysconfig
-import tempfile
+import threading
 import time
 from glob import has_magic
 from pathlib import Path
@@ -19,26 +17,29 @@ from typing import Any
 import blake3
 
 from nbpipe.job import late
-from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of, starts
+from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
 from nbpipe.job.came import Came, read_by
 from nbpipe.job.checkpoints import Checkpoints
+from nbpipe.job.counted import Counted
 from nbpipe.job.folder import UNDO
 from nbpipe.job.folders import Folders, ensures, placed
 from nbpipe.job.holders import WHOSE
 from nbpipe.job.readers import below
 from nbpipe.job.scan import digest_listing, size_of
-from nbpipe.job.sources import NBPIPE, is_local
+from nbpipe.job.sources import is_local
 from nbpipe.model import FileState
-from nbpipe.pipeline.contents import FOLDER, HIDDEN, THERE, digest_file, digest_folder
+from nbpipe.pipeline.contents import FOLDER, THERE, digest_file, digest_folder
 from nbpipe.store.local import sync_folder
 
-_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/var/", "/run/")
-_CODE = (".pyc", ".so", ".pyd", ".pth")
-#: Packages that lie there have versions.
-_INSTALLED = re.compile(r"/(site|dist)-packages/")
 #: Python takes modules apart when it ends, and user code may still open a file then.
 _ENDING = (AttributeError, NameError, ImportError)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class _Inside(threading.local):
+    """Whether this thread is looking at a file by order of a hook: others go on to be watched."""
+
+    busy = False
 
 
 class Files:
@@ -52,14 +53,9 @@ class Files:
         self._project = project.resolve()
         self._undo = job / UNDO
         self._undo.mkdir(exist_ok=True)
-        here = [job, Path(sys.prefix), Path(sys.base_prefix), Path.home() / ".cache", Path.home() / ".config",
-                Path.home() / ".ipython", Path.home() / ".jupyter", Path.home() / ".local", Path.home() / ".matplotlib",
-                Path(sysconfig.get_paths()["stdlib"])]  # fmt: skip
-        here += [Path(place) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME") if (place := os.environ.get(name))]
-        self._outside = (NBPIPE, *(str(path.resolve()) + os.sep for path in here))
+        self._watched = Counted(self._project, job)
         #: Modules that were imported: path of the source -> its digest then.
         self._sources: dict[str, str] = {}
-        self._temporary = str(Path(tempfile.gettempdir()).resolve()) + os.sep
         self._reads: dict[str, str] = {}
         self._writes: dict[str, bool] = {}
         self.folders = Folders(job)
@@ -70,7 +66,10 @@ class Files:
         self.crowded = False
         #: Folders that the stage removed with all that was in them, or would have.
         self._cleared: set[str] = set()
-        self._busy = False
+        self._inside = _Inside()
+        #: One thread at a time notes a first write.
+        self._writing = threading.RLock()
+        os.register_at_fork(after_in_child=self._forked)
         self._began = 0
         self.on = False
         #: What was read and written is told; what is written from now on is late.
@@ -92,12 +91,12 @@ class Files:
     def except_checkpoints(self, place: str, checkpoints: Checkpoints) -> None:
         """What lies in this place is the stage's own business; what it reads besides counts for it."""
         self._checkpoints = checkpoints
-        self._outside += (os.path.realpath(place) + os.sep,)
+        self._watched.outside += (os.path.realpath(place) + os.sep,)
 
     def except_objects(self, store: str) -> None:
         """What this process keeps in its store is written once the stage has ended, and is no file of it."""
         if "://" not in store.removeprefix("file://"):
-            self._outside += (os.path.realpath(f"{store.removeprefix('file://')}/objects") + os.sep,)
+            self._watched.outside += (os.path.realpath(f"{store.removeprefix('file://')}/objects") + os.sep,)
 
     def start(self) -> None:
         """Look at the project, then watch."""
@@ -116,7 +115,7 @@ class Files:
 
         @functools.wraps(begin)
         def fork_exec(words: Any, *args: Any) -> Any:
-            if self.on and not self._busy and not any("resource_tracker" in str(word) for word in words):
+            if self.on and not self._inside.busy and not any("resource_tracker" in str(word) for word in words):
                 self._process((words[0], [os.fsdecode(word) for word in words]))
             return begin(words, *args)
 
@@ -125,14 +124,14 @@ class Files:
     def _asked(self, function: Any) -> Any:
         @functools.wraps(function)
         def ask(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if self.on and not self._busy and isinstance(path, (str, os.PathLike)):
-                self._busy = True
+            if self.on and not self._inside.busy and isinstance(path, (str, os.PathLike)):
+                self._inside.busy = True
                 try:
                     self._ask(path)
                 except (OSError, ValueError, TypeError) as error:
                     self._note(f"a file could not be watched: {error}")
                 finally:
-                    self._busy = False
+                    self._inside.busy = False
             return function(path, *args, **kwargs)
 
         return ask
@@ -151,42 +150,24 @@ class Files:
 
     def _is_folder(self, path: str) -> None:
         """That it is a folder was the answer; that one above this project or this Python is there says nothing."""
-        if not any(place.startswith(path + os.sep) for place in (*self._outside, f"{self._project}{os.sep}")):
+        if not any(place.startswith(path + os.sep) for place in (*self._watched.outside, f"{self._project}{os.sep}")):
             self.folders.goes_by(path)
             self._reads.setdefault(path + FOLDER, digest_folder(Path(path)))
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.on or self._busy:
+        if event not in _HANDLERS or not self.on or self._inside.busy:
             return
-        if event in _HANDLERS:
-            self._busy = True
-            try:
-                _HANDLERS[event](self, args)
-            except (OSError, ValueError, TypeError, *_ENDING) as error:
-                self._note(f"a file could not be watched: {error}")
-            finally:
-                self._busy = False
+        self._inside.busy = True
+        try:
+            _HANDLERS[event](self, args)
+        except (OSError, ValueError, TypeError, *_ENDING) as error:
+            self._note(f"a file could not be watched: {error}")
+        finally:
+            self._inside.busy = False
 
     def _note(self, reason: str) -> None:
         if reason not in self.uncacheable:
             self.uncacheable.append(reason)
-
-    def _watched(self, given: Any) -> str | None:
-        """The absolute path, without links, when the file is one that counts."""
-        if isinstance(given, bytes):
-            given = os.fsdecode(given)
-        if not isinstance(given, (str, os.PathLike)):
-            return None
-        path = os.path.realpath(given)
-        inside = path.startswith(str(self._project) + os.sep)
-        if path.startswith(self._outside) or path.endswith(".pyc"):
-            return None
-        if inside:
-            relative = Path(path).relative_to(self._project).parts
-            return None if HIDDEN & set(relative) or "site-packages" in relative else path
-        if (path + os.sep).startswith((*_SYSTEM, self._temporary)) or path.endswith(_CODE) or _INSTALLED.search(path):
-            return None
-        return path
 
     def _open(self, args: tuple[Any, ...]) -> None:
         path = self._watched(source_of(args[0]))
@@ -210,7 +191,7 @@ class Files:
             return
         if self._relative(path) in self.late:
             self.late[self._relative(path)] = True
-        self._reads[path] = digest_file(Path(path))
+        self._reads.setdefault(path, digest_file(Path(path)))
         if self._checkpoints is not None and self._checkpoints.read(self._relative(path), self._reads[path]):
             self._note(f"{self._relative(path)} is another file than the one that its checkpoints were made with")
 
@@ -219,9 +200,9 @@ class Files:
 
         Without `sure` it may be any text: then it counts only where there is such a file.
         """
-        if not self.on or self._busy or "://" in given:
+        if not self.on or self._inside.busy or "://" in given:
             return
-        self._busy = True
+        self._inside.busy = True
         try:
             path = os.path.expanduser(given)  # noqa: PTH111 - a pattern is no path
             there = Path(path).exists()
@@ -241,16 +222,16 @@ class Files:
         except (OSError, ValueError) as error:
             self._note(f"files could not be watched: {error}")
         finally:
-            self._busy = False
+            self._inside.busy = False
 
     def announced(self, given: str, sure: bool) -> None:  # noqa: FBT001
         """A library is about to write a file where no hook sees it. Without `sure` it may be any text: that is left."""
-        if not self.on or self._busy:
+        if not self.on or self._inside.busy:
             return
         self._came.may = True
         if not sure or "://" in given:
             return
-        self._busy = True
+        self._inside.busy = True
         try:
             path = self._watched(os.path.expanduser(given))  # noqa: PTH111 - it may be any text
             if path is not None and not Path(path).is_dir() and Path(path).parent.is_dir():
@@ -258,12 +239,20 @@ class Files:
         except (OSError, ValueError) as error:
             self._note(f"a file could not be watched: {error}")
         finally:
-            self._busy = False
+            self._inside.busy = False
 
     def written(self, path: str) -> None:
         """Before the first write: keep what is there, so that it can be put back."""
         if self._over:
             late.note(self._undo.parent, self._relative(path))
+        with self._writing:
+            self._first_write(path)
+
+    def _forked(self) -> None:
+        """Another thread may have held it."""
+        self._writing = threading.RLock()
+
+    def _first_write(self, path: str) -> None:
         if path in self._writes:
             return
         target = Path(path)
@@ -340,7 +329,9 @@ class Files:
         if self._over or not inside or Path(folder).is_file() or folder + os.sep in self._reads:
             return
         self.folders.goes_by(folder)
-        self._reads[folder + os.sep] = digest_listing(Path(folder), wrote=self._writes, made=self.folders.made)
+        self._reads[folder + os.sep] = digest_listing(
+            Path(folder), wrote=dict(self._writes), made=set(self.folders.made)
+        )
         self._through_links(given, folder, os.sep)
 
     def _through_links(self, given: Any, path: str, end: str = "") -> None:
@@ -351,7 +342,7 @@ class Files:
 
     def _process(self, args: tuple[Any, ...]) -> None:
         self._came.may = True
-        if not self.declared and starts(sys._getframe(2), str(self._project)):  # noqa: SLF001
+        if not self.declared and from_user(sys._getframe(2), str(self._project)):  # noqa: SLF001
             words = args[1] if len(args) > 1 and args[1] else args[:1]
             command = words if isinstance(words, str) else " ".join(map(str, words))
             what = f"another program ({command[:80]})" if command else "another process"
@@ -380,11 +371,11 @@ class Files:
             late.note(self._undo.parent, self._relative(path))
         read = [
             FileState(path=self._relative(path), digest=digest, size=size_of(path))
-            for path, digest in self._reads.items()
+            for path, digest in list(self._reads.items())
             if not (path.endswith(FOLDER) and self._says_nothing(path.removesuffix(FOLDER)))
         ]
         written = []
-        for path, existed in self._writes.items():
+        for path, existed in list(self._writes.items()):
             target = Path(path)
             digest = digest_file(target)
             if digest:
@@ -404,7 +395,7 @@ class Files:
     def looked_at(self) -> dict[str, str]:
         """Digests of what was read or asked for so far, by path as in `FileState`."""
         found = {path + FOLDER: THERE for path in self.found()}
-        return found | {self._relative(path): digest for path, digest in self._reads.items()}
+        return found | {self._relative(path): digest for path, digest in list(self._reads.items())}
 
     def _says_nothing(self, folder: str) -> bool:
         """Whether it is listed too, or the stage makes it or writes into it: it is there whenever its files are."""
