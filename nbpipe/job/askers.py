@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from importlib.util import source_from_cache as cache_to_source
 from typing import Any
 
@@ -76,6 +78,14 @@ def asks_for_itself(frame: Any) -> bool:
             return True
         frame = frame.f_back
     return frame is not None and frame.f_code.co_name in _named(frame)
+
+
+def asks_entries(frame: Any, project: str, cells: Iterable[str]) -> bool:
+    """Whether what goes through a folder is the user's own code, and may ask how large or old each entry is."""
+    file = frame.f_code.co_filename
+    if f"{os.sep}ipykernel_" in file:
+        return any(".stat(" in text for text in cells)
+    return is_local(file, project) and ".stat(" in "".join(linecache.getlines(file))
 
 
 def may_clear(frame: Any) -> bool:

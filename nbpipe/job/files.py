@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _posixsubprocess
-import functools
 import json
 import os
 import shutil
@@ -16,8 +14,8 @@ from typing import Any
 
 import blake3
 
-from nbpipe.job import late
-from nbpipe.job.askers import asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
+from nbpipe.job import late, questions
+from nbpipe.job.askers import asks_entries, asks_for_itself, from_user, importing, lists_lines, may_clear, source_of
 from nbpipe.job.came import Came, read_by
 from nbpipe.job.checkpoints import Checkpoints
 from nbpipe.job.counted import Counted
@@ -103,41 +101,25 @@ class Files:
         self._began = time.time_ns()
         self._came.start()
         sys.addaudithook(self._hook)
-        self._watch_questions()
+        questions.watch(self._asked, self._started)
         self.on = True
 
-    def _watch_questions(self) -> None:
-        """No audit event tells of `os.path.exists` and its like: user code that asks for a file depends on it."""
-        for name in ("stat", "lstat", "access"):
-            setattr(os, name, self._asked(getattr(os, name)))
-        # Nor of the processes of `multiprocessing` and joblib that are not forks.
-        begin = _posixsubprocess.fork_exec
+    def _asked(self, path: Any, frame: Any) -> None:
+        if not self.on or self._inside.busy:
+            return
+        self._inside.busy = True
+        try:
+            self._ask(path, frame)
+        except (OSError, ValueError, TypeError) as error:
+            self._note(f"a file could not be watched: {error}")
+        finally:
+            self._inside.busy = False
 
-        @functools.wraps(begin)
-        def fork_exec(words: Any, *args: Any) -> Any:
-            if self.on and not self._inside.busy and not any("resource_tracker" in str(word) for word in words):
-                self._process((words[0], [os.fsdecode(word) for word in words]))
-            return begin(words, *args)
+    def _started(self, words: list[str]) -> None:
+        if self.on and not self._inside.busy:
+            self._process((words[0], words))
 
-        _posixsubprocess.fork_exec = fork_exec
-
-    def _asked(self, function: Any) -> Any:
-        @functools.wraps(function)
-        def ask(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if self.on and not self._inside.busy and isinstance(path, (str, os.PathLike)):
-                self._inside.busy = True
-                try:
-                    self._ask(path)
-                except (OSError, ValueError, TypeError) as error:
-                    self._note(f"a file could not be watched: {error}")
-                finally:
-                    self._inside.busy = False
-            return function(path, *args, **kwargs)
-
-        return ask
-
-    def _ask(self, given: Any) -> None:
-        frame = sys._getframe(2)  # noqa: SLF001
+    def _ask(self, given: Any, frame: Any) -> None:
         if from_user(frame, str(self._project)) and not asks_for_itself(frame):
             path = self._watched(given)
             if path is not None and Path(path).is_dir():
@@ -170,7 +152,8 @@ class Files:
             self.uncacheable.append(reason)
 
     def _open(self, args: tuple[Any, ...]) -> None:
-        path = self._watched(source_of(args[0]))
+        given = placed(args[0], questions.IN.folder)
+        path = self._watched(source_of(given))
         if path is None:
             return
         if path.endswith(".py") and importing():
@@ -181,7 +164,7 @@ class Files:
         replaces = "w" in mode if isinstance(mode, str) else bool(flags & os.O_TRUNC and not flags & os.O_EXCL)
         if not writing or not replaces:
             self.read(path)
-            self._through_links(args[0], path)
+            self._through_links(given, path)
         if writing:
             self.written(path)
 
@@ -313,15 +296,28 @@ class Files:
         if isinstance(args[0], (str, bytes)) and os.fsdecode(args[0]) not in {":memory:", ""}:
             self._changed(self._watched(os.fspath(args[0])))
 
-    def _list(self, args: tuple[Any, ...]) -> None:
+    def _list(self, args: tuple[Any, ...], frame: Any = None) -> None:
         """A listing is a read of the names: they are kept under the folder's path with a slash at the end."""
-        frame = sys._getframe(2)  # noqa: SLF001
+        frame = frame or sys._getframe(2)  # noqa: SLF001
         if not from_user(frame, str(self._project)):
             return
         given = args[0] if args[0] is not None else "."
         if isinstance(given, int):
-            return
+            # By a descriptor; so does `shutil.rmtree`, which takes whatever there is.
+            if frame.f_code.co_name.startswith("_rmtree"):
+                return
+            given = placed(".", given)
         self._listed(given)
+
+    def _scan(self, args: tuple[Any, ...]) -> None:
+        """The same; no event tells what is asked of the entries."""
+        frame = sys._getframe(2)  # noqa: SLF001
+        self._list(args, frame)
+        given = "." if args[0] is None else args[0]
+        if not isinstance(given, int) and asks_entries(frame, str(self._project), self.cells):
+            for path in below(os.fsdecode(given), deep=False)[0]:
+                if (watched := self._watched(path)) is not None:
+                    self.read(watched)
 
     def _listed(self, given: Any) -> None:
         folder = os.path.realpath(os.fsdecode(given))
@@ -478,7 +474,7 @@ _HANDLERS = {
     "os.rmdir": Files._remove_folder,  # noqa: SLF001
     "os.chdir": Files._enter,  # noqa: SLF001
     "os.listdir": Files._list,  # noqa: SLF001
-    "os.scandir": Files._list,  # noqa: SLF001
+    "os.scandir": Files._scan,  # noqa: SLF001
     "shutil.rmtree": Files._clear,  # noqa: SLF001
     "subprocess.Popen": Files._process,  # noqa: SLF001
     "os.system": Files._process,  # noqa: SLF001

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import glob
+import itertools
 import os
 import re
 import sys
@@ -146,13 +147,14 @@ def _paths(value: Any) -> Iterator[tuple[str, bool]]:
         yield from ((text, False) for text in _QUOTED.findall(value))
 
 
-def below(path: str) -> tuple[list[str], list[str]]:
-    """Files and folders that are looked at when `path`, a pattern or a folder, is read as a data set.
+def below(path: str, *, deep: bool = True) -> tuple[list[str], list[str]]:
+    """Files and folders that are looked at when `path`, a pattern or a folder, is read as a data set; `deep`: at any depth.
 
     Raises ValueError where they are too many.
     """
     if not glob.has_magic(path):
-        found = [(folder, names) for folder, _, names in os.walk(path)]
+        walk = ((folder, names) for folder, _, names in os.walk(path))
+        found = list(walk if deep else itertools.islice(walk, 1))
         files = [os.path.join(folder, name) for folder, names in found for name in names]  # noqa: PTH118
         folders = [folder for folder, _ in found]
     else:
